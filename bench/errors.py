@@ -1,0 +1,63 @@
+"""The errors a user can meet.
+
+A `BenchError` is an answer, not a bug: it says what was asked, what was found and what to try,
+and carries the exit code under which the command line ends. Anything else that escapes is a
+bug and is shown with its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+USAGE, NO_DATA, SOME_FAILED, INTERRUPTED = 2, 3, 4, 130
+
+
+class BenchError(Exception):
+    """Base of every error that is the user's to mend; `exit_code` is the command's exit status."""
+
+    exit_code = USAGE
+
+
+class UnknownName(BenchError):
+    """A name that no registry holds; the message gives the nearest names and all of them."""
+
+    def __init__(self, kind: str, asked: str, known: Iterable[str]) -> None:
+        names = list(known)
+        near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        super().__init__(f"Unknown {kind} {asked!r}.{hint} Known: {', '.join(names) or 'none'}.")
+
+
+class BadCard(BenchError):
+    """A data set card that does not say what a card must say."""
+
+
+class BadTable(BenchError):
+    """A table that cannot be judged as asked: its format, columns, target or values."""
+
+
+class BadSetting(BenchError):
+    """An option or a method's setting with a value that it cannot have."""
+
+
+class BadStore(BenchError):
+    """A results or cache folder that cannot be read or written."""
+
+
+class DiskFull(BadStore):
+    """A record could not be written; what was written before is whole."""
+
+    exit_code = SOME_FAILED
+
+
+class HashMismatch(BenchError):
+    """A file whose bytes are not those its card promises."""
+
+    exit_code = NO_DATA
+
+
+class Unavailable(BenchError):
+    """Data that no source could give; the message names each source with its reason."""
+
+    exit_code = NO_DATA

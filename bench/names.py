@@ -1,0 +1,40 @@
+"""The words that more than one module must spell alike, and the hash that names things.
+
+Statuses are the words a record may carry. `digest` is the one way in which cards, splits,
+runs and resampled sets get their names: the same content gives the same name on every
+machine, and a change of content gives another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
+
+TRAIN, VALID, TEST = PARTS = ("train", "valid", "test")
+
+MAIN_METRIC = "average_precision"
+
+
+def canonical(value: Any) -> str:
+    """Return `value` as JSON that is the same for equal content: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Return the sha256 (hex) of a JSON-like value's canonical form, or of bytes as they are."""
+    content = value if isinstance(value, bytes) else canonical(value).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def seed_from(*words: object) -> int:
+    """Return a 63-bit seed hashed from `words`, so that order and worker cannot change a result."""
+    return int(digest([str(word) for word in words])[:16], 16) >> 1
+
+
+def slug(text: str) -> str:
+    """Return `text` as a name for files: lower case, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "table"
