@@ -1,0 +1,104 @@
+"""What there is, as rows to list: every registry by its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def catalogue(kind: str) -> list[dict[str, Any]]:
+    """Return one dict per entry of the kind, `name` first, in the registry's order."""
+    found: list[dict[str, Any]] = _ROWS[kind]()
+    return found
+
+
+def _datasets() -> list[dict[str, Any]]:
+    from bench.cards import card, dataset_names
+
+    cards = [card(name) for name in dataset_names()]
+    return [
+        {
+            "name": c.name,
+            "rows": c.expected.rows if c.expected else None,
+            "positives": c.expected.positives if c.expected else None,
+            "sources": list(dict.fromkeys(s.kind for s in c.sources)) or ["simulator"],
+            "licence": c.licence,
+            "title": c.title,
+        }
+        for c in cards
+    ]
+
+
+def _arms() -> list[dict[str, Any]]:
+    from bench.runs import ARMS
+
+    return [
+        {
+            "name": arm.name,
+            "method": arm.method,
+            "samplers": [s for s in (arm.sampler, arm.inner_sampler, arm.outer_sampler) if s],
+            "description": arm.description,
+        }
+        for arm in ARMS.values()
+    ]
+
+
+def _methods() -> list[dict[str, Any]]:
+    from bench.methods import methods
+
+    return [
+        {
+            "name": name,
+            "version": module.VERSION,
+            "settings": list(module.Config.model_fields),
+            "description": module.__doc__.splitlines()[0],
+        }
+        for name, module in methods().items()
+    ]
+
+
+def _samplers() -> list[dict[str, Any]]:
+    from bench.resample import SAMPLERS
+
+    return [{"name": name, "description": (made.__doc__ or "").strip()} for name, made in SAMPLERS.items()]
+
+
+def _losses() -> list[dict[str, Any]]:
+    from bench.pack.losses import LOSSES
+
+    return [{"name": name, "description": loss.description} for name, loss in LOSSES.items()]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from bench.metrics import METRICS
+
+    return [
+        {"name": name, "higher is better": metric.higher_is_better, "description": metric.description}
+        for name, metric in METRICS.items()
+    ]
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from bench.splits import PROTOCOLS
+
+    return [
+        {"name": p.name, "main metric": p.main_metric, "folds": p.folds, "seeds": p.seeds, "description": p.description}
+        for p in PROTOCOLS.values()
+    ]
+
+
+def _matrices() -> list[dict[str, Any]]:
+    from bench.runs import MATRICES
+
+    return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
+
+
+_ROWS = {
+    "datasets": _datasets,
+    "arms": _arms,
+    "methods": _methods,
+    "samplers": _samplers,
+    "losses": _losses,
+    "metrics": _metrics,
+    "protocols": _protocols,
+    "matrices": _matrices,
+}

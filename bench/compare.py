@@ -1,0 +1,207 @@
+"""Intervals for a leaderboard: two-level bootstrap over runs and test rows, and paired differences.
+
+Level one redraws runs: folds with replacement, and in each fold drawn its seeds with replacement.
+Level two redraws test rows, positives among positives and negatives among negatives: one resample of
+the rows for each fold drawn, shared by its seeds. The resamples of a fold depend on nothing but the
+fold, so every arm is measured on the same ones, and a difference of two arms is paired on seeds, folds
+and rows. Since folds differ by their test rows too, the noise of rows counts twice where there are
+several folds: the intervals are on the wide side. Folds share training rows, which makes them
+on the narrow side (Bengio and Grandvalet 2004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from bench.errors import UnknownName
+from bench.metrics import measure_resampled, row_weights
+from bench.names import digest, seed_from
+from bench.ranking import Array, Floats, Places
+
+
+@dataclass(frozen=True, eq=False)
+class RunScores:
+    """What one run said of the test rows of its fold.
+
+    All runs of a fold, of every arm, hold the same rows in the same order.
+    """
+
+    fold: int
+    seed: int
+    y: Array  # (n,) labels in {0, 1}
+    score: Array  # (n,) probabilities
+    threshold: float | None = None  # chosen on the validation part
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """The metrics of one arm's runs, on the test rows and on R resamples of them."""
+
+    runs: tuple[tuple[int, int], ...]  # (fold, seed), sorted
+    points: Mapping[str, Floats]  # by metric, (runs,)
+    values: Mapping[str, Floats]  # by metric, (runs, R)
+    resamples: Mapping[int, str]  # by fold, a hash of its rows and their resamples
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The mean over runs, its interval, and the spread over seeds of the mean over folds (NaN for one)."""
+
+    mean: float
+    lo: float
+    hi: float
+    sd_seed: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of a - b over paired runs, its interval, and the two-sided p-value of no difference."""
+
+    mean: float
+    lo: float
+    hi: float
+    p_value: float
+    n_pairs: int
+
+
+def replicates(
+    runs: Sequence[RunScores], *, row_replicates: int = 200, seed: int = 0, names: Iterable[str] | None = None
+) -> Replicates:
+    """Measure the runs of one arm on their test rows and on `row_replicates` resamples of them.
+
+    `names` limits the metrics. Raises ValueError where there is no run, a (fold, seed) comes twice, or
+    the labels of a fold differ, and as `bench.metrics.measure` does.
+    """
+    runs = sorted(runs, key=lambda run: (run.fold, run.seed))
+    labels = tuple((run.fold, run.seed) for run in runs)
+    if not runs or len(set(labels)) < len(runs):
+        raise ValueError(f"Expected one run for each fold and seed; found {list(labels)}.")
+    names = None if names is None else list(names)
+    measured, resamples = [], {}
+    for fold, group in groupby(runs, key=lambda run: run.fold):
+        members = list(group)
+        y = _labels(members)
+        weights = row_weights(y, row_replicates, seed_from("rows", fold, seed))
+        weights = np.concatenate((np.ones((1, len(y)), np.uint8), weights))  # the point estimate first
+        resamples[fold] = digest([digest(y.tobytes()), row_replicates, seed])
+        measured += [measure_resampled(m.y, m.score, m.threshold, weights, names=names) for m in members]
+    stacked = {name: np.stack([values[name] for values in measured]) for name in measured[0]}
+    return Replicates(
+        runs=labels,
+        points={name: values[:, 0] for name, values in stacked.items()},
+        values={name: values[:, 1:] for name, values in stacked.items()},
+        resamples=resamples,
+    )
+
+
+def _labels(members: Sequence[RunScores]) -> Array:
+    first = np.asarray(members[0].y).astype(bool)
+    for member in members[1:]:
+        if not np.array_equal(first, np.asarray(member.y).astype(bool)):
+            raise ValueError(
+                f"Runs of fold {member.fold} must hold the same test rows in the same order; the labels of "
+                f"seeds {members[0].seed} and {member.seed} differ."
+            )
+    return first
+
+
+def summarise(
+    reps: Replicates, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> dict[str, Summary]:
+    """Return for every metric the mean over runs with its two-level bootstrap interval.
+
+    `lo` and `hi` are percentiles of the draws, stretched to hold the mean: a resample repeats rows,
+    which lifts ECE (and a little KS and AP) above its value on the rows themselves.
+    """
+    plan = _plan(reps.runs, _resample_count(reps), draws, seed)
+    out = {}
+    for name, values in reps.values.items():
+        mean = float(np.mean(reps.points[name]))
+        lo, hi = _interval(plan.means(values), level)
+        spread = _seed_spread(reps.runs, reps.points[name])
+        out[name] = Summary(mean, float(np.minimum(lo, mean)), float(np.maximum(hi, mean)), spread)
+    return out
+
+
+def difference(
+    a: Replicates, b: Replicates, metric: str, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> Difference:
+    """Return how much higher `metric` is for `a` than for `b`, on the folds and seeds that both ran.
+
+    The p-value is twice the smaller share of draws on either side of 0, each share with one draw
+    added, so it is never 0 and identical arms give 1. Raises ValueError where no run pairs, or
+    the arms were measured on other rows or other resamples of them.
+    """
+    for reps in (a, b):
+        if metric not in reps.values:
+            raise UnknownName("metric", metric, reps.values)
+    pairs = sorted(set(a.runs) & set(b.runs))
+    folds = {fold for fold, _ in pairs}
+    if not pairs or any(a.resamples[fold] != b.resamples[fold] for fold in folds):
+        reason = "other test rows or resamples" if pairs else "no fold and seed in common"
+        raise ValueError(f"The two arms cannot be compared in pairs: {reason}.")
+    rows_a, rows_b = ([reps.runs.index(pair) for pair in pairs] for reps in (a, b))
+    means = _plan(pairs, _resample_count(a), draws, seed).means(
+        a.values[metric][rows_a] - b.values[metric][rows_b]
+    )
+    lo, hi = _interval(means, level)
+    mean = float(np.mean(a.points[metric][rows_a] - b.points[metric][rows_b]))
+    return Difference(mean, lo, hi, _p_value(means), len(pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Which runs, on which resample of their rows, make up each of D draws of F folds of up to S seeds."""
+
+    run: Places  # (D, F, S)
+    replicate: Places  # (D, F, 1)
+    weight: Floats  # (D, F, S), 1 for a run, 0 where the fold has fewer seeds
+
+    def means(self, values: Floats) -> Floats:
+        """Return the mean (D,) of values (runs, R) over the runs of each draw."""
+        total: Floats = np.sum(values[self.run, self.replicate] * self.weight, axis=(1, 2))
+        n_runs: Floats = np.sum(self.weight, axis=(1, 2))
+        return total / n_runs
+
+
+def _plan(runs: Sequence[tuple[int, int]], resamples: int, draws: int, seed: int) -> _Plan:
+    """Draw folds, seeds within folds, and a resample of rows for each fold drawn."""
+    rng = np.random.default_rng(seed)
+    _, first, count = np.unique([fold for fold, _ in runs], return_index=True, return_counts=True)
+    fold = rng.integers(len(first), size=(draws, len(first), 1))
+    pick = rng.random((draws, len(first), count.max())) * count[fold]
+    return _Plan(
+        run=first[fold] + pick.astype(np.intp),  # runs are sorted by fold
+        replicate=rng.integers(resamples, size=fold.shape),
+        weight=(np.arange(count.max()) < count[fold]).astype(np.float64),
+    )
+
+
+def _resample_count(reps: Replicates) -> int:
+    return int(next(iter(reps.values.values())).shape[1])
+
+
+def _interval(means: Floats, level: float) -> tuple[float, float]:
+    lo, hi = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(lo), float(hi)
+
+
+def _p_value(means: Floats) -> float:
+    if np.isnan(means).any():
+        return float("nan")
+    tail = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
+    return float(min(1.0, 2 * (tail + 1) / (len(means) + 1)))
+
+
+def _seed_spread(runs: Sequence[tuple[int, int]], points: Floats) -> float:
+    """Return the standard deviation over seeds of the mean over folds; of those that ran every fold."""
+    by_seed: dict[int, list[float]] = {}
+    for (_, seed), point in zip(runs, points, strict=True):
+        by_seed.setdefault(seed, []).append(float(point))
+    n_folds = len({fold for fold, _ in runs})
+    means = [np.mean(values) for values in by_seed.values() if len(values) == n_folds]
+    return float(np.std(means, ddof=1)) if len(means) > 1 else float("nan")

@@ -1,0 +1,93 @@
+"""From a table's columns to the numbers that methods see, fitted on training rows only.
+
+Numeric columns: the training median for missing values with a 0/1 column that says so, then zero
+mean and unit variance. Categorical columns: one-hot, missing being a category of its own; beyond
+50 categories the rarest share one. A category first met in the test part is encoded as the rare
+ones are, or as all zeros.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from bench.splits import RowIds, Split
+from bench.tables import Table
+
+VERSION = 1
+MAX_CATEGORIES = 50
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoded rows: `rows` (n,) int64 ids, `X` (n, d) float32; `y` (n,) int8, None for the test part.
+
+    `rows` is -1 for rows that a sampler made up. `probability` (n,) float64 is P(y=1 | x) where a
+    simulator knows it, and `amount` the card's amount column; both None elsewhere.
+    """
+
+    rows: RowIds
+    X: NDArray[np.float32]
+    y: NDArray[np.int8] | None
+    probability: NDArray[np.float64] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """The labels of a part that has them; a test part's are out of every method's reach."""
+        if self.y is None:
+            raise AttributeError("the test part has no labels here: only the runner scores it")
+        return self.y
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The three parts of one split, encoded alike, with the encoded features' names."""
+
+    train: Part
+    valid: Part
+    test: Part
+    feature_names: tuple[str, ...]
+
+
+def encode(table: Table, split: Split) -> Encoded:
+    """Return the split's parts as float32 matrices; nothing but training rows is looked at to fit."""
+    transformer = _transformer(table)
+    transformer.fit(_columns(table, split.train))
+
+    def part(rows: RowIds, y: NDArray[np.int8] | None) -> Part:
+        X = np.ascontiguousarray(transformer.transform(_columns(table, rows)), dtype=np.float32)
+        return Part(rows, X, y, None if table.probability is None else table.probability[rows])
+
+    return Encoded(
+        train=part(split.train, table.y[split.train]),
+        valid=part(split.valid, table.y[split.valid]),
+        test=part(split.test, None),
+        feature_names=tuple(transformer.get_feature_names_out()),
+    )
+
+
+def _columns(table: Table, rows: RowIds) -> pd.DataFrame:
+    frame = table.X.iloc[rows]
+    texts = {name: frame[name].astype(object).where(frame[name].notna(), MISSING) for name in table.categorical}
+    return frame.assign(**texts)
+
+
+def _transformer(table: Table) -> ColumnTransformer:
+    numeric = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
+    )
+    categorical = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False, dtype=np.float32
+    )
+    return ColumnTransformer(
+        [("numeric", numeric, table.numeric), ("categorical", categorical, table.categorical)],
+        verbose_feature_names_out=False,
+    )

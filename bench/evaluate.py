@@ -1,0 +1,272 @@
+"""One pack from rows to records: resample, fit, score, measure, write.
+
+The only place where an arbitrary exception is caught: a pack that fails is halved until the run that
+fails stands alone, and that run becomes a record with its status and reason. Labels of the test part
+are met here, after the scores are there, and nowhere before.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from bench.encode import Encoded, Part, encode
+from bench.errors import BadSetting, BadStore
+from bench.methods import Fitted, Member, method
+from bench.metrics import best_threshold, measure
+from bench.names import FAILED, OK, OOM, TEST, VALID
+from bench.resample import resample
+from bench.runs import Run
+from bench.splits import Split
+from bench.store import SCORES, Store
+from bench.tables import Table
+
+ENCODED_KEPT = 8  # encoded splits that one process holds
+_PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "xgboost-cpu", "xgboost")
+
+
+@dataclass
+class Workbench:
+    """What a process needs to run packs: the table, its splits, the store, the device; encodings are kept."""
+
+    table: Table
+    splits: dict[str, Split]
+    store: Store
+    device: str
+    encoded: dict[str, Encoded] = field(default_factory=dict)
+
+    def encode(self, split_sha256: str) -> Encoded:
+        """Return the split's encoded parts, made once per process."""
+        if split_sha256 not in self.encoded:
+            if len(self.encoded) >= ENCODED_KEPT:
+                self.encoded.pop(next(iter(self.encoded)))
+            self.encoded[split_sha256] = encode(self.table, self.splits[split_sha256])
+        return self.encoded[split_sha256]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one run; its record is on disk when this exists."""
+
+    key: str
+    arm: str
+    status: str
+    error: str | None
+
+
+Progress = Callable[[int, int], None]
+
+
+def choose_device(asked: str) -> str:
+    """Return "cpu" or "cuda" for auto, cpu or cuda; raise BadSetting where there is no such device."""
+    if asked not in ("auto", "cpu", "cuda"):
+        raise BadSetting(f"Unknown device {asked!r}. Known: auto, cpu, cuda.")
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
+        raise BadSetting(
+            f"--device cuda was asked, but torch {torch.__version__} finds no CUDA device here. Use --device auto "
+            "or cpu, or install a CUDA build of torch on a machine with a GPU (bench doctor shows both)."
+        )
+    return "cuda" if asked != "cpu" and available else "cpu"
+
+
+def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[Result]:
+    """Run the pack and write every run's record; return the results in the runs' order.
+
+    Raises only BadStore and DiskFull: where nothing can be written, nothing can be recorded.
+    """
+    if method(runs[0].method).STATIC is None and len(runs) > 1:  # one at a time: nothing is gained by company
+        alone = []
+        for i, run in enumerate(runs):
+            alone += run_pack(bench, [run], lambda step, steps: None)
+            progress(i + 1, len(runs))
+        return alone
+    started = datetime.now(UTC)
+    try:
+        outcomes = _fit_and_score(bench, runs, progress)
+    except BadStore:
+        raise
+    except Exception as error:  # the one place: whatever a method or sampler raises becomes a record
+        if len(runs) > 1:
+            middle = len(runs) // 2
+            return run_pack(bench, runs[:middle], progress) + run_pack(bench, runs[middle:], progress)
+        return [record_failure(bench.store, runs[0], _status(error), _reason(error), started, bench.table)]
+    return [_record(bench, run, outcome, started, len(runs)) for run, outcome in zip(runs, outcomes, strict=True)]
+
+
+def _status(error: Exception) -> str:
+    return OOM if isinstance(error, MemoryError | torch.OutOfMemoryError) else FAILED
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def record_failure(
+    store: Store, run: Run, status: str, error: str, started: datetime, table: Table | None = None
+) -> Result:
+    """Write the record of a run that came to nothing, and return its result."""
+    record = _identity(run, started) | {"status": status, "error": error}
+    if table is not None:
+        record["data_source"] = table.source
+    store.write(record, None)
+    return Result(run.key, run.arm, status, error)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    fitted: Fitted
+    encoded: Encoded
+    resample_seconds: float
+    fit_seconds: float
+    n_train: int
+
+
+def _fit_and_score(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[_Outcome]:
+    members, seconds = [], []
+    for run in runs:
+        started = time.perf_counter()
+        members.append(_member(bench, run))
+        seconds.append(time.perf_counter() - started)
+    fitted: list[Any] = [None] * len(runs)
+    spent = [0.0] * len(runs)
+    # Categories differ from fold to fold, and with them the width of the first layer.
+    for width in dict.fromkeys(m.valid.X.shape[1] for m in members):
+        chosen = [i for i, m in enumerate(members) if m.valid.X.shape[1] == width]
+        started = time.perf_counter()
+        trained = method(runs[0].method).fit([members[i] for i in chosen], torch.device(bench.device), progress)
+        share = (time.perf_counter() - started) / len(chosen)
+        for i, one in zip(chosen, trained, strict=True):
+            fitted[i], spent[i] = one, share
+    return [
+        _Outcome(fitted[i], bench.encode(run.split_sha256), seconds[i], spent[i], len(members[i].pools[-1].X))
+        for i, run in enumerate(runs)
+    ]
+
+
+def _member(bench: Workbench, run: Run) -> Member:
+    chosen = method(run.method)
+    encoded = bench.encode(run.split_sha256)
+    pools = tuple(resample(encoded.train, getattr(run, role), run.stream_seed) for role in chosen.POOLS)
+    return Member(chosen.Config.model_validate(run.config), run.stream_seed, pools, encoded.valid)
+
+
+def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pack_size: int) -> Result:
+    """Score, measure and write one run; a score that cannot be measured makes it a failed run."""
+    clock = time.perf_counter()
+    valid, test = outcome.encoded.valid, outcome.encoded.test
+    y_test = bench.table.y[test.rows]
+    try:
+        scores = {VALID: outcome.fitted.predict(valid), TEST: outcome.fitted.predict(test)}
+        threshold = best_threshold(valid.labels, scores[VALID])
+        metrics = {
+            f"{part}_{name}": value
+            for part, y in ((VALID, valid.labels), (TEST, y_test))
+            for name, value in measure(y, scores[part], threshold).items()
+        }
+    except (ValueError, BadSetting) as error:
+        return record_failure(bench.store, run, FAILED, _reason(error), started, bench.table)
+    record = _identity(run, started) | metrics
+    record |= {
+        "data_source": bench.table.source,
+        "status": OK,
+        "n_train": outcome.n_train,
+        "n_valid": len(valid.rows),
+        "n_test": len(test.rows),
+        "n_test_positive": int(y_test.sum()),
+        "threshold": threshold,
+        "steps": outcome.fitted.steps,
+        "best_step": outcome.fitted.best_step,
+        "samples_seen": outcome.fitted.samples_seen,
+        "fit_seconds": outcome.fit_seconds,
+        "score_seconds": time.perf_counter() - clock,
+        "resample_seconds": outcome.resample_seconds,
+        "pack_size": pack_size,
+        "device": bench.device if method(run.method).STATIC is not None else "cpu",
+        "threads": torch.get_num_threads(),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    bench.store.write(record, _scores_table(valid, test, y_test, scores))
+    return Result(run.key, run.arm, OK, None)
+
+
+def _scores_table(valid: Part, test: Part, y_test: np.ndarray[Any, Any], scores: dict[str, Any]) -> pa.Table:
+    return pa.table(
+        [
+            np.concatenate([valid.rows, test.rows]),
+            [VALID] * len(valid.rows) + [TEST] * len(test.rows),
+            np.concatenate([valid.labels, y_test]).astype(np.int8),
+            np.concatenate([scores[VALID], scores[TEST]]).astype(np.float64),
+        ],
+        schema=SCORES,
+    )
+
+
+def _identity(run: Run, started: datetime) -> dict[str, Any]:
+    """Return the columns that a record has whatever became of the run."""
+    return {
+        **{name: value for name, value in asdict(run).items() if name != "config"},
+        "key": run.key,
+        "config": json.dumps(run.config, sort_keys=True),
+        "loss": run.config.get("loss"),
+        "versions": versions(),
+        "started": started,
+        "finished": datetime.now(UTC),
+        **checkout(),
+    }
+
+
+def peak_memory_mb() -> float:
+    """Return this process's largest resident set so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@cache
+def versions() -> str:
+    """Return the versions of Python, bench and the packages that decide results, as JSON."""
+    found = {"python": platform.python_version()}
+    for name in ("bench", *_PACKAGES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return json.dumps(found)
+
+
+@cache
+def checkout() -> dict[str, Any]:
+    """Return the git commit that the package runs from and whether it was changed; None outside a checkout."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return {"commit": None, "dirty": None}
+
+    def git(*words: str) -> str:
+        return subprocess.run(  # noqa: S603  (fixed words, no shell)
+            ["git", "-C", str(root), *words],  # noqa: S607  (git from the user's PATH is meant)
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}

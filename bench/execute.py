@@ -1,0 +1,218 @@
+"""The local engine: packs over worker processes, or in this process.
+
+Workers are started from a fork server that has the imports behind it; each has the table once and one
+thread share of the machine. A worker that dies or runs out of time costs the pack it held: its runs
+that left no record become records with a status, and a new worker takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from bench.errors import BenchError
+from bench.evaluate import Result, Workbench, record_failure, run_pack
+from bench.names import FAILED, TIMEOUT
+from bench.runs import Run
+
+HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
+_PRELOAD = ["bench.evaluate", "imblearn.over_sampling", "imblearn.under_sampling", "sklearn.linear_model", "xgboost"]
+
+
+class Reporter(Protocol):
+    """Who is told how far the packs are; `worker` numbers the place in which a pack runs."""
+
+    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+        """Take note that a pack has begun."""
+
+    def pack_progress(self, worker: int, step: int, steps: int) -> None:
+        """Take note that a pack stands at `step` of at most `steps`."""
+
+    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
+        """Take note that every run of a pack has its record."""
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute(
+    bench: Workbench, packs: Sequence[Sequence[Run]], reporter: Reporter, *, workers: int, timeout: float | None = None
+) -> list[Result]:
+    """Run all packs and return their results; 0 workers is this process.
+
+    `timeout` is in seconds per run, so a pack of K runs has K times as much; it needs at least one worker.
+    Whatever ends this function, no worker outlives it and no temporary file stays.
+    """
+    if workers == 0:
+        return [result for members in packs for result in _run_here(bench, members, reporter)]
+    crew = _Crew(bench, workers)
+    try:
+        return list(_run_in(crew, list(packs), reporter, timeout))
+    finally:
+        crew.dismiss()
+
+
+def _run_here(bench: Workbench, members: Sequence[Run], reporter: Reporter) -> list[Result]:
+    started = time.perf_counter()
+    reporter.pack_started(0, members)
+    results = run_pack(bench, members, lambda step, steps: reporter.pack_progress(0, step, steps))
+    reporter.pack_finished(0, results, time.perf_counter() - started)
+    return results
+
+
+@dataclass
+class _Worker:
+    """One process, the pack it holds, and since when."""
+
+    process: Any
+    pipe: Connection
+    pack: Sequence[Run] = ()
+    since: float = 0.0
+    wall: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class _Crew:
+    """The worker processes; every one that was ever started is swept up after."""
+
+    def __init__(self, bench: Workbench, size: int) -> None:
+        self.bench, self.size = bench, size
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(_PRELOAD)
+        self.pids: list[int] = []
+        self.threads = max(1, cores() // size)
+        self.members: list[_Worker] = []
+
+    def hire(self) -> _Worker:
+        """Start one worker; it waits for packs."""
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=_work, args=(theirs, self.bench, self.threads), daemon=True)
+        process.start()
+        theirs.close()
+        self.pids.append(process.pid or 0)
+        return _Worker(process, ours)
+
+    def dismiss(self) -> None:
+        """End every worker and remove what a killed one left half written."""
+        for worker in self.members:
+            worker.process.terminate()
+        for worker in self.members:
+            worker.process.join(5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+        self.bench.store.sweep(self.pids)
+
+
+def _run_in(
+    crew: _Crew, waiting: list[Sequence[Run]], reporter: Reporter, timeout: float | None
+) -> Iterator[Result]:
+    crew.members = [crew.hire() for _ in range(min(crew.size, len(waiting)))]
+    while waiting or any(worker.pack for worker in crew.members):
+        for place, worker in enumerate(crew.members):
+            if waiting and not worker.pack:
+                _give(worker, waiting.pop(0))
+                reporter.pack_started(place, worker.pack)
+        wait([worker.pipe for worker in crew.members if worker.pack], timeout=1.0)
+        for place, worker in enumerate(crew.members):
+            if worker.pack:
+                results = _listen(crew, place, reporter, timeout)
+                if results is not None:
+                    reporter.pack_finished(place, results, time.perf_counter() - worker.since)
+                    worker.pack = ()
+                    yield from results
+
+
+def _give(worker: _Worker, pack: Sequence[Run]) -> None:
+    worker.pack, worker.since, worker.wall = pack, time.perf_counter(), datetime.now(UTC)
+    with contextlib.suppress(BrokenPipeError):  # a worker that has died is noticed when it is listened to
+        worker.pipe.send(pack)
+
+
+def _listen(crew: _Crew, place: int, reporter: Reporter, timeout: float | None) -> list[Result] | None:
+    """Return the results of the worker's pack if it has ended in whatever way, else None."""
+    worker = crew.members[place]
+    try:
+        while worker.pipe.poll():
+            message = worker.pipe.recv()
+            if isinstance(message, BenchError):
+                raise message
+            if isinstance(message, list):
+                return message
+            reporter.pack_progress(place, *message)
+    except (EOFError, ConnectionResetError):
+        worker.process.join()
+        return _replace(crew, place, FAILED, f"the worker process ended with code {worker.process.exitcode}")
+    if timeout is not None and time.perf_counter() - worker.since > timeout * len(worker.pack):
+        worker.process.kill()
+        worker.process.join()
+        return _replace(crew, place, TIMEOUT, f"more than {timeout:g} seconds per run")
+    return None
+
+
+def _replace(crew: _Crew, place: int, status: str, reason: str) -> list[Result]:
+    """Put a new worker in the place of an ended one; the lost runs become records."""
+    lost = crew.members[place]
+    store = crew.bench.store
+    store.sweep([lost.process.pid])
+    results = []
+    for run in lost.pack:
+        done = store.read(run.dataset, run.key)
+        if done is not None and done["started"] >= lost.wall:
+            results.append(Result(run.key, run.arm, done["status"], done["error"]))
+        else:
+            results.append(record_failure(store, run, status, reason, lost.wall, crew.bench.table))
+    lost.pipe.close()
+    fresh = crew.hire()
+    fresh.since = lost.since
+    crew.members[place] = fresh
+    return results
+
+
+def _work(pipe: Connection, bench: Workbench, threads: int) -> None:
+    """Be a worker: take packs from the pipe until it closes; an interrupt is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _keep_freed_memory()
+    torch.set_num_threads(threads)
+    with threadpool_limits(threads), contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            pack = pipe.recv()
+            try:
+                pipe.send(run_pack(bench, pack, _Heartbeat(pipe)))
+            except BenchError as error:
+                pipe.send(error)
+
+
+class _Heartbeat:
+    """Sends progress up the pipe, not more often than the heartbeat."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe, self.last = pipe, 0.0
+
+    def __call__(self, step: int, steps: int) -> None:
+        now = time.monotonic()
+        if now - self.last >= HEARTBEAT_SECONDS:
+            self.last = now
+            self.pipe.send((step, steps))
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed blocks: mapping temporaries anew at every operation costs more than they do."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
+        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD, bytes

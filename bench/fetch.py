@@ -1,0 +1,245 @@
+"""From a card to its raw file, verified: the cache, then the card's sources in order.
+
+A source gives the file that its card promises, or a reason why not. Where a card knows no hash, the
+hash of the first download is noted beside the file and held to ever after. If no source is left, the
+error names each with its reason and the ways out; another data set never comes under the asked name.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import kaggle_client
+from bench.cache import (
+    address,
+    cache_folder,
+    held,
+    locked,
+    look_up,
+    make_folder,
+    note_path,
+    read_note,
+    sweep,
+    write_note,
+)
+from bench.cards import Dataset, Source
+from bench.download import Answer, Endpoints, Progress, Unreachable, download, get
+from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
+from bench.files import Found, keeps_promise, measure, promise
+
+__all__ = ["SOURCES", "Endpoints", "RawFile", "cache_folder", "fetch", "local_file"]
+
+SOURCES = ("auto", "kaggle", "mirror", "openml")
+SIMULATOR_LIKE = {"fraud": "fraud-sim", "credit": "loan-sim"}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file that is what its card promises.
+
+    `source` says where it came from: kaggle, kaggle-competition, mirror, openml, or file for one that
+    the user gave. `origin` is the card's source, whose columns, target and positive value it has; None
+    where no source of a card is known to be its origin.
+    """
+
+    path: Path
+    sha256: str
+    source: str
+    origin: Source | None = None
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What stays the same while one source after another is asked."""
+
+    card: Dataset
+    folder: Path
+    endpoints: Endpoints
+    progress: Progress | None
+
+    def path(self, source: Source) -> Path:
+        return self.folder / source.kind / source.file
+
+    def download(self, source: Source, answer: Answer) -> Found:
+        return download(source, answer, self.path(source), endpoints=self.endpoints, progress=self.progress)
+
+
+def fetch(
+    card: Dataset,
+    *,
+    source: str = "auto",
+    force: bool = False,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    endpoints: Endpoints | None = None,
+) -> RawFile:
+    """Return the card's raw file from the cache or from the first source that gives it.
+
+    Parameters
+    ----------
+    card : Dataset
+        The data set wanted.
+    source : {"auto", "kaggle", "mirror", "openml"}
+        Where from; `auto` tries the card's sources in order. The cache is asked first, for files
+        of these sources only.
+    force : bool
+        Pass by the cache and download anew; a hash noted at first use is held to all the same.
+    cache : Path, optional
+        The cache folder; by default `cache_folder()`.
+    progress : callable, optional
+        Called with the file's name, bytes done and bytes in all (None where unknown).
+    endpoints : Endpoints, optional
+        Other servers in the place of the public ones.
+
+    Raises
+    ------
+    Unavailable
+        No source gave the file; the message names each with its reason, and the ways out.
+    HashMismatch
+        The only source asked gave another file.
+    BadStore
+        The cache cannot be written.
+    """
+    sources, failures = _wanted(card, source), list[str]()
+    folder = (cache or cache_folder()) / "raw" / card.name
+    errand = _Errand(card, folder, endpoints or Endpoints(), progress)
+    found = None if force else _from_cache(errand, sources, failures)
+    if found is not None:
+        return found
+    with locked(folder):
+        sweep(folder)
+        found = None if force else _from_cache(errand, sources, failures)  # another process was faster
+        return found or _from_sources(errand, sources, failures)
+
+
+def _wanted(card: Dataset, source: str) -> list[Source]:
+    if source not in SOURCES:
+        raise UnknownName("source", source, SOURCES)
+    if card.simulator is not None:
+        raise BadSetting(f"{card.name!r} is simulated: there is no file to fetch. Run it as it is.")
+    found = [s for s in card.sources if source in ("auto", s.kind.removesuffix("-competition"))]
+    if not found:
+        kinds = ", ".join(dict.fromkeys(s.kind for s in card.sources)) or "none"
+        asked = "" if source == "auto" else f" {source!r}"
+        raise Unavailable(
+            f"The card of {card.name!r} names no source{asked}; its sources: {kinds}.\n{_ways_out(card)}"
+        )
+    return found
+
+
+def _from_cache(errand: _Errand, sources: list[Source], failures: list[str]) -> RawFile | None:
+    for source in sources:
+        path = errand.path(source)
+        found, fault = look_up(path, source)
+        if found is not None:
+            note = read_note(path, source)
+            return RawFile(path, found.sha256, note.source if note else source.kind, source)
+        if fault is not None:
+            failures.append(fault)
+            log.warning("%s; fetching it anew", fault)
+    return None
+
+
+def _from_sources(errand: _Errand, sources: list[Source], failures: list[str]) -> RawFile:
+    card = errand.card
+    for source in sources:
+        where = f"{source.kind} {address(source)}"
+        try:
+            return _from_source(errand, source)
+        except (Unavailable, HashMismatch) as failure:
+            if len(sources) == 1 and isinstance(failure, HashMismatch):
+                raise HashMismatch(f"The data set {card.name!r} from {where}: {failure}.") from failure
+            failures.append(f"{where}: {failure}")
+            log.warning("%s could not be had from %s", card.name, failures[-1])
+    lines = "".join(f"\n  {line}" for line in failures)
+    raise Unavailable(f"The data set {card.name!r} could not be had:{lines}\n{_ways_out(card)}")
+
+
+def _ways_out(card: Dataset) -> str:
+    kinds = {source.kind for source in card.sources}
+    files = " or ".join(dict.fromkeys(source.file for source in card.sources)) or "the file"
+    ways = [f"--data-file F with your own copy of {files}" + (f" ({card.homepage})" if card.homepage else "")]
+    if kinds & {"kaggle", "kaggle-competition"}:
+        ways.insert(0, "Kaggle credentials (KAGGLE_API_TOKEN or kaggle.json)")
+    if kinds & {"mirror", "openml"}:
+        ways.append(f"{' or '.join(sorted(kinds & {'mirror', 'openml'}))} with --source, once it answers")
+    if card.domain in SIMULATOR_LIKE:
+        ways.append(f"the simulator of the same shape, --dataset {SIMULATOR_LIKE[card.domain]}")
+    return f"Ways out: {'; '.join(ways)}."
+
+
+def _from_source(errand: _Errand, source: Source) -> RawFile:
+    path = errand.path(source)
+    make_folder(path.parent)
+    promised = held(source, read_note(path, source))
+    try:
+        found = _download(errand, promised)
+    except HashMismatch as error:
+        if promised is source:
+            raise
+        hint = f"the expected hash is that of its first use; to take the new file, delete {note_path(path)}"
+        raise HashMismatch(f"{error}; {hint}") from error
+    write_note(path, source, found)
+    return RawFile(path, found.sha256, source.kind, source)
+
+
+def _download(errand: _Errand, source: Source) -> Found:
+    """Download from an address, or from Kaggle: first without credentials, which public data need not."""
+    endpoints = errand.endpoints
+    url = kaggle_client.address(source, endpoints.kaggle) or endpoints.address(source.url or "")
+    try:
+        return errand.download(source, lambda: get(url, endpoints))
+    except Unreachable:
+        raise
+    except Unavailable as failure:
+        if source.ref is None:
+            raise
+        return _with_credentials(errand, source, failure)
+
+
+def _with_credentials(errand: _Errand, source: Source, first: Unavailable) -> Found:
+    try:
+        api = kaggle_client.sign_in()
+        return errand.download(source, lambda: kaggle_client.ask(api, source))
+    except Unavailable as failure:
+        hint = kaggle_client.rules_hint(source)
+        raise Unavailable(f"without credentials: {first}; with credentials: {failure}{hint}") from failure
+
+
+def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
+    """Return the user's own file, verified against the hashes of the card's sources if a card is given.
+
+    Raises Unavailable for a file that is missing or unreadable, BadTable for a folder, HashMismatch
+    for a file that is none of the card's. A card without any hash takes every file at its word.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise BadTable(f"--data-file {path} is a folder; give the file in it.")
+    try:
+        found = measure(path)
+    except OSError as error:
+        why = (
+            "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        )
+        raise Unavailable(f"--data-file {path} {why}. Give the path of a table that can be read.") from error
+    return RawFile(path, found.sha256, "file", _origin(path, found, card) if card else None)
+
+
+def _origin(path: Path, found: Found, card: Dataset) -> Source | None:
+    """Return the card's source that a user's file comes from: by hash, or by name where there is none."""
+    hashed = [source for source in card.sources if source.sha256 or source.md5]
+    for source in hashed:
+        if keeps_promise(found, source):
+            return source
+    if not hashed:
+        return next((source for source in card.sources if source.file == path.name), None)
+    known = " or ".join(dict.fromkeys(f"{source.file} ({promise(source)})" for source in hashed))
+    raise HashMismatch(
+        f"--data-file {path} is not the data set {card.name!r}: expected {known}; found {found}. "
+        f"A number on it must not stand under the name {card.name!r}: give --data-file with --target, "
+        "without --dataset, and it runs under its own name."
+    )

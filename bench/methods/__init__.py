@@ -1,0 +1,91 @@
+"""The methods: one file each, registered by its presence.
+
+A method is a module with four names: `VERSION` (an integer; part of every run's key, raised when
+results change), `Config` (pydantic, frozen), `space(trial)` (an Optuna search space that returns
+settings of `Config`), and `fit(members, device, progress)`, which returns one `Fitted` per member.
+It may say more: `NAME` (default: the file's name), `POOLS` (which of a run's samplers feed its
+members, default one), and `STATIC` (the settings that must agree within a pack; a method without it
+is fitted one run at a time).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from bench.encode import Part
+from bench.errors import UnknownName
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run inside a pack: its settings, its seed, and the rows that it may see.
+
+    `pools` are the training rows, one part per entry of the method's `POOLS`, already resampled;
+    `valid` is the validation part. The test part is not here: `Fitted.predict` meets it without labels.
+    """
+
+    config: Any
+    seed: int
+    pools: tuple[Part, ...]
+    valid: Part
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained member: `predict` maps a part to P(y=1), float64 (n,) in [0, 1]; and what it used.
+
+    `steps` are optimiser steps (boosting rounds, solver iterations), `best_step` the one kept,
+    `samples_seen` the rows drawn in all steps.
+    """
+
+    predict: Callable[[Part], NDArray[np.float64]]
+    steps: int = 0
+    best_step: int = 0
+    samples_seen: int = 0
+
+
+class Method(Protocol):
+    """What a module of this folder offers, once registered."""
+
+    NAME: str
+    VERSION: int
+    POOLS: tuple[str, ...]
+    STATIC: frozenset[str] | None
+    Config: type[BaseModel]
+
+    def space(self, trial: Any) -> dict[str, Any]:
+        """Return settings for `Config`, drawn from the Optuna trial."""
+
+    def fit(self, members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+        """Train the members, whose `STATIC` settings agree, and return them in order."""
+
+
+@cache
+def methods() -> dict[str, Any]:
+    """Return every method by name; importing them imports torch and XGBoost's callers."""
+    found = {}
+    for entry in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{entry.name}")
+        for name, default in (("NAME", entry.name.replace("_", "-")), ("POOLS", ("sampler",)), ("STATIC", None)):
+            if not hasattr(module, name):
+                setattr(module, name, default)
+        found[module.NAME] = module
+    return found
+
+
+def method(name: str) -> Any:
+    """Return the method called `name`; raise UnknownName with the nearest names."""
+    if name not in methods():
+        raise UnknownName("method", name, methods())
+    return methods()[name]

@@ -1,0 +1,57 @@
+"""Logistic regression, scikit-learn's: L2 penalty, L-BFGS; the reference that many networks miss."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.encode import Part
+from bench.methods import Fitted, Member, Progress
+
+VERSION = 1
+
+
+class Config(BaseModel):
+    """`C` is the inverse strength of the penalty; `class_weight` "balanced" weights by inverse frequency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    C: float = Field(default=1.0, gt=0)
+    class_weight: Literal["balanced"] | None = None
+    max_iter: int = Field(default=1000, gt=0)
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Return the penalty's strength and the class weight."""
+    return {
+        "C": trial.suggest_float("C", 1e-4, 1e3, log=True),
+        "class_weight": trial.suggest_categorical("class_weight", [None, "balanced"]),
+    }
+
+
+def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+    """Fit each member on its rows, on the CPU."""
+    return [_fit(member) for member in members]
+
+
+def _fit(member: Member) -> Fitted:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    (rows,) = member.pools
+    model = LogisticRegression(**member.config.model_dump())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `steps` in the record says it: max_iter was reached
+        model.fit(rows.X.astype(np.float64), rows.labels)
+
+    def predict(part: Part) -> NDArray[np.float64]:
+        scored: NDArray[np.float64] = model.predict_proba(part.X.astype(np.float64))[:, 1]
+        return scored
+
+    steps = int(model.n_iter_[0])
+    return Fitted(predict, steps=steps, best_step=steps, samples_seen=steps * len(rows.X))

@@ -1,0 +1,33 @@
+"""The share of positives among the training rows, for every row: the floor of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from bench.methods import Fitted, Member, Progress
+
+VERSION = 1
+
+
+class Config(BaseModel):
+    """Nothing to set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Return no settings: there is nothing to tune."""
+    return {}
+
+
+def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+    """Return constant scorers."""
+    return [_fit(float(member.pools[0].labels.mean())) for member in members]
+
+
+def _fit(share: float) -> Fitted:
+    return Fitted(lambda part: np.full(len(part.X), share))

@@ -1,0 +1,76 @@
+"""XGBoost with histogram trees, stopped early on validation average precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.encode import Part
+from bench.methods import Fitted, Member, Progress
+
+VERSION = 1
+
+
+class Config(BaseModel):
+    """XGBoost's own names; `scale_pos_weight` None is 1, and `rounds` is the most trees there can be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rounds: int = Field(default=500, gt=0)
+    early_stopping_rounds: int = Field(default=30, gt=0)
+    learning_rate: float = Field(default=0.1, gt=0)
+    max_depth: int = Field(default=6, gt=0)
+    min_child_weight: float = Field(default=1.0, ge=0)
+    subsample: float = Field(default=1.0, gt=0, le=1)
+    colsample_bytree: float = Field(default=1.0, gt=0, le=1)
+    reg_lambda: float = Field(default=1.0, ge=0)
+    scale_pos_weight: float | None = Field(default=None, gt=0)
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Return depth, rate, regularisation, subsampling and the positive rows' weight."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+        "max_depth": trial.suggest_int("max_depth", 2, 10),
+        "min_child_weight": trial.suggest_float("min_child_weight", 0.1, 100.0, log=True),
+        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.5, 1.0),
+        "reg_lambda": trial.suggest_float("reg_lambda", 0.01, 100.0, log=True),
+        "scale_pos_weight": trial.suggest_float("scale_pos_weight", 1.0, 1000.0, log=True),
+    }
+
+
+def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+    """Boost each member on its rows, on the CPU with the threads that the runner allows."""
+    return [_fit(member, progress) for member in members]
+
+
+def _fit(member: Member, progress: Progress) -> Fitted:
+    import torch
+    import xgboost
+
+    (rows,), config = member.pools, member.config
+    settings = config.model_dump(exclude={"rounds", "early_stopping_rounds"}, exclude_none=True)
+    settings |= {"objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist"}
+    settings |= {"seed": member.seed % 2**31, "nthread": torch.get_num_threads(), "verbosity": 0}
+    booster = xgboost.train(
+        settings,
+        xgboost.QuantileDMatrix(rows.X, rows.labels),
+        num_boost_round=config.rounds,
+        evals=[(xgboost.DMatrix(member.valid.X, member.valid.labels), "valid")],
+        early_stopping_rounds=config.early_stopping_rounds,
+        verbose_eval=False,
+    )
+    progress(config.rounds, config.rounds)
+    best = int(booster.best_iteration) + 1
+
+    def predict(part: Part) -> NDArray[np.float64]:
+        scored = booster.predict(xgboost.DMatrix(part.X), iteration_range=(0, best))
+        return np.asarray(scored, dtype=np.float64)
+
+    steps = booster.num_boosted_rounds()
+    return Fitted(predict, steps=steps, best_step=best, samples_seen=steps * len(rows.X))

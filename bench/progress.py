@@ -1,0 +1,132 @@
+"""Progress on stderr: nested bars on a terminal, one plain line per finished pack elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bench.evaluate import Result
+from bench.names import OK
+from bench.runs import Run
+
+DOWNLOAD_LINE_SECONDS = 5.0
+
+
+def label(runs: Sequence[Run]) -> str:
+    """Return a pack's name: its arms and how many runs it holds."""
+    arms = list(dict.fromkeys(run.arm for run in runs))
+    named = ", ".join(arms[:3]) + (f" and {len(arms) - 3} more" if len(arms) > 3 else "")
+    return f"{named} × {len(runs)}"
+
+
+class Lines:
+    """One line per event that matters; for logs, pipes and CI."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.running: dict[int, str] = {}
+        self.done = self.total = 0
+        self.last_download = time.monotonic()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
+        """Print what there is to do."""
+        self.total = n_todo
+        already = f", {n_done} done before" if n_done else ""
+        self.note(f"{n_todo} runs to do in {n_packs} packs{already}")
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Print a download's progress, every few seconds and at its end."""
+        if done == total or time.monotonic() - self.last_download >= DOWNLOAD_LINE_SECONDS:
+            self.last_download = time.monotonic()
+            self.note(f"{name}: {done / 1e6:,.1f}{f' of {total / 1e6:,.1f}' if total else ''} MB")
+
+    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+        """Remember what the worker holds."""
+        self.running[worker] = label(runs)
+
+    def pack_progress(self, worker: int, step: int, steps: int) -> None:
+        """Print nothing: a log has no use for steps."""
+
+    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
+        """Print the pack, its time, and the first failure if there is one."""
+        self.done += len(results)
+        bad = [result for result in results if result.status != OK]
+        failed = f", {len(bad)} {bad[0].status}: {bad[0].error}" if bad else ""
+        self.note(f"[{self.done}/{self.total}] {self.running.get(worker, '')} in {seconds:.1f} s{failed}")
+
+
+class Bars(Lines):
+    """Nested bars: all runs, and the pack of each worker."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self.tasks: dict[Any, Any] = {}
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
+        """Open the bar of all runs."""
+        super().planned(n_todo, n_done, n_packs)
+        self.tasks["runs"] = self.progress.add_task("runs", total=n_todo)
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Move the download's bar, in kilobytes."""
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(f"{name} (kB)", total=None)
+        self.progress.update(self.tasks[name], completed=done // 1000, total=total // 1000 if total else None)
+
+    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+        """Open a bar below the runs' for the pack; its length is known at its first report."""
+        super().pack_started(worker, runs)
+        self.tasks[worker] = self.progress.add_task(f"  {label(runs)}", total=None)
+
+    def pack_progress(self, worker: int, step: int, steps: int) -> None:
+        """Move the pack's bar."""
+        self.progress.update(self.tasks[worker], completed=step, total=steps)
+
+    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
+        """Close the pack's bar, move the runs', and keep a failure on the screen."""
+        self.progress.remove_task(self.tasks.pop(worker))
+        self.progress.advance(self.tasks["runs"], len(results))
+        if any(result.status != OK for result in results):
+            super().pack_finished(worker, results, seconds)
+        else:
+            self.done += len(results)
+
+
+def reporter(console: Console) -> Lines:
+    """Return bars on a terminal, lines elsewhere."""
+    return Bars(console) if console.is_terminal else Lines(console)

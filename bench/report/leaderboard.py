@@ -1,0 +1,168 @@
+"""A leaderboard: the records of one scope aggregated over folds and seeds, ranked, with intervals.
+
+Everything comes from stored records and scores. Intervals are 95 %, from a two-level bootstrap over
+runs and test rows (`bench.compare`); the difference to the reference arm is paired on the same runs and
+the same rows. Failed runs are counted, never silently dropped: an arm without a single good run is a row
+without numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bench.compare import Difference, Replicates, RunScores, difference, replicates, summarise
+from bench.errors import Unavailable
+from bench.metrics import METRICS
+from bench.names import MAIN_METRIC, OK, TEST
+from bench.store import Store, read_checked, write_atomically
+
+Record = Mapping[str, Any]
+REFERENCES = ("xgboost", "logistic-regression", "none", "prevalence")
+
+
+def leaderboard(store: Store, records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row per arm of `records`, which share one data set, protocol and scope.
+
+    Columns: rank, arm, method, n_runs, n_failed; per metric `<metric>_mean, _lo, _hi, _sd_seed`;
+    reference, `difference_mean, _lo, _hi, _p` of the main metric to it; seconds, steps and samples per
+    run; dataset, protocol, scope and the test rows' prevalence.
+    """
+    latest = newest(records)
+    arms = list(dict.fromkeys(record["arm"] for record in latest))
+    resampled = {arm: _replicates(store, [r for r in latest if r["arm"] == arm]) for arm in arms}
+    good = {arm: found for arm, found in resampled.items() if found is not None}
+    reference = next((arm for arm in REFERENCES if arm in good), next(iter(good), None))
+    rows = []
+    for arm in arms:
+        row = _describe(arm, [r for r in latest if r["arm"] == arm])
+        row |= _metrics(good[arm]) if arm in good else {}
+        row |= _against(good, arm, reference)
+        rows.append(row)
+    return _ranked(pd.DataFrame(rows, columns=columns()))
+
+
+def columns() -> list[str]:
+    """Return the leaderboard's columns in order."""
+    metrics = [f"{metric}_{field}" for metric in METRICS for field in ("mean", "lo", "hi", "sd_seed")]
+    return [
+        *("rank", "arm", "method", "n_runs", "n_failed"),
+        *metrics,
+        *("reference", "difference_mean", "difference_lo", "difference_hi", "difference_p"),
+        *("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "budget_steps"),
+        *("n_train", "n_test", "test_prevalence", "dataset", "data_source", "data_sha256", "protocol", "scope"),
+    ]
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """Return the last finished record of each arm, repeat, fold and seed: older versions are superseded."""
+    found: dict[tuple[Any, ...], Record] = {}
+    for record in sorted(records, key=lambda r: (r["finished"], r["key"])):
+        found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
+    return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
+
+
+def _replicates(store: Store, records: Sequence[Record]) -> Replicates | None:
+    runs = []
+    for record in records:
+        if record["status"] != OK:
+            continue
+        scores = store.read_scores(record["dataset"], record["key"])
+        if scores is None:
+            continue
+        test = scores[scores["part"] == TEST]
+        fold = record["repeat"] * 10_000 + record["fold"]
+        runs.append(
+            RunScores(fold, record["seed"], test["y"].to_numpy(), test["score"].to_numpy(), record["threshold"])
+        )
+    return replicates(runs) if runs else None
+
+
+def _describe(arm: str, records: Sequence[Record]) -> dict[str, Any]:
+    good = [record for record in records if record["status"] == OK]
+    first = records[0]
+    return {
+        **{name: first[name] for name in ("method", "dataset", "data_source", "data_sha256", "protocol", "scope")},
+        "arm": arm,
+        "n_runs": len(good),
+        "n_failed": len(records) - len(good),
+        **{
+            name: float(np.mean([record[name] for record in good])) if good else float("nan")
+            for name in ("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "n_train", "n_test")
+        },
+        "budget_steps": _budget(first),
+        "test_prevalence": sum(r["n_test_positive"] for r in good) / max(1, sum(r["n_test"] for r in good)),
+    }
+
+
+def _budget(record: Record) -> float:
+    config = json.loads(record["config"])
+    return float(config.get("steps", config.get("rounds", config.get("max_iter", float("nan")))))
+
+
+def _metrics(found: Replicates) -> dict[str, float]:
+    summaries = summarise(found)
+    return {
+        f"{metric}_{field}": getattr(summary, field)
+        for metric, summary in summaries.items()
+        for field in ("mean", "lo", "hi", "sd_seed")
+    }
+
+
+def _against(good: Mapping[str, Replicates], arm: str, reference: str | None) -> dict[str, Any]:
+    if reference is None or arm not in good:
+        return {"reference": reference}
+    found: Difference = difference(good[arm], good[reference], MAIN_METRIC)
+    return {
+        "reference": reference,
+        "difference_mean": found.mean,
+        "difference_lo": found.lo,
+        "difference_hi": found.hi,
+        "difference_p": found.p_value,
+    }
+
+
+def _ranked(board: pd.DataFrame) -> pd.DataFrame:
+    order = board.sort_values([f"{MAIN_METRIC}_mean", "arm"], ascending=[False, True], na_position="last")
+    order["rank"] = np.arange(1, len(order) + 1)
+    return order.reset_index(drop=True)
+
+
+def scopes(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return the records by scope, the scope that finished last first."""
+    found: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: r["finished"], reverse=True):
+        found.setdefault(record["scope"], []).append(record)
+    return found
+
+
+def board_path(store: Store, dataset: str, protocol: str) -> Path:
+    """Return where the parquet leaderboard lies."""
+    return store.root / "leaderboards" / f"{dataset}-{protocol}.parquet"
+
+
+def write(board: pd.DataFrame, path: Path) -> None:
+    """Write the leaderboard as parquet, whole or not at all."""
+    write_atomically(path, pa.Table.from_pandas(board, preserve_index=False))
+
+
+def same(board: pd.DataFrame, path: Path) -> bool:
+    """Return whether the file at `path` holds this very leaderboard."""
+    try:
+        return bool(read(path).equals(board))
+    except Unavailable:
+        return False
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Return a written leaderboard; raise Unavailable where there is none that can be read."""
+    try:
+        return read_checked(path).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise Unavailable(f"The leaderboard {path} cannot be read ({error}). bench tables makes it anew.") from error

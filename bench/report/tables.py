@@ -1,0 +1,165 @@
+"""Leaderboards as Markdown, LaTeX and CSV, from the same frame, by the same rules of rounding."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from bench.names import MAIN_METRIC
+
+SHOWN = ("average_precision", "roc_auc", "recall_at_1pct_review", "precision_at_1pct_review", "recall_at_1pct_fpr")
+SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
+
+
+def headings() -> list[str]:
+    """Return the table's column headings."""
+    return [
+        "rank",
+        "arm",
+        *(name.replace("_", " ") for name in SHOWN),
+        *(name.replace("_", " ") for name in SHOWN_PLAIN),
+        f"Δ {MAIN_METRIC.replace('_', ' ')}",
+        "runs",
+        "failed",
+        "steps",
+        "rows seen",
+        "seconds",
+    ]
+
+
+def cells(board: pd.DataFrame) -> list[list[str]]:
+    """Return the table's cells as text, row by row; an interval is `.123 [.100, .150]`."""
+    return [
+        [
+            str(row["rank"]),
+            row["arm"],
+            *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN),
+            *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN_PLAIN),
+            interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
+            str(row["n_runs"]),
+            str(row["n_failed"]),
+            count(row["steps"]),
+            count(row["samples_seen"]),
+            seconds(row["fit_seconds"] + row["resample_seconds"]),
+        ]
+        for _, row in board.iterrows()
+    ]
+
+
+def interval(mean: float, lo: float, hi: float, *, sign: bool = False) -> str:
+    """Return `mean [lo, hi]` with three digits after the point, or a dash for a missing number."""
+    if pd.isna(mean):
+        return "–"
+    return f"{number(mean, sign=sign)} [{number(lo, sign=sign)}, {number(hi, sign=sign)}]"
+
+
+def number(value: float, *, sign: bool = False) -> str:
+    """Return three digits after the point, without the zero before it, or a dash for a missing number."""
+    if pd.isna(value):
+        return "–"
+    text = f"{value:+.3f}" if sign else f"{value:.3f}"
+    return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text
+
+
+def count(number: float) -> str:
+    """Return a count with thousands separators, or a dash."""
+    return "–" if pd.isna(number) else f"{number:,.0f}"
+
+
+def seconds(number: float) -> str:
+    """Return seconds with two significant digits below ten, or a dash."""
+    return "–" if pd.isna(number) else f"{number:.2f}" if number < 10 else f"{number:.0f}"
+
+
+def caption(board: pd.DataFrame) -> str:
+    """Return the line that a table must not be read without."""
+    first = board.iloc[0]
+    reference = first["reference"]
+    against = f" Δ is the paired difference to {reference}." if isinstance(reference, str) else ""
+    return (
+        f"{first['dataset']}, protocol {first['protocol']}: means over runs with 95 % intervals (two-level bootstrap "
+        f"over runs and test rows). Prevalence in the test parts {board['test_prevalence'].max():.4g}, which is also "
+        f"the average precision of chance.{against} Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…"
+    )
+
+
+def markdown(board: pd.DataFrame) -> str:
+    """Return the leaderboard as a Markdown page."""
+    head = headings()
+    lines = [f"# {board['dataset'].iloc[0]}, {board['protocol'].iloc[0]}", "", caption(board), ""]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(row) + " |" for row in cells(board)]
+    return "\n".join(lines) + "\n"
+
+
+def latex(board: pd.DataFrame) -> str:
+    """Return the leaderboard as a LaTeX table for the booktabs package."""
+    head = headings()
+    lines = [r"\begin{table}", r"\caption{" + _tex(caption(board)) + "}"]
+    lines += [r"\begin{tabular}{rl" + "r" * (len(head) - 2) + "}", r"\toprule"]
+    lines += [_tex_row(head), r"\midrule", *(_tex_row(row) for row in cells(board))]
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+_TEX = {"%": r"\%", "_": r"\_", "#": r"\#", "&": r"\&", "Δ": r"$\Delta$", "–": "--", "…": r"\ldots{}"}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def _tex_row(row: Sequence[str]) -> str:
+    return " & ".join(_tex(cell) for cell in row) + r" \\"
+
+
+def as_csv(board: pd.DataFrame) -> str:
+    """Return the whole leaderboard, every column and digit, as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(board.columns)
+    writer.writerows(board.itertuples(index=False, name=None))
+    return out.getvalue()
+
+
+FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "tex": latex, "csv": as_csv}
+
+
+def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
+    """Return the leaderboard as a rich table; below 130 columns only the main metric shows its interval."""
+    failed = bool(board["n_failed"].sum())
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption(board), caption_justify="left")
+    for head in ("#", "arm"):
+        table.add_column(head, no_wrap=True)
+    for head in (*TERMINAL.values(), "Δ", "runs", *(["failed"] if failed else []), "sec"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for _, row in board.iterrows():
+        shown = [
+            interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"])
+            if wide or m == MAIN_METRIC
+            else number(row[f"{m}_mean"])
+            for m in TERMINAL
+        ]
+        change = (row["difference_mean"], row["difference_lo"], row["difference_hi"])
+        table.add_row(
+            str(row["rank"]),
+            row["arm"],
+            *shown,
+            interval(*change, sign=True) if wide else number(change[0], sign=True),
+            str(row["n_runs"]),
+            *([str(row["n_failed"])] if failed else []),
+            seconds(row["fit_seconds"] + row["resample_seconds"]),
+        )
+    return table
+
+
+TERMINAL = {
+    "average_precision": "AP [95 %]",
+    "roc_auc": "ROC-AUC",
+    "recall_at_1pct_review": "recall@1%",
+}

@@ -1,0 +1,219 @@
+"""Records and scores as parquet files: one pair per run, written whole or not at all.
+
+A record is a run and what came out, one row; its scores are every validation and test row's. Files
+are written to a temporary name in the same folder, synced and renamed, scores before record, so that a
+record on disk means a finished run. Pages carry checksums, and reading checks them: an unreadable
+record goes to quarantine with its scores and is run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.errors import BadStore, DiskFull
+from bench.metrics import METRICS
+
+SCHEMA_VERSION = 1
+
+_METRIC_FIELDS = [(f"{part}_{metric}", pa.float64()) for part in ("valid", "test") for metric in METRICS]
+RECORD = pa.schema(
+    [
+        ("key", pa.string()),
+        ("schema", pa.int32()),
+        ("dataset", pa.string()),
+        ("data_sha256", pa.string()),
+        ("data_source", pa.string()),
+        ("recipe_sha256", pa.string()),
+        ("protocol", pa.string()),
+        ("scope", pa.string()),
+        ("split_sha256", pa.string()),
+        ("repeat", pa.int32()),
+        ("fold", pa.int32()),
+        ("arm", pa.string()),
+        ("method", pa.string()),
+        ("version", pa.int32()),
+        ("inner_sampler", pa.string()),
+        ("outer_sampler", pa.string()),
+        ("sampler", pa.string()),
+        ("loss", pa.string()),
+        ("config", pa.string()),
+        ("seed", pa.int64()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("n_train", pa.int64()),
+        ("n_valid", pa.int64()),
+        ("n_test", pa.int64()),
+        ("n_test_positive", pa.int64()),
+        ("threshold", pa.float64()),
+        *_METRIC_FIELDS,
+        ("steps", pa.int64()),
+        ("best_step", pa.int64()),
+        ("samples_seen", pa.int64()),
+        ("fit_seconds", pa.float64()),
+        ("score_seconds", pa.float64()),
+        ("resample_seconds", pa.float64()),
+        ("pack_size", pa.int32()),
+        ("device", pa.string()),
+        ("threads", pa.int32()),
+        ("peak_memory_mb", pa.float64()),
+        ("versions", pa.string()),
+        ("commit", pa.string()),
+        ("dirty", pa.bool_()),
+        ("started", pa.timestamp("us", tz="UTC")),
+        ("finished", pa.timestamp("us", tz="UTC")),
+    ]
+)
+SCORES = pa.schema([("row_id", pa.int64()), ("part", pa.string()), ("y", pa.int8()), ("score", pa.float64())])
+
+
+@dataclass(frozen=True)
+class Store:
+    """The results folder: `runs/<dataset>/<key>.parquet` and `scores/<dataset>/<key>.parquet`."""
+
+    root: Path
+
+    def check_writable(self) -> None:
+        """Create the folders and write a byte; raise BadStore that says what to do instead."""
+        try:
+            for name in ("runs", "scores", "leaderboards"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+            probe = self.root / "runs" / f".probe.{os.getpid()}.tmp"
+            probe.write_bytes(b"0")
+            probe.unlink()
+        except OSError as error:
+            raise BadStore(
+                f"The results folder {self.root} cannot be written ({error.strerror}). Choose another with --results DIR."
+            ) from error
+
+    def record_path(self, dataset: str, key: str) -> Path:
+        """Return where the run's record lies."""
+        return self.root / "runs" / dataset / f"{key}.parquet"
+
+    def scores_path(self, dataset: str, key: str) -> Path:
+        """Return where the run's scores lie."""
+        return self.root / "scores" / dataset / f"{key}.parquet"
+
+    def write(self, record: dict[str, Any], scores: pa.Table | None) -> None:
+        """Write a run's scores (if it has any), then its record, each atomically.
+
+        Raises DiskFull or BadStore; then neither file is there, and every earlier one is whole.
+        """
+        dataset, key = record["dataset"], record["key"]
+        row = {name: record.get(name) for name in RECORD.names} | {"schema": SCHEMA_VERSION}
+        if scores is not None:
+            write_atomically(self.scores_path(dataset, key), scores)
+        write_atomically(self.record_path(dataset, key), pa.Table.from_pylist([row], schema=RECORD))
+
+    def read(self, dataset: str, key: str) -> dict[str, Any] | None:
+        """Return the record as a dict, or None if there is none; an unreadable one is quarantined."""
+        path = self.record_path(dataset, key)
+        if not path.exists():
+            return None
+        try:
+            (row,) = read_checked(path, RECORD).to_pylist()
+        except (OSError, ValueError, pa.ArrowException):
+            self.quarantine(dataset, key)
+            return None
+        found: dict[str, Any] = row
+        return found
+
+    def read_scores(self, dataset: str, key: str) -> pd.DataFrame | None:
+        """Return the scores as a frame (row_id, part, y, score), or None; unreadable: quarantined, None."""
+        try:
+            return read_checked(self.scores_path(dataset, key), SCORES).to_pandas()
+        except (OSError, ValueError, pa.ArrowException):
+            self.quarantine(dataset, key)
+            return None
+
+    def keys(self, dataset: str) -> list[str]:
+        """Return the keys of all records of a data set, sorted."""
+        return sorted(path.stem for path in (self.root / "runs" / dataset).glob("*.parquet"))
+
+    def records(self, dataset: str) -> list[dict[str, Any]]:
+        """Return all readable records of a data set."""
+        found = (self.read(dataset, key) for key in self.keys(dataset))
+        return [record for record in found if record is not None]
+
+    def datasets(self) -> list[str]:
+        """Return the names of the data sets that have records."""
+        return sorted(path.name for path in (self.root / "runs").glob("*") if path.is_dir())
+
+    def quarantine(self, dataset: str, key: str) -> None:
+        """Move a run's files to `quarantine/`, where nothing reads them; the run counts as not done."""
+        for path in (self.record_path(dataset, key), self.scores_path(dataset, key)):
+            if path.exists():
+                target = self.root / "quarantine" / f"{path.parent.parent.name}-{dataset}-{path.name}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+
+    def sweep(self, pids: Iterable[int]) -> None:
+        """Remove the temporary files that ended processes left behind."""
+        for pid in pids:
+            for path in self.root.glob(f"*/*/*.{pid}.tmp"):
+                path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, table: pa.Table) -> None:
+    """Write a parquet file with page checksums so that `path` is whole or absent; see `_write`."""
+    _write(path, lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 so that `path` is whole or absent; see `_write`."""
+    _write(path, lambda file: file.write(text.encode()))
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Fill a temporary file beside `path`, sync it and rename it.
+
+    Raises DiskFull where no space is left, BadStore for any other refusal of the file system.
+    """
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"No space left to write {path.name} in {path.parent}. Every record written before is whole; "
+                "free some space and run the same command again: it goes on where it stopped."
+            ) from error
+        raise BadStore(f"{path} could not be written ({error.strerror or error}).") from error
+
+
+def read_checked(path: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """Return the parquet file's table, its page checksums verified; with `schema`, exactly those columns.
+
+    Raises OSError, ValueError or pyarrow's error where the file is not readable or not of that schema.
+    """
+    table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
+    if schema is not None and not table.schema.equals(schema):
+        raise ValueError(f"{path} has another schema than version {SCHEMA_VERSION}")
+    return table
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

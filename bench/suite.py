@@ -1,0 +1,272 @@
+"""One benchmark from a request to a leaderboard: what `bench run` and `bench.run` both are.
+
+Resuming is not a mode: a plan is made, the keys whose records can be read are done, the rest is run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from bench.cards import Dataset, card, card_for_file
+from bench.errors import BadSetting, UnknownName
+from bench.evaluate import Result, Workbench, choose_device
+from bench.execute import Reporter, cores, execute
+from bench.fetch import cache_folder
+from bench.names import OK
+from bench.report import leaderboard as boards
+from bench.report.tables import FORMATS, markdown
+from bench.runs import Run, adjust_all, packs, plan, select
+from bench.splits import BIG_TABLE_ROWS, PROTOCOLS, split
+from bench.store import Store, write_text
+from bench.tables import Table, load
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a benchmark; None takes the protocol's default. `settings` are `--set` pairs as text."""
+
+    dataset: str | None = None
+    data_file: Path | None = None
+    target: str | None = None
+    positive: str | None = None
+    drop: tuple[str, ...] = ()
+    time: str | None = None
+    amount: str | None = None
+    rows: int | None = None
+    source: str = "auto"
+    protocol: str = "strict"
+    matrix: str | None = None
+    arms: tuple[str, ...] = ()
+    arms_file: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    seeds: int | None = None
+    folds: int | None = None
+    repeats: int | None = None
+    device: str = "auto"
+    pack: int | None = None
+    workers: int | None = None
+    shard: tuple[int, int] | None = None
+    timeout: float | None = None
+    results: Path = Path("results")
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request comes to: all runs, those still to do, and the packs they are done in."""
+
+    request: Request
+    table: Table
+    bench: Workbench
+    runs: list[Run]
+    todo: list[Run]
+    packs: list[list[Run]]
+    workers: int
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a benchmark ended with; `failed` are all wanted runs whose record is not ok."""
+
+    leaderboard: pd.DataFrame
+    path: Path
+    n_runs: int
+    n_done_before: int
+    failed: list[Result]
+    seconds: float
+    budget: str
+
+
+class FullReporter(Reporter, Protocol):
+    """A reporter that is also told what there is to do, and of downloads."""
+
+    def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
+        """Take note of the work ahead."""
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Take note of a download's progress in bytes."""
+
+    def note(self, text: str) -> None:
+        """Tell the user one line."""
+
+
+def the_card(request: Request) -> Dataset:
+    """Return the card that the request means; raise BadSetting where it means none."""
+    if request.dataset is not None:
+        given = [name for name in ("target", "positive", "drop", "time", "amount") if getattr(request, name)]
+        if given:
+            raise BadSetting(
+                f"--{given[0]} goes with a file of your own; {request.dataset!r} has a card that says it already. "
+                "Leave out --dataset to run the file under its own name."
+            )
+        return card(request.dataset)
+    if request.data_file is None:
+        raise BadSetting("Say what to run on: --dataset NAME (bench list datasets), or --data-file F --target COLUMN.")
+    if request.target is None:
+        raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
+    return card_for_file(
+        request.data_file,
+        request.target,
+        positive=request.positive,
+        drop=request.drop,
+        time=request.time,
+        amount=request.amount,
+    )
+
+
+def make_plan(request: Request, download: Callable[..., None] | None = None) -> Plan:
+    """Load the table, split it and list the runs; nothing is trained. Every usage error comes from here."""
+    if request.protocol not in PROTOCOLS:
+        raise UnknownName("protocol", request.protocol, PROTOCOLS)
+    chosen = the_card(request)
+    early = select(request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None)
+    arms = adjust_all(early, request.settings)
+    device = choose_device(request.device)
+    workers = _workers(request, device)
+    store = Store(request.results)
+    store.check_writable()
+    cache_folder()
+    table = load(chosen, data_file=request.data_file, source=request.source, rows=request.rows, progress=download)
+    protocol = PROTOCOLS[request.protocol]
+    seeds = protocol.default_seeds(table.n_rows) if request.seeds is None else request.seeds
+    splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
+    runs = plan(table, protocol, splits, arms, seeds)
+    mine = _shard(runs, request.shard)
+    todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
+    notes = [f"{table.name}: {table.n_rows:,} rows, {table.n_positives:,} positives ({table.prevalence:.4%})"]
+    if request.seeds is None and table.n_rows > BIG_TABLE_ROWS:
+        notes.append(f"more than {BIG_TABLE_ROWS:,} rows: {seeds} seed per fold by default; --seeds N asks for more")
+    bench = Workbench(table, {part.sha256: part for part in splits}, store, device)
+    return Plan(request, table, bench, mine, todo, packs(todo, pack=request.pack, workers=workers), workers, notes)
+
+
+def _workers(request: Request, device: str) -> int:
+    if request.pack is not None and request.pack < 1:
+        raise BadSetting(f"--pack {request.pack}: a pack has at least one member.")
+    if request.workers is not None and request.workers < 0:
+        raise BadSetting(f"--workers {request.workers}: 0 (this process) or more.")
+    if request.timeout is not None and (request.timeout <= 0 or request.workers == 0):
+        raise BadSetting("--timeout needs a positive number of seconds and at least one worker process to end.")
+    if request.workers is not None:
+        return request.workers
+    return 1 if device == "cuda" else cores()
+
+
+def _shard(runs: list[Run], shard: tuple[int, int] | None) -> list[Run]:
+    """Return shard i of n (1 ≤ i ≤ n): the runs whose key falls to it, on whatever machine."""
+    if shard is None:
+        return runs
+    i, n = shard
+    if not 1 <= i <= n:
+        raise BadSetting(f"--shard {i}/{n}: asked for shard {i} of {n}; shards are numbered 1/{n} … {n}/{n}.")
+    return [run for run in runs if int(run.key[:12], 16) % n == i - 1]
+
+
+def _is_done(store: Store, run: Run, *, retry_failed: bool) -> bool:
+    record = store.read(run.dataset, run.key)
+    if record is None:
+        return False
+    if record["status"] != OK:
+        return not retry_failed
+    return store.scores_path(run.dataset, run.key).exists()
+
+
+def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
+    """Do what is left of the plan and write the leaderboard of its scope, Markdown beside parquet."""
+    started = time.perf_counter()
+    reporter.planned(len(made.todo), len(made.runs) - len(made.todo), len(made.packs))
+    if made.packs:
+        execute(made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout)
+    store = made.bench.store
+    records = [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope] if made.runs else []
+    if not records:
+        raise BadSetting("Nothing to rank: this shard has no run. Use fewer shards.")
+    board = boards.leaderboard(store, records)
+    path = boards.board_path(store, made.table.name, made.request.protocol)
+    boards.write(board, path)
+    write_text(path.with_suffix(".md"), markdown(board))
+    wanted = {run.key for run in made.runs}
+    failed = [
+        Result(r["key"], r["arm"], r["status"], r["error"])
+        for r in records
+        if r["key"] in wanted and r["status"] != OK
+    ]
+    return Outcome(
+        board,
+        path,
+        len(made.runs),
+        len(made.runs) - len(made.todo),
+        failed,
+        time.perf_counter() - started,
+        budget(made.runs),
+    )
+
+
+def budget(runs: Sequence[Run]) -> str:
+    """Return the network arms' budget in words: optimiser steps, rows per step, rows in all."""
+    found = set()
+    for run in runs:
+        if "steps" in run.config:
+            config: Mapping[str, Any] = run.config
+            rows = config.get("batch") or config["pairs"] * (config["inner_batch"] + config["outer_batch"])
+            found.add((config["steps"], rows))
+    if not found:
+        return "no network in this matrix"
+    return "; ".join(f"{s:,} steps × {r:,} rows = {s * r:,} rows per network" for s, r in sorted(found))
+
+
+@dataclass(frozen=True)
+class Board:
+    """One regenerated leaderboard: its frame, where its parquet belongs, its texts by path, other scopes' runs."""
+
+    frame: pd.DataFrame
+    path: Path
+    texts: dict[Path, str]
+    n_other_records: int
+
+    def write(self) -> None:
+        """Write the parquet and every text."""
+        boards.write(self.frame, self.path)
+        for path, text in self.texts.items():
+            write_text(path, text)
+
+    def stale(self) -> list[Path]:
+        """Return the files that are missing or are not what the records give."""
+        texts = [path for path, text in self.texts.items() if not path.exists() or path.read_text() != text]
+        return texts if boards.same(self.frame, self.path) else [self.path, *texts]
+
+
+def regenerate(
+    results: Path, *, dataset: str | None = None, protocol: str | None = None, formats: Sequence[str] = ("md",)
+) -> list[Board]:
+    """Return every leaderboard that the records of `results` give, without writing any.
+
+    Where records of several scopes share a data set and protocol, the scope that finished last is shown.
+    Raises UnknownName for a data set, protocol or format that is not there.
+    """
+    store = Store(results)
+    for kind, asked, known in (
+        ("data set with records", dataset, store.datasets()),
+        ("protocol", protocol, list(PROTOCOLS)),
+        *(("format", name, list(FORMATS)) for name in formats),
+    ):
+        if asked is not None and asked not in known:
+            raise UnknownName(kind, asked, known)
+    made = []
+    for name in [dataset] if dataset else store.datasets():
+        records = store.records(name)
+        for judged in sorted({r["protocol"] for r in records if protocol in (None, r["protocol"])}):
+            found = boards.scopes([r for r in records if r["protocol"] == judged])
+            newest, *others = found.values()
+            frame = boards.leaderboard(store, newest)
+            path = boards.board_path(store, name, judged)
+            texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
+            made.append(Board(frame, path, texts, sum(map(len, others))))
+    return made
