@@ -52,7 +52,9 @@ class Source(_Frozen):
     @model_validator(mode="after")
     def _has_an_address(self) -> Source:
         if (self.ref if self.kind.startswith("kaggle") else self.url) is None:
-            raise ValueError(f"a source of kind {self.kind!r} needs {'ref' if 'kaggle' in self.kind else 'url'}")
+            raise ValueError(
+                f"a source of kind {self.kind!r} needs {'ref' if 'kaggle' in self.kind else 'url'}"
+            )
         return self
 
 
@@ -142,7 +144,9 @@ def read_card(path: Path) -> Dataset:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
         raise BadCard(f"The card {path} is not valid: {faults}.") from error
     if found.name != path.stem:
-        raise BadCard(f"The card {path} is named {found.name!r}; it must be named like its file, {path.stem!r}.")
+        raise BadCard(
+            f"The card {path} is named {found.name!r}; it must be named like its file, {path.stem!r}."
+        )
     return found
 
 

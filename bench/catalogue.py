@@ -81,7 +81,13 @@ def _protocols() -> list[dict[str, Any]]:
     from bench.splits import PROTOCOLS
 
     return [
-        {"name": p.name, "main metric": p.main_metric, "folds": p.folds, "seeds": p.seeds, "description": p.description}
+        {
+            "name": p.name,
+            "main metric": p.main_metric,
+            "folds": p.folds,
+            "seeds": p.seeds,
+            "description": p.description,
+        }
         for p in PROTOCOLS.values()
     ]
 

@@ -66,7 +66,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
     pass
 
@@ -88,12 +90,16 @@ def list_(
     if as_json:
         _print_json({kind: entries})
     else:
-        _print_table([kind.removesuffix("s"), *list(entries[0])[1:]], [list(map(_text, e.values())) for e in entries])
+        _print_table(
+            [kind.removesuffix("s"), *list(entries[0])[1:]], [list(map(_text, e.values())) for e in entries]
+        )
 
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; see: bench list datasets")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Data sets; see: bench list datasets")
+    ],
     source: Annotated[str, typer.Option(help="auto | kaggle | mirror | openml")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Fetch again even if the cache has it.")] = False,
     as_json: Json = False,
@@ -110,12 +116,16 @@ def fetch(
 
     cards = [card(name) for name in names]
     if simulated := [chosen.name for chosen in cards if chosen.simulator is not None]:
-        raise BadSetting(f"{simulated[0]} is simulated: there is nothing to fetch. Run it: bench run --dataset {simulated[0]}")
+        raise BadSetting(
+            f"{simulated[0]} is simulated: there is nothing to fetch. Run it: bench run --dataset {simulated[0]}"
+        )
     rows = []
     with _interruptible(), reporter(_stderr()) as told:
         for chosen in cards:
             raw = fetch_file(chosen, source=source, force=force, progress=told.download)
-            rows.append({"name": chosen.name, "source": raw.source, "sha256": raw.sha256, "path": str(raw.path)})
+            rows.append(
+                {"name": chosen.name, "source": raw.source, "sha256": raw.sha256, "path": str(raw.path)}
+            )
     if as_json:
         _print_json({"fetched": rows})
     else:
@@ -126,32 +136,46 @@ def fetch(
 def run(
     dataset: Annotated[str | None, typer.Option(help="A data set of bench list datasets.")] = None,
     data_file: Annotated[
-        Path | None, typer.Option(help="With --dataset: use this file as that set, verified. Alone: your own table.")
+        Path | None,
+        typer.Option(help="With --dataset: use this file as that set, verified. Alone: your own table."),
     ] = None,
     target: Annotated[str | None, typer.Option(help="Your table's label column.")] = None,
-    positive: Annotated[str | None, typer.Option(help="The label's positive value, if it is not 1 or true.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The label's positive value, if it is not 1 or true.")
+    ] = None,
     drop: Annotated[list[str] | None, typer.Option(help="A column that is no feature; repeatable.")] = None,
     time: Annotated[str | None, typer.Option(help="Your table's time column (no feature).")] = None,
     amount: Annotated[str | None, typer.Option(help="Your table's amount column.")] = None,
     rows: Annotated[int | None, typer.Option(help="How many rows to simulate.")] = None,
     source: Annotated[str, typer.Option(help="auto | kaggle | mirror | openml")] = "auto",
     protocol: Annotated[str, typer.Option(help="See bench list protocols.")] = "strict",
-    matrix: Annotated[str | None, typer.Option(help="A list of arms; see bench list matrices. Default: quick.")] = None,
+    matrix: Annotated[
+        str | None, typer.Option(help="A list of arms; see bench list matrices. Default: quick.")
+    ] = None,
     arm: Annotated[list[str] | None, typer.Option(help="One arm; repeatable. See bench list arms.")] = None,
     arms_file: Annotated[Path | None, typer.Option(help="A TOML file of arms of your own.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A setting of the arms; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="A setting of the arms; repeatable."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds per fold; default 3, for big tables 1.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds; default 5.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Repeats of the folds; default 1.")] = None,
     device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
-    pack: Annotated[int | None, typer.Option(help="Networks trained at once; a speed knob, never a result.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes; default one per core, 0 for none.")] = None,
-    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only shard I of N, by the runs' keys.")] = None,
+    pack: Annotated[
+        int | None, typer.Option(help="Networks trained at once; a speed knob, never a result.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes; default one per core, 0 for none.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only shard I of N, by the runs' keys.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that one run may take.")] = None,
     results: Results = Path("results"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print runs, packs and what is done; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print runs, packs and what is done; run nothing.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -232,14 +256,18 @@ def _print_plan(made: Plan, *, as_json: bool) -> None:
                 "protocol": made.request.protocol,
                 "runs": len(made.runs),
                 "done": len(made.runs) - len(made.todo),
-                "packs": [{"arms": sorted({r.arm for r in p}), "keys": [r.key for r in p]} for p in made.packs],
+                "packs": [
+                    {"arms": sorted({r.arm for r in p}), "keys": [r.key for r in p]} for p in made.packs
+                ],
                 "arms": {name: {"runs": n, "done": done} for name, (n, done) in arms.items()},
             }
         )
         return
     _print_table(["arm", "runs", "done"], [[name, str(n), str(done)] for name, (n, done) in arms.items()])
     sizes = ", ".join(str(len(p)) for p in made.packs)
-    typer.echo(f"{len(made.runs)} runs, {len(made.runs) - len(made.todo)} done; {len(made.packs)} packs: {sizes or 'none'}")
+    typer.echo(
+        f"{len(made.runs)} runs, {len(made.runs) - len(made.todo)} done; {len(made.packs)} packs: {sizes or 'none'}"
+    )
 
 
 def _print_outcome(outcome: Outcome, request: Request, *, as_json: bool) -> None:
@@ -295,16 +323,20 @@ def tables(
     for board in made:
         if board.n_other_records:
             typer.echo(
-                f"{board.path.stem}: the newest splits only; {board.n_other_records} records stand on others.", err=True
+                f"{board.path.stem}: the newest splits only; {board.n_other_records} records stand on others.",
+                err=True,
             )
     paths = [path for board in made for path in (board.path, *board.texts)]
     if as_json:
         _print_json({"tables": [str(path) for path in paths], "stale": [str(path) for path in stale]})
     else:
-        typer.echo("\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths))
+        typer.echo(
+            "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
+        )
     if check and stale:
         raise BadStore(
-            f"{len(stale)} tables are not what the records give: {', '.join(map(str, stale))}. bench tables makes them anew."
+            f"{len(stale)} tables are not what the records give: {', '.join(map(str, stale))}. "
+            "bench tables makes them anew."
         )
 
 

@@ -33,7 +33,9 @@ def examine(results: Path) -> list[Check]:
     found = [Check(name, True, number) for name, number in packages.items()]
     revision = checkout()
     if revision["commit"]:
-        found.append(Check("checkout", True, revision["commit"][:12] + (" with changes" if revision["dirty"] else "")))
+        found.append(
+            Check("checkout", True, revision["commit"][:12] + (" with changes" if revision["dirty"] else ""))
+        )
     found += [Check("cores", True, str(cores())), _device(), _cards(), _cache(), _results(results), _kaggle()]
     return found
 
@@ -76,5 +78,7 @@ def _kaggle() -> Check:
     """Say whether credentials are there, never what they are; public data sets need none."""
     variables = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME")
     files = [Path.home() / ".kaggle" / name for name in ("kaggle.json", "access_token")]
-    where = [name for name in variables if os.environ.get(name)] + [path.name for path in files if path.is_file()]
+    where = [name for name in variables if os.environ.get(name)] + [
+        path.name for path in files if path.is_file()
+    ]
     return Check("kaggle credentials", True, ", ".join(where) or "none (only competitions need them)")

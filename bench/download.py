@@ -44,7 +44,7 @@ class Unreachable(Unavailable):
     """No connection to the host, so that asking it otherwise is of no use."""
 
 
-class _Again(Exception):  # noqa: N818 - a request to repeat, not an error
+class _Again(Exception):
     """A fault that may pass: try again after `seconds` (None: the usual pause), `attempts` in all."""
 
     def __init__(self, fault: Unavailable, attempts: int = ATTEMPTS, seconds: float | None = None) -> None:

@@ -76,7 +76,9 @@ def encode(table: Table, split: Split) -> Encoded:
 
 def _columns(table: Table, rows: RowIds) -> pd.DataFrame:
     frame = table.X.iloc[rows]
-    texts = {name: frame[name].astype(object).where(frame[name].notna(), MISSING) for name in table.categorical}
+    texts = {
+        name: frame[name].astype(object).where(frame[name].notna(), MISSING) for name in table.categorical
+    }
     return frame.assign(**texts)
 
 
@@ -85,7 +87,10 @@ def _transformer(table: Table) -> ColumnTransformer:
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
     )
     categorical = OneHotEncoder(
-        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False, dtype=np.float32
+        handle_unknown="infrequent_if_exist",
+        max_categories=MAX_CATEGORIES,
+        sparse_output=False,
+        dtype=np.float32,
     )
     return ColumnTransformer(
         [("numeric", numeric, table.numeric), ("categorical", categorical, table.categorical)],

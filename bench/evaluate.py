@@ -37,7 +37,16 @@ from bench.store import SCORES, Store
 from bench.tables import Table
 
 ENCODED_KEPT = 8  # encoded splits that one process holds
-_PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "scikit-learn", "imbalanced-learn", "xgboost-cpu", "xgboost")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "imbalanced-learn",
+    "xgboost-cpu",
+    "xgboost",
+)
 
 
 @dataclass
@@ -106,7 +115,9 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
             middle = len(runs) // 2
             return run_pack(bench, runs[:middle], progress) + run_pack(bench, runs[middle:], progress)
         return [record_failure(bench.store, runs[0], _status(error), _reason(error), started, bench.table)]
-    return [_record(bench, run, outcome, started, len(runs)) for run, outcome in zip(runs, outcomes, strict=True)]
+    return [
+        _record(bench, run, outcome, started, len(runs)) for run, outcome in zip(runs, outcomes, strict=True)
+    ]
 
 
 def _status(error: Exception) -> str:
@@ -150,7 +161,9 @@ def _fit_and_score(bench: Workbench, runs: Sequence[Run], progress: Progress) ->
     for width in dict.fromkeys(m.valid.X.shape[1] for m in members):
         chosen = [i for i, m in enumerate(members) if m.valid.X.shape[1] == width]
         started = time.perf_counter()
-        trained = method(runs[0].method).fit([members[i] for i in chosen], torch.device(bench.device), progress)
+        trained = method(runs[0].method).fit(
+            [members[i] for i in chosen], torch.device(bench.device), progress
+        )
         share = (time.perf_counter() - started) / len(chosen)
         for i, one in zip(chosen, trained, strict=True):
             fitted[i], spent[i] = one, share

@@ -28,7 +28,13 @@ from bench.names import FAILED, TIMEOUT
 from bench.runs import Run
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
-_PRELOAD = ["bench.evaluate", "imblearn.over_sampling", "imblearn.under_sampling", "sklearn.linear_model", "xgboost"]
+_PRELOAD = [
+    "bench.evaluate",
+    "imblearn.over_sampling",
+    "imblearn.under_sampling",
+    "sklearn.linear_model",
+    "xgboost",
+]
 
 
 class Reporter(Protocol):
@@ -50,7 +56,12 @@ def cores() -> int:
 
 
 def execute(
-    bench: Workbench, packs: Sequence[Sequence[Run]], reporter: Reporter, *, workers: int, timeout: float | None = None
+    bench: Workbench,
+    packs: Sequence[Sequence[Run]],
+    reporter: Reporter,
+    *,
+    workers: int,
+    timeout: float | None = None,
 ) -> list[Result]:
     """Run all packs and return their results; 0 workers is this process.
 

@@ -83,7 +83,9 @@ def resample(part: Part, sampler: str | None, seed: int) -> Part:
         return part
     if sampler not in SAMPLERS:
         raise UnknownName("sampler", sampler, SAMPLERS)
-    name = digest([digest(part.X.tobytes()), digest(part.labels.tobytes()), sampler, seed, version("imbalanced-learn")])
+    name = digest(
+        [digest(part.X.tobytes()), digest(part.labels.tobytes()), sampler, seed, version("imbalanced-learn")]
+    )
     kept = cache_folder() / "resampled" / f"{name}.npz"
     try:
         return _read(kept)

@@ -24,7 +24,9 @@ from bench.resample import SAMPLERS
 from bench.splits import Protocol, Split
 from bench.tables import Table
 
-PIPELINE = 1  # raised when splitting, sampling or scoring change results; encode.VERSION says the same of encoding
+PIPELINE = (
+    1  # raised when splitting, sampling or scoring change results; encode.VERSION says the same of encoding
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,12 @@ ARMS: Mapping[str, Arm] = {
         Arm("prevalence", "prevalence", "the share of positives, for every row"),
         Arm("logistic-regression", "logistic-regression", "scikit-learn's, L2"),
         Arm("none", "network", "the network on the rows as they are"),
-        Arm("class-weight", "network", "weights by inverse class frequency", settings={"class_weight": "balanced"}),
+        Arm(
+            "class-weight",
+            "network",
+            "weights by inverse class frequency",
+            settings={"class_weight": "balanced"},
+        ),
         Arm("smote", "network", "SMOTE (Chawla et al. 2002)", "smote"),
         Arm("borderline-smote", "network", "Borderline-SMOTE (Han et al. 2005)", "borderline-smote"),
         Arm("adasyn", "network", "ADASYN (He et al. 2008)", "adasyn"),
@@ -133,7 +140,9 @@ class Run:
 _VERSIONS = {"pipeline": PIPELINE, "encoding": encode.VERSION}
 
 
-def select(matrix: str | None, names: Sequence[str], arms_file: Path | None, *, has_probability: bool) -> list[Arm]:
+def select(
+    matrix: str | None, names: Sequence[str], arms_file: Path | None, *, has_probability: bool
+) -> list[Arm]:
     """Return the arms asked for, in the order asked; the default is the matrix `quick`.
 
     An arm of a matrix that needs a known P(y=1 | x) is left out where there is none; asked for by name it
@@ -146,7 +155,9 @@ def select(matrix: str | None, names: Sequence[str], arms_file: Path | None, *, 
         from_matrix = [ARMS[name] for name in MATRICES[matrix or "quick"]]
         chosen += [arm for arm in from_matrix if has_probability or not arm.needs_probability]
     if not has_probability and (bad := [arm.name for arm in chosen if arm.needs_probability]):
-        raise BadSetting(f"The arm {bad[0]!r} needs a simulated data set (fraud-sim, loan-sim): it is its P(y=1 | x).")
+        raise BadSetting(
+            f"The arm {bad[0]!r} needs a simulated data set (fraud-sim, loan-sim): it is its P(y=1 | x)."
+        )
     return list({arm.name: arm for arm in chosen}.values())
 
 
@@ -212,17 +223,25 @@ def configure(arm: Arm) -> dict[str, Any]:
     pools = method(arm.method).POOLS
     for role in ("sampler", "inner_sampler", "outer_sampler"):
         if getattr(arm, role) is not None and role not in pools:
-            raise BadSetting(f"The arm {arm.name!r} sets {role}, but {arm.method} takes {' and '.join(pools)}.")
+            raise BadSetting(
+                f"The arm {arm.name!r} sets {role}, but {arm.method} takes {' and '.join(pools)}."
+            )
     try:
         config = method(arm.method).Config.model_validate(dict(arm.settings))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
-        raise BadSetting(f"The arm {arm.name!r} has a setting that {arm.method} cannot take: {faults}.") from error
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()
+        )
+        raise BadSetting(
+            f"The arm {arm.name!r} has a setting that {arm.method} cannot take: {faults}."
+        ) from error
     dumped: dict[str, Any] = config.model_dump(mode="json")
     return dumped
 
 
-def plan(table: Table, protocol: Protocol, splits: Sequence[Split], arms: Sequence[Arm], seeds: int) -> list[Run]:
+def plan(
+    table: Table, protocol: Protocol, splits: Sequence[Split], arms: Sequence[Arm], seeds: int
+) -> list[Run]:
     """Return the runs of every arm on every split with seeds 0 … seeds − 1, arm by arm."""
     if seeds < 1:
         raise BadSetting(f"Asked for {seeds} seeds; at least 1 is needed.")

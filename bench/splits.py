@@ -72,7 +72,9 @@ class Split:
         return digest(b"|".join(part.astype("<i8").tobytes() for part in (self.train, self.valid, self.test)))
 
 
-def split(table: Table, protocol: Protocol, *, folds: int | None = None, repeats: int | None = None) -> list[Split]:
+def split(
+    table: Table, protocol: Protocol, *, folds: int | None = None, repeats: int | None = None
+) -> list[Split]:
     """Return the protocol's splits of `table`, repeat by repeat and fold by fold.
 
     The same table, protocol and numbers give the same splits everywhere. Raises BadSetting for fewer
@@ -82,7 +84,9 @@ def split(table: Table, protocol: Protocol, *, folds: int | None = None, repeats
     folds = protocol.folds if folds is None else folds
     repeats = protocol.repeats if repeats is None else repeats
     if folds < 2 or repeats < 1:
-        raise BadSetting(f"Asked for {folds} folds and {repeats} repeats; at least 2 folds and 1 repeat are needed.")
+        raise BadSetting(
+            f"Asked for {folds} folds and {repeats} repeats; at least 2 folds and 1 repeat are needed."
+        )
     group = duplicate_groups(table.X)
     group_label = np.zeros(group.max() + 1, dtype=np.int8)
     np.maximum.at(group_label, group, table.y)
@@ -106,7 +110,9 @@ def _check_folds(group_label: NDArray[np.int8], folds: int, table: Table) -> Non
     largest = largest_folds(counts[scarce])
     if folds <= largest:
         return
-    way_out = f"The largest number that works is {largest}: --folds {largest}." if largest else "No number works."
+    way_out = (
+        f"The largest number that works is {largest}: --folds {largest}." if largest else "No number works."
+    )
     raise BadTable(
         f"{folds} folds were asked for {table.name!r}, which has {counts[scarce]} distinct {scarce}; each fold "
         f"needs one to test, one to validate and one to train on. {way_out}"
@@ -119,7 +125,12 @@ def largest_folds(n_scarce: int) -> int:
 
 
 def _split(
-    group: NDArray[np.int64], group_label: NDArray[np.int8], protocol: Protocol, repeat: int, fold: int, folds: int
+    group: NDArray[np.int64],
+    group_label: NDArray[np.int8],
+    protocol: Protocol,
+    repeat: int,
+    fold: int,
+    folds: int,
 ) -> Split:
     """Return one fold: groups are dealt to folds class by class, then a share of the rest validates."""
     part = np.empty(len(group_label), dtype=np.int8)  # 0 train, 1 valid, 2 test
@@ -128,7 +139,9 @@ def _split(
         dealt = np.random.default_rng(seed_from("folds", protocol.name, repeat, label)).permutation(members)
         # Negatives are dealt from the other end, so that the folds' sizes differ by one row at most.
         test = (np.arange(len(dealt)) if label else np.arange(len(dealt))[::-1]) % folds == fold
-        rest = np.random.default_rng(seed_from("valid", protocol.name, repeat, fold, label)).permutation(dealt[~test])
+        rest = np.random.default_rng(seed_from("valid", protocol.name, repeat, fold, label)).permutation(
+            dealt[~test]
+        )
         n_valid = max(1, round(protocol.valid_share * len(rest)))
         part[dealt[test]], part[rest[:n_valid]], part[rest[n_valid:]] = 2, 1, 0
     train, valid, test_rows = (np.flatnonzero(part[group] == i).astype(np.int64) for i in range(3))

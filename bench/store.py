@@ -92,7 +92,8 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise BadStore(
-                f"The results folder {self.root} cannot be written ({error.strerror}). Choose another with --results DIR."
+                f"The results folder {self.root} cannot be written ({error.strerror}). Choose another with "
+                "--results DIR."
             ) from error
 
     def record_path(self, dataset: str, key: str) -> Path:
@@ -130,10 +131,11 @@ class Store:
     def read_scores(self, dataset: str, key: str) -> pd.DataFrame | None:
         """Return the scores as a frame (row_id, part, y, score), or None; unreadable: quarantined, None."""
         try:
-            return read_checked(self.scores_path(dataset, key), SCORES).to_pandas()
+            frame: pd.DataFrame = read_checked(self.scores_path(dataset, key), SCORES).to_pandas()
         except (OSError, ValueError, pa.ArrowException):
             self.quarantine(dataset, key)
             return None
+        return frame
 
     def keys(self, dataset: str) -> list[str]:
         """Return the keys of all records of a data set, sorted."""

@@ -108,7 +108,9 @@ def the_card(request: Request) -> Dataset:
             )
         return card(request.dataset)
     if request.data_file is None:
-        raise BadSetting("Say what to run on: --dataset NAME (bench list datasets), or --data-file F --target COLUMN.")
+        raise BadSetting(
+            "Say what to run on: --dataset NAME (bench list datasets), or --data-file F --target COLUMN."
+        )
     if request.target is None:
         raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
     return card_for_file(
@@ -126,14 +128,18 @@ def make_plan(request: Request, download: Callable[..., None] | None = None) -> 
     if request.protocol not in PROTOCOLS:
         raise UnknownName("protocol", request.protocol, PROTOCOLS)
     chosen = the_card(request)
-    early = select(request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None)
+    early = select(
+        request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
+    )
     arms = adjust_all(early, request.settings)
     device = choose_device(request.device)
     workers = _workers(request, device)
     store = Store(request.results)
     store.check_writable()
     cache_folder()
-    table = load(chosen, data_file=request.data_file, source=request.source, rows=request.rows, progress=download)
+    table = load(
+        chosen, data_file=request.data_file, source=request.source, rows=request.rows, progress=download
+    )
     protocol = PROTOCOLS[request.protocol]
     seeds = protocol.default_seeds(table.n_rows) if request.seeds is None else request.seeds
     splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
@@ -142,9 +148,13 @@ def make_plan(request: Request, download: Callable[..., None] | None = None) -> 
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
     notes = [f"{table.name}: {table.n_rows:,} rows, {table.n_positives:,} positives ({table.prevalence:.4%})"]
     if request.seeds is None and table.n_rows > BIG_TABLE_ROWS:
-        notes.append(f"more than {BIG_TABLE_ROWS:,} rows: {seeds} seed per fold by default; --seeds N asks for more")
+        notes.append(
+            f"more than {BIG_TABLE_ROWS:,} rows: {seeds} seed per fold by default; --seeds N asks for more"
+        )
     bench = Workbench(table, {part.sha256: part for part in splits}, store, device)
-    return Plan(request, table, bench, mine, todo, packs(todo, pack=request.pack, workers=workers), workers, notes)
+    return Plan(
+        request, table, bench, mine, todo, packs(todo, pack=request.pack, workers=workers), workers, notes
+    )
 
 
 def _workers(request: Request, device: str) -> int:
@@ -153,7 +163,9 @@ def _workers(request: Request, device: str) -> int:
     if request.workers is not None and request.workers < 0:
         raise BadSetting(f"--workers {request.workers}: 0 (this process) or more.")
     if request.timeout is not None and (request.timeout <= 0 or request.workers == 0):
-        raise BadSetting("--timeout needs a positive number of seconds and at least one worker process to end.")
+        raise BadSetting(
+            "--timeout needs a positive number of seconds and at least one worker process to end."
+        )
     if request.workers is not None:
         return request.workers
     return 1 if device == "cuda" else cores()
@@ -185,7 +197,9 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     if made.packs:
         execute(made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout)
     store = made.bench.store
-    records = [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope] if made.runs else []
+    records = (
+        [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope] if made.runs else []
+    )
     if not records:
         raise BadSetting("Nothing to rank: this shard has no run. Use fewer shards.")
     board = boards.leaderboard(store, records)
@@ -244,7 +258,11 @@ class Board:
 
 
 def regenerate(
-    results: Path, *, dataset: str | None = None, protocol: str | None = None, formats: Sequence[str] = ("md",)
+    results: Path,
+    *,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    formats: Sequence[str] = ("md",),
 ) -> list[Board]:
     """Return every leaderboard that the records of `results` give, without writing any.
 

@@ -242,7 +242,8 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
     """Raise BadTable, naming each difference, unless the counts are those that the card expects."""
     if card.expected is None:
         return
-    found = {"rows": len(frame), "columns": len(frame.columns), "positives": int(y.sum())}
+    absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
+    found = {"rows": len(frame), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
         for word, count in found.items()

@@ -77,7 +77,11 @@ def methods() -> dict[str, Any]:
     found = {}
     for entry in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{entry.name}")
-        for name, default in (("NAME", entry.name.replace("_", "-")), ("POOLS", ("sampler",)), ("STATIC", None)):
+        for name, default in (
+            ("NAME", entry.name.replace("_", "-")),
+            ("POOLS", ("sampler",)),
+            ("STATIC", None),
+        ):
             if not hasattr(module, name):
                 setattr(module, name, default)
         found[module.NAME] = module

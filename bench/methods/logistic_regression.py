@@ -46,7 +46,9 @@ def _fit(member: Member) -> Fitted:
     (rows,) = member.pools
     model = LogisticRegression(**member.config.model_dump())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # `steps` in the record says it: max_iter was reached
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # `steps` in the record says it: max_iter was reached
         model.fit(rows.X.astype(np.float64), rows.labels)
 
     def predict(part: Part) -> NDArray[np.float64]:

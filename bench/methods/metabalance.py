@@ -17,7 +17,16 @@ from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack import meta_gradient, streams
-from bench.pack.loop import NETWORK_STATIC, Draws, NetworkConfig, dropout_factors, padded, pool, setting, train
+from bench.pack.loop import (
+    NETWORK_STATIC,
+    Draws,
+    NetworkConfig,
+    dropout_factors,
+    padded,
+    pool,
+    setting,
+    train,
+)
 from bench.pack.network import Parameters
 
 VERSION = 1
@@ -64,7 +73,9 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
     inner_lr, inner_weight = (setting(configs, field, device) for field in ("inner_lr", "inner_weight"))
 
     def step_gradient(parameters: Parameters, step: int) -> Parameters:
-        (inner, inner_keep), (outer, outer_keep) = (_batch(*side, config.pairs, step) for side in sides.values())
+        (inner, inner_keep), (outer, outer_keep) = (
+            _batch(*side, config.pairs, step) for side in sides.values()
+        )
         return meta_gradient(
             parameters,
             inner,
@@ -76,7 +87,9 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
             outer_keep=outer_keep,
         )
 
-    trained = train(configs, seeds, [m.valid for m in company], step_gradient, device=device, progress=progress)
+    trained = train(
+        configs, seeds, [m.valid for m in company], step_gradient, device=device, progress=progress
+    )
     rows_per_step = config.pairs * (config.inner_batch + config.outer_batch)
     return [Fitted(m.predict, m.steps, m.best_step, m.steps * rows_per_step) for m in trained[: len(members)]]
 

@@ -72,7 +72,9 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
         weight = torch.where(y > 0, weights[:, 1:], weights[:, :1])
         return gradient(parameters, trace, slope(trace.logits, y, settings) * weight / batch)
 
-    trained = train(configs, seeds, [m.valid for m in company], step_gradient, device=device, progress=progress)
+    trained = train(
+        configs, seeds, [m.valid for m in company], step_gradient, device=device, progress=progress
+    )
     return [_fitted(member, batch) for member in trained[: len(members)]]
 
 

@@ -70,7 +70,9 @@ class Pool:
     def positives(self) -> Tensor:
         """Return each member's number of positive rows, float64 (K,)."""
         ends = zip(self.start.tolist(), self.size.tolist(), strict=True)
-        return torch.tensor([float(self.y[a : a + n].sum(dtype=torch.float64)) for a, n in ends], dtype=torch.float64)
+        return torch.tensor(
+            [float(self.y[a : a + n].sum(dtype=torch.float64)) for a, n in ends], dtype=torch.float64
+        )
 
 
 def pool(parts: Sequence[Part], device: torch.device) -> Pool:
@@ -80,7 +82,9 @@ def pool(parts: Sequence[Part], device: torch.device) -> Pool:
     start = dict(zip(distinct, offsets[:-1].tolist(), strict=True))
     return Pool(
         X=torch.from_numpy(np.concatenate([part.X for part in distinct.values()])).to(device),
-        y=torch.from_numpy(np.concatenate([part.labels for part in distinct.values()]).astype(np.float32)).to(device),
+        y=torch.from_numpy(np.concatenate([part.labels for part in distinct.values()]).astype(np.float32)).to(
+            device
+        ),
         start=torch.tensor([start[id(part)] for part in parts], device=device),
         size=torch.tensor([len(part.X) for part in parts], device=device),
     )
@@ -100,7 +104,9 @@ class Draws:
         if step == 0 or offset >= self.chunk_steps:
             self.first, offset = step, 0
             n = self.chunk_steps * self.count
-            self.rows = streams.rows(self.keys, self.pool.size, step * self.count, n) + self.pool.start[:, None]
+            self.rows = (
+                streams.rows(self.keys, self.pool.size, step * self.count, n) + self.pool.start[:, None]
+            )
         rows = self.rows[:, offset * self.count : (offset + 1) * self.count]
         x = self.pool.X.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
         return x, self.pool.y[rows]
@@ -133,7 +139,9 @@ def setting(configs: Sequence[Any], field: str, device: torch.device) -> Tensor:
     return torch.tensor([float(getattr(config, field)) for config in configs], device=device)
 
 
-def dropout_factors(configs: Sequence[NetworkConfig], keys: Tensor) -> Callable[[int, int], list[Tensor] | None]:
+def dropout_factors(
+    configs: Sequence[NetworkConfig], keys: Tensor
+) -> Callable[[int, int], list[Tensor] | None]:
     """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
     rates = setting(configs, "dropout", keys.device).view(-1, 1, 1)
     if not bool((rates > 0).any()):

@@ -65,5 +65,7 @@ def focal_slope(z: Tensor, y: Tensor, settings: Settings) -> Tensor:
 
 LOSSES: Mapping[str, Loss] = {
     "cross-entropy": Loss("binary cross-entropy with logits", cross_entropy_value, cross_entropy_slope),
-    "focal": Loss("focal loss (Lin et al. 2017): easy rows count less, by (1 − p)^γ", focal_value, focal_slope),
+    "focal": Loss(
+        "focal loss (Lin et al. 2017): easy rows count less, by (1 − p)^γ", focal_value, focal_slope
+    ),
 }

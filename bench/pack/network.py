@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -34,11 +35,14 @@ def initialise(keys: Tensor, sizes: Sequence[int]) -> Parameters:
     """
     parameters: Parameters = []
     start = 0
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in pairwise(sizes):
         bound = fan_in**-0.5
         counter = torch.arange(start, start + (fan_in + 1) * fan_out, device=keys.device)
         drawn = (2.0 * streams.uniform(keys[:, None], counter) - 1.0) * bound
-        parameters += [drawn[:, : fan_in * fan_out].reshape(-1, fan_in, fan_out), drawn[:, fan_in * fan_out :]]
+        parameters += [
+            drawn[:, : fan_in * fan_out].reshape(-1, fan_in, fan_out),
+            drawn[:, fan_in * fan_out :],
+        ]
         start += (fan_in + 1) * fan_out
     return [tensor.contiguous() for tensor in parameters]
 

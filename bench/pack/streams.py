@@ -21,7 +21,9 @@ _ROUNDS = 4  # fewer leave pools of a dozen rows visibly uneven (chi-square over
 
 def keys(seeds: list[int], purpose: str, device: torch.device | str = "cpu") -> Tensor:
     """Return one 32-bit key per member, int64 (K,), hashed from its seed and the purpose."""
-    return torch.tensor([seed_from(seed, purpose) & _MASK for seed in seeds], dtype=torch.int64, device=device)
+    return torch.tensor(
+        [seed_from(seed, purpose) & _MASK for seed in seeds], dtype=torch.int64, device=device
+    )
 
 
 def mix(x: Tensor) -> Tensor:

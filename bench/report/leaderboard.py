@@ -56,7 +56,16 @@ def columns() -> list[str]:
         *metrics,
         *("reference", "difference_mean", "difference_lo", "difference_hi", "difference_p"),
         *("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "budget_steps"),
-        *("n_train", "n_test", "test_prevalence", "dataset", "data_source", "data_sha256", "protocol", "scope"),
+        *(
+            "n_train",
+            "n_test",
+            "test_prevalence",
+            "dataset",
+            "data_source",
+            "data_sha256",
+            "protocol",
+            "scope",
+        ),
     ]
 
 
@@ -79,7 +88,9 @@ def _replicates(store: Store, records: Sequence[Record]) -> Replicates | None:
         test = scores[scores["part"] == TEST]
         fold = record["repeat"] * 10_000 + record["fold"]
         runs.append(
-            RunScores(fold, record["seed"], test["y"].to_numpy(), test["score"].to_numpy(), record["threshold"])
+            RunScores(
+                fold, record["seed"], test["y"].to_numpy(), test["score"].to_numpy(), record["threshold"]
+            )
         )
     return replicates(runs) if runs else None
 
@@ -88,13 +99,24 @@ def _describe(arm: str, records: Sequence[Record]) -> dict[str, Any]:
     good = [record for record in records if record["status"] == OK]
     first = records[0]
     return {
-        **{name: first[name] for name in ("method", "dataset", "data_source", "data_sha256", "protocol", "scope")},
+        **{
+            name: first[name]
+            for name in ("method", "dataset", "data_source", "data_sha256", "protocol", "scope")
+        },
         "arm": arm,
         "n_runs": len(good),
         "n_failed": len(records) - len(good),
         **{
             name: float(np.mean([record[name] for record in good])) if good else float("nan")
-            for name in ("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "n_train", "n_test")
+            for name in (
+                "fit_seconds",
+                "resample_seconds",
+                "steps",
+                "best_step",
+                "samples_seen",
+                "n_train",
+                "n_test",
+            )
         },
         "budget_steps": _budget(first),
         "test_prevalence": sum(r["n_test_positive"] for r in good) / max(1, sum(r["n_test"] for r in good)),
@@ -163,6 +185,9 @@ def same(board: pd.DataFrame, path: Path) -> bool:
 def read(path: Path) -> pd.DataFrame:
     """Return a written leaderboard; raise Unavailable where there is none that can be read."""
     try:
-        return read_checked(path).to_pandas()
+        frame: pd.DataFrame = read_checked(path).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise Unavailable(f"The leaderboard {path} cannot be read ({error}). bench tables makes it anew.") from error
+        raise Unavailable(
+            f"The leaderboard {path} cannot be read ({error}). bench tables makes it anew."
+        ) from error
+    return frame

@@ -12,7 +12,13 @@ from rich.table import Table
 
 from bench.names import MAIN_METRIC
 
-SHOWN = ("average_precision", "roc_auc", "recall_at_1pct_review", "precision_at_1pct_review", "recall_at_1pct_fpr")
+SHOWN = (
+    "average_precision",
+    "roc_auc",
+    "recall_at_1pct_review",
+    "precision_at_1pct_review",
+    "recall_at_1pct_fpr",
+)
 SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
 
 
