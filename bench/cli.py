@@ -7,23 +7,23 @@ imports stay inside the commands.
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.errors import INTERRUPTED, SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
+from bench.show import show_json, show_outcome, show_plan, show_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.suite import Outcome, Plan, Request
+    from bench.suite import Request
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -88,11 +88,9 @@ def list_(
         raise UnknownName("kind of thing to list", kind, KINDS)
     entries = catalogue(kind)
     if as_json:
-        _print_json({kind: entries})
+        show_json({kind: entries})
     else:
-        _print_table(
-            [kind.removesuffix("s"), *list(entries[0])[1:]], [list(map(_text, e.values())) for e in entries]
-        )
+        show_table([kind.removesuffix("s"), *list(entries[0])[1:]], [list(e.values()) for e in entries])
 
 
 @app.command()
@@ -127,9 +125,9 @@ def fetch(
                 {"name": chosen.name, "source": raw.source, "sha256": raw.sha256, "path": str(raw.path)}
             )
     if as_json:
-        _print_json({"fetched": rows})
+        show_json({"fetched": rows})
     else:
-        _print_table(list(rows[0]), [list(row.values()) for row in rows])
+        show_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 @app.command()
@@ -228,9 +226,9 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
         for note in made.notes:
             told.note(note)
         if dry_run:
-            return _print_plan(made, as_json=as_json)
+            return show_plan(made, as_json=as_json)
         outcome = run_plan(made, told)
-    _print_outcome(outcome, request, as_json=as_json)
+    show_outcome(outcome, request.results, as_json=as_json)
     if outcome.failed:
         first = outcome.failed[0]
         typer.echo(
@@ -240,61 +238,6 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
         )
         raise typer.Exit(SOME_FAILED)
     return None
-
-
-def _print_plan(made: Plan, *, as_json: bool) -> None:
-    todo = {run.key for run in made.todo}
-    arms: dict[str, list[int]] = {}
-    for run in made.runs:
-        counted = arms.setdefault(run.arm, [0, 0])
-        counted[0] += 1
-        counted[1] += run.key not in todo
-    if as_json:
-        _print_json(
-            {
-                "dataset": made.table.name,
-                "protocol": made.request.protocol,
-                "runs": len(made.runs),
-                "done": len(made.runs) - len(made.todo),
-                "packs": [
-                    {"arms": sorted({r.arm for r in p}), "keys": [r.key for r in p]} for p in made.packs
-                ],
-                "arms": {name: {"runs": n, "done": done} for name, (n, done) in arms.items()},
-            }
-        )
-        return
-    _print_table(["arm", "runs", "done"], [[name, str(n), str(done)] for name, (n, done) in arms.items()])
-    sizes = ", ".join(str(len(p)) for p in made.packs)
-    typer.echo(
-        f"{len(made.runs)} runs, {len(made.runs) - len(made.todo)} done; {len(made.packs)} packs: {sizes or 'none'}"
-    )
-
-
-def _print_outcome(outcome: Outcome, request: Request, *, as_json: bool) -> None:
-    board = outcome.leaderboard
-    if as_json:
-        _print_json(
-            {
-                "leaderboard": str(outcome.path),
-                "runs": outcome.n_runs,
-                "done_before": outcome.n_done_before,
-                "failed": [asdict(result) for result in outcome.failed],
-                "budget": outcome.budget,
-                "seconds": round(outcome.seconds, 3),
-                "arms": json.loads(board.to_json(orient="records", double_precision=15)),
-            }
-        )
-        return
-    from bench.report.tables import terminal
-
-    console = _stdout()
-    console.print(terminal(board, wide=console.width >= 130))
-    store = request.results
-    typer.echo(
-        f"{outcome.n_runs} runs ({outcome.n_done_before} done before), {len(outcome.failed)} failed, "
-        f"{outcome.seconds:.1f} s. Budget: {outcome.budget}.\n"
-        f"Leaderboard: {outcome.path} (and .md); records: {store / 'runs' / board['dataset'].iloc[0]}"
-    )
 
 
 @app.command()
@@ -328,7 +271,7 @@ def tables(
             )
     paths = [path for board in made for path in (board.path, *board.texts)]
     if as_json:
-        _print_json({"tables": [str(path) for path in paths], "stale": [str(path) for path in stale]})
+        show_json({"tables": [str(path) for path in paths], "stale": [str(path) for path in stale]})
     else:
         typer.echo(
             "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
@@ -350,9 +293,9 @@ def doctor(results: Results = Path("results"), as_json: Json = False) -> None:
 
     checks = examine(results)
     if as_json:
-        _print_json({"checks": [asdict(check) for check in checks]})
+        show_json({"checks": [asdict(check) for check in checks]})
     else:
-        _print_table(["check", "ok", "found"], [[c.name, "yes" if c.ok else "NO", c.found] for c in checks])
+        show_table(["check", "ok", "found"], [[c.name, "yes" if c.ok else "NO", c.found] for c in checks])
     if bad := [check for check in checks if not check.ok]:
         raise BadStore(f"{bad[0].name}: {bad[0].found}")
 
@@ -381,30 +324,3 @@ def _stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
-
-
-def _stdout() -> Console:
-    """Return the console of the results; a pipe or file has room for every column."""
-    from rich.console import Console
-
-    return Console() if sys.stdout.isatty() else Console(width=200)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    _stdout().print(table)

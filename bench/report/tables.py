@@ -86,7 +86,11 @@ def caption(board: pd.DataFrame) -> str:
     """Return the line that a table must not be read without."""
     first = board.iloc[0]
     reference = first["reference"]
-    against = f" Δ is the paired difference to {reference}." if isinstance(reference, str) else ""
+    against = (
+        f" Δ is the paired difference in average precision to {reference}."
+        if isinstance(reference, str)
+        else ""
+    )
     return (
         f"{first['dataset']}, protocol {first['protocol']}: means over runs with 95 % intervals (two-level bootstrap "
         f"over runs and test rows). Prevalence in the test parts {board['test_prevalence'].max():.4g}, which is also "
@@ -137,12 +141,18 @@ FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "tex": l
 
 
 def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
-    """Return the leaderboard as a rich table; below 130 columns only the main metric shows its interval."""
+    """Return the leaderboard as a rich table; one that is not wide has the main metric's interval only."""
     failed = bool(board["n_failed"].sum())
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption(board), caption_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        caption=caption(board),
+        caption_justify="left",
+    )
     for head in ("#", "arm"):
         table.add_column(head, no_wrap=True)
-    for head in (*TERMINAL.values(), "Δ", "runs", *(["failed"] if failed else []), "sec"):
+    for head in (*TERMINAL.values(), "Δ AP", "runs", *(["failed"] if failed else []), "sec"):
         table.add_column(head, justify="right", no_wrap=True)
     for _, row in board.iterrows():
         shown = [
@@ -166,6 +176,6 @@ def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
 
 TERMINAL = {
     "average_precision": "AP [95 %]",
-    "roc_auc": "ROC-AUC",
-    "recall_at_1pct_review": "recall@1%",
+    "roc_auc": "AUC",
+    "recall_at_1pct_review": "R@1%",
 }
