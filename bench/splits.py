@@ -137,8 +137,8 @@ def _split(
     for label in (0, 1):
         members = np.flatnonzero(group_label == label)
         dealt = np.random.default_rng(seed_from("folds", protocol.name, repeat, label)).permutation(members)
-        # Negatives are dealt from the other end, so that the folds' sizes differ by one row at most.
-        test = (np.arange(len(dealt)) if label else np.arange(len(dealt))[::-1]) % folds == fold
+        # Negatives are dealt from the last fold backwards, so that the folds' sizes differ by one row at most.
+        test = np.arange(len(dealt)) % folds == (fold if label else folds - 1 - fold)
         rest = np.random.default_rng(seed_from("valid", protocol.name, repeat, fold, label)).permutation(
             dealt[~test]
         )

@@ -1,0 +1,106 @@
+"""What the tests share: a cache of their own, one thread, small tables, and the console script."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.evaluate import Workbench
+from bench.runs import Arm, Run, plan
+from bench.splits import PROTOCOLS, Split, split
+from bench.store import Store
+from bench.tables import Table, load
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+FAST = {"steps": 60, "evaluations": 4}  # of a network, where what it learns does not matter
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Point BENCH_CACHE at a folder of this session; no test reads or writes the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def table() -> Table:
+    """Return 600 simulated loans: mixed kinds, missing values, a known P(y=1 | x)."""
+    from bench.cards import card
+
+    return load(card("loan-sim"), rows=600)
+
+
+@pytest.fixture(scope="session")
+def splits(table: Table) -> list[Split]:
+    """Return the table's splits into three folds."""
+    return split(table, PROTOCOLS["strict"], folds=3)
+
+
+@pytest.fixture
+def workbench(table: Table, splits: list[Split], tmp_path: Path) -> Workbench:
+    """Return what a process needs to run the table's runs, on a store of this test's own."""
+    return Workbench(table, {part.sha256: part for part in splits}, Store(tmp_path / "results"), "cpu")
+
+
+@pytest.fixture(scope="session")
+def runs_of(table: Table, splits: list[Split]) -> Callable[..., list[Run]]:
+    """Return a function from arms to their runs on the table; networks train for a few steps only."""
+
+    def listed(*arms: Arm, seeds: int = 1) -> list[Run]:
+        return plan(table, PROTOCOLS["strict"], splits, arms, seeds)
+
+    return listed
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Script:
+    """Return a function that runs the console script in a folder of the test's own, without network."""
+
+    def run(*words: Any, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [console_script(), *map(str, words)],
+            cwd=tmp_path,
+            env=offline() | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def console_script() -> str:
+    """Return the path of the installed `bench`, beside the interpreter that runs the tests."""
+    return str(Path(sys.executable).with_name("bench"))
+
+
+def offline() -> dict[str, str]:
+    """Return the environment with one thread, and proxies at a port on which nothing listens."""
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
+    plain = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "100", "NO_PROXY": "", "no_proxy": ""}
+    return dict(os.environ) | nowhere | plain
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Return the folder of real tables that BENCH_TEST_DATA names; they are never in the repository."""
+    folder = os.environ.get("BENCH_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("BENCH_TEST_DATA names no folder of real tables (loan_data.csv and others)")
+    return Path(folder)
