@@ -24,6 +24,7 @@ from bench.tables import Table
 VERSION = 1
 MAX_CATEGORIES = 50
 MISSING = "(missing)"
+LARGEST = 1e6  # deviations; no training row is so far out, but a column may hardly vary among them
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,21 @@ def encode(table: Table, split: Split) -> Encoded:
     transformer.fit(_columns(table, split.train))
 
     def part(rows: RowIds, y: NDArray[np.int8] | None) -> Part:
-        X = np.ascontiguousarray(transformer.transform(_columns(table, rows)), dtype=np.float32)
-        return Part(rows, X, y, None if table.probability is None else table.probability[rows])
+        X = transformer.transform(_columns(table, rows))
+        X = np.clip(X, -LARGEST, LARGEST, out=X)
+        return Part(
+            rows,
+            np.ascontiguousarray(X, dtype=np.float32),
+            y,
+            None if table.probability is None else table.probability[rows],
+        )
 
     return Encoded(
         train=part(split.train, table.y[split.train]),
         valid=part(split.valid, table.y[split.valid]),
         test=part(split.test, None),
-        feature_names=tuple(transformer.get_feature_names_out()),
+        # The prefix keeps apart, for scikit-learn, a number `a_b` and the value `b` of a category `a`.
+        feature_names=tuple(name.partition("__")[2] for name in transformer.get_feature_names_out()),
     )
 
 
@@ -93,6 +101,5 @@ def _transformer(table: Table) -> ColumnTransformer:
         dtype=np.float32,
     )
     return ColumnTransformer(
-        [("numeric", numeric, table.numeric), ("categorical", categorical, table.categorical)],
-        verbose_feature_names_out=False,
+        [("numeric", numeric, table.numeric), ("categorical", categorical, table.categorical)]
     )

@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from bench.encode import Encoded, Part, encode
 from bench.errors import BadSetting, BadStore
@@ -144,8 +145,10 @@ def record_failure(
 class _Outcome:
     fitted: Fitted
     encoded: Encoded
+    scores: Mapping[str, NDArray[np.float64]]  # by part
     resample_seconds: float
     fit_seconds: float
+    score_seconds: float
     n_train: int
 
 
@@ -168,9 +171,18 @@ def _fit_and_score(bench: Workbench, runs: Sequence[Run], progress: Progress) ->
         for i, one in zip(chosen, trained, strict=True):
             fitted[i], spent[i] = one, share
     return [
-        _Outcome(fitted[i], bench.encode(run.split_sha256), seconds[i], spent[i], len(members[i].pools[-1].X))
+        _score(fitted[i], bench.encode(run.split_sha256), seconds[i], spent[i], len(members[i].pools[-1].X))
         for i, run in enumerate(runs)
     ]
+
+
+def _score(
+    fitted: Fitted, encoded: Encoded, resample_seconds: float, fit_seconds: float, n_train: int
+) -> _Outcome:
+    started = time.perf_counter()
+    scores = {VALID: fitted.predict(encoded.valid), TEST: fitted.predict(encoded.test)}
+    seconds = time.perf_counter() - started
+    return _Outcome(fitted, encoded, scores, resample_seconds, fit_seconds, seconds, n_train)
 
 
 def _member(bench: Workbench, run: Run) -> Member:
@@ -181,19 +193,17 @@ def _member(bench: Workbench, run: Run) -> Member:
 
 
 def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pack_size: int) -> Result:
-    """Score, measure and write one run; a score that cannot be measured makes it a failed run."""
-    clock = time.perf_counter()
+    """Measure and write one run; a score that cannot be measured makes it a failed run."""
     valid, test = outcome.encoded.valid, outcome.encoded.test
-    y_test = bench.table.y[test.rows]
+    y_test, scores = bench.table.y[test.rows], outcome.scores
     try:
-        scores = {VALID: outcome.fitted.predict(valid), TEST: outcome.fitted.predict(test)}
         threshold = best_threshold(valid.labels, scores[VALID])
         metrics = {
             f"{part}_{name}": value
             for part, y in ((VALID, valid.labels), (TEST, y_test))
             for name, value in measure(y, scores[part], threshold).items()
         }
-    except (ValueError, BadSetting) as error:
+    except ValueError as error:
         return record_failure(bench.store, run, FAILED, _reason(error), started, bench.table)
     record = _identity(run, started) | metrics
     record |= {
@@ -208,7 +218,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         "best_step": outcome.fitted.best_step,
         "samples_seen": outcome.fitted.samples_seen,
         "fit_seconds": outcome.fit_seconds,
-        "score_seconds": time.perf_counter() - clock,
+        "score_seconds": outcome.score_seconds,
         "resample_seconds": outcome.resample_seconds,
         "pack_size": pack_size,
         "device": bench.device if method(run.method).STATIC is not None else "cpu",
@@ -219,7 +229,9 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
     return Result(run.key, run.arm, OK, None)
 
 
-def _scores_table(valid: Part, test: Part, y_test: np.ndarray[Any, Any], scores: dict[str, Any]) -> pa.Table:
+def _scores_table(
+    valid: Part, test: Part, y_test: np.ndarray[Any, Any], scores: Mapping[str, Any]
+) -> pa.Table:
     return pa.table(
         [
             np.concatenate([valid.rows, test.rows]),

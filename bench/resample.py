@@ -8,8 +8,11 @@ kept on disk, so that it is made once per split and seed and shared by all arms 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -89,7 +92,7 @@ def resample(part: Part, sampler: str | None, seed: int) -> Part:
     kept = cache_folder() / "resampled" / f"{name}.npz"
     try:
         return _read(kept)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         pass  # absent, or not whole: it is made again
     started = time.perf_counter()
     made = _fit_resample(part, sampler, seed)
@@ -109,15 +112,15 @@ def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
 
 
 def _read(path: Path) -> Part:
-    with np.load(path, allow_pickle=False) as kept:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
         return Part(kept["rows"], kept["X"], kept["y"])
 
 
 def _keep(path: Path, part: Part) -> None:
     """Write atomically; a full disk only costs the copy. The oldest copies make room."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(temporary, rows=part.rows, X=part.X, y=part.labels)
         temporary.replace(path)
         others = sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
@@ -126,4 +129,5 @@ def _keep(path: Path, part: Part) -> None:
             if total > KEEP_BYTES and old != path:
                 old.unlink(missing_ok=True)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

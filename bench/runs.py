@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -177,14 +178,26 @@ def read_arms(path: Path) -> list[Arm]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSetting(f"The arms file {path} could not be read: {error}.") from error
+    if not tables:
+        raise BadSetting(
+            f"The arms file {path} names no arm; give it tables [name] with `method = …` in each."
+        )
+    return [_arm(name, entry, path) for name, entry in tables.items()]
+
+
+def _arm(name: str, entry: Any, path: Path) -> Arm:
     roles = ("method", "description", "sampler", "inner_sampler", "outer_sampler")
-    arms = []
-    for name, entry in tables.items():
-        if not isinstance(entry, dict) or "method" not in entry:
-            raise BadSetting(f"The arms file {path} needs a table [{name}] with at least `method = …` in it.")
-        settings = {key: value for key, value in entry.items() if key not in roles}
-        arms.append(Arm(name, settings=settings, **{key: entry[key] for key in roles if key in entry}))
-    return arms
+    if not isinstance(entry, dict) or "method" not in entry:
+        raise BadSetting(f"The arms file {path} needs a table [{name}] with at least `method = …` in it.")
+    if name in ARMS:
+        raise BadSetting(
+            f"The arms file {path} redefines {name!r}, an arm of bench; give yours its own name."
+        )
+    for role in roles:
+        if not isinstance(entry.get(role, ""), str):
+            raise BadSetting(f"The arms file {path}, table [{name}]: {role} is a name, not {entry[role]!r}.")
+    settings = {key: value for key, value in entry.items() if key not in roles}
+    return Arm(name, settings=settings, **{key: entry[key] for key in roles if key in entry})
 
 
 def adjust(arm: Arm, settings: Mapping[str, str]) -> Arm:
@@ -236,6 +249,9 @@ def configure(arm: Arm) -> dict[str, Any]:
             f"The arm {arm.name!r} has a setting that {arm.method} cannot take: {faults}."
         ) from error
     dumped: dict[str, Any] = config.model_dump(mode="json")
+    for name, value in dumped.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise BadSetting(f"The arm {arm.name!r} sets {name} to {value}; it must be a finite number.")
     return dumped
 
 

@@ -1,7 +1,7 @@
 """Protocols, and the splits they make: which rows train, validate and test.
 
-`strict` repeats stratified folds. Rows whose features are exactly equal form one group, and a
-group is never on two sides of a split: a duplicate in the test part would be a leak. Within a
+`strict` repeats stratified folds. Rows that are equal in every feature and in the label form one
+group, and a group is never on two sides of a split: a duplicate in the test part would be a leak. Within a
 fold's training rows a stratified fifth validates (early stopping, thresholds, tuning). A split
 is made of row ids only and named by their hash, so that a record can say on which rows it stands.
 """
@@ -87,9 +87,9 @@ def split(
         raise BadSetting(
             f"Asked for {folds} folds and {repeats} repeats; at least 2 folds and 1 repeat are needed."
         )
-    group = duplicate_groups(table.X)
+    group = duplicate_groups(table.X, table.y)
     group_label = np.zeros(group.max() + 1, dtype=np.int8)
-    np.maximum.at(group_label, group, table.y)
+    group_label[group] = table.y
     _check_folds(group_label, folds, table)
     return [
         _split(group, group_label, protocol, repeat, fold, folds)
@@ -98,9 +98,10 @@ def split(
     ]
 
 
-def duplicate_groups(X: pd.DataFrame) -> NDArray[np.int64]:
-    """Return a group number per row, shape (n,): equal rows of features share one, 0 … n_groups − 1."""
+def duplicate_groups(X: pd.DataFrame, y: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Return a group number per row, shape (n,): rows equal in X and y share one, 0 … n_groups − 1."""
     hashed = pd.util.hash_pandas_object(X, index=False).to_numpy()
+    hashed = (hashed & ~np.uint64(1)) | y.astype(np.uint64)
     return np.unique(hashed, return_inverse=True)[1].astype(np.int64)
 
 

@@ -113,7 +113,12 @@ class Store:
         row = {name: record.get(name) for name in RECORD.names} | {"schema": SCHEMA_VERSION}
         if scores is not None:
             write_atomically(self.scores_path(dataset, key), scores)
-        write_atomically(self.record_path(dataset, key), pa.Table.from_pylist([row], schema=RECORD))
+        try:
+            write_atomically(self.record_path(dataset, key), pa.Table.from_pylist([row], schema=RECORD))
+        except BadStore:
+            with contextlib.suppress(OSError):
+                self.scores_path(dataset, key).unlink(missing_ok=True)
+            raise
 
     def read(self, dataset: str, key: str) -> dict[str, Any] | None:
         """Return the record as a dict, or None if there is none; an unreadable one is quarantined."""
@@ -178,7 +183,7 @@ def write_text(path: Path, text: str) -> None:
 def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Fill a temporary file beside `path`, sync it and rename it.
 
-    Raises DiskFull where no space is left, BadStore for any other refusal of the file system.
+    Raises DiskFull where disk, quota or the limit of a file's size is full, BadStore for any other refusal.
     """
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
     try:
@@ -194,7 +199,7 @@ def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
                 temporary.unlink(missing_ok=True)
         _sync(path.parent)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull(
                 f"No space left to write {path.name} in {path.parent}. Every record written before is whole; "
                 "free some space and run the same command again: it goes on where it stopped."

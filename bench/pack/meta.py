@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from bench.pack.losses import sigmoid
-from bench.pack.network import Parameters, Trace, deltas, forward, gradient, layers, products
+from bench.pack.network import Parameters, Trace, deltas, forward, gradient, layers, product, products
 
 Batch = tuple[Tensor, Tensor]
 
@@ -97,8 +96,8 @@ def _r_operator(
     hiddens: list[Tensor | None] = [None]
     K, n = q.shape
     for i, ((W, _), (V, v)) in enumerate(zip(layers(parameters), pairs, strict=True)):
-        a = torch.baddbmm(v.unsqueeze(1), inputs[i], V).view(K, n, -1)
-        a = a if hidden is None else torch.baddbmm(a, hidden, W)
+        a = product(inputs[i], V, v.unsqueeze(1)).view(K, n, -1)
+        a = a if hidden is None else product(hidden, W, a)
         if i < len(flat.masks):
             hidden = a * flat.masks[i]
             hiddens.append(hidden)
@@ -107,8 +106,8 @@ def _r_operator(
     for i in range(len(pairs) - 1, 0, -1):
         W, V = parameters[2 * i], pairs[i][0]
         by_pair = _by_pair([inner_deltas[i]], P)[0]
-        crossed = torch.bmm(by_pair, V.transpose(1, 2)).view(K, n, -1)
-        delta = torch.baddbmm(crossed, delta, W.transpose(1, 2)) * flat.masks[i - 1]
+        crossed = product(by_pair, V.transpose(1, 2)).view(K, n, -1)
+        delta = product(delta, W.transpose(1, 2), crossed) * flat.masks[i - 1]
         found.append(delta)
     return hiddens, found[::-1]
 
@@ -123,10 +122,10 @@ def _add_hessian_terms(
 ) -> None:
     """Subtract α Σ_pairs H g_out from `total` in place; the sum over pairs is one product per layer."""
     for i, (h, delta) in enumerate(zip(flat.inputs, inner_deltas, strict=True)):
-        curved = torch.bmm(h.transpose(1, 2), delta_r[i])
+        curved = product(h.transpose(1, 2), delta_r[i])
         r = hidden_r[i]
         if r is not None:
-            curved = torch.baddbmm(curved, r.transpose(1, 2), delta)
+            curved = product(r.transpose(1, 2), delta, curved)
         total[2 * i] -= _like(inner_lr, curved) * curved
         total[2 * i + 1] -= inner_lr[:, None] * delta_r[i].sum(1)
 

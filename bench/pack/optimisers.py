@@ -62,7 +62,7 @@ class AdamW:
             self.square = [torch.zeros_like(p) for p in parameters]
         self.steps += 1
         # By number, not by torch.pow: its vector tail has other bits than its body (see bench.pack.losses).
-        correction = torch.tensor([1.0 - beta**self.steps for beta in self.betas]).to(self.lr)
+        correction = self.lr.new_tensor([1.0 - beta**self.steps for beta in self.betas])
         root = (1.0 - 0.999**self.steps) ** 0.5
         for parameter, slope, mean, square in zip(parameters, gradients, self.mean, self.square, strict=True):
             lr, beta, decay = (_like(v, parameter) for v in (self.lr, self.momentum, self.weight_decay))

@@ -13,7 +13,12 @@ from bench.cards import Dataset, Source, card, dataset_names
 def page() -> str:
     """Return the page as Markdown: a table of all sets, then each card."""
     cards = [card(name) for name in dataset_names()]
-    lines = ["# Data sets", "", "Rendered from the cards beside it by `python -m bench.report.cards`; edit those.", ""]
+    lines = [
+        "# Data sets",
+        "",
+        "Rendered from the cards beside it by `python -m bench.report.cards`; edit those.",
+        "",
+    ]
     lines += ["| name | title | rows | positives | licence |", "|---|---|---|---|---|"]
     lines += [_row(found) for found in cards]
     for found in cards:
@@ -24,7 +29,9 @@ def page() -> str:
 def _row(found: Dataset) -> str:
     expected = found.expected
     counts = (
-        f"{expected.rows:,} | {expected.positives:,} ({expected.positives / expected.rows:.3%})" if expected else "? | ?"
+        f"{expected.rows:,} | {expected.positives:,} ({expected.positives / expected.rows:.3%})"
+        if expected
+        else "? | ?"
     )
     return f"| [{found.name}](#{found.name}) | {found.title} | {counts} | {found.licence} |"
 
@@ -32,7 +39,8 @@ def _row(found: Dataset) -> str:
 def _section(found: Dataset) -> list[str]:
     lines = [f"## {found.name}", "", " ".join(found.description.split()), ""]
     facts = {
-        "target": f"`{found.target}`" + (f", positive = `{found.positive}`" if found.positive is not None else ""),
+        "target": f"`{found.target}`"
+        + (f", positive = `{found.positive}`" if found.positive is not None else ""),
         "no features": ", ".join(f"`{name}`" for name in found.drop),
         "time": f"`{found.time}`, no feature" if found.time else "",
         "amount": f"`{found.amount}`" if found.amount else "",
