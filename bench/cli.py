@@ -185,35 +185,35 @@ def run(
 
     Example: bench run --data-file loans.csv --target defaulted --positive yes
     """
-    from bench.suite import Request
-
-    request = Request(
-        dataset=dataset,
-        data_file=data_file,
-        target=target,
-        positive=positive,
-        drop=tuple(drop or ()),
-        time=time,
-        amount=amount,
-        rows=rows,
-        source=source,
-        protocol=protocol,
-        matrix=matrix,
-        arms=tuple(arm or ()),
-        arms_file=arms_file,
-        settings=_pairs(settings or []),
-        seeds=seeds,
-        folds=folds,
-        repeats=repeats,
-        device=device,
-        pack=pack,
-        workers=workers,
-        shard=_shard(shard),
-        timeout=timeout,
-        results=results,
-        retry_failed=retry_failed,
-    )
     with _interruptible():
+        from bench.suite import Request
+
+        request = Request(
+            dataset=dataset,
+            data_file=data_file,
+            target=target,
+            positive=positive,
+            drop=tuple(drop or ()),
+            time=time,
+            amount=amount,
+            rows=rows,
+            source=source,
+            protocol=protocol,
+            matrix=matrix,
+            arms=tuple(arm or ()),
+            arms_file=arms_file,
+            settings=_pairs(settings or []),
+            seeds=seeds,
+            folds=folds,
+            repeats=repeats,
+            device=device,
+            pack=pack,
+            workers=workers,
+            shard=_shard(shard),
+            timeout=timeout,
+            results=results,
+            retry_failed=retry_failed,
+        )
         _run(request, dry_run=dry_run, as_json=as_json)
 
 

@@ -11,8 +11,11 @@ on the narrow side (Bengio and Grandvalet 2004).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -76,22 +79,53 @@ def replicates(
     `names` limits the metrics. Raises ValueError where there is no run, a (fold, seed) comes twice, or
     the labels of a fold differ, and as `bench.metrics.measure` does.
     """
-    runs = sorted(runs, key=lambda run: (run.fold, run.seed))
-    labels = tuple((run.fold, run.seed) for run in runs)
-    if not runs or len(set(labels)) < len(runs):
-        raise ValueError(f"Expected one run for each fold and seed; found {list(labels)}.")
+    return replicates_by_arm({"": runs}, row_replicates=row_replicates, seed=seed, names=names)[""]
+
+
+def replicates_by_arm(
+    arms: Mapping[str, Sequence[RunScores]],
+    *,
+    row_replicates: int = 200,
+    seed: int = 0,
+    names: Iterable[str] | None = None,
+) -> dict[str, Replicates]:
+    """Return `replicates` of every arm; a fold's resamples are drawn once and shared by all arms and seeds.
+
+    The runs of a fold are measured by as many threads as there are cores: numpy does the work.
+    """
+    for arm, runs in arms.items():
+        labels = [(run.fold, run.seed) for run in runs]
+        if not runs or len(set(labels)) < len(runs):
+            raise ValueError(f"Expected one run for each fold and seed; found {labels} {arm}".rstrip() + ".")
     names = None if names is None else list(names)
-    measured, resamples = [], {}
-    for fold, group in groupby(runs, key=lambda run: run.fold):
-        members = list(group)
-        y = _labels(members)
-        weights = row_weights(y, row_replicates, seed_from("rows", fold, seed))
-        weights = np.concatenate((np.ones((1, len(y)), np.uint8), weights))  # the point estimate first
-        resamples[fold] = digest([digest(y.tobytes()), row_replicates, seed])
-        measured += [measure_resampled(m.y, m.score, m.threshold, weights, names=names) for m in members]
-    stacked = {name: np.stack([values[name] for values in measured]) for name in measured[0]}
+    every = sorted(
+        ((run, arm) for arm, runs in arms.items() for run in runs), key=lambda found: found[0].fold
+    )
+    measured: dict[str, dict[tuple[int, int], dict[str, Floats]]] = {arm: {} for arm in arms}
+    resamples: dict[str, dict[int, str]] = {arm: {} for arm in arms}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for fold, group in groupby(every, key=lambda found: found[0].fold):
+            members = list(group)
+            y = _labels([run for run, _ in members])
+            weights = row_weights(y, row_replicates, seed_from("rows", fold, seed))
+            weights = np.concatenate((np.ones((1, len(y)), np.uint8), weights))  # the point estimate first
+            measure = partial(_measured, weights=weights, names=names)
+            for (run, arm), values in zip(members, threads.map(measure, members), strict=True):
+                measured[arm][fold, run.seed] = values
+                resamples[arm][fold] = digest([digest(y.tobytes()), row_replicates, seed])
+    return {arm: _stacked(measured[arm], resamples[arm]) for arm in arms}
+
+
+def _measured(member: tuple[RunScores, str], *, weights: Array, names: list[str] | None) -> dict[str, Floats]:
+    run, _ = member
+    return measure_resampled(run.y, run.score, run.threshold, weights, names=names)
+
+
+def _stacked(measured: Mapping[tuple[int, int], dict[str, Floats]], resamples: dict[int, str]) -> Replicates:
+    runs = tuple(sorted(measured))
+    stacked = {name: np.stack([measured[run][name] for run in runs]) for name in measured[runs[0]]}
     return Replicates(
-        runs=labels,
+        runs=runs,
         points={name: values[:, 0] for name, values in stacked.items()},
         values={name: values[:, 1:] for name, values in stacked.items()},
         resamples=resamples,

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -103,6 +104,8 @@ class _Crew:
         self.bench, self.size = bench, size
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(_PRELOAD)
+        with _interrupts_held():
+            forkserver.ensure_running()
         self.pids: list[int] = []
         self.threads = max(1, cores() // size)
         self.members: list[_Worker] = []
@@ -127,6 +130,16 @@ class _Crew:
                 worker.process.join()
             worker.pipe.close()
         self.bench.store.sweep(self.pids)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold an interrupt back; processes started meanwhile never get one: it is this process's to answer."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_in(

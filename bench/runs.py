@@ -305,8 +305,9 @@ def packs(runs: Sequence[Run], *, pack: int | None, workers: int) -> list[list[R
         groups.setdefault(run.static, []).append(run)
     made = []
     for group in groups.values():
-        least = 1 if method(group[0].method).STATIC is None else 8
-        limit = pack or min(64, max(least, -(-len(group) // max(1, workers))))
+        alone = method(group[0].method).STATIC is None  # no gain in company, but packs of even length
+        wanted = -(-len(group) // max(1, 2 * workers if alone else workers))
+        limit = pack or min(64, max(1 if alone else 8, wanted))
         n = -(-len(group) // limit)
         made += [group[len(group) * i // n : len(group) * (i + 1) // n] for i in range(n)]
     return sorted(made, key=lambda members: -_cost(members))
@@ -314,5 +315,5 @@ def packs(runs: Sequence[Run], *, pack: int | None, workers: int) -> list[list[R
 
 def _cost(members: Sequence[Run]) -> float:
     """Return a rough relative cost, for order only: what trains longest should start first."""
-    weight = {"metabalance": 6.0, "network": 1.0, "xgboost": 5.0, "logistic-regression": 0.5}
+    weight = {"metabalance": 5.0, "network": 2.5, "xgboost": 15.0, "logistic-regression": 0.5}
     return weight.get(members[0].method, 0.0) * len(members)

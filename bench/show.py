@@ -97,8 +97,9 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows under a head; lists and counts are written for people."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*map(_text, row))
+        table.add_row(*(Text(_text(cell)) for cell in row))
     _stdout().print(table)

@@ -102,7 +102,8 @@ def duplicate_groups(X: pd.DataFrame, y: NDArray[np.int8]) -> NDArray[np.int64]:
     """Return a group number per row, shape (n,): rows equal in X and y share one, 0 … n_groups − 1."""
     hashed = pd.util.hash_pandas_object(X, index=False).to_numpy()
     hashed = (hashed & ~np.uint64(1)) | y.astype(np.uint64)
-    return np.unique(hashed, return_inverse=True)[1].astype(np.int64)
+    groups: NDArray[np.int64] = np.unique(hashed, return_inverse=True)[1].astype(np.int64)
+    return groups
 
 
 def _check_folds(group_label: NDArray[np.int8], folds: int, table: Table) -> None:

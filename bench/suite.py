@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import pandas as pd
 
 from bench.cards import Dataset, card, card_for_file
-from bench.errors import BadSetting, UnknownName
+from bench.errors import BadSetting, BadStore, UnknownName
 from bench.evaluate import Result, Workbench, choose_device
 from bench.execute import Reporter, cores, execute
 from bench.fetch import cache_folder
-from bench.names import OK
+from bench.names import FAILED, OK
 from bench.report import leaderboard as boards
 from bench.report.tables import FORMATS, markdown
 from bench.runs import Run, adjust_all, packs, plan, select
@@ -203,6 +203,10 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     if not records:
         raise BadSetting("Nothing to rank: this shard has no run. Use fewer shards.")
     board = boards.leaderboard(store, records)
+    if board.empty:
+        raise BadStore(
+            f"No scores under {store.root} can be read; run the same command again to make them anew."
+        )
     path = boards.board_path(store, made.table.name, made.request.protocol)
     boards.write(board, path)
     write_text(path.with_suffix(".md"), markdown(board))
@@ -212,6 +216,9 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         for r in records
         if r["key"] in wanted and r["status"] != OK
     ]
+    lost = "its scores were damaged; they are in quarantine, and the same command runs it again"
+    there = set(store.keys(made.table.name))
+    failed += [Result(run.key, run.arm, FAILED, lost) for run in made.runs if run.key not in there]
     return Outcome(
         board,
         path,
@@ -253,7 +260,11 @@ class Board:
 
     def stale(self) -> list[Path]:
         """Return the files that are missing or are not what the records give."""
-        texts = [path for path, text in self.texts.items() if not path.exists() or path.read_text() != text]
+        texts = [
+            path
+            for path, text in self.texts.items()
+            if not path.exists() or path.read_bytes() != text.encode()
+        ]
         return texts if boards.same(self.frame, self.path) else [self.path, *texts]
 
 
@@ -284,6 +295,8 @@ def regenerate(
             found = boards.scopes([r for r in records if r["protocol"] == judged])
             newest, *others = found.values()
             frame = boards.leaderboard(store, newest)
+            if frame.empty:  # every run's scores were damaged
+                continue
             path = boards.board_path(store, name, judged)
             texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
             made.append(Board(frame, path, texts, sum(map(len, others))))

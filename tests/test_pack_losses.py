@@ -47,9 +47,7 @@ def test_the_slope_equals_autograd_of_the_reference(name):
     z, y = rows()
     leaf = z.clone().requires_grad_()
     (expected,) = torch.autograd.grad(REFERENCES[name](leaf, y, GAMMA).sum(), leaf)
-    torch.testing.assert_close(
-        LOSSES[name].slope(z, y, {"gamma": GAMMA}), expected, rtol=1e-11, atol=1e-13
-    )
+    torch.testing.assert_close(LOSSES[name].slope(z, y, {"gamma": GAMMA}), expected, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", LOSSES)

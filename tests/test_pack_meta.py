@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ def problem(sizes, *, K=4, P=3, b_in=7, b_out=5, dropout=False, seed=0):
         return torch.randn(*shape, generator=g, dtype=torch.float64)
 
     parameters = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         parameters += [normal(K, fan_in, fan_out) / fan_in**0.5, 0.3 * normal(K, fan_out)]
 
     def batch(rows):
@@ -32,7 +34,9 @@ def problem(sizes, *, K=4, P=3, b_in=7, b_out=5, dropout=False, seed=0):
     def keep(rows):
         if not dropout:
             return None
-        return [(torch.rand(K, P, rows, h, generator=g, dtype=torch.float64) > 0.3) / 0.7 for h in sizes[1:-1]]
+        return [
+            (torch.rand(K, P, rows, h, generator=g, dtype=torch.float64) > 0.3) / 0.7 for h in sizes[1:-1]
+        ]
 
     arguments = {
         "inner_lr": torch.tensor(ALPHA[:K], dtype=torch.float64),
@@ -152,7 +156,8 @@ def test_the_orders_agree_where_alpha_is_zero_and_differ_elsewhere():
     parameters, inner, outer, arguments = problem((5, 8, 6, 1))
     first, second = (meta_gradient(parameters, inner, outer, order=order, **arguments) for order in (1, 2))
     distance = [
-        float(torch.cat([(a - b)[k].flatten() for a, b in zip(first, second, strict=True)]).norm()) for k in range(4)
+        float(torch.cat([(a - b)[k].flatten() for a, b in zip(first, second, strict=True)]).norm())
+        for k in range(4)
     ]
     assert distance[0] < 1e-14
     assert 0 < distance[1] < distance[2] < distance[3]
@@ -160,7 +165,9 @@ def test_the_orders_agree_where_alpha_is_zero_and_differ_elsewhere():
 
 def test_second_order_is_the_default():
     parameters, inner, outer, arguments = problem((4, 3, 1))
-    found, second = (meta_gradient(parameters, inner, outer, **arguments, **more) for more in ({}, {"order": 2}))
+    found, second = (
+        meta_gradient(parameters, inner, outer, **arguments, **more) for more in ({}, {"order": 2})
+    )
     assert all(torch.equal(a, b) for a, b in zip(found, second, strict=True))
 
 
@@ -172,7 +179,8 @@ def test_the_gradient_of_p_pairs_is_the_mean_of_p_gradients_of_one_pair(order, d
 
     def pair(p):
         cut = {
-            name: value if name.startswith("inner_lr") or name == "inner_weight" or value is None
+            name: value
+            if name.startswith("inner_lr") or name == "inner_weight" or value is None
             else [m[:, p : p + 1] for m in value]
             for name, value in arguments.items()
         }
@@ -213,6 +221,8 @@ def test_float32_agrees_with_float64():
         return None if value is None else [single(v) for v in value]
 
     exact = meta_gradient(parameters, inner, outer, **arguments)
-    found = meta_gradient(single(parameters), single(inner), single(outer), **{k: single(v) for k, v in arguments.items()})
+    found = meta_gradient(
+        single(parameters), single(inner), single(outer), **{k: single(v) for k, v in arguments.items()}
+    )
     assert all(slope.dtype == torch.float32 for slope in found)
     assert_close_relative([slope.double() for slope in found], exact, 1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812  (PyTorch's own name for it)
@@ -16,7 +18,7 @@ def random_networks(sizes, K, seed=0):
     """Return float64 parameters whose biases are not zero, and the generator that made them."""
     g = torch.Generator().manual_seed(seed)
     parameters = []
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         parameters.append(torch.randn(K, fan_in, fan_out, generator=g, dtype=torch.float64) / fan_in**0.5)
         parameters.append(torch.randn(K, fan_out, generator=g, dtype=torch.float64) * 0.3)
     return parameters, g
@@ -70,9 +72,12 @@ def test_initialisation_is_that_of_torch_linear(sizes):
     torch.manual_seed(0)
     K = 64
     parameters = initialise(streams.keys(list(range(K)), "init"), sizes)
-    for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         layers = [torch.nn.Linear(fan_in, fan_out) for _ in range(K)]
-        theirs = torch.stack([layer.weight.detach().T for layer in layers]), torch.stack([la.bias for la in layers])
+        theirs = (
+            torch.stack([layer.weight.detach().T for layer in layers]),
+            torch.stack([la.bias for la in layers]),
+        )
         for mine, reference in zip(parameters[2 * i : 2 * i + 2], theirs, strict=True):
             bound = fan_in**-0.5
             assert mine.shape == reference.shape
@@ -101,11 +106,15 @@ def test_members_and_layers_start_from_different_weights():
 
 
 @pytest.mark.parametrize("transposed", ["neither", "first", "second"])
-@pytest.mark.parametrize(("m", "n", "p"), [(25, 13, 7), (7, 9, 11), (24, 13, 7), (13, 24, 7), (25, 5, 13), (24, 16, 1)])
+@pytest.mark.parametrize(
+    ("m", "n", "p"), [(25, 13, 7), (7, 9, 11), (24, 13, 7), (13, 24, 7), (25, 5, 13), (24, 16, 1)]
+)
 def test_a_product_has_the_same_bits_at_every_place_of_a_stack(m, n, p, transposed):
     """MKL treats matrices that begin at unaligned addresses otherwise; where one begins depends on its place."""
     g = torch.Generator().manual_seed(m)
-    a, b, added = (torch.randn(1, *shape, generator=g).expand(24, -1, -1) for shape in ((m, n), (n, p), (1, p)))
+    a, b, added = (
+        torch.randn(1, *shape, generator=g).expand(24, -1, -1) for shape in ((m, n), (n, p), (1, p))
+    )
     a, b = a.contiguous(), b.contiguous()
     if transposed == "first":
         a = a.transpose(1, 2).contiguous().transpose(1, 2)

@@ -282,3 +282,17 @@ def test_only_the_ended_processes_files_are_swept(store: Store) -> None:
         (store.root / "runs" / "d" / f"k.{pid}.tmp").write_text("half")
     store.sweep([11])
     assert files(store) == ["runs/d/k.12.tmp"]
+
+
+def test_a_flipped_count_of_rows_in_the_footer_is_noticed(store: Store) -> None:
+    """The footer has no checksum; a table cut short by it would be read without a word."""
+    store.write(record(), scores(2000))
+    path = store.scores_path("d", "a" * 64)
+    whole, before = path.read_bytes(), read_checked(path, SCORES)
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        try:
+            assert read_checked(path, SCORES).equals(before)
+        except (OSError, ValueError, pa.ArrowException):
+            continue

@@ -37,8 +37,12 @@ STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
 class Config(NetworkConfig):
     """α is `inner_lr`, λ `inner_weight`, P `pairs`; batches are rows per pair.
 
-    16 pairs of 24 and 16 rows are the 640 rows per step that the other networks see.
+    16 pairs of 24 and 16 rows are the 640 rows per step that the other networks see. Learning rate and
+    decay differ from theirs: each was the best of the same small grid (results/LOG.md, 2026-11-23).
     """
+
+    lr: float = Field(default=0.01, gt=0)
+    weight_decay: float = Field(default=0.3, ge=0)
 
     pairs: int = Field(default=16, gt=0)
     inner_batch: int = Field(default=24, gt=0)

@@ -22,11 +22,11 @@ class Config(BaseModel):
 
     rounds: int = Field(default=500, gt=0)
     early_stopping_rounds: int = Field(default=30, gt=0)
-    learning_rate: float = Field(default=0.1, gt=0)
-    max_depth: int = Field(default=6, gt=0)
+    learning_rate: float = Field(default=0.05, gt=0)
+    max_depth: int = Field(default=4, gt=0)
     min_child_weight: float = Field(default=1.0, ge=0)
-    subsample: float = Field(default=1.0, gt=0, le=1)
-    colsample_bytree: float = Field(default=1.0, gt=0, le=1)
+    subsample: float = Field(default=0.8, gt=0, le=1)
+    colsample_bytree: float = Field(default=0.8, gt=0, le=1)
     reg_lambda: float = Field(default=1.0, ge=0)
     scale_pos_weight: float | None = Field(default=None, gt=0)
 

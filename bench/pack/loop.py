@@ -7,14 +7,15 @@ member's best parameters, and ends when the budget is spent or every member has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from bench.encode import Part
@@ -25,6 +26,7 @@ from bench.pack.network import Parameters, initialise, logits
 from bench.pack.optimisers import OPTIMISERS
 
 PAD = 8  # members a pack is padded to: below it, matrix products take other paths with other bits
+SGD_WEIGHT_DECAY = 5e-4
 CHUNK = 2**18  # row numbers drawn at once
 
 T = TypeVar("T")
@@ -34,6 +36,8 @@ Progress = Callable[[int, int], None]
 
 class NetworkConfig(BaseModel):
     """What every network method can be set to; one budget for all of them in a protocol.
+
+    How the defaults were set, and on which data: results/LOG.md, 2026-11-23.
 
     `steps` is the budget in optimiser steps, `evaluations` how often within it the validation part is
     scored, `patience` how many scorings without a better one end a member's training.
@@ -45,11 +49,17 @@ class NetworkConfig(BaseModel):
     optimiser: Literal["sgd", "adamw"] = "adamw"
     lr: float = Field(default=0.003, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=1.0, ge=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     steps: int = Field(default=2000, gt=0)
     evaluations: int = Field(default=40, gt=0)
-    patience: int = Field(default=10, gt=0)
+    patience: int = Field(default=20, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decay_of_sgd(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Give SGD the paper's decay: AdamW's is decoupled from the gradient, and of another size."""
+        return {"weight_decay": SGD_WEIGHT_DECAY, **given} if given.get("optimiser") == "sgd" else given
 
 
 NETWORK_STATIC = frozenset({"hidden", "optimiser", "steps", "evaluations", "patience"})
@@ -123,7 +133,7 @@ class Trained:
     def predict(self, part: Part) -> NDArray[np.float64]:
         """Return P(y=1) of each row, float64 (n,)."""
         device = self.layers[0].device
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             z = logits(self.layers, 0, torch.from_numpy(part.X).to(device)).double()
             scored: NDArray[np.float64] = sigmoid(z).cpu().numpy()
         return scored
@@ -160,6 +170,21 @@ def dropout_factors(
     return draw
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread of the CPU: with two, MKL computes some small products with other bits.
+
+    Nothing is lost: products as small as these gain nothing by threads, and packs share the cores by process.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@one_thread()
 def train(
     configs: Sequence[NetworkConfig],
     seeds: Sequence[int],
@@ -182,7 +207,7 @@ def train(
     )
     best = _Best(parameters, config.patience)
     scorers = [_scorer(part, device) for part in valid]
-    every = max(1, config.steps // config.evaluations)
+    every = -(-config.steps // config.evaluations)
     for step in range(config.steps):
         optimiser.step(parameters, gradient(parameters, step))
         if (step + 1) % every == 0 or step + 1 == config.steps:

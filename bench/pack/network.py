@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.pack import streams
 
 Parameters = list[Tensor]
-ALIGNMENT = 32  # bytes, of which 16 were seen to matter; the default batches of 24, 16 and 640 rows always fit
+ALIGNMENT = 32  # bytes, of which 16 were seen to matter; batches of 24, 16 and 640 rows always fit
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.compare import Difference, Replicates, RunScores, difference, replicates, summarise
+from bench.compare import Difference, Replicates, RunScores, difference, replicates_by_arm, summarise
 from bench.errors import Unavailable
 from bench.metrics import METRICS
 from bench.names import MAIN_METRIC, OK, TEST
@@ -36,12 +36,15 @@ def leaderboard(store: Store, records: Sequence[Record]) -> pd.DataFrame:
     """
     latest = newest(records)
     arms = list(dict.fromkeys(record["arm"] for record in latest))
-    resampled = {arm: _replicates(store, [r for r in latest if r["arm"] == arm]) for arm in arms}
-    good = {arm: found for arm, found in resampled.items() if found is not None}
+    kept: dict[str, list[Record]] = {}
+    scored: dict[str, list[RunScores]] = {}
+    for arm in arms:
+        kept[arm], scored[arm] = _scores(store, [r for r in latest if r["arm"] == arm])
+    good = replicates_by_arm({arm: runs for arm, runs in scored.items() if runs})
     reference = next((arm for arm in REFERENCES if arm in good), next(iter(good), None))
     rows = []
-    for arm in arms:
-        row = _describe(arm, [r for r in latest if r["arm"] == arm])
+    for arm in filter(kept.get, arms):
+        row = _describe(arm, kept[arm])
         row |= _metrics(good[arm]) if arm in good else {}
         row |= _against(good, arm, reference)
         rows.append(row)
@@ -56,43 +59,45 @@ def columns() -> list[str]:
         *metrics,
         *("reference", "difference_mean", "difference_lo", "difference_hi", "difference_p"),
         *("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "budget_steps"),
-        *(
-            "n_train",
-            "n_test",
-            "test_prevalence",
-            "dataset",
-            "data_source",
-            "data_sha256",
-            "protocol",
-            "scope",
-        ),
+        *("n_train", "n_test", "test_prevalence"),
+        *("dataset", "data_source", "data_sha256", "protocol", "scope"),
     ]
 
 
 def newest(records: Iterable[Record]) -> list[Record]:
-    """Return the last finished record of each arm, repeat, fold and seed: older versions are superseded."""
+    """Return the last finished record of each arm, repeat, fold and seed.
+
+    What an arm ran under another version or configuration than its last record's is superseded: no row of
+    a table is a mean over two different things.
+    """
+    ordered = sorted(records, key=lambda r: (r["finished"], r["key"]))
+    current = {record["arm"]: _recipe(record) for record in ordered}
     found: dict[tuple[Any, ...], Record] = {}
-    for record in sorted(records, key=lambda r: (r["finished"], r["key"])):
-        found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
+    for record in ordered:
+        if _recipe(record) == current[record["arm"]]:
+            found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
     return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
 
 
-def _replicates(store: Store, records: Sequence[Record]) -> Replicates | None:
-    runs = []
+def _recipe(record: Record) -> tuple[Any, ...]:
+    names = ("method", "version", "sampler", "inner_sampler", "outer_sampler", "config")
+    return tuple(record[name] for name in names)
+
+
+def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list[RunScores]]:
+    """Return an arm's records, less those whose scores are lost, and its good runs' scores."""
+    kept, runs = [], []
     for record in records:
-        if record["status"] != OK:
-            continue
-        scores = store.read_scores(record["dataset"], record["key"])
-        if scores is None:
-            continue
-        test = scores[scores["part"] == TEST]
-        fold = record["repeat"] * 10_000 + record["fold"]
-        runs.append(
-            RunScores(
-                fold, record["seed"], test["y"].to_numpy(), test["score"].to_numpy(), record["threshold"]
-            )
-        )
-    return replicates(runs) if runs else None
+        if record["status"] == OK:
+            scores = store.read_scores(record["dataset"], record["key"])
+            if scores is None:  # in quarantine now, with its record: it counts as not done
+                continue
+            test = scores[scores["part"] == TEST]
+            fold = record["repeat"] * 10_000 + record["fold"]
+            y, score = test["y"].to_numpy(), test["score"].to_numpy()
+            runs.append(RunScores(fold, record["seed"], y, score, record["threshold"]))
+        kept.append(record)
+    return kept, runs
 
 
 def _describe(arm: str, records: Sequence[Record]) -> dict[str, Any]:
@@ -138,7 +143,7 @@ def _metrics(found: Replicates) -> dict[str, float]:
 
 
 def _against(good: Mapping[str, Replicates], arm: str, reference: str | None) -> dict[str, Any]:
-    if reference is None or arm not in good:
+    if reference is None or arm not in good or set(good[arm].runs).isdisjoint(good[reference].runs):
         return {"reference": reference}
     found: Difference = difference(good[arm], good[reference], MAIN_METRIC)
     return {

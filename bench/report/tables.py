@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from bench.names import MAIN_METRIC
 
@@ -103,7 +104,7 @@ def markdown(board: pd.DataFrame) -> str:
     head = headings()
     lines = [f"# {board['dataset'].iloc[0]}, {board['protocol'].iloc[0]}", "", caption(board), ""]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(row) + " |" for row in cells(board)]
+    lines += ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in cells(board)]
     return "\n".join(lines) + "\n"
 
 
@@ -117,7 +118,14 @@ def latex(board: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-_TEX = {"%": r"\%", "_": r"\_", "#": r"\#", "&": r"\&", "Δ": r"$\Delta$", "–": "--", "…": r"\ldots{}"}
+_TEX = {letter: f"\\{letter}" for letter in "%_#&${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "Δ": r"$\Delta$",
+    "–": "--",
+    "…": r"\ldots{}",
+}
 
 
 def _tex(text: str) -> str:
@@ -150,8 +158,8 @@ def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
         caption=caption(board),
         caption_justify="left",
     )
-    for head in ("#", "arm"):
-        table.add_column(head, no_wrap=True)
+    table.add_column("#", no_wrap=True)
+    table.add_column("arm", overflow="fold")  # the only one to give way: no number is ever cut short
     for head in (*TERMINAL.values(), "Δ AP", "runs", *(["failed"] if failed else []), "sec"):
         table.add_column(head, justify="right", no_wrap=True)
     for _, row in board.iterrows():
@@ -164,7 +172,7 @@ def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
         change = (row["difference_mean"], row["difference_lo"], row["difference_hi"])
         table.add_row(
             str(row["rank"]),
-            row["arm"],
+            Text(row["arm"]),
             *shown,
             interval(*change, sign=True) if wide else number(change[0], sign=True),
             str(row["n_runs"]),

@@ -1,0 +1,401 @@
+"""The command line: what it prints where, its exit codes, and an answer to every bad input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import Script
+
+from bench import cli
+from bench.cache import address
+from bench.cards import card
+from bench.report import leaderboard as boards
+from bench.runs import ARMS, MATRICES
+from bench.store import Store
+
+SMALL = ("run", "--dataset", "loan-sim", "--rows", "600", "--folds", "3", "--seeds", "1", "--workers", "0")
+COMMANDS = {command.name or command.callback.__name__: command for command in cli.app.registered_commands}  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Return a function that runs the console script's `main` here, in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: Any) -> Ended:
+        monkeypatch.setattr("sys.argv", ["bench", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code or 0
+        assert isinstance(code, int)
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a small table with a label `y`, columns replaced or added by name."""
+
+    def written(name: str = "mine.csv", rows: int = 120, **columns: Any) -> Path:
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"a": rng.normal(size=rows), "kind": rng.choice(["u", "v"], rows)})
+        frame["y"] = (rng.random(rows) < 0.3).astype(int)
+        frame = frame.assign(**columns)
+        frame.to_csv(tmp_path / name, index=False)
+        return tmp_path / name
+
+    return written
+
+
+def on_file(file: Path, *words: str) -> tuple[str, ...]:
+    fast = ("--folds", "3", "--seeds", "1", "--workers", "0", "--arm", "prevalence")
+    return ("run", "--data-file", str(file), "--target", "y", *fast, *words)
+
+
+def records(folder: Path) -> list[Path]:
+    return list((folder / "results" / "runs").rglob("*.parquet"))
+
+
+# What there is
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_ends_with_an_example(name: str, call: Call) -> None:
+    ended = call(name, "--help")
+    assert ended.code == 0
+    assert f"Example: bench {name} " in ended.out.replace("\n", " ")
+    paragraphs = (COMMANDS[name].callback.__doc__ or "").strip().split("\n\n")  # type: ignore[union-attr]
+    assert paragraphs[-1].strip().startswith(f"Example: bench {name}")
+
+
+def test_without_a_command_the_help_says_what_to_start_with(call: Call) -> None:
+    ended = call()
+    assert ended.code == 2
+    assert "bench run --dataset fraud-sim" in (ended.out + ended.err).replace("\n", " ")
+
+
+def test_the_version_is_printed(call: Call) -> None:
+    import bench
+
+    assert call("--version") == Ended(0, f"{bench.__version__}\n", "")
+
+
+@pytest.mark.parametrize("kind", cli.KINDS)
+def test_every_kind_is_listed_for_people_and_for_programs(kind: str, call: Call) -> None:
+    entries = json.loads(call("list", kind, "--json").out)[kind]
+    assert len({entry["name"] for entry in entries}) == len(entries) > 0
+    shown = call("list", kind)
+    assert (shown.code, shown.err) == (0, "")
+    assert all(entry["name"] in shown.out for entry in entries)
+
+
+def test_lists_are_in_the_registries_order(call: Call) -> None:
+    assert [entry["name"] for entry in json.loads(call("list", "arms", "--json").out)["arms"]] == list(ARMS)
+    matrices = json.loads(call("list", "matrices", "--json").out)["matrices"]
+    assert {m["name"]: tuple(m["arms"]) for m in matrices} == dict(MATRICES)
+
+
+# A benchmark
+
+
+def test_a_run_prints_its_table_and_writes_it_and_a_second_run_does_nothing(
+    call: Call, tmp_path: Path
+) -> None:
+    words = (*SMALL, "--arm", "prevalence", "--arm", "logistic-regression")
+    first = call(*words)
+    assert first.code == 0, first.err
+    assert "logistic-regression" in first.out
+    assert "6 runs (0 done before), 0 failed" in first.out
+    assert "600 rows" in first.err
+    assert "[6/6]" in first.err
+    board = boards.read(tmp_path / "results" / "leaderboards" / "loan-sim-strict.parquet")
+    assert board["arm"].tolist() == ["logistic-regression", "prevalence"]
+    assert (tmp_path / "results" / "leaderboards" / "loan-sim-strict.md").exists()
+    before = {path: path.stat().st_mtime_ns for path in records(tmp_path)}
+    second = call(*words)
+    assert "6 runs (6 done before), 0 failed" in second.out
+    assert "0 runs to do" in second.err
+    assert {path: path.stat().st_mtime_ns for path in records(tmp_path)} == before
+
+
+def test_json_is_one_object_on_stdout(call: Call) -> None:
+    ended = call(*SMALL, "--arm", "prevalence", "--json")
+    found = json.loads(ended.out)
+    assert (found["runs"], found["done_before"], found["failed"]) == (3, 0, [])
+    assert [arm["arm"] for arm in found["arms"]] == ["prevalence"]
+    assert Path(found["leaderboard"]).exists()
+
+
+def test_a_dry_run_prints_the_plan_and_writes_no_record(call: Call, tmp_path: Path) -> None:
+    call(*SMALL, "--arm", "prevalence")
+    before = records(tmp_path)
+    words = (*SMALL, "--arm", "prevalence", "--arm", "none", "--dry-run")
+    ended = call(*words)
+    assert ended.code == 0
+    assert "6 runs, 3 done; 1 packs: 3" in ended.out
+    found = json.loads(call(*words, "--json").out)
+    assert found["arms"] == {"prevalence": {"runs": 3, "done": 3}, "none": {"runs": 3, "done": 0}}
+    assert [pack["arms"] for pack in found["packs"]] == [["none"]]
+    assert records(tmp_path) == before
+
+
+def test_failed_runs_end_with_their_number_and_the_first_reason(call: Call, write: Any) -> None:
+    """ADASYN makes no rows where the classes never meet."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(120) % 4 == 0).astype(int)
+    file = write(y=y, a=rng.normal(size=120) + 1000.0 * y, kind=1.0 * y + rng.normal(size=120) / 100)
+    words = (*on_file(file), "--arm", "adasyn", "--set", "steps=20")
+    ended = call(*words)
+    assert ended.code == 4
+    last = ended.err.strip().splitlines()[-1]
+    assert last.startswith("3 of 6 runs failed; the first, adasyn(steps=20)")
+    assert "RuntimeError: Not any neigbours" in last
+    assert "--retry-failed" in last
+    assert "3 failed" in ended.out
+    assert call(*words).code == 4
+    assert "0 runs to do" in call(*words).err
+    assert "3 runs to do" in call(*words, "--retry-failed").err
+
+
+def test_tables_are_made_anew_and_checked(call: Call, tmp_path: Path) -> None:
+    call(*SMALL, "--arm", "prevalence")
+    assert call("tables", "--check").code == 0
+    page = tmp_path / "results" / "leaderboards" / "loan-sim-strict.md"
+    page.write_text("a number made up")
+    ended = call("tables", "--check")
+    assert ended.code == 2
+    assert "loan-sim-strict.md" in ended.err
+    assert page.read_text() == "a number made up"
+    made = json.loads(call("tables", "--format", "md", "--format", "tex", "--format", "csv", "--json").out)
+    assert str(page.relative_to(tmp_path)) in made["stale"]
+    assert "prevalence" in page.read_text()
+    assert call("tables", "--check", "--format", "tex", "--format", "csv").code == 0
+
+
+def test_the_doctor_says_what_this_machine_has(call: Call, tmp_path: Path) -> None:
+    checks = {c["name"]: c for c in json.loads(call("doctor", "--json").out)["checks"]}
+    assert {"python", "torch", "cores", "device", "cache", "results", "cards", "kaggle credentials"} <= set(
+        checks
+    )
+    assert all(check["ok"] for check in checks.values())
+    (tmp_path / "taken").write_text("")
+    ended = call("doctor", "--results", "taken")
+    assert ended.code == 2
+    assert "cannot be written" in ended.err
+
+
+# What cannot be done
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("run",), "Say what to run on"),
+        (("run", "--dataset", "loans"), "Unknown data set 'loans'. Did you mean 'loan'"),
+        (("run", "--dataset", "loan-sim", "--arm", "smoot"), "Unknown arm 'smoot'. Did you mean 'smote'"),
+        (("run", "--dataset", "loan-sim", "--matrix", "quik"), "Did you mean 'quick'"),
+        (("run", "--dataset", "loan-sim", "--protocol", "strickt"), "Did you mean 'strict'"),
+        (("run", "--dataset", "loan", "--source", "kagle"), "Did you mean 'kaggle'"),
+        (("run", "--dataset", "loan-sim", "--set", "stepps=1"), "Did you mean 'steps'"),
+        (("run", "--dataset", "loan-sim", "--set", "steps"), "say it as FIELD=VALUE"),
+        (("run", "--dataset", "loan-sim", "--set", "lr=-1"), "lr: Input should be greater than 0"),
+        (("run", "--dataset", "loan-sim", "--set", "lr=inf"), "must be a finite number"),
+        (("run", "--dataset", "loan-sim", "--arms-file", "none.toml"), "none.toml could not be read"),
+        (("run", "--dataset", "loan-sim", "--shard", "3"), "say it as I/N"),
+        (("run", "--dataset", "loan-sim", "--rows", "600", "--shard", "3/2"), "shards are numbered 1/2"),
+        (("run", "--dataset", "loan-sim", "--folds", "1", "--rows", "600"), "at least 2 folds"),
+        (("run", "--dataset", "loan-sim", "--seeds", "0", "--rows", "600"), "at least 1 is needed"),
+        (("run", "--dataset", "loan-sim", "--rows", "0"), "rows"),
+        (("run", "--dataset", "loan-sim", "--pack", "0"), "at least one member"),
+        (("run", "--dataset", "loan-sim", "--workers", "-1"), "0 (this process) or more"),
+        (("run", "--dataset", "loan-sim", "--timeout", "5", "--workers", "0"), "at least one worker"),
+        (("run", "--dataset", "loan-sim", "--target", "y"), "--target goes with a file of your own"),
+        (("run", "--dataset", "loan-sim", "--data-file", "f.csv"), "simulated and reads no file"),
+        (("run", "--data-file", "f.csv"), "Say --target COLUMN"),
+        (("run", "--dataset", "loan-sim", "--device", "gpu"), "Known: auto, cpu, cuda"),
+        (("list", "arm"), "Did you mean 'arms'"),
+        (("fetch", "loan-sim"), "loan-sim is simulated"),
+        (("fetch", "lone"), "Did you mean 'loan'"),
+        (("tables",), "holds no records"),
+        (("tables", "--dataset", "loan"), "Unknown data set with records 'loan'"),
+        (("tables", "--format", "html"), "Unknown format 'html'"),
+    ],
+)
+def test_a_word_that_is_wrong_is_answered_in_a_line(words: tuple[str, ...], answer: str, call: Call) -> None:
+    ended = call(*words)
+    assert ended.code == 2
+    assert answer in ended.err
+    assert ended.err.startswith("Error: ")
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("columns", "words", "answer"),
+    [
+        ({"y": [0] * 120}, (), "must have two values; it has 0 (120 rows)"),
+        ({"y": [0, 1, 2] * 40}, (), "must have two values; it has 0 (40 rows), 1 (40 rows), 2 (40 rows)"),
+        ({"y": [1, 2] * 60}, (), "give --positive 1 or --positive 2"),
+        ({"y": [1, 2] * 60}, ("--positive", "3"), "'3' is not one value of the target 'y'"),
+        ({"y": [1] * 2 + [0] * 118}, (), "2 distinct positives"),
+        ({"empty": [None] * 120, "same": ["x"] * 120}, (), "all missing: 'empty'; constant: 'same'"),
+        ({"a": [np.inf, -np.inf] + [1.0, 2] * 59}, (), "Infinite values in 'a' (2)"),
+        ({}, ("--target", "label"), "Unknown column 'label'"),
+        ({"amount": range(120)}, ("--amount", "amuont"), "Did you mean 'amount'"),
+        ({}, ("--drop", "knid"), "Did you mean 'kind'"),
+        ({}, ("--rows", "100"), "only simulated data can have any number"),
+    ],
+)
+def test_a_table_that_cannot_be_judged_is_refused_with_the_reason(
+    columns: dict[str, Any], words: tuple[str, ...], answer: str, call: Call, write: Any, tmp_path: Path
+) -> None:
+    ended = call(*on_file(write(**columns), *words))
+    assert ended.code == 2
+    assert answer in ended.err
+    assert records(tmp_path) == []
+
+
+def test_labels_of_one_and_two_run_once_it_is_said_which_is_positive(call: Call, write: Any) -> None:
+    ended = call(*on_file(write(y=[1, 2, 1] * 40), "--positive", "2"))
+    assert ended.code == 0, ended.err
+    assert "120 rows, 40 positives" in ended.err
+
+
+def test_too_few_positives_name_a_number_of_folds_that_works(call: Call, write: Any) -> None:
+    file = write(y=[1] * 4 + [0] * 116)
+    ended = call(*on_file(file, "--folds", "5"))
+    assert ended.code == 2
+    assert "The largest number that works is 4: --folds 4" in ended.err
+    assert call(*on_file(file, "--folds", "4")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "answer"),
+    [
+        ("empty.csv", b"", "empty"),
+        ("head.csv", b"a,y\n", "no rows"),
+        ("text.parquet", b"a,y\n1,0\n2,1\n", "parquet"),
+        ("twice.csv", b"a,a,y\n1,2,0\n3,4,1\n", "'a'"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(
+    name: str, content: bytes, answer: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    ended = call(*on_file(tmp_path / name))
+    assert ended.code == 2
+    assert answer in ended.err
+    assert name in ended.err or "column" in ended.err
+
+
+def test_another_file_never_runs_under_a_data_sets_name(call: Call, write: Any) -> None:
+    ended = call("run", "--dataset", "loan", "--data-file", write())
+    assert ended.code == 3
+    assert "expected loan_data.csv (sha256 91969386" in ended.err
+    assert "found sha256 " in ended.err
+
+
+def test_a_file_that_is_not_there_is_no_data(call: Call, tmp_path: Path) -> None:
+    ended = call(*on_file(tmp_path / "none.csv"))
+    assert ended.code == 3
+    assert "none.csv does not exist" in ended.err
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused_before_anything_runs(
+    call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file in its place")
+    ended = call(*SMALL, "--arm", "prevalence", "--results", "taken")
+    assert ended.code == 2
+    assert "taken cannot be written" in ended.err
+    assert "--results DIR" in ended.err
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_anything_runs(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").write_text("a file in its place")
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "taken"))
+    ended = call(*SMALL, "--arm", "prevalence")
+    assert ended.code == 2
+    assert "BENCH_CACHE" in ended.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_where_there_is_none_is_refused(call: Call) -> None:
+    ended = call(*SMALL, "--device", "cuda")
+    assert ended.code == 2
+    assert "finds no CUDA device here" in ended.err
+
+
+# The installed script itself
+
+
+def test_the_script_answers_with_a_message_and_no_traceback(bench: Script) -> None:
+    ended = bench("run", "--dataset", "lone")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("Error: Unknown data set 'lone'. Did you mean 'loan'")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_without_network_every_source_is_named_with_the_ways_out(bench: Script, tmp_path: Path) -> None:
+    ended = bench("fetch", "loan", BENCH_CACHE=str(tmp_path / "cache"))
+    assert ended.returncode == 3, ended.stderr
+    assert "The data set 'loan' could not be had" in ended.stderr
+    for source in card("loan").sources:
+        assert f"\n  {source.kind} {address(source)}: " in ended.stderr
+    assert "--data-file F" in ended.stderr
+    assert "--dataset loan-sim" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+# Real tables, where there are any
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("loan_data.csv", ("--dataset", "loan")),
+        ("UCI_Credit_Card.csv", ("--dataset", "credit-default")),
+        ("german.data", ("--dataset", "german-credit")),
+        ("ulb_creditcard_casecontrol.parquet", ("--target", "Class")),
+    ],
+)
+def test_the_real_tables_run(name: str, words: tuple[str, ...], data_folder: Path, call: Call) -> None:
+    fast = ("--arm", "prevalence", "--folds", "3", "--seeds", "1", "--workers", "0", "--json")
+    ended = call("run", "--data-file", data_folder / name, *words, *fast)
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["failed"] == []
+
+
+def test_the_store_of_the_command_line_is_the_store_of_python(call: Call, tmp_path: Path) -> None:
+    import bench
+
+    request = {"dataset": "loan-sim", "rows": 600, "arms": ("prevalence",), "folds": 3, "seeds": 1}
+    board = bench.run(**request, results=tmp_path / "results")
+    ended = call(*SMALL, "--arm", "prevalence")
+    assert "3 runs (3 done before)" in ended.out
+    assert board["arm"].tolist() == ["prevalence"]
+    assert len(Store(tmp_path / "results").keys("loan-sim")) == 3

@@ -1,0 +1,383 @@
+"""What every card, method, sampler, loss, metric, arm and matrix must keep, over the whole registries.
+
+A new entry is tested here by its presence. What an entry computes is held against references elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import get_args
+
+import imblearn.over_sampling
+import imblearn.under_sampling
+import numpy as np
+import optuna
+import pytest
+import torch
+from pydantic import BaseModel, ValidationError
+
+from bench import tables
+from bench.cards import Dataset, card, cards_folder, dataset_names, read_card
+from bench.encode import Part, encode
+from bench.errors import BadSetting, UnknownName
+from bench.methods import Fitted, Member, method, methods
+from bench.metrics import METRICS, measure
+from bench.names import MAIN_METRIC, slug
+from bench.pack.loop import NetworkConfig
+from bench.pack.losses import LOSSES
+from bench.pack.optimisers import OPTIMISERS
+from bench.resample import SAMPLERS, resample
+from bench.runs import ARMS, MATRICES, configure, select
+from bench.splits import PROTOCOLS, split
+
+SIMULATED = [name for name in dataset_names() if card(name).simulator is not None]
+REAL = [name for name in dataset_names() if card(name).simulator is None]
+ROLES = ("sampler", "inner_sampler", "outer_sampler")
+BUDGET = {  # of these, a method takes the settings that it has
+    "hidden": (5,),
+    "steps": 20,
+    "evaluations": 4,
+    "batch": 32,
+    "pairs": 2,
+    "rounds": 10,
+    "early_stopping_rounds": 3,
+    "max_iter": 100,
+}
+
+
+@cache
+def encoded():
+    table = tables.load(card("loan-sim"), rows=1500)
+    return encode(table, split(table, PROTOCOLS["strict"])[0])
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_a_card_is_valid_and_says_what_the_data_are(name):
+    found = read_card(cards_folder() / f"{name}.toml")
+    assert found == card(name)
+    assert found.name == name == slug(name)
+    for words in (found.title, found.description, found.licence, found.citation):
+        assert words.strip()
+    assert "\n\n\n" not in found.description
+    assert found.known_defects
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_a_card_gives_each_column_one_role_and_what_to_expect(name):
+    found = card(name)
+    assert found.target not in (*found.drop, *found.categorical, found.time, found.amount)
+    assert not set(found.drop) & set(found.categorical)
+    assert found.expected is not None
+    assert 0 < found.expected.positives < found.expected.rows / 2
+    if found.columns:
+        assert len(found.columns) == len(set(found.columns)) == found.expected.columns
+        assert {found.target, *found.drop, *found.categorical} <= set(found.columns)
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_a_card_names_a_source_or_a_simulator(name):
+    found = card(name)
+    assert bool(found.sources) != (found.simulator is not None)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_one_source_at_least_is_held_to_a_hash_and_sources_do_not_repeat(name):
+    sources = card(name).sources
+    assert any(source.sha256 or source.md5 for source in sources)
+    addresses = [(source.kind, source.ref, source.url) for source in sources]
+    assert len(set(addresses)) == len(addresses)
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_simulated_card_loads_offline_with_its_probability(name):
+    found = card(name)
+    assert found.expected.rows == found.simulator.rows
+    table = tables.load(found, rows=6000)
+    assert table.n_rows == 6000
+    assert table.probability.min() >= 0
+    assert table.probability.max() <= 1
+    assert table.prevalence == pytest.approx(found.expected.positives / found.expected.rows, abs=0.03)
+
+
+def test_a_card_refuses_an_unknown_field():
+    with pytest.raises(ValidationError, match="colour"):
+        Dataset.model_validate({**card("loan-sim").model_dump(), "colour": "red"})
+
+
+def small(name, **more):
+    """Return the method's configuration within a budget for tests."""
+    Config = method(name).Config
+    taken = {field: value for field, value in BUDGET.items() if field in Config.model_fields}
+    return Config(**{**taken, **more})
+
+
+def members(name, seeds=(0, 1)):
+    pools = (encoded().train,) * len(method(name).POOLS)
+    return [Member(small(name), seed, pools, encoded().valid) for seed in seeds]
+
+
+def fit(name, seeds=(0, 1)):
+    return method(name).fit(members(name, seeds), torch.device("cpu"), lambda step, steps: None)
+
+
+@pytest.mark.parametrize("name", methods())
+def test_a_method_has_its_four_names(name):
+    module = method(name)
+    assert module.NAME == name == slug(name)
+    assert type(module.VERSION) is int
+    assert module.VERSION >= 1
+    assert issubclass(module.Config, BaseModel)
+    assert callable(module.space)
+    assert callable(module.fit)
+    assert module.__doc__
+    assert set(module.POOLS) <= set(ROLES)
+    assert module.STATIC is None or set(module.STATIC) <= set(module.Config.model_fields)
+
+
+@pytest.mark.parametrize("name", methods())
+def test_a_configuration_is_frozen_and_refuses_unknown_fields(name):
+    config = method(name).Config()
+    with pytest.raises(ValidationError):
+        method(name).Config(colour="red")
+    for field in method(name).Config.model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(config, field, getattr(config, field))
+
+
+@pytest.mark.parametrize("name", methods())
+def test_a_configuration_survives_json(name):
+    config = method(name).Config()
+    dumped = config.model_dump(mode="json")
+    assert method(name).Config.model_validate(json.loads(json.dumps(dumped))) == config
+
+
+@pytest.mark.parametrize("name", methods())
+def test_a_search_space_gives_settings_that_the_configuration_takes(name):
+    """Over random trials, and at both ends of every interval; each suggested name is the field's."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    module = method(name)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(20):
+        trial = study.ask()
+        found = module.space(trial)
+        assert found == trial.params
+        assert set(found) <= set(module.Config.model_fields)
+        assert not set(found) & set(module.STATIC or ())
+        module.Config(**found)
+    for end in (0, -1):
+        module.Config(**module.space(optuna.trial.FixedTrial(ends(trial.distributions, end))))
+
+
+def ends(distributions, end):
+    return {
+        name: d.choices[end] if hasattr(d, "choices") else (d.low, d.high)[end]
+        for name, d in distributions.items()
+    }
+
+
+@pytest.mark.parametrize("name", methods())
+def test_fit_returns_one_fitted_per_member_that_scores_within_zero_and_one(name):
+    fitted = fit(name)
+    assert len(fitted) == 2
+    for one in fitted:
+        assert isinstance(one, Fitted)
+        assert 0 <= one.best_step <= one.steps
+        assert one.samples_seen >= 0
+        assert all(type(count) is int for count in (one.steps, one.best_step, one.samples_seen))
+        for part in (encoded().valid, encoded().test):
+            scores = one.predict(part)
+            assert scores.shape == (len(part.X),)
+            assert scores.dtype == np.float64
+            assert np.isfinite(scores).all()
+            assert scores.min() >= 0
+            assert scores.max() <= 1
+
+
+@pytest.mark.parametrize("name", methods())
+def test_fitting_again_gives_the_same_bits_in_any_order(name):
+    first, again, turned = fit(name), fit(name), fit(name, seeds=(1, 0))[::-1]
+    for one, same, other in zip(first, again, turned, strict=True):
+        expected = one.predict(encoded().test).tobytes()
+        assert same.predict(encoded().test).tobytes() == expected
+        assert other.predict(encoded().test).tobytes() == expected
+
+
+@pytest.mark.parametrize("name", methods())
+def test_fit_and_predict_leave_the_parts_and_numpys_random_state_alone(name):
+    parts = (encoded().train, encoded().valid, encoded().test)
+    before = [part.X.tobytes() for part in parts]
+    state, torch_state = np.random.get_state()[1].tobytes(), torch.get_rng_state()
+    for one in fit(name):
+        one.predict(encoded().test)
+    assert [part.X.tobytes() for part in parts] == before
+    assert np.random.get_state()[1].tobytes() == state
+    assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+def test_bayes_optimal_is_the_known_probability_and_needs_one():
+    (fitted,) = fit("bayes-optimal", seeds=(0,))
+    test = encoded().test
+    assert np.array_equal(fitted.predict(test), test.probability)
+    with pytest.raises(BadSetting, match="simulated"):
+        fitted.predict(Part(test.rows, test.X, None))
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownName, match="metabalance"):
+        method("metabalanced")
+
+
+BY_HAND = {
+    "smote": lambda seed: imblearn.over_sampling.SMOTE(random_state=seed),
+    "borderline-smote": lambda seed: imblearn.over_sampling.BorderlineSMOTE(random_state=seed),
+    "adasyn": lambda seed: imblearn.over_sampling.ADASYN(random_state=seed),
+    "random-over": lambda seed: imblearn.over_sampling.RandomOverSampler(random_state=seed),
+    "random-under": lambda seed: imblearn.under_sampling.RandomUnderSampler(random_state=seed),
+}
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Keep resampled sets of earlier runs out of the test."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+
+
+def few(n_positives, n=120):
+    """Return a part with few positives that overlap with the negatives."""
+    rng = np.random.default_rng(0)
+    y = np.zeros(n, dtype=np.int8)
+    y[:n_positives] = 1
+    X = rng.normal(size=(n, 4)).astype(np.float32) + 0.5 * y[:, None]
+    return Part(np.arange(n) * 10, X.astype(np.float32), y)
+
+
+def test_every_sampler_has_its_defaults_by_hand_here():
+    assert set(BY_HAND) == set(SAMPLERS)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_is_imbalanced_learns_with_its_defaults(name, own_cache):
+    part, seed = encoded().train, 5
+    X, y = BY_HAND[name](seed).fit_resample(part.X, part.labels)
+    made = resample(part, name, seed)
+    assert np.array_equal(made.X, np.asarray(X, dtype=np.float32))
+    assert np.array_equal(made.labels, y)
+    assert (made.X.dtype, made.labels.dtype, made.rows.dtype) == (np.float32, np.int8, np.int64)
+    assert len(made.X) == len(made.labels) == len(made.rows)
+    assert abs(made.labels.mean() - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_gives_the_same_rows_for_a_seed_and_others_for_another(name, own_cache):
+    part = encoded().train
+    first, again, other = (resample(part, name, seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.X, again.X)
+    assert np.array_equal(first.labels, again.labels)
+    assert not np.array_equal(first.X, other.X)
+    resample(part, name, 2**63 - 1)  # seeds of runs have 63 bits
+
+
+@pytest.mark.parametrize("n_positives", [2, 3, 6])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_neighbours_are_capped_where_positives_are_few(name, n_positives, own_cache):
+    made = resample(few(n_positives), name, 0)
+    assert set(np.unique(made.labels)) == {0, 1}
+    assert np.isfinite(made.X).all()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_resampled_row_carries_its_id_or_minus_one(name, own_cache):
+    part = few(10)
+    made = resample(part, name, 0)
+    for row, x, label in zip(made.rows, made.X, made.labels, strict=True):
+        if row != -1:
+            assert np.array_equal(part.X[row // 10], x)
+            assert part.labels[row // 10] == label
+
+
+def test_no_sampler_returns_the_part_itself_and_an_unknown_one_is_refused():
+    part = few(3)
+    assert resample(part, None, 0) is part
+    with pytest.raises(UnknownName, match="smote"):
+        resample(part, "smoet", 0)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_maps_logits_labels_and_settings_to_one_number_per_row(name):
+    loss = LOSSES[name]
+    z, y = torch.linspace(-3, 3, 14).view(2, 7), (torch.arange(14) % 2).view(2, 7).float()
+    for function in (loss.value, loss.slope):
+        found = function(z, y, {"gamma": torch.tensor([[1.0], [2.0]])})
+        assert found.shape == z.shape
+        assert found.dtype == z.dtype
+    assert loss.description
+
+
+def test_configurations_take_every_loss_and_optimiser_that_there_is():
+    assert get_args(method("network").Config.model_fields["loss"].annotation) == tuple(LOSSES)
+    assert set(get_args(NetworkConfig.model_fields["optimiser"].annotation)) == set(OPTIMISERS)
+
+
+RANGES = {"mcc": (-1, 1), "gini": (-1, 1), "log_loss": (0, np.inf)}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_lies_in_its_range(name):
+    low, high = RANGES.get(name, (0, 1))
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 10, 200):
+        for _ in range(10):
+            y = rng.integers(0, 2, n)
+            y[:2] = 0, 1
+            score = np.round(rng.random(n), int(rng.integers(1, 4)))
+            found = measure(y, score, float(rng.random()))[name]
+            assert type(found) is float
+            assert low - 1e-12 <= found <= high + 1e-12
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_says_which_way_is_better(name):
+    """A perfect scoring is better than one that tells no row from another."""
+    y = np.repeat([0, 1], [80, 20])
+    perfect, blind = (measure(y, score, 0.5)[name] for score in (np.where(y, 0.99, 0.01), np.full(100, 0.4)))
+    assert perfect > blind if METRICS[name].higher_is_better else perfect < blind
+    assert METRICS[name].description
+
+
+def test_the_main_metric_is_a_metric():
+    assert MAIN_METRIC in METRICS
+    assert all(protocol.main_metric in METRICS for protocol in PROTOCOLS.values())
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_configures(name):
+    arm = ARMS[name]
+    config = configure(arm)
+    assert arm.name == name
+    assert arm.description
+    Config = method(arm.method).Config
+    assert set(config) == set(Config.model_fields)
+    assert Config.model_validate(json.loads(json.dumps(config))).model_dump(mode="json") == config
+    assert all(config[field] == value for field, value in arm.settings.items())
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_matrix_names_arms_that_exist_each_once(name):
+    assert set(MATRICES[name]) <= set(ARMS)
+    assert len(set(MATRICES[name])) == len(MATRICES[name])
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_matrix_leaves_out_what_needs_a_known_probability_where_there_is_none(name):
+    chosen = {
+        known: [arm.name for arm in select(name, [], None, has_probability=known)] for known in (True, False)
+    }
+    assert chosen[True] == list(MATRICES[name])
+    assert chosen[False] == [arm for arm in MATRICES[name] if not ARMS[arm].needs_probability]
+
+
+def test_only_bayes_optimal_needs_a_known_probability_and_asked_for_without_one_it_is_refused():
+    assert [name for name, arm in ARMS.items() if arm.needs_probability] == ["bayes-optimal"]
+    with pytest.raises(BadSetting, match="simulated"):
+        select(None, ["bayes-optimal"], None, has_probability=False)
