@@ -40,7 +40,7 @@ NUMBERS = st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=10, ma
 WORDS = st.lists(st.sampled_from(["u", "v", "w", "x", None]), min_size=10, max_size=10)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(a=NUMBERS, b=WORDS, other_a=NUMBERS, other_b=WORDS)
 def test_what_is_in_the_other_rows_changes_nothing_for_the_training_rows(
     a: list[float], b: list[str | None], other_a: list[float], other_b: list[str | None]
@@ -52,7 +52,7 @@ def test_what_is_in_the_other_rows_changes_nothing_for_the_training_rows(
     np.testing.assert_array_equal(one.train.X, other.train.X)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(a=NUMBERS, b=WORDS)
 def test_every_part_is_finite_float32_of_one_width(a: list[float], b: list[str | None]) -> None:
     found = encoded(a=a, b=pd.Categorical(b, categories=list("uvwx")))

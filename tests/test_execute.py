@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FAST, Script, console_script, offline
+from conftest import FAST, console_script, offline
 
+from bench import cli
 from bench.cards import card_for_file
 from bench.evaluate import Result, Workbench, choose_device, run_pack
 from bench.execute import execute
@@ -230,9 +231,9 @@ WORDS = ("run", "--dataset", "loan-sim", "--rows", "600", "--folds", "3", "--see
 
 
 def test_a_disk_that_fills_up_ends_a_worker_s_run_with_a_clear_word_and_loses_nothing(
-    bench: Script, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    assert bench(*WORDS, "--arm", "prevalence", "--workers", "0").returncode == 0
+    again((*WORDS, "--arm", "prevalence", "--workers", "0"), tmp_path)
     before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.parquet")}
     full = subprocess.run(
         [console_script(), *WORDS, "--arm", "prevalence", "--arm", "logistic-regression", "--workers", "1"],
@@ -252,10 +253,12 @@ def test_a_disk_that_fills_up_ends_a_worker_s_run_with_a_clear_word_and_loses_no
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_an_interrupt_loses_nothing_and_the_same_command_does_the_rest(bench: Script, tmp_path: Path) -> None:
+def test_an_interrupt_loses_nothing_and_the_same_command_does_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A real Ctrl-C, to every process of the terminal's group, while one worker trains."""
     words = (*WORDS, "--arm", "prevalence", "--arm", "none", "--workers", "2")
-    words += ("--set", "steps=4000", "--set", "patience=4000")
+    words += ("--set", "steps=1000", "--set", "patience=1000")
     with subprocess.Popen(
         [console_script(), *words],
         cwd=tmp_path,
@@ -280,9 +283,18 @@ def test_an_interrupt_loses_nothing_and_the_same_command_does_the_rest(bench: Sc
     assert len(store.keys("loan-sim")) == 3
     assert not list(tmp_path.rglob("*.tmp"))
     assert gone(process.pid), "a worker outlived the command"
-    again = bench(*words)
-    assert again.returncode == 0, again.stderr
-    assert "6 runs (3 done before), 0 failed" in again.stdout
+    again(words, tmp_path)
+    assert "6 runs (3 done before), 0 failed" in capsys.readouterr().out
+
+
+def again(words: Sequence[str], folder: Path) -> None:
+    """Run the command in this process, whose fork server is up, and expect it to end well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["bench", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert not ended.value.code
 
 
 def gone(group: int) -> bool:

@@ -111,18 +111,23 @@ def test_a_table_without_its_test_rows_gives_the_same_model(
 
 
 def test_permuted_training_labels_score_at_chance(tmp_path: Path) -> None:
-    """With nothing to learn, whatever still ranks the test rows would be a leak."""
-    table = load(card("loan-sim"), rows=4000)
-    splits = split(table, PROTOCOLS["strict"], folds=3)
-    y, rng = table.y.copy(), np.random.default_rng(1)
-    (part,) = splits[:1]
-    for rows in (part.train, part.valid):
-        y[rows] = rng.permutation(y[rows])
-    store, runs = run_all(replace(table, y=y), [part], [arm(name) for name in LEARNERS], tmp_path)
-    for run in runs:
-        record = store.read(run.dataset, run.key)
-        assert record is not None
-        assert abs(record["test_roc_auc"] - 0.5) < 0.06, run.arm
+    """With nothing to learn, whatever still ranks the test rows would be a leak.
+
+    The mean over three folds of 1,333 test rows has a standard error of about 0.012.
+    """
+    table, rng = load(card("loan-sim"), rows=4000), np.random.default_rng(1)
+    found: dict[str, list[float]] = {}
+    for part in split(table, PROTOCOLS["strict"], folds=3):
+        y = table.y.copy()
+        for rows in (part.train, part.valid):
+            y[rows] = rng.permutation(y[rows])
+        store, runs = run_all(replace(table, y=y), [part], [arm(name) for name in LEARNERS], tmp_path)
+        for run in runs:
+            record = store.read(run.dataset, run.key)
+            assert record is not None
+            found.setdefault(run.arm, []).append(record["test_roc_auc"])
+    for name, values in found.items():
+        assert abs(np.mean(values) - 0.5) < 0.06, (name, values)
 
 
 def test_with_its_true_labels_the_same_table_is_learnt(tmp_path: Path) -> None:

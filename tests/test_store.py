@@ -103,7 +103,7 @@ def test_no_flipped_bit_passes_as_a_value(store: Store, which: str) -> None:
     schema = RECORD if which == "record" else SCORES
     whole, before = path.read_bytes(), read_checked(path, schema)
     rng = np.random.default_rng(1)
-    places = rng.choice(len(whole), size=min(400, len(whole)), replace=False)
+    places = rng.choice(len(whole), size=min(200, len(whole)), replace=False)
     refused = 0
     for place in places:
         damaged = bytearray(whole)
