@@ -32,7 +32,7 @@ from bench.methods import Fitted, Member, method
 from bench.metrics import best_threshold, measure
 from bench.names import FAILED, OK, OOM, TEST, VALID
 from bench.resample import resample
-from bench.runs import Run
+from bench.runs import PIPELINE_VERSIONS, Run
 from bench.splits import Split
 from bench.store import SCORES, Store
 from bench.tables import Table
@@ -265,8 +265,8 @@ def peak_memory_mb() -> float:
 
 @cache
 def versions() -> str:
-    """Return the versions of Python, bench and the packages that decide results, as JSON."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python, bench, its pipeline and the packages that decide results, as JSON."""
+    found: dict[str, str | int] = {"python": platform.python_version(), **PIPELINE_VERSIONS}
     for name in ("bench", *_PACKAGES):
         try:
             found[name] = version(name)

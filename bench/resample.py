@@ -2,7 +2,7 @@
 
 `SAMPLERS` maps a name to a factory; a sampler is `fit_resample(X, y)`, whoever wrote it. The
 neighbours that the SMOTE family asks for are capped by the rows there are. A resampled set is named
-by the hash of what made it (rows, labels, sampler, seed, imbalanced-learn's version); a slow one is
+by the hash of what made it (rows, labels, sampler, its settings, imbalanced-learn's version); a slow one is
 kept on disk, so that it is made once per split and seed and shared by all arms and processes.
 """
 
@@ -86,26 +86,29 @@ def resample(part: Part, sampler: str | None, seed: int) -> Part:
         return part
     if sampler not in SAMPLERS:
         raise UnknownName("sampler", sampler, SAMPLERS)
-    name = digest(
-        [digest(part.X.tobytes()), digest(part.labels.tobytes()), sampler, seed, version("imbalanced-learn")]
-    )
+    chosen = _sampler(part, sampler, seed)
+    settings = {key: str(value) for key, value in chosen.get_params().items()}
+    rows = [digest(part.X.tobytes()), digest(part.labels.tobytes())]
+    name = digest([*rows, sampler, settings, version("imbalanced-learn")])
     kept = cache_folder() / "resampled" / f"{name}.npz"
     try:
         return _read(kept)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         pass  # absent, or not whole: it is made again
     started = time.perf_counter()
-    made = _fit_resample(part, sampler, seed)
+    made = _fit_resample(part, chosen)
     if time.perf_counter() - started >= KEEP_SECONDS:
         _keep(kept, made)
     return made
 
 
-def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
+def _sampler(part: Part, sampler: str, seed: int) -> Any:
     y = part.labels
-    minority = int(min(y.sum(), len(y) - y.sum()))
-    chosen = SAMPLERS[sampler](seed % 2**32, minority, len(y))
-    X, labels = chosen.fit_resample(part.X, y)
+    return SAMPLERS[sampler](seed % 2**32, int(min(y.sum(), len(y) - y.sum())), len(y))
+
+
+def _fit_resample(part: Part, chosen: Any) -> Part:
+    X, labels = chosen.fit_resample(part.X, part.labels)
     indices: NDArray[np.int64] | None = getattr(chosen, "sample_indices_", None)
     rows = np.full(len(labels), -1, dtype=np.int64) if indices is None else part.rows[indices]
     return Part(rows, np.ascontiguousarray(X, dtype=np.float32), labels.astype(np.int8))

@@ -25,9 +25,9 @@ from bench.resample import SAMPLERS
 from bench.splits import Protocol, Split
 from bench.tables import Table
 
-PIPELINE = (
-    1  # raised when splitting, sampling or scoring change results; encode.VERSION says the same of encoding
-)
+# Raised when splitting, sampling or scoring change results; encode.VERSION says the same of encoding.
+PIPELINE = 1
+PIPELINE_VERSIONS = {"pipeline": PIPELINE, "encoding": encode.VERSION}
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """The sha256 of the run's canonical JSON and of the versions of what computes it."""
-        return digest({**asdict(self), **_VERSIONS})
+        return digest({**asdict(self), **PIPELINE_VERSIONS})
 
     @property
     def stream_seed(self) -> int:
@@ -136,9 +136,6 @@ class Run:
         if static is None:
             return canonical([self.method, self.arm])
         return canonical([self.method, {name: self.config[name] for name in sorted(static)}])
-
-
-_VERSIONS = {"pipeline": PIPELINE, "encoding": encode.VERSION}
 
 
 def select(

@@ -73,6 +73,14 @@ RECORD = pa.schema(
         ("finished", pa.timestamp("us", tz="UTC")),
     ]
 )
+# Most files hold one row: without dictionaries, statistics and the schema's second copy they are a third the size.
+_WRITTEN = {
+    "compression": "zstd",
+    "write_page_checksum": True,
+    "use_dictionary": False,
+    "write_statistics": False,
+    "store_schema": False,
+}
 SCORES = pa.schema([("row_id", pa.int64()), ("part", pa.string()), ("y", pa.int8()), ("score", pa.float64())])
 
 
@@ -172,7 +180,7 @@ class Store:
 
 def write_atomically(path: Path, table: pa.Table) -> None:
     """Write a parquet file with page checksums so that `path` is whole or absent; see `_write`."""
-    _write(path, lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True))
+    _write(path, lambda file: pq.write_table(table, file, **_WRITTEN))
 
 
 def write_text(path: Path, text: str) -> None:

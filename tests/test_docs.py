@@ -40,7 +40,9 @@ def test_every_command_of_the_readme_has_the_options_it_uses(line: str) -> None:
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if "loan-sim" in line or "list" in line or "doctor" in line])
+@pytest.mark.parametrize(
+    "line", [line for line in LINES if "loan-sim" in line or "list" in line or "doctor" in line]
+)
 def test_the_readmes_offline_commands_run(line: str, tmp_path: Path) -> None:
     words = shlex.split(line)[1:]
     done = bench(*words, *(SMALL if words[0] == "run" else []), cwd=tmp_path)
@@ -49,7 +51,9 @@ def test_the_readmes_offline_commands_run(line: str, tmp_path: Path) -> None:
 
 
 def test_tables_of_the_readme_follow_a_run(tmp_path: Path) -> None:
-    assert bench("run", "--dataset", "loan-sim", "--arm", "prevalence", *SMALL[:2], cwd=tmp_path).returncode == 0
+    assert (
+        bench("run", "--dataset", "loan-sim", "--arm", "prevalence", *SMALL[:2], cwd=tmp_path).returncode == 0
+    )
     for line in [line for line in LINES if line.startswith("bench tables")]:
         done = bench(*shlex.split(line)[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -67,7 +71,9 @@ def test_the_readmes_own_table_example_runs(tmp_path: Path) -> None:
 
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "logistic-regression" in done.stdout
 
@@ -93,7 +99,9 @@ def test_every_command_is_documented(name: str) -> None:
 
 def test_the_layout_of_the_readme_names_every_module() -> None:
     layout = README.partition("## Layout")[2]
-    rooms = {p.stem for p in (ROOT / "bench").glob("*.py")} | {p.parent.name for p in ROOT.glob("bench/*/__init__.py")}
+    rooms = {p.stem for p in (ROOT / "bench").glob("*.py")} | {
+        p.parent.name for p in ROOT.glob("bench/*/__init__.py")
+    }
     missing = {room for room in rooms - {"__init__"} if not re.search(rf"[`/]{room}[`/]", layout)}
     assert not missing
 

@@ -12,11 +12,14 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "bench").rglob("*.py"))
 
 # A module imports only from rooms above it, or from `bench` itself.
-ORDER = """
-names errors cards files download cache kaggle_client fetch simulate archives readers labels features tables
-splits encode resample ranking metrics pack methods runs store evaluate execute compare report suite catalogue
-progress doctor show cli
-""".split()
+# fmt: off
+ORDER = [
+    "names", "errors", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
+    "archives", "readers", "labels", "features", "tables", "splits", "encode", "resample",
+    "ranking", "metrics", "pack", "methods", "runs", "store", "evaluate", "execute", "compare",
+    "report", "suite", "catalogue", "progress", "doctor", "show", "cli",
+]
+# fmt: on
 
 
 def room(path: Path) -> str:

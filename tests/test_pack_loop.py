@@ -151,7 +151,7 @@ def test_the_last_step_is_scored_even_between_two_evaluations():
         device=CPU,
         progress=lambda step, _: steps.append(step),
     )
-    assert steps == [3, 6, 7]
+    assert steps == [4, 7]
 
 
 def test_a_member_that_diverges_leaves_the_others_alone():

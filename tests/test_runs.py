@@ -76,7 +76,7 @@ def test_a_change_of_any_field_changes_the_key(name: str) -> None:
 
 def test_a_change_of_what_computes_it_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = a_run().key
-    monkeypatch.setitem(module._VERSIONS, "pipeline", 10**6)  # type: ignore[index]
+    monkeypatch.setitem(module.PIPELINE_VERSIONS, "pipeline", 10**6)  # type: ignore[index]
     assert a_run().key != before
 
 

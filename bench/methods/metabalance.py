@@ -92,10 +92,10 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
         )
 
     trained = train(
-        configs, seeds, [m.valid for m in company], step_gradient, device=device, progress=progress
+        configs, seeds, [m.valid for m in members], step_gradient, device=device, progress=progress
     )
     rows_per_step = config.pairs * (config.inner_batch + config.outer_batch)
-    return [Fitted(m.predict, m.steps, m.best_step, m.steps * rows_per_step) for m in trained[: len(members)]]
+    return [Fitted(m.predict, m.steps, m.best_step, m.steps * rows_per_step) for m in trained]
 
 
 def _batch(

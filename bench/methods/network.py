@@ -73,9 +73,9 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
         return gradient(parameters, trace, slope(trace.logits, y, settings) * weight / batch)
 
     trained = train(
-        configs, seeds, [m.valid for m in company], step_gradient, device=device, progress=progress
+        configs, seeds, [m.valid for m in members], step_gradient, device=device, progress=progress
     )
-    return [_fitted(member, batch) for member in trained[: len(members)]]
+    return [_fitted(member, batch) for member in trained]
 
 
 def _class_weights(configs: Sequence[Config], rows: Pool) -> Tensor:

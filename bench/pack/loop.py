@@ -194,7 +194,10 @@ def train(
     device: torch.device,
     progress: Progress,
 ) -> list[Trained]:
-    """Train the pack and return each member's best state; all three sequences are padded, K long.
+    """Train the pack and return each member's best state.
+
+    `configs` and `seeds` are padded, K long; `valid` are the parts of the members proper, the first of the
+    K: idle ones are trained in step, but neither scored nor returned.
 
     Every member starts at PyTorch's default initialisation from its own stream, steps with its own
     optimiser settings, and stops by its own validation average precision.
@@ -205,7 +208,7 @@ def train(
     optimiser = OPTIMISERS[config.optimiser](
         **{field: setting(configs, field, device) for field in ("lr", "weight_decay", "momentum")}
     )
-    best = _Best(parameters, config.patience)
+    best = _Best([tensor[: len(valid)] for tensor in parameters], config.patience)
     scorers = [_scorer(part, device) for part in valid]
     every = -(-config.steps // config.evaluations)
     for step in range(config.steps):
