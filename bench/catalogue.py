@@ -35,7 +35,9 @@ def _arms() -> list[dict[str, Any]]:
         {
             "name": arm.name,
             "method": arm.method,
-            "samplers": [s for s in (arm.sampler, arm.inner_sampler, arm.outer_sampler) if s],
+            "sampler": arm.sampler,
+            "inner_sampler": arm.inner_sampler,
+            "outer_sampler": arm.outer_sampler,
             "description": arm.description,
         }
         for arm in ARMS.values()
@@ -72,7 +74,7 @@ def _metrics() -> list[dict[str, Any]]:
     from bench.metrics import METRICS
 
     return [
-        {"name": name, "higher is better": metric.higher_is_better, "description": metric.description}
+        {"name": name, "higher_is_better": metric.higher_is_better, "description": metric.description}
         for name, metric in METRICS.items()
     ]
 
@@ -83,7 +85,7 @@ def _protocols() -> list[dict[str, Any]]:
     return [
         {
             "name": p.name,
-            "main metric": p.main_metric,
+            "main_metric": p.main_metric,
             "folds": p.folds,
             "seeds": p.seeds,
             "description": p.description,
@@ -108,3 +110,6 @@ _ROWS = {
     "protocols": _protocols,
     "matrices": _matrices,
 }
+KINDS = dict(
+    zip(_ROWS, ["dataset", "arm", "method", "sampler", "loss", "metric", "protocol", "matrix"], strict=True)
+)

@@ -8,6 +8,7 @@ imports stay inside the commands.
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.catalogue import KINDS, catalogue
 from bench.errors import INTERRUPTED, SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
 from bench.show import show_json, show_outcome, show_plan, show_table
 
@@ -34,7 +36,6 @@ app = typer.Typer(
 )
 Results = Annotated[Path, typer.Option("--results", help="Folder of records, scores and leaderboards.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-KINDS = ("datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices")
 
 
 def main() -> None:
@@ -48,12 +49,16 @@ def main() -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
+    """Turn Ctrl-C, and a request to terminate, into the command that goes on and exit code 130."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         command = shlex.join(["bench", *sys.argv[1:]])
         typer.echo(f"Interrupted. Everything finished is kept; go on with:\n  {command}", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _version(asked: bool) -> None:
@@ -67,7 +72,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
@@ -82,15 +87,13 @@ def list_(
 
     Example: bench list datasets
     """
-    from bench.catalogue import catalogue
-
     if kind not in KINDS:
         raise UnknownName("kind of thing to list", kind, KINDS)
     entries = catalogue(kind)
     if as_json:
         show_json({kind: entries})
     else:
-        show_table([kind.removesuffix("s"), *list(entries[0])[1:]], [list(e.values()) for e in entries])
+        show_table([KINDS[kind], *list(entries[0])[1:]], [list(e.values()) for e in entries])
 
 
 @app.command()
@@ -222,11 +225,13 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     from bench.suite import make_plan, run_plan
 
     with reporter(_stderr()) as told:
-        made = make_plan(request, told.download)
+        made = make_plan(request, told.download, dry_run=dry_run)
         for note in made.notes:
             told.note(note)
         if dry_run:
             return show_plan(made, as_json=as_json)
+        if not made.runs:
+            return told.note("This shard has no run; there is nothing to do.")
         outcome = run_plan(made, told)
     show_outcome(outcome, request.results, as_json=as_json)
     if outcome.failed:
@@ -256,7 +261,9 @@ def tables(
     from bench.suite import regenerate
 
     with _interruptible():
-        made = regenerate(results, dataset=dataset, protocol=protocol, formats=tuple(form or ("md",)))
+        made = regenerate(
+            results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ("md",))
+        )
         if not made:
             raise BadStore(f"{results} holds no records. Make some first: bench run --dataset fraud-sim")
         stale = [path for board in made for path in board.stale()]

@@ -11,7 +11,6 @@ on the narrow side (Bengio and Grandvalet 2004).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import numpy as np
 
 from bench.errors import UnknownName
 from bench.metrics import measure_resampled, row_weights
-from bench.names import digest, seed_from
+from bench.names import cores, digest, seed_from
 from bench.ranking import Array, Floats, Places
 
 
@@ -103,7 +102,7 @@ def replicates_by_arm(
     )
     measured: dict[str, dict[tuple[int, int], dict[str, Floats]]] = {arm: {} for arm in arms}
     resamples: dict[str, dict[int, str]] = {arm: {} for arm in arms}
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         for fold, group in groupby(every, key=lambda found: found[0].fold):
             members = list(group)
             y = _labels([run for run, _ in members])

@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.cards import dataset_names
 from bench.errors import BenchError
 from bench.evaluate import checkout, versions
-from bench.execute import cores
 from bench.fetch import cache_folder
+from bench.names import cores
 from bench.store import Store
 
 FREE_GB = 2.0  # less free space than this is worth a warning

@@ -92,6 +92,7 @@ def get(url: str, endpoints: Endpoints) -> Iterator[requests.Response]:
         session.adapters.clear()  # no adapter, no request: a redirect to plain http ends in InvalidSchema
         for base in ("https://", *endpoints.plain):
             session.mount(base, requests.adapters.HTTPAdapter())
+        session.auth = lambda request: request  # without it, requests would look for a password in ~/.netrc
         session.headers.update({"User-Agent": "bench", "Accept-Encoding": "identity"})
         with session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
             yield response

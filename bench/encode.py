@@ -32,7 +32,7 @@ class Part:
     """Encoded rows: `rows` (n,) int64 ids, `X` (n, d) float32; `y` (n,) int8, None for the test part.
 
     `rows` is -1 for rows that a sampler made up. `probability` (n,) float64 is P(y=1 | x) where a
-    simulator knows it, and `amount` the card's amount column; both None elsewhere.
+    simulator knows it, None elsewhere.
     """
 
     rows: RowIds

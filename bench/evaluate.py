@@ -7,6 +7,7 @@ are met here, after the scores are there, and nowhere before.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import resource
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -107,6 +108,7 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
             progress(i + 1, len(runs))
         return alone
     started = datetime.now(UTC)
+    forget_peak_memory()
     try:
         outcomes = _fit_and_score(bench, runs, progress)
     except BadStore:
@@ -149,14 +151,14 @@ class _Outcome:
     resample_seconds: float
     fit_seconds: float
     score_seconds: float
-    n_train: int
 
 
 def _fit_and_score(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[_Outcome]:
     members, seconds = [], []
     for run in runs:
+        encoded = bench.encode(run.split_sha256)
         started = time.perf_counter()
-        members.append(_member(bench, run))
+        members.append(_member(encoded, run))
         seconds.append(time.perf_counter() - started)
     fitted: list[Any] = [None] * len(runs)
     spent = [0.0] * len(runs)
@@ -171,23 +173,19 @@ def _fit_and_score(bench: Workbench, runs: Sequence[Run], progress: Progress) ->
         for i, one in zip(chosen, trained, strict=True):
             fitted[i], spent[i] = one, share
     return [
-        _score(fitted[i], bench.encode(run.split_sha256), seconds[i], spent[i], len(members[i].pools[-1].X))
-        for i, run in enumerate(runs)
+        _score(fitted[i], bench.encode(run.split_sha256), seconds[i], spent[i]) for i, run in enumerate(runs)
     ]
 
 
-def _score(
-    fitted: Fitted, encoded: Encoded, resample_seconds: float, fit_seconds: float, n_train: int
-) -> _Outcome:
+def _score(fitted: Fitted, encoded: Encoded, resample_seconds: float, fit_seconds: float) -> _Outcome:
     started = time.perf_counter()
     scores = {VALID: fitted.predict(encoded.valid), TEST: fitted.predict(encoded.test)}
     seconds = time.perf_counter() - started
-    return _Outcome(fitted, encoded, scores, resample_seconds, fit_seconds, seconds, n_train)
+    return _Outcome(fitted, encoded, scores, resample_seconds, fit_seconds, seconds)
 
 
-def _member(bench: Workbench, run: Run) -> Member:
+def _member(encoded: Encoded, run: Run) -> Member:
     chosen = method(run.method)
-    encoded = bench.encode(run.split_sha256)
     pools = tuple(resample(encoded.train, getattr(run, role), run.stream_seed) for role in chosen.POOLS)
     return Member(chosen.Config.model_validate(run.config), run.stream_seed, pools, encoded.valid)
 
@@ -209,7 +207,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
     record |= {
         "data_source": bench.table.source,
         "status": OK,
-        "n_train": outcome.n_train,
+        "n_train": len(outcome.encoded.train.rows),
         "n_valid": len(valid.rows),
         "n_test": len(test.rows),
         "n_test_positive": int(y_test.sum()),
@@ -221,12 +219,18 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         "score_seconds": outcome.score_seconds,
         "resample_seconds": outcome.resample_seconds,
         "pack_size": pack_size,
-        "device": bench.device if method(run.method).STATIC is not None else "cpu",
-        "threads": torch.get_num_threads(),
+        **_where(bench, run),
         "peak_memory_mb": peak_memory_mb(),
     }
     bench.store.write(record, _scores_table(valid, test, y_test, scores))
     return Result(run.key, run.arm, OK, None)
+
+
+def _where(bench: Workbench, run: Run) -> dict[str, Any]:
+    """Return device and threads: networks take the device, and one thread where that is the CPU."""
+    if method(run.method).STATIC is None:
+        return {"device": "cpu", "threads": torch.get_num_threads()}
+    return {"device": bench.device, "threads": 1}
 
 
 def _scores_table(
@@ -246,10 +250,7 @@ def _scores_table(
 def _identity(run: Run, started: datetime) -> dict[str, Any]:
     """Return the columns that a record has whatever became of the run."""
     return {
-        **{name: value for name, value in asdict(run).items() if name != "config"},
-        "key": run.key,
-        "config": json.dumps(run.config, sort_keys=True),
-        "loss": run.config.get("loss"),
+        **run.columns,
         "versions": versions(),
         "started": started,
         "finished": datetime.now(UTC),
@@ -257,8 +258,17 @@ def _identity(run: Run, started: datetime) -> dict[str, Any]:
     }
 
 
+def forget_peak_memory() -> None:
+    """Begin a new peak for `peak_memory_mb`, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mb() -> float:
-    """Return this process's largest resident set so far, in MiB."""
+    """Return the largest resident set since `forget_peak_memory`, in MiB; elsewhere, since the process began."""
+    with contextlib.suppress(OSError, StopIteration):
+        status = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -1,8 +1,8 @@
 """The local engine: packs over worker processes, or in this process.
 
 Workers are started from a fork server that has the imports behind it; each has the table once and one
-thread share of the machine. A worker that dies or runs out of time costs the pack it held: its runs
-that left no record become records with a status, and a new worker takes its place.
+thread share of the machine. When a worker dies or runs out of time, a new one takes its place and what
+is left of its pack is tried again in halves; a run that was alone becomes a record with a status.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.errors import BenchError
 from bench.evaluate import Result, Workbench, record_failure, run_pack
-from bench.names import FAILED, TIMEOUT
+from bench.names import FAILED, TIMEOUT, cores
 from bench.runs import Run
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
@@ -48,12 +47,7 @@ class Reporter(Protocol):
         """Take note that a pack stands at `step` of at most `steps`."""
 
     def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
-        """Take note that every run of a pack has its record."""
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        """Take note of the runs of a pack that have their record; others of it come again in smaller packs."""
 
 
 def execute(
@@ -95,6 +89,9 @@ class _Worker:
     pack: Sequence[Run] = ()
     since: float = 0.0
     wall: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+_Ended = tuple[list[Result], list[Sequence[Run]]]
 
 
 class _Crew:
@@ -154,10 +151,12 @@ def _run_in(
         wait([worker.pipe for worker in crew.members if worker.pack], timeout=1.0)
         for place, worker in enumerate(crew.members):
             if worker.pack:
-                results = _listen(crew, place, reporter, timeout)
-                if results is not None:
+                ended = _listen(crew, place, reporter, timeout)
+                if ended is not None:
+                    results, again = ended
                     reporter.pack_finished(place, results, time.perf_counter() - worker.since)
                     worker.pack = ()
+                    waiting = again + waiting
                     yield from results
 
 
@@ -167,8 +166,8 @@ def _give(worker: _Worker, pack: Sequence[Run]) -> None:
         worker.pipe.send(pack)
 
 
-def _listen(crew: _Crew, place: int, reporter: Reporter, timeout: float | None) -> list[Result] | None:
-    """Return the results of the worker's pack if it has ended in whatever way, else None."""
+def _listen(crew: _Crew, place: int, reporter: Reporter, timeout: float | None) -> _Ended | None:
+    """Return the results of the worker's pack if it has ended in whatever way, and packs to try again; else None."""
     worker = crew.members[place]
     try:
         while worker.pipe.poll():
@@ -176,11 +175,13 @@ def _listen(crew: _Crew, place: int, reporter: Reporter, timeout: float | None) 
             if isinstance(message, BenchError):
                 raise message
             if isinstance(message, list):
-                return message
+                return message, []
             reporter.pack_progress(place, *message)
     except (EOFError, ConnectionResetError):
         worker.process.join()
-        return _replace(crew, place, FAILED, f"the worker process ended with code {worker.process.exitcode}")
+        code = worker.process.exitcode
+        cause = " (killed: out of memory, or from outside)" if code == -signal.SIGKILL else ""
+        return _replace(crew, place, FAILED, f"the worker process ended with code {code}{cause}")
     if timeout is not None and time.perf_counter() - worker.since > timeout * len(worker.pack):
         worker.process.kill()
         worker.process.join()
@@ -188,23 +189,28 @@ def _listen(crew: _Crew, place: int, reporter: Reporter, timeout: float | None) 
     return None
 
 
-def _replace(crew: _Crew, place: int, status: str, reason: str) -> list[Result]:
-    """Put a new worker in the place of an ended one; the lost runs become records."""
-    lost = crew.members[place]
+def _replace(crew: _Crew, place: int, status: str, reason: str) -> _Ended:
+    """Put a new worker in the place of an ended one; return what its pack had done, and halves of what it had not.
+
+    A run that was alone is the one to blame, and becomes a record.
+    """
+    ended = crew.members[place]
     store = crew.bench.store
-    store.sweep([lost.process.pid])
-    results = []
-    for run in lost.pack:
+    store.sweep([ended.process.pid])
+    results: list[Result] = []
+    left: list[Run] = []
+    for run in ended.pack:
         done = store.read(run.dataset, run.key)
-        if done is not None and done["started"] >= lost.wall:
+        if done is not None and done["started"] >= ended.wall:
             results.append(Result(run.key, run.arm, done["status"], done["error"]))
         else:
-            results.append(record_failure(store, run, status, reason, lost.wall, crew.bench.table))
-    lost.pipe.close()
-    fresh = crew.hire()
-    fresh.since = lost.since
-    crew.members[place] = fresh
-    return results
+            left.append(run)
+    if len(ended.pack) == 1 and left:
+        results.append(record_failure(store, left.pop(), status, reason, ended.wall, crew.bench.table))
+    ended.pipe.close()
+    crew.members[place] = crew.hire()
+    middle = len(left) // 2
+    return results, [half for half in (left[:middle], left[middle:]) if half]
 
 
 def _work(pipe: Connection, bench: Workbench, threads: int) -> None:
@@ -231,7 +237,10 @@ class _Heartbeat:
         now = time.monotonic()
         if now - self.last >= HEARTBEAT_SECONDS:
             self.last = now
-            self.pipe.send((step, steps))
+            try:
+                self.pipe.send((step, steps))
+            except OSError:  # nobody listens any more: end, and leave no record of a failure that is none
+                raise SystemExit(1) from None
 
 
 def _keep_freed_memory() -> None:

@@ -154,7 +154,7 @@ def _from_sources(errand: _Errand, sources: list[Source], failures: list[str]) -
             if len(sources) == 1 and isinstance(failure, HashMismatch):
                 raise HashMismatch(f"The data set {card.name!r} from {where}: {failure}.") from failure
             failures.append(f"{where}: {failure}")
-            log.warning("%s could not be had from %s", card.name, failures[-1])
+            log.info("%s could not be had from %s", card.name, failures[-1])
     lines = "".join(f"\n  {line}" for line in failures)
     raise Unavailable(f"The data set {card.name!r} could not be had:{lines}\n{_ways_out(card)}")
 

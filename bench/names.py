@@ -2,19 +2,20 @@
 
 Statuses are the words a record may carry. `digest` is the one way in which cards, splits,
 runs and resampled sets get their names: the same content gives the same name on every
-machine, and a change of content gives another.
+machine, and a change of content gives another. `cores` is the one way to count the machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from typing import Any
 
 OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 
-TRAIN, VALID, TEST = PARTS = ("train", "valid", "test")
+VALID, TEST = "valid", "test"  # the parts whose scores are stored
 
 MAIN_METRIC = "average_precision"
 
@@ -38,3 +39,8 @@ def seed_from(*words: object) -> int:
 def slug(text: str) -> str:
     """Return `text` as a name for files: lower case, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "table"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

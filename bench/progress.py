@@ -72,7 +72,10 @@ class Lines:
         """Print nothing: a log has no use for steps."""
 
     def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
-        """Print the pack, its time, and the first failure if there is one."""
+        """Print the pack, its time, and the first failure if there is one; no results: it is tried again."""
+        if not results:
+            self.note(f"{self.running.get(worker, '')} lost its worker; tried again in smaller packs")
+            return
         self.done += len(results)
         bad = [result for result in results if result.status != OK]
         failed = f", {len(bad)} {bad[0].status}: {bad[0].error}" if bad else ""
@@ -128,7 +131,7 @@ class Bars(Lines):
         """Close the pack's bar, move the runs', and keep a failure on the screen."""
         self.progress.remove_task(self.tasks.pop(worker))
         self.progress.advance(self.tasks["runs"], len(results))
-        if any(result.status != OK for result in results):
+        if not results or any(result.status != OK for result in results):
             super().pack_finished(worker, results, seconds)
         else:
             self.done += len(results)

@@ -32,12 +32,14 @@ Factory = Callable[[int, int, int], Any]  # (seed, minority rows, rows) -> sampl
 
 
 def _smote(seed: int, minority: int, rows: int) -> Any:
+    """SMOTE: synthetic rows between minority neighbours (Chawla et al. 2002)."""
     from imblearn.over_sampling import SMOTE
 
     return SMOTE(k_neighbors=_neighbours(5, minority), random_state=seed)
 
 
 def _borderline_smote(seed: int, minority: int, rows: int) -> Any:
+    """Borderline-SMOTE: the same, from minority rows near the border (Han et al. 2005)."""
     from imblearn.over_sampling import BorderlineSMOTE
 
     return BorderlineSMOTE(
@@ -46,18 +48,21 @@ def _borderline_smote(seed: int, minority: int, rows: int) -> Any:
 
 
 def _adasyn(seed: int, minority: int, rows: int) -> Any:
+    """ADASYN: more synthetic rows where the majority is near (He et al. 2008)."""
     from imblearn.over_sampling import ADASYN
 
     return ADASYN(n_neighbors=_neighbours(5, minority), random_state=seed)
 
 
 def _random_over(seed: int, minority: int, rows: int) -> Any:
+    """Minority rows copied at random."""
     from imblearn.over_sampling import RandomOverSampler
 
     return RandomOverSampler(random_state=seed)
 
 
 def _random_under(seed: int, minority: int, rows: int) -> Any:
+    """Majority rows left out at random."""
     from imblearn.under_sampling import RandomUnderSampler
 
     return RandomUnderSampler(random_state=seed)
@@ -121,10 +126,11 @@ def _read(path: Path) -> Part:
 
 def _keep(path: Path, part: Part) -> None:
     """Write atomically; a full disk only costs the copy. The oldest copies make room."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, rows=part.rows, X=part.X, y=part.labels)
+        with temporary.open("wb") as file:
+            np.savez(file, rows=part.rows, X=part.X, y=part.labels)
         temporary.replace(path)
         others = sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
         sizes = np.cumsum([p.stat().st_size for p in others])

@@ -1,12 +1,14 @@
 """What will be done: arms, matrices, runs and their keys, and the packs that runs train in.
 
-An arm is one row of a table. A run is an arm on one fold with one seed; its key hashes everything that
-decides its result (data, card, split, configuration, seed, the versions of what computes it) and nothing
-that does not (device, pack, workers), so that "is it done?" and "is it the same?" are one question.
+An arm is one row of a table. A run is an arm on one fold with one seed; its key hashes what decides its
+result (data, card, split, configuration, seed, the versions of what computes it) and which table it stands
+in (arm, scope), but not how it is run (device, pack, workers): "is it done?" and "is it the same?" are one
+question.
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,7 +27,7 @@ from bench.resample import SAMPLERS
 from bench.splits import Protocol, Split
 from bench.tables import Table
 
-# Raised when splitting, sampling or scoring change results; encode.VERSION says the same of encoding.
+# Raised when reading, splitting, sampling or scoring change results; encode.VERSION says the same of encoding.
 PIPELINE = 1
 PIPELINE_VERSIONS = {"pipeline": PIPELINE, "encoding": encode.VERSION}
 
@@ -119,6 +121,13 @@ class Run:
     def key(self) -> str:
         """The sha256 of the run's canonical JSON and of the versions of what computes it."""
         return digest({**asdict(self), **PIPELINE_VERSIONS})
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The run as columns of its record."""
+        fields = {name: value for name, value in asdict(self).items() if name != "config"}
+        config = json.dumps(self.config, sort_keys=True)
+        return {**fields, "key": self.key, "config": config, "loss": self.config.get("loss")}
 
     @property
     def stream_seed(self) -> int:
@@ -289,7 +298,8 @@ def plan(
 
 def scope_of(table: Table, protocol: Protocol, splits: Sequence[Split]) -> str:
     """Return the hash of what all runs of one table must share: the data and the whole set of splits."""
-    return digest([table.sha256, table.card.recipe_sha256, protocol.name, [part.sha256 for part in splits]])
+    made_of = [table.sha256, table.card.recipe_sha256, protocol.name, [part.sha256 for part in splits]]
+    return digest([*made_of, PIPELINE_VERSIONS])
 
 
 def packs(runs: Sequence[Run], *, pack: int | None, workers: int) -> list[list[Run]]:
@@ -312,5 +322,4 @@ def packs(runs: Sequence[Run], *, pack: int | None, workers: int) -> list[list[R
 
 def _cost(members: Sequence[Run]) -> float:
     """Return a rough relative cost, for order only: what trains longest should start first."""
-    weight = {"metabalance": 5.0, "network": 2.5, "xgboost": 15.0, "logistic-regression": 0.5}
-    return weight.get(members[0].method, 0.0) * len(members)
+    return float(method(members[0].method).COST * len(members))

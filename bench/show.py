@@ -68,6 +68,9 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
 
     console = _stdout()
     console.print(terminal(board, wide=console.width >= WIDE))
+    others = len(set(board["arm"]) - set(outcome.arms))
+    if others:
+        typer.echo(f"{others} of these arms are from earlier runs.")
     typer.echo(
         f"{outcome.n_runs} runs ({outcome.n_done_before} done before), {len(outcome.failed)} failed, "
         f"{outcome.seconds:.1f} s. Budget: {outcome.budget}.\n"
@@ -88,6 +91,8 @@ def show_json(value: Any) -> None:
 
 
 def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -99,7 +104,9 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(head):
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     _stdout().print(table)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ import pyarrow.parquet as pq
 
 from bench.errors import BadStore, DiskFull
 from bench.metrics import METRICS
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 
@@ -89,6 +92,7 @@ class Store:
     """The results folder: `runs/<dataset>/<key>.parquet` and `scores/<dataset>/<key>.parquet`."""
 
     root: Path
+    read_only: bool = False
 
     def check_writable(self) -> None:
         """Create the folders and write a byte; raise BadStore that says what to do instead."""
@@ -129,16 +133,21 @@ class Store:
             raise
 
     def read(self, dataset: str, key: str) -> dict[str, Any] | None:
-        """Return the record as a dict, or None if there is none; an unreadable one is quarantined."""
+        """Return the record as a dict, or None if there is none; an unreadable one is quarantined.
+
+        A column that the record was written without (a metric added since) is None.
+        """
         path = self.record_path(dataset, key)
         if not path.exists():
             return None
         try:
-            (row,) = read_checked(path, RECORD).to_pylist()
+            (row,) = read_checked(path).to_pylist()
+            found: dict[str, Any] = {name: row.get(name) for name in RECORD.names}
+            if any(found[name] is None for name in ("key", "scope", "arm", "status", "finished")):
+                raise ValueError(f"{path} is no record")
         except (OSError, ValueError, pa.ArrowException):
             self.quarantine(dataset, key)
             return None
-        found: dict[str, Any] = row
         return found
 
     def read_scores(self, dataset: str, key: str) -> pd.DataFrame | None:
@@ -164,7 +173,13 @@ class Store:
         return sorted(path.name for path in (self.root / "runs").glob("*") if path.is_dir())
 
     def quarantine(self, dataset: str, key: str) -> None:
-        """Move a run's files to `quarantine/`, where nothing reads them; the run counts as not done."""
+        """Move a run's files to `quarantine/`, where nothing reads them; the run counts as not done.
+
+        A store that is read only leaves them where they are.
+        """
+        if self.read_only:
+            return
+        log.warning("%s of %s cannot be read; it goes to %s", key[:12], dataset, self.root / "quarantine")
         for path in (self.record_path(dataset, key), self.scores_path(dataset, key)):
             if path.exists():
                 target = self.root / "quarantine" / f"{path.parent.parent.name}-{dataset}-{path.name}"

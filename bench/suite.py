@@ -16,9 +16,9 @@ import pandas as pd
 from bench.cards import Dataset, card, card_for_file
 from bench.errors import BadSetting, BadStore, UnknownName
 from bench.evaluate import Result, Workbench, choose_device
-from bench.execute import Reporter, cores, execute
+from bench.execute import Reporter, execute
 from bench.fetch import cache_folder
-from bench.names import FAILED, OK
+from bench.names import FAILED, OK, cores
 from bench.report import leaderboard as boards
 from bench.report.tables import FORMATS, markdown
 from bench.runs import Run, adjust_all, packs, plan, select
@@ -56,6 +56,15 @@ class Request:
     results: Path = Path("results")
     retry_failed: bool = False
 
+    def __post_init__(self) -> None:
+        """Take text for paths, and refuse one name where a list of names belongs."""
+        for name in ("data_file", "arms_file", "results"):
+            if isinstance(given := getattr(self, name), str):
+                object.__setattr__(self, name, Path(given))
+        for name in ("arms", "drop"):
+            if isinstance(given := getattr(self, name), str):
+                raise BadSetting(f"{name}={given!r}: give a list of names, [{given!r}].")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -82,6 +91,7 @@ class Outcome:
     failed: list[Result]
     seconds: float
     budget: str
+    arms: list[str]
 
 
 class FullReporter(Reporter, Protocol):
@@ -123,8 +133,13 @@ def the_card(request: Request) -> Dataset:
     )
 
 
-def make_plan(request: Request, download: Callable[..., None] | None = None) -> Plan:
-    """Load the table, split it and list the runs; nothing is trained. Every usage error comes from here."""
+def make_plan(
+    request: Request, download: Callable[..., None] | None = None, *, dry_run: bool = False
+) -> Plan:
+    """Load the table, split it and list the runs; nothing is trained. Every usage error comes from here.
+
+    A dry run changes nothing in the results folder.
+    """
     if request.protocol not in PROTOCOLS:
         raise UnknownName("protocol", request.protocol, PROTOCOLS)
     chosen = the_card(request)
@@ -134,9 +149,10 @@ def make_plan(request: Request, download: Callable[..., None] | None = None) -> 
     arms = adjust_all(early, request.settings)
     device = choose_device(request.device)
     workers = _workers(request, device)
-    store = Store(request.results)
-    store.check_writable()
-    cache_folder()
+    store = Store(request.results, read_only=dry_run)
+    if not dry_run:
+        store.check_writable()
+        cache_folder()
     table = load(
         chosen, data_file=request.data_file, source=request.source, rows=request.rows, progress=download
     )
@@ -197,17 +213,15 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     if made.packs:
         execute(made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout)
     store = made.bench.store
-    records = (
-        [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope] if made.runs else []
-    )
-    if not records:
-        raise BadSetting("Nothing to rank: this shard has no run. Use fewer shards.")
-    board = boards.leaderboard(store, records)
+    records = [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope]
+    board = boards.leaderboard(store, records, {run.arm: boards.recipe(run.columns) for run in made.runs})
     if board.empty:
         raise BadStore(
             f"No scores under {store.root} can be read; run the same command again to make them anew."
         )
     path = boards.board_path(store, made.table.name, made.request.protocol)
+    if boards.scope_at(path) not in (None, made.runs[0].scope):
+        reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
     boards.write(board, path)
     write_text(path.with_suffix(".md"), markdown(board))
     wanted = {run.key for run in made.runs}
@@ -227,6 +241,7 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         failed,
         time.perf_counter() - started,
         budget(made.runs),
+        list(dict.fromkeys(run.arm for run in made.runs)),
     )
 
 
@@ -271,16 +286,18 @@ class Board:
 def regenerate(
     results: Path,
     *,
+    read_only: bool = False,
     dataset: str | None = None,
     protocol: str | None = None,
     formats: Sequence[str] = ("md",),
 ) -> list[Board]:
     """Return every leaderboard that the records of `results` give, without writing any.
 
-    Where records of several scopes share a data set and protocol, the scope that finished last is shown.
+    Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there is
+    shown, else the one that finished last.
     Raises UnknownName for a data set, protocol or format that is not there.
     """
-    store = Store(results)
+    store = Store(results, read_only=read_only)
     for kind, asked, known in (
         ("data set with records", dataset, store.datasets()),
         ("protocol", protocol, list(PROTOCOLS)),
@@ -293,11 +310,11 @@ def regenerate(
         records = store.records(name)
         for judged in sorted({r["protocol"] for r in records if protocol in (None, r["protocol"])}):
             found = boards.scopes([r for r in records if r["protocol"] == judged])
-            newest, *others = found.values()
-            frame = boards.leaderboard(store, newest)
+            path = boards.board_path(store, name, judged)
+            there = boards.scope_at(path)
+            frame = boards.leaderboard(store, found.pop(there if there in found else next(iter(found))))
             if frame.empty:  # every run's scores were damaged
                 continue
-            path = boards.board_path(store, name, judged)
             texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
-            made.append(Board(frame, path, texts, sum(map(len, others))))
+            made.append(Board(frame, path, texts, sum(map(len, found.values()))))
     return made

@@ -4,8 +4,8 @@ A method is a module with four names: `VERSION` (an integer; part of every run's
 results change), `Config` (pydantic, frozen), `space(trial)` (an Optuna search space that returns
 settings of `Config`), and `fit(members, device, progress)`, which returns one `Fitted` per member.
 It may say more: `NAME` (default: the file's name), `POOLS` (which of a run's samplers feed its
-members, default one), and `STATIC` (the settings that must agree within a pack; a method without it
-is fitted one run at a time).
+members, default one), `STATIC` (the settings that must agree within a pack; a method without it is
+fitted one run at a time), and `COST` (roughly how long a run takes beside others; the costly start first).
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Method(Protocol):
     VERSION: int
     POOLS: tuple[str, ...]
     STATIC: frozenset[str] | None
+    COST: float
     Config: type[BaseModel]
 
     def space(self, trial: Any) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def methods() -> dict[str, Any]:
             ("NAME", entry.name.replace("_", "-")),
             ("POOLS", ("sampler",)),
             ("STATIC", None),
+            ("COST", 0.0),
         ):
             if not hasattr(module, name):
                 setattr(module, name, default)

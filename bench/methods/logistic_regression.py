@@ -14,6 +14,7 @@ from bench.encode import Part
 from bench.methods import Fitted, Member, Progress
 
 VERSION = 1
+COST = 0.5
 
 
 class Config(BaseModel):

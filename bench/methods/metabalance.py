@@ -30,6 +30,7 @@ from bench.pack.loop import (
 from bench.pack.network import Parameters
 
 VERSION = 1
+COST = 5.0
 POOLS = ("inner_sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
@@ -31,6 +31,7 @@ from bench.pack.losses import LOSSES
 from bench.pack.network import Parameters, forward, gradient
 
 VERSION = 1
+COST = 2.5
 STATIC = NETWORK_STATIC | {"batch", "loss"}
 
 
@@ -38,9 +39,16 @@ class Config(NetworkConfig):
     """`class_weight` "balanced" weights a row by n / (2 n_class) over its pool; `gamma` is focal's γ."""
 
     batch: int = Field(default=640, gt=0)
-    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
+    loss: str = "cross-entropy"
     class_weight: Literal["balanced"] | None = None
     gamma: float = Field(default=2.0, ge=0)
+
+    @field_validator("loss")
+    @classmethod
+    def _is_registered(cls, loss: str) -> str:
+        if loss not in LOSSES:
+            raise ValueError(f"known losses are {', '.join(LOSSES)}")
+        return loss
 
 
 def space(trial: Any) -> dict[str, Any]:

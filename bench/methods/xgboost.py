@@ -13,6 +13,7 @@ from bench.encode import Part
 from bench.methods import Fitted, Member, Progress
 
 VERSION = 1
+COST = 15.0
 
 
 class Config(BaseModel):

@@ -19,7 +19,17 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from bench.pack.losses import sigmoid
-from bench.pack.network import Parameters, Trace, deltas, forward, gradient, layers, product, products
+from bench.pack.network import (
+    Parameters,
+    Trace,
+    deltas,
+    forward,
+    gradient,
+    layers,
+    per_member,
+    product,
+    products,
+)
 
 Batch = tuple[Tensor, Tensor]
 
@@ -61,12 +71,12 @@ def meta_gradient(
     per_pair = products(_by_pair(flat.inputs, P), _by_pair(inner_deltas, P))
     alpha = inner_lr.repeat_interleave(P)
     fast = [
-        parameter.repeat_interleave(P, 0) - _like(alpha, slope) * slope
+        parameter.repeat_interleave(P, 0) - per_member(alpha, slope) * slope
         for parameter, slope in zip(parameters, per_pair, strict=True)
     ]
     out = _outer_gradient(fast, outer, outer_keep)
     total = [slope.view(K, P, *slope.shape[1:]).sum(1) for slope in out]
-    weighted = [_like(inner_weight, delta) * delta for delta in inner_deltas]
+    weighted = [per_member(inner_weight, delta) * delta for delta in inner_deltas]
     if order == 2:
         q = p * (1.0 - p) / B_in
         hidden_r, delta_r = _r_operator(parameters, flat, inner_deltas, out, q, P)
@@ -126,7 +136,7 @@ def _add_hessian_terms(
         r = hidden_r[i]
         if r is not None:
             curved = product(r.transpose(1, 2), delta, curved)
-        total[2 * i] -= _like(inner_lr, curved) * curved
+        total[2 * i] -= per_member(inner_lr, curved) * curved
         total[2 * i + 1] -= inner_lr[:, None] * delta_r[i].sum(1)
 
 
@@ -137,8 +147,3 @@ def _by_pair(tensors: list[Tensor], P: int) -> list[Tensor]:
 
 def _flatten(keep: Sequence[Tensor] | None, n: int) -> list[Tensor] | None:
     return None if keep is None else [factor.reshape(n, -1, factor.shape[-1]) for factor in keep]
-
-
-def _like(per_member: Tensor, tensor: Tensor) -> Tensor:
-    """View (N,) so that it broadcasts over a tensor (N, …)."""
-    return per_member.view(-1, *([1] * (tensor.dim() - 1)))

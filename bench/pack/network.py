@@ -100,6 +100,11 @@ def logits(parameters: Parameters, k: int, x: Tensor) -> Tensor:
     return torch.addmm(b_last[k], hidden, W_last[k].clone()).squeeze(-1)
 
 
+def per_member(values: Tensor, like: Tensor) -> Tensor:
+    """Return values (N,) viewed so that they broadcast over a tensor (N, …)."""
+    return values.view(-1, *([1] * (like.dim() - 1)))
+
+
 def product(a: Tensor, b: Tensor, added: Tensor | None = None) -> Tensor:
     """Return the N matrix products a b, plus `added`, each with bits that do not depend on its place.
 

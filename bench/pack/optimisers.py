@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.pack.network import Parameters
+from bench.pack.network import Parameters, per_member
 
 
 class Optimiser(Protocol):
@@ -33,7 +33,9 @@ class SGD:
         """Take one step along the gradients, shaped like the parameters."""
         first = not self.velocity
         for i, (parameter, slope) in enumerate(zip(parameters, gradients, strict=True)):
-            lr, decay, momentum = (_like(v, parameter) for v in (self.lr, self.weight_decay, self.momentum))
+            lr, decay, momentum = (
+                per_member(v, parameter) for v in (self.lr, self.weight_decay, self.momentum)
+            )
             slope = slope + decay * parameter
             if first:
                 self.velocity.append(slope)
@@ -65,15 +67,11 @@ class AdamW:
         correction = self.lr.new_tensor([1.0 - beta**self.steps for beta in self.betas])
         root = (1.0 - 0.999**self.steps) ** 0.5
         for parameter, slope, mean, square in zip(parameters, gradients, self.mean, self.square, strict=True):
-            lr, beta, decay = (_like(v, parameter) for v in (self.lr, self.momentum, self.weight_decay))
+            lr, beta, decay = (per_member(v, parameter) for v in (self.lr, self.momentum, self.weight_decay))
             parameter *= 1.0 - lr * decay
             mean.mul_(beta).add_((1.0 - beta) * slope)
             square.mul_(0.999).addcmul_(slope, slope, value=0.001)
-            parameter -= lr / _like(correction, parameter) * mean / (square.sqrt() / root + 1e-8)
+            parameter -= lr / per_member(correction, parameter) * mean / (square.sqrt() / root + 1e-8)
 
 
 OPTIMISERS: Mapping[str, type[SGD] | type[AdamW]] = {"sgd": SGD, "adamw": AdamW}
-
-
-def _like(per_member: Tensor, tensor: Tensor) -> Tensor:
-    return per_member.view(-1, *([1] * (tensor.dim() - 1)))

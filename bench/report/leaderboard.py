@@ -24,17 +24,22 @@ from bench.names import MAIN_METRIC, OK, TEST
 from bench.store import Store, read_checked, write_atomically
 
 Record = Mapping[str, Any]
+Recipe = tuple[Any, ...]
 REFERENCES = ("xgboost", "logistic-regression", "none", "prevalence")
 
 
-def leaderboard(store: Store, records: Sequence[Record]) -> pd.DataFrame:
+def leaderboard(
+    store: Store, records: Sequence[Record], wanted: Mapping[str, Recipe] | None = None
+) -> pd.DataFrame:
     """Return one row per arm of `records`, which share one data set, protocol and scope.
+
+    `wanted` says for an arm which of its recipes counts; without, the one that finished last does.
 
     Columns: rank, arm, method, n_runs, n_failed; per metric `<metric>_mean, _lo, _hi, _sd_seed`;
     reference, `difference_mean, _lo, _hi, _p` of the main metric to it; seconds, steps and samples per
     run; dataset, protocol, scope and the test rows' prevalence.
     """
-    latest = newest(records)
+    latest = newest(records, wanted)
     arms = list(dict.fromkeys(record["arm"] for record in latest))
     kept: dict[str, list[Record]] = {}
     scored: dict[str, list[RunScores]] = {}
@@ -59,27 +64,28 @@ def columns() -> list[str]:
         *metrics,
         *("reference", "difference_mean", "difference_lo", "difference_hi", "difference_p"),
         *("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "budget_steps"),
-        *("n_train", "n_test", "test_prevalence"),
+        *("n_rows", "n_train", "n_test", "test_prevalence"),
         *("dataset", "data_source", "data_sha256", "protocol", "scope"),
     ]
 
 
-def newest(records: Iterable[Record]) -> list[Record]:
+def newest(records: Iterable[Record], wanted: Mapping[str, Recipe] | None = None) -> list[Record]:
     """Return the last finished record of each arm, repeat, fold and seed.
 
-    What an arm ran under another version or configuration than its last record's is superseded: no row of
-    a table is a mean over two different things.
+    What an arm ran under another version or configuration than the wanted one (or its last record's) is
+    left out: no row of a table is a mean over two different things.
     """
     ordered = sorted(records, key=lambda r: (r["finished"], r["key"]))
-    current = {record["arm"]: _recipe(record) for record in ordered}
+    current = {record["arm"]: recipe(record) for record in ordered} | dict(wanted or {})
     found: dict[tuple[Any, ...], Record] = {}
     for record in ordered:
-        if _recipe(record) == current[record["arm"]]:
+        if recipe(record) == current[record["arm"]]:
             found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
     return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
 
 
-def _recipe(record: Record) -> tuple[Any, ...]:
+def recipe(record: Record) -> Recipe:
+    """Return what tells two ways of running an arm apart; `record` may be a run's columns too."""
     names = ("method", "version", "sampler", "inner_sampler", "outer_sampler", "config")
     return tuple(record[name] for name in names)
 
@@ -123,6 +129,7 @@ def _describe(arm: str, records: Sequence[Record]) -> dict[str, Any]:
                 "n_test",
             )
         },
+        "n_rows": sum(good[0][name] for name in ("n_train", "n_valid", "n_test")) if good else None,
         "budget_steps": _budget(first),
         "test_prevalence": sum(r["n_test_positive"] for r in good) / max(1, sum(r["n_test"] for r in good)),
     }
@@ -172,6 +179,14 @@ def scopes(records: Sequence[Record]) -> dict[str, list[Record]]:
 def board_path(store: Store, dataset: str, protocol: str) -> Path:
     """Return where the parquet leaderboard lies."""
     return store.root / "leaderboards" / f"{dataset}-{protocol}.parquet"
+
+
+def scope_at(path: Path) -> str | None:
+    """Return the scope of the leaderboard that is at `path`; None where there is none that can be read."""
+    try:
+        return str(read(path)["scope"].iloc[0])
+    except (Unavailable, KeyError, IndexError):
+        return None
 
 
 def write(board: pd.DataFrame, path: Path) -> None:

@@ -93,9 +93,10 @@ def caption(board: pd.DataFrame) -> str:
         else ""
     )
     return (
-        f"{first['dataset']}, protocol {first['protocol']}: means over runs with 95 % intervals (two-level bootstrap "
-        f"over runs and test rows). Prevalence in the test parts {board['test_prevalence'].max():.4g}, which is also "
-        f"the average precision of chance.{against} Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…"
+        f"{first['dataset']} ({count(board['n_rows'].max())} rows), protocol {first['protocol']}: means over runs with "
+        "95 % intervals (two-level bootstrap over runs and test rows). Prevalence in the test parts "
+        f"{board['test_prevalence'].max():.4g}, which is also the average precision of chance.{against} "
+        f"Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…"
     )
 
 
