@@ -143,7 +143,7 @@ class Store:
         try:
             (row,) = read_checked(path).to_pylist()
             found: dict[str, Any] = {name: row.get(name) for name in RECORD.names}
-            if any(found[name] is None for name in ("key", "scope", "arm", "status", "finished")):
+            if any(found[name] is None for name in ("key", "status")):
                 raise ValueError(f"{path} is no record")
         except (OSError, ValueError, pa.ArrowException):
             self.quarantine(dataset, key)

@@ -326,3 +326,20 @@ def gone(group: int) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def test_a_killed_parent_leaves_no_failure_that_is_none(tmp_path: Path) -> None:
+    """Its workers find nobody to report to and end; the same command does the rest."""
+    endless = [f"{name}={value}" for name, value in ENDLESS.items()]
+    words = ["run", "--dataset", "loan-sim", "--rows", "600", "--arm", "none", "--folds", "2", "--seeds", "1"]
+    words += ["--workers", "1", "--results", str(tmp_path)] + [w for pair in endless for w in ("--set", pair)]
+    command = [console_script(), *words]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as parent:
+            time.sleep(9)
+            parent.send_signal(number)
+            _, told = parent.communicate(timeout=60)
+        assert parent.returncode == (130 if number == signal.SIGTERM else -signal.SIGKILL)
+        assert "Traceback" not in told
+        time.sleep(3)
+        assert Store(tmp_path).records("loan-sim") == []

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+import bench
 from bench.errors import Unavailable, UnknownName
 from bench.evaluate import Workbench, record_failure, run_pack
 from bench.metrics import METRICS
@@ -26,7 +27,7 @@ from bench.report import leaderboard as boards
 from bench.report.tables import as_csv, caption, cells, headings, interval, latex, markdown, number, terminal
 from bench.runs import ARMS, Run
 from bench.splits import Split
-from bench.store import SCORES, Store
+from bench.store import SCORES, Store, read_checked, write_atomically
 from bench.suite import Request, make_plan, regenerate, run_plan
 from bench.tables import Table
 
@@ -312,7 +313,7 @@ def test_the_terminals_table_fits_and_cuts_no_number_short(
     board.loc[0, "arm"] = name
     text = printed(board, width)
     assert max(map(len, text.splitlines())) <= width
-    body = text[: text.index("loan-sim, protocol")]
+    body = text[: text.index("loan-sim (")]
     assert "…" not in body
     for _, found in board.iterrows():
         if not np.isnan(found[f"{MAIN_METRIC}_mean"]):
@@ -348,3 +349,41 @@ def test_the_caption_says_what_a_table_must_not_be_read_without(ranked: pd.DataF
 )
 def test_numbers_have_three_digits_after_the_point(value: float, sign: bool, text: str) -> None:
     assert number(value, sign=sign) == text
+
+
+def test_a_run_shows_the_configuration_that_was_asked_for(tmp_path: Path) -> None:
+    """Also where another one of the same name finished last, and nothing had to be run again."""
+
+    def board(C: float) -> pd.DataFrame:
+        arms = tmp_path / "arms.toml"
+        arms.write_text(f'[mine]\nmethod = "logistic-regression"\nC = {C}\n')
+        return bench.run(
+            dataset="loan-sim", rows=600, arms_file=arms, folds=2, seeds=1, results=tmp_path / "r"
+        )
+
+    first, other = board(1.0), board(0.001)
+    again = board(1.0)
+    assert first["average_precision_mean"].item() != other["average_precision_mean"].item()
+    assert again["average_precision_mean"].item() == first["average_precision_mean"].item()
+
+
+def test_the_board_on_disk_decides_which_splits_its_table_shows(tmp_path: Path) -> None:
+    """So what `bench run` has just written is never stale, whatever ran last."""
+    for folds in (3, 2, 3):
+        bench.run(dataset="loan-sim", rows=600, arms=["prevalence"], folds=folds, seeds=1, results=tmp_path)
+    (made,) = regenerate(tmp_path)
+    assert made.stale() == []
+    assert made.frame["n_runs"].item() == 3
+    assert made.n_other_records == 2
+
+
+def test_a_metric_that_older_records_lack_costs_no_record(tmp_path: Path) -> None:
+    bench.run(dataset="loan-sim", rows=600, arms=["prevalence"], folds=2, seeds=1, results=tmp_path)
+    store = Store(tmp_path)
+    for key in store.keys("loan-sim"):
+        path = store.record_path("loan-sim", key)
+        write_atomically(path, read_checked(path).drop_columns(["test_ks", "valid_ks"]))
+    records = store.records("loan-sim")
+    assert [record["test_ks"] for record in records] == [None, None]
+    assert not (tmp_path / "quarantine").exists()
+    assert boards.leaderboard(store, records)["ks_mean"].notna().all()

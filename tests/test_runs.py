@@ -112,8 +112,7 @@ def test_unknown_matrix_and_arm_name_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("name", ARMS)
-def test_every_registered_arm_has_a_configuration(name: str) -> None:
-    assert configure(ARMS[name]) == configure(ARMS[name])
+def test_every_registered_arm_is_described(name: str) -> None:
     assert ARMS[name].description
 
 
