@@ -108,3 +108,8 @@ def test_the_layout_of_the_readme_names_every_module() -> None:
 
 def test_the_page_of_data_sets_is_current() -> None:
     assert (ROOT / "datasets" / "README.md").read_text(encoding="utf-8") == page()
+
+
+def test_no_placeholder_is_left_in_what_people_read() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("results/*.md"), *ROOT.glob("datasets/*")]
+    assert [page.name for page in pages if "@@" in page.read_text(encoding="utf-8")] == []

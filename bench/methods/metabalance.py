@@ -39,7 +39,7 @@ class Config(NetworkConfig):
     """α is `inner_lr`, λ `inner_weight`, P `pairs`; batches are rows per pair.
 
     16 pairs of 24 and 16 rows are the 640 rows per step that the other networks see. Learning rate and
-    decay differ from theirs: each was the best of the same small grid (results/LOG.md, 2026-11-23).
+    decay differ from theirs: the one cell that suits all of them costs it most (results/LOG.md, 2026-11-23).
     """
 
     lr: float = Field(default=0.01, gt=0)
