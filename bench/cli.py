@@ -7,6 +7,7 @@ imports stay inside the commands.
 
 from __future__ import annotations
 
+import io
 import shlex
 import signal
 import sys
@@ -40,6 +41,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 def main() -> None:
     """Run the command line; the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal that knows no Δ gets a question mark, no traceback
+            stream.reconfigure(errors="replace")
     try:
         app()
     except BenchError as error:

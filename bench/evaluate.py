@@ -124,7 +124,9 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
 
 
 def _status(error: Exception) -> str:
-    return OOM if isinstance(error, MemoryError | torch.OutOfMemoryError) else FAILED
+    # On the CPU torch says it in a RuntimeError's text alone.
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return OOM if full else FAILED
 
 
 def _reason(error: Exception) -> str:

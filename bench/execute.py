@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -101,6 +101,7 @@ class _Crew:
         self.bench, self.size = bench, size
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(_PRELOAD)
+        resource_tracker.ensure_running()  # it lifts the hold on interrupts, so it goes first
         with _interrupts_held():
             forkserver.ensure_running()
         self.pids: list[int] = []

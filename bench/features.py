@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from bench.archives import listed
 from bench.errors import BadTable
 
+CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
+STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
 MAX_LEVELS = 1000  # a text column with more values than this, most of them seen once, is no category
 
 Floats = NDArray[np.float64]
@@ -55,7 +57,23 @@ def _feature(column: pd.Series[Any], is_category: bool) -> pd.Series[Any]:
             f"The column {column.name!r} holds dates, no feature; give --time or --drop {_quoted(column)}."
         )
     values = numbers(column)
-    return _category(column) if values is None else pd.Series(values, name=column.name)
+    if values is None:
+        _refuse_stray_texts(column)
+        return _category(column)
+    return pd.Series(values, name=column.name)
+
+
+def _refuse_stray_texts(column: pd.Series[Any]) -> None:
+    """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost."""
+    there = column.dropna().astype(str)
+    is_stray = pd.to_numeric(there, errors="coerce").isna()
+    stray, usual = there[is_stray], there[~is_stray]
+    if len(usual) > STRAY_SHARE * len(there) and usual.nunique() > CODES:
+        few = ", ".join(repr(text) for text in stray.unique()[:3])
+        raise BadTable(
+            f"The column {column.name!r} holds numbers but for {len(stray):,} of {len(there):,} values, such as "
+            f"{few}; make those empty or numbers, or give --drop {_quoted(column)}."
+        )
 
 
 def numbers(column: pd.Series[Any]) -> Floats | None:

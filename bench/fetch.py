@@ -8,6 +8,7 @@ error names each with its reason and the ways out; another data set never comes 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,9 +218,13 @@ def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
     for a file that is none of the card's. A card without any hash takes every file at its word.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises for a name that is too long)
         raise BadTable(f"--data-file {path} is a folder; give the file in it.")
     try:
+        if path.exists() and not path.is_file():
+            raise BadTable(
+                f"--data-file {path} is a pipe or device, which cannot be read twice; give a file."
+            )
         found = measure(path)
     except OSError as error:
         why = (

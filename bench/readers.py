@@ -126,7 +126,12 @@ def _plain(column: Any, column_name: str, name: str) -> Any:
     if pa.types.is_null(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64())
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return _stripped(column.cast(pa.string()))
+        try:
+            return _stripped(column.cast(pa.string()))
+        except pa.ArrowException as error:
+            raise BadTable(
+                f"{name}: the column {column_name!r} holds bytes that are no text; drop it from the file."
+            ) from error
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _stripped(column)
     return column

@@ -181,7 +181,7 @@ def read_arms(path: Path) -> list[Arm]:
     Raises BadSetting that names the file and the fault.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSetting(f"The arms file {path} could not be read: {error}.") from error
     if not tables:

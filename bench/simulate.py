@@ -206,6 +206,10 @@ def simulate(name: str, rows: int, seed: int) -> Simulated:
             f"The simulator {name!r} was asked for {rows:,} rows; it needs at least "
             f"{LEAST_ROWS[name]:,}, so that both classes occur."
         )
+    if rows > MOST_ROWS:
+        raise BadSetting(
+            f"The simulator {name!r} was asked for {rows:,} rows; it makes at most {MOST_ROWS:,}."
+        )
     if seed < 0:
         raise BadSetting(f"The simulator {name!r} was asked for the seed {seed}; a seed is 0 or more.")
     return SIMULATORS[name](rows, seed)
@@ -371,3 +375,4 @@ SIMULATORS: dict[str, Callable[[int, int], Simulated]] = {
     "loan-sim": simulate_loan,
 }
 LEAST_ROWS = {"fraud-sim": 5_000, "loan-sim": 200}
+MOST_ROWS = 20_000_000  # some 16 GB while fraud-sim is made

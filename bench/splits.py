@@ -110,7 +110,7 @@ def _check_folds(group_label: NDArray[np.int8], folds: int, table: Table) -> Non
     counts = {"positives": int(group_label.sum()), "negatives": int((group_label == 0).sum())}
     scarce = min(counts, key=lambda name: counts[name])
     largest = largest_folds(counts[scarce])
-    if folds <= largest:
+    if works(folds, counts[scarce]):
         return
     way_out = (
         f"The largest number that works is {largest}: --folds {largest}." if largest else "No number works."
@@ -123,7 +123,12 @@ def _check_folds(group_label: NDArray[np.int8], folds: int, table: Table) -> Non
 
 def largest_folds(n_scarce: int) -> int:
     """Return the most folds that leave every part of every fold one of `n_scarce` rows; 0 if none does."""
-    return next((k for k in range(n_scarce, 1, -1) if n_scarce - -(-n_scarce // k) >= 2), 0)
+    return next((k for k in range(n_scarce, 1, -1) if works(k, n_scarce)), 0)
+
+
+def works(folds: int, n_scarce: int) -> bool:
+    """Return whether each of `folds` tests one of `n_scarce` rows and leaves one to validate and one to train on."""
+    return folds <= n_scarce and n_scarce - -(-n_scarce // folds) >= 2
 
 
 def _split(

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import BadStore, DiskFull
 from bench.metrics import METRICS
+from bench.names import digest
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ RECORD = pa.schema(
         ("device", pa.string()),
         ("threads", pa.int32()),
         ("peak_memory_mb", pa.float64()),
+        ("scores_sha256", pa.string()),
         ("versions", pa.string()),
         ("commit", pa.string()),
         ("dirty", pa.bool_()),
@@ -125,6 +127,7 @@ class Store:
         row = {name: record.get(name) for name in RECORD.names} | {"schema": SCHEMA_VERSION}
         if scores is not None:
             write_atomically(self.scores_path(dataset, key), scores)
+            row["scores_sha256"] = digest(self.scores_path(dataset, key).read_bytes())
         try:
             write_atomically(self.record_path(dataset, key), pa.Table.from_pylist([row], schema=RECORD))
         except BadStore:
@@ -143,16 +146,21 @@ class Store:
         try:
             (row,) = read_checked(path).to_pylist()
             found: dict[str, Any] = {name: row.get(name) for name in RECORD.names}
-            if any(found[name] is None for name in ("key", "status")):
-                raise ValueError(f"{path} is no record")
+            if found["key"] != key or found["status"] is None:
+                raise ValueError(f"{path} is not the record of that key")
         except (OSError, ValueError, pa.ArrowException):
             self.quarantine(dataset, key)
             return None
         return found
 
-    def read_scores(self, dataset: str, key: str) -> pd.DataFrame | None:
-        """Return the scores as a frame (row_id, part, y, score), or None; unreadable: quarantined, None."""
+    def read_scores(self, dataset: str, key: str, sha256: str | None = None) -> pd.DataFrame | None:
+        """Return the scores as a frame (row_id, part, y, score), or None.
+
+        Unreadable ones, and with the record's `sha256` another run's, are quarantined with the record: None.
+        """
         try:
+            if sha256 is not None and digest(self.scores_path(dataset, key).read_bytes()) != sha256:
+                raise ValueError("the scores are not those that the record was written with")
             frame: pd.DataFrame = read_checked(self.scores_path(dataset, key), SCORES).to_pandas()
         except (OSError, ValueError, pa.ArrowException):
             self.quarantine(dataset, key)

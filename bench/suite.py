@@ -17,7 +17,7 @@ from bench.cards import Dataset, card, card_for_file
 from bench.errors import BadSetting, BadStore, UnknownName
 from bench.evaluate import Result, Workbench, choose_device
 from bench.execute import Reporter, execute
-from bench.fetch import cache_folder
+from bench.fetch import SOURCES, cache_folder
 from bench.names import FAILED, OK, cores
 from bench.report import leaderboard as boards
 from bench.report.tables import FORMATS, markdown
@@ -25,6 +25,8 @@ from bench.runs import Run, adjust_all, packs, plan, select
 from bench.splits import BIG_TABLE_ROWS, PROTOCOLS, split
 from bench.store import Store, write_text
 from bench.tables import Table, load
+
+MAX_RUNS = 1_000_000  # in one plan
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def make_plan(
     """
     if request.protocol not in PROTOCOLS:
         raise UnknownName("protocol", request.protocol, PROTOCOLS)
+    if request.source not in SOURCES:
+        raise UnknownName("source", request.source, SOURCES)
     chosen = the_card(request)
     early = select(
         request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
@@ -158,6 +162,7 @@ def make_plan(
     )
     protocol = PROTOCOLS[request.protocol]
     seeds = protocol.default_seeds(table.n_rows) if request.seeds is None else request.seeds
+    _check_size(len(arms), seeds, (request.folds or protocol.folds) * (request.repeats or protocol.repeats))
     splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
     runs = plan(table, protocol, splits, arms, seeds)
     mine = _shard(runs, request.shard)
@@ -178,13 +183,21 @@ def _workers(request: Request, device: str) -> int:
         raise BadSetting(f"--pack {request.pack}: a pack has at least one member.")
     if request.workers is not None and request.workers < 0:
         raise BadSetting(f"--workers {request.workers}: 0 (this process) or more.")
-    if request.timeout is not None and (request.timeout <= 0 or request.workers == 0):
+    if request.timeout is not None and (not request.timeout > 0 or request.workers == 0):
         raise BadSetting(
             "--timeout needs a positive number of seconds and at least one worker process to end."
         )
     if request.workers is not None:
         return request.workers
     return 1 if device == "cuda" else cores()
+
+
+def _check_size(n_arms: int, seeds: int, n_splits: int) -> None:
+    if n_arms * seeds * n_splits > MAX_RUNS:
+        raise BadSetting(
+            f"{n_arms:,} arms × {n_splits:,} splits × {seeds:,} seeds are {n_arms * n_splits * seeds:,} runs; "
+            f"more than {MAX_RUNS:,} at once cannot be meant. Ask for fewer --seeds, --folds or --repeats."
+        )
 
 
 def _shard(runs: list[Run], shard: tuple[int, int] | None) -> list[Run]:

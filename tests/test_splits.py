@@ -162,3 +162,10 @@ def test_splitting_does_not_change_the_table(table: Table) -> None:
     before = table.X.copy()
     split(table, STRICT)
     pd.testing.assert_frame_equal(table.X, before)
+
+
+def test_a_number_of_folds_that_starves_a_training_part_is_refused_though_a_larger_one_works() -> None:
+    """Of three positives two folds test two at once, and leave one for training and validating."""
+    with pytest.raises(BadTable, match=r"The largest number that works is 3: --folds 3"):
+        split(distinct(3, 40), STRICT, folds=2)
+    assert len(split(distinct(3, 40), STRICT, folds=3)) == 3

@@ -20,6 +20,7 @@ import pytest
 
 from bench.errors import BadStore, DiskFull
 from bench.metrics import METRICS
+from bench.names import digest
 from bench.store import RECORD, SCHEMA_VERSION, SCORES, Store, read_checked, write_atomically, write_text
 
 NOW = datetime(2024, 5, 17, 12, 30, 15, 123456, tzinfo=UTC)
@@ -41,6 +42,14 @@ def record(key: str = "a" * 64, **changes: Any) -> dict[str, Any]:
     )
 
 
+def as_given(store: Store, key: str = "a" * 64) -> dict[str, Any]:
+    """Return the stored record as it was given: the store adds the hash of the scores, which must be right."""
+    found = store.read("d", key)
+    assert found is not None
+    assert found["scores_sha256"] == digest(store.scores_path("d", key).read_bytes())
+    return found | {"scores_sha256": record()["scores_sha256"]}
+
+
 def scores(rows: int = 50, seed: int = 0) -> pa.Table:
     rng = np.random.default_rng(seed)
     part = ["valid"] * (rows // 2) + ["test"] * (rows - rows // 2)
@@ -59,7 +68,7 @@ def files(store: Store) -> list[str]:
 
 def test_a_record_and_its_scores_come_back_as_they_were(store: Store) -> None:
     store.write(record(), scores())
-    assert store.read("d", "a" * 64) == record()
+    assert as_given(store) == record()
     again = store.read_scores("d", "a" * 64)
     assert again is not None
     assert pa.Table.from_pandas(again, schema=SCORES, preserve_index=False).equals(scores())
@@ -192,8 +201,7 @@ def test_killing_the_writer_at_any_moment_leaves_only_whole_files(tmp_path: Path
         keys = store.keys("d")
         assert len(keys) in (reported, reported + 1)
         for key in keys:
-            found = store.read("d", key)
-            assert found == record(key)
+            assert as_given(store, key) == record(key)
             again = store.read_scores("d", key)
             assert again is not None
             assert len(again) == 2000
@@ -230,7 +238,7 @@ def test_where_no_space_is_left_nothing_half_stays_and_earlier_records_are_whole
         store.write(record("b" * 64), scores())
     assert full.value.exit_code == 4
     assert files(store) == [f"runs/d/{'a' * 64}.parquet", f"scores/d/{'a' * 64}.parquet"]
-    assert store.read("d", "a" * 64) == record()
+    assert as_given(store) == record()
     assert store.read_scores("d", "a" * 64) is not None
 
 
@@ -296,3 +304,16 @@ def test_a_flipped_count_of_rows_in_the_footer_is_noticed(store: Store) -> None:
             assert read_checked(path, SCORES).equals(before)
         except (OSError, ValueError, pa.ArrowException):
             continue
+
+
+def test_scores_or_a_record_under_another_runs_name_are_not_believed(store: Store) -> None:
+    scores = SCORES.empty_table()
+    for letter in "ab":
+        store.write({"key": letter * 64, "dataset": "d", "status": "ok", "finished": None}, scores)
+    record = store.read("d", "a" * 64)
+    assert record is not None
+    assert store.read_scores("d", "a" * 64, record["scores_sha256"]) is not None
+    assert store.read_scores("d", "a" * 64, "0" * 64) is None
+    assert store.keys("d") == ["b" * 64]
+    store.record_path("d", "c" * 64).write_bytes(store.record_path("d", "b" * 64).read_bytes())
+    assert store.read("d", "c" * 64) is None

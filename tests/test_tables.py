@@ -335,3 +335,16 @@ def test_real_tables_are_what_their_cards_expect(name: str, file: str) -> None:
     expected = card(name).expected
     assert expected is not None
     assert (found.n_rows, found.n_positives) == (expected.rows, expected.positives)
+
+
+def test_a_stray_text_among_numbers_is_named_and_never_makes_a_category_of_them() -> None:
+    values = [f"{i / 7:.3f}" for i in range(300)]
+    frame = pd.DataFrame({"a": [*values[:-1], "-"], "y": [i % 3 == 0 for i in range(300)]})
+    with pytest.raises(BadTable, match=r"'a' holds numbers but for 1 of 300 values, such as '-'"):
+        table_from_frame(frame, card_for_file(Path("t.csv"), "y"), sha256="0" * 64)
+
+
+def test_codes_of_which_one_is_a_letter_stay_categories() -> None:
+    frame = pd.DataFrame({"a": [*"123456789" * 30, "U"], "y": [i % 3 == 0 for i in range(271)]})
+    table = table_from_frame(frame, card_for_file(Path("t.csv"), "y"), sha256="0" * 64)
+    assert table.categorical == ["a"]

@@ -46,7 +46,9 @@ def leaderboard(
     for arm in arms:
         kept[arm], scored[arm] = _scores(store, [r for r in latest if r["arm"] == arm])
     good = replicates_by_arm({arm: runs for arm, runs in scored.items() if runs})
-    reference = next((arm for arm in REFERENCES if arm in good), next(iter(good), None))
+    failed = {arm for arm in arms if any(record["status"] != OK for record in kept[arm])}
+    fit = [arm for arm in good if arm not in failed]
+    reference = next((arm for arm in REFERENCES if arm in fit), next(iter(fit), None))
     rows = []
     for arm in filter(kept.get, arms):
         row = _describe(arm, kept[arm])
@@ -95,7 +97,7 @@ def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list
     kept, runs = [], []
     for record in records:
         if record["status"] == OK:
-            scores = store.read_scores(record["dataset"], record["key"])
+            scores = store.read_scores(record["dataset"], record["key"], record["scores_sha256"])
             if scores is None:  # in quarantine now, with its record: it counts as not done
                 continue
             test = scores[scores["part"] == TEST]
@@ -163,7 +165,11 @@ def _against(good: Mapping[str, Replicates], arm: str, reference: str | None) ->
 
 
 def _ranked(board: pd.DataFrame) -> pd.DataFrame:
-    order = board.sort_values([f"{MAIN_METRIC}_mean", "arm"], ascending=[False, True], na_position="last")
+    # An arm with failed runs was not judged on the same rows as the others: it stands below those without.
+    order = board.assign(incomplete=board["n_failed"] > 0).sort_values(
+        ["incomplete", f"{MAIN_METRIC}_mean", "arm"], ascending=[True, False, True], na_position="last"
+    )
+    order = order.drop(columns="incomplete")
     order["rank"] = np.arange(1, len(order) + 1)
     return order.reset_index(drop=True)
 
