@@ -51,7 +51,7 @@ def _methods() -> list[dict[str, Any]]:
         {
             "name": name,
             "version": module.VERSION,
-            "settings": list(module.Config.model_fields),
+            "settings": module.Config.model_construct().model_dump(mode="json"),
             "description": module.__doc__.splitlines()[0],
         }
         for name, module in methods().items()

@@ -93,6 +93,10 @@ def show_json(value: Any) -> None:
 def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "", True: "yes", False: "no"}[value]
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{name}={'none' if setting is None else setting}" for name, setting in value.items()
+        )
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
