@@ -278,7 +278,7 @@ def test_an_interrupt_loses_nothing_and_the_same_command_does_the_rest(
 ) -> None:
     """A real Ctrl-C, to every process of the terminal's group, while one worker trains."""
     words = (*WORDS, "--arm", "prevalence", "--arm", "none", "--workers", "2")
-    words += ("--set", "steps=1000", "--set", "patience=1000")
+    words += ("--set", "steps=6000", "--set", "patience=6000")
     with subprocess.Popen(
         [console_script(), *words],
         cwd=tmp_path,
