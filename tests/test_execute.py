@@ -9,7 +9,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -273,12 +273,20 @@ def test_a_disk_that_fills_up_ends_a_worker_s_run_with_a_clear_word_and_loses_no
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let children be interrupted also where the tests run in the background, which ignores Ctrl-C for them all."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupt_loses_nothing_and_the_same_command_does_the_rest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interruptible: None
 ) -> None:
     """A real Ctrl-C, to every process of the terminal's group, while one worker trains."""
     words = (*WORDS, "--arm", "prevalence", "--arm", "none", "--workers", "2")
-    words += ("--set", "steps=6000", "--set", "patience=6000")
+    words += ("--set", "steps=3000", "--set", "patience=3000")
     with subprocess.Popen(
         [console_script(), *words],
         cwd=tmp_path,
