@@ -12,24 +12,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
-from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack import meta_gradient, streams
-from bench.pack.loop import (
-    NETWORK_STATIC,
-    Draws,
-    NetworkConfig,
-    dropout_factors,
-    padded,
-    pool,
-    setting,
-    train,
-)
+from bench.pack import streams
+from bench.pack.batches import Draws, Pool, Step, dropout, pool
+from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, dtype_of, setting, train
+from bench.pack.meta import outer_gradient
 from bench.pack.network import Parameters
 
-VERSION = 1
+VERSION = 2
 COST = 5.0
 POOLS = ("inner_sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
@@ -66,45 +59,52 @@ def space(trial: Any) -> dict[str, Any]:
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
     """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
-    company = padded(members)
-    configs, seeds = [m.config for m in company], [m.seed for m in company]
-    config = configs[0]
-    sides = {}
-    for side, batch, i in (("inner", config.inner_batch, 0), ("outer", config.outer_batch, 1)):
-        rows = pool([m.pools[i] for m in company], device)
-        order = streams.keys(seeds, f"{side} order", device)
-        keep = dropout_factors(configs, streams.keys(seeds, f"{side} dropout", device))
-        sides[side] = (Draws(rows, order, config.pairs * batch), keep, batch)
-    inner_lr, inner_weight = (setting(configs, field, device) for field in ("inner_lr", "inner_weight"))
-
-    def step_gradient(parameters: Parameters, step: int) -> Parameters:
-        (inner, inner_keep), (outer, outer_keep) = (
-            _batch(*side, config.pairs, step) for side in sides.values()
-        )
-        return meta_gradient(
-            parameters,
-            inner,
-            outer,
-            inner_lr=inner_lr,
-            inner_weight=inner_weight,
-            order=config.order,
-            inner_keep=inner_keep,
-            outer_keep=outer_keep,
-        )
-
+    configs, seeds = [m.config for m in members], [m.seed for m in members]
+    sides = [pool([m.pools[i] for m in members], device, dtype_of(configs[0])) for i in (0, 1)]
     trained = train(
-        configs, seeds, [m.valid for m in members], step_gradient, device=device, progress=progress
+        configs,
+        seeds,
+        [m.valid for m in members],
+        lambda company: _steps(
+            [configs[k] for k in company],
+            [seeds[k] for k in company],
+            [side.of(company) for side in sides],
+            device,
+        ),
+        device=device,
+        progress=progress,
     )
+    config = configs[0]
     rows_per_step = config.pairs * (config.inner_batch + config.outer_batch)
     return [Fitted(m.predict, m.steps, m.best_step, m.steps * rows_per_step) for m in trained]
 
 
-def _batch(
-    draws: Draws, keep: Any, batch: int, pairs: int, step: int
-) -> tuple[tuple[Tensor, Tensor], list[Tensor] | None]:
-    """Return ((x (K, P, B, d), y (K, P, B)), dropout factors (K, P, B, h) or None)."""
-    x, y = draws.batch(step)
-    K = len(x)
-    factors = keep(step, pairs * batch)
-    shaped = None if factors is None else [f.view(K, pairs, batch, -1) for f in factors]
-    return (x.view(K, pairs, batch, -1), y.view(K, pairs, batch)), shaped
+def _steps(
+    configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool], device: torch.device
+) -> Steps:
+    config, like = configs[0], sides[0].X
+    counts = (config.pairs * config.inner_batch, config.pairs * config.outer_batch)
+    draws, keep = [], []
+    for side, name, count in zip(sides, ("inner", "outer"), counts, strict=True):
+        draws.append(Draws(side, streams.keys(list(seeds), f"{name} order", device), count))
+        keep.append(dropout(configs, streams.keys(list(seeds), f"{name} dropout", device), like.dtype))
+    inner_lr, inner_weight = (setting(configs, field, like) for field in ("inner_lr", "inner_weight"))
+
+    def gradient(parameters: Parameters, step: Step) -> Parameters:
+        return outer_gradient(
+            parameters,
+            *(drawn.batch(step) for drawn in draws),
+            pairs=config.pairs,
+            inner_lr=inner_lr,
+            inner_weight=inner_weight,
+            order=config.order,
+            inner_keep=keep[0](step, counts[0]),
+            outer_keep=keep[1](step, counts[1]),
+        )
+
+    def some(at: Sequence[int]) -> Steps:
+        return _steps(
+            [configs[k] for k in at], [seeds[k] for k in at], [side.of(at) for side in sides], device
+        )
+
+    return Steps(gradient, draws, some)

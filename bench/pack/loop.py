@@ -1,8 +1,9 @@
 """The training loop that every network method shares: draw, differentiate, step, stop early.
 
-A method brings a `Gradient`: parameters and step number in, gradients out. The loop applies the
-optimiser, measures average precision on each member's validation part at equal intervals, keeps each
-member's best parameters, and ends when the budget is spent or every member has run out of patience.
+A method brings `Steps`: how a step's gradients are made. The loop applies the optimiser, measures average
+precision on each member's validation part at equal intervals, keeps each member's best parameters, and
+ends when the budget is spent or every member has run out of patience. Members that have stopped leave the
+pack when enough of them have: what is left trains on as if nothing had happened, to the bit.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,18 +20,20 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor
 
 from bench.encode import Part
-from bench.metrics import average_precision
 from bench.pack import streams
+from bench.pack.batches import Draws, Step
+from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
 from bench.pack.network import Parameters, initialise, logits
-from bench.pack.optimisers import OPTIMISERS
+from bench.pack.optimisers import OPTIMISERS, Optimiser
+from bench.pack.scoring import Scorer
 
-PAD = 8  # members a pack is padded to: below it, matrix products take other paths with other bits
+PAD = 8  # members that torch is given at least: below it, matrix products take other paths with other bits
 SGD_WEIGHT_DECAY = 5e-4
-CHUNK = 2**18  # row numbers drawn at once
+COMPACT = 0.75  # a pack is made anew when no more than this share of its places still trains
+WARM_UP = 3  # steps taken one operation at a time before a GPU's step is captured
 
-T = TypeVar("T")
-Gradient = Callable[[Parameters, int], Parameters]
+Gradient = Callable[[Parameters, Step], Parameters]
 Progress = Callable[[int, int], None]
 
 
@@ -54,6 +57,7 @@ class NetworkConfig(BaseModel):
     steps: int = Field(default=2000, gt=0)
     evaluations: int = Field(default=40, gt=0)
     patience: int = Field(default=20, gt=0)
+    dtype: Literal["float32", "float64"] = "float32"
 
     @model_validator(mode="before")
     @classmethod
@@ -62,64 +66,20 @@ class NetworkConfig(BaseModel):
         return {"weight_decay": SGD_WEIGHT_DECAY, **given} if given.get("optimiser") == "sgd" else given
 
 
-NETWORK_STATIC = frozenset({"hidden", "optimiser", "steps", "evaluations", "patience"})
+NETWORK_STATIC = frozenset({"hidden", "optimiser", "steps", "evaluations", "patience", "dtype"})
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The rows that K members draw from: X (rows, d) and y (rows,) hold each distinct part once.
+class Steps:
+    """How the gradients of a step are made, for a number of members.
 
-    Member k's rows are `start[k] … start[k] + size[k] − 1`; both int64 (K,).
+    `gradient` maps parameters and step to gradients; `draws` are what it draws from, prepared by the loop
+    before each step; `keep` returns the same for some of the members, by their places.
     """
 
-    X: Tensor
-    y: Tensor
-    start: Tensor
-    size: Tensor
-
-    def positives(self) -> Tensor:
-        """Return each member's number of positive rows, float64 (K,)."""
-        ends = zip(self.start.tolist(), self.size.tolist(), strict=True)
-        return torch.tensor(
-            [float(self.y[a : a + n].sum(dtype=torch.float64)) for a, n in ends], dtype=torch.float64
-        )
-
-
-def pool(parts: Sequence[Part], device: torch.device) -> Pool:
-    """Return the members' parts on the device, a part shared by several members held once."""
-    distinct = {id(part): part for part in parts}
-    offsets = np.cumsum([0] + [len(part.X) for part in distinct.values()])
-    start = dict(zip(distinct, offsets[:-1].tolist(), strict=True))
-    return Pool(
-        X=torch.from_numpy(np.concatenate([part.X for part in distinct.values()])).to(device),
-        y=torch.from_numpy(np.concatenate([part.labels for part in distinct.values()]).astype(np.float32)).to(
-            device
-        ),
-        start=torch.tensor([start[id(part)] for part in parts], device=device),
-        size=torch.tensor([len(part.X) for part in parts], device=device),
-    )
-
-
-class Draws:
-    """Batches of `count` rows per step and member, drawn without replacement epoch by epoch, in chunks."""
-
-    def __init__(self, pool: Pool, keys: Tensor, count: int) -> None:
-        self.pool, self.keys, self.count = pool, keys, count
-        self.chunk_steps = max(1, CHUNK // (len(keys) * count))
-        self.first, self.rows = 0, torch.empty(0)
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return x (K, count, d) and y (K, count) of step 0, 1, …; steps must come in order."""
-        offset = step - self.first
-        if step == 0 or offset >= self.chunk_steps:
-            self.first, offset = step, 0
-            n = self.chunk_steps * self.count
-            self.rows = (
-                streams.rows(self.keys, self.pool.size, step * self.count, n) + self.pool.start[:, None]
-            )
-        rows = self.rows[:, offset * self.count : (offset + 1) * self.count]
-        x = self.pool.X.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-        return x, self.pool.y[rows]
+    gradient: Gradient
+    draws: Sequence[Draws]
+    keep: Callable[[Sequence[int]], Steps]
 
 
 @dataclass(frozen=True)
@@ -132,42 +92,29 @@ class Trained:
 
     def predict(self, part: Part) -> NDArray[np.float64]:
         """Return P(y=1) of each row, float64 (n,)."""
-        device = self.layers[0].device
+        like = self.layers[0]
         with torch.inference_mode(), one_thread():
-            z = logits(self.layers, 0, torch.from_numpy(part.X).to(device)).double()
+            z = logits(self.layers, 0, torch.from_numpy(part.X).to(like)).double()
             scored: NDArray[np.float64] = sigmoid(z).cpu().numpy()
         return scored
 
 
-def padded(members: Sequence[T]) -> list[T]:
-    """Return the members followed by copies of the first, up to a multiple of PAD: idle company."""
-    return [*members, *[members[0]] * (-len(members) % PAD)]
+def dtype_of(config: NetworkConfig) -> torch.dtype:
+    """Return the dtype that the configuration names."""
+    return torch.float64 if config.dtype == "float64" else torch.float32
 
 
-def setting(configs: Sequence[Any], field: str, device: torch.device) -> Tensor:
-    """Return one field of the members' configurations as float32 (K,)."""
-    return torch.tensor([float(getattr(config, field)) for config in configs], device=device)
+def places(members: Sequence[int], like: Tensor) -> list[int]:
+    """Return the members followed by copies of the first, up to what torch must be given: idle company.
+
+    The compiled step computes a member alone and needs no company.
+    """
+    return [*members] if kernel(like) else [*members, *[members[0]] * (-len(members) % PAD)]
 
 
-def dropout_factors(
-    configs: Sequence[NetworkConfig], keys: Tensor
-) -> Callable[[int, int], list[Tensor] | None]:
-    """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
-    rates = setting(configs, "dropout", keys.device).view(-1, 1, 1)
-    if not bool((rates > 0).any()):
-        return lambda step, rows: None
-    widths = configs[0].hidden
-
-    def draw(step: int, rows: int) -> list[Tensor]:
-        start, factors = step * rows * sum(widths), []
-        for width in widths:
-            counter = torch.arange(start, start + rows * width, device=keys.device)
-            drawn = streams.uniform(keys[:, None], counter).view(-1, rows, width)
-            factors.append((drawn >= rates).to(torch.float32) / (1.0 - rates))
-            start += rows * width
-        return factors
-
-    return draw
+def setting(configs: Sequence[Any], field: str, like: Tensor) -> Tensor:
+    """Return one field of the members' configurations, (K,)."""
+    return like.new_tensor([float(getattr(config, field)) for config in configs])
 
 
 @contextmanager
@@ -189,46 +136,93 @@ def train(
     configs: Sequence[NetworkConfig],
     seeds: Sequence[int],
     valid: Sequence[Part],
-    gradient: Gradient,
+    steps_of: Callable[[Sequence[int]], Steps],
     *,
     device: torch.device,
     progress: Progress,
 ) -> list[Trained]:
     """Train the pack and return each member's best state.
 
-    `configs` and `seeds` are padded, K long; `valid` are the parts of the members proper, the first of the
-    K: idle ones are trained in step, but neither scored nor returned.
-
-    Every member starts at PyTorch's default initialisation from its own stream, steps with its own
-    optimiser settings, and stops by its own validation average precision.
+    `steps_of` makes the steps of the members that it is given by number: idle company may be among them,
+    which trains along and is neither scored nor returned. Every member starts at PyTorch's default
+    initialisation from its own stream, steps with its own settings, and stops by its own validation
+    average precision.
     """
     config = configs[0]
-    n_features = valid[0].X.shape[1]
-    parameters = initialise(streams.keys(list(seeds), "init", device), (n_features, *config.hidden, 1))
-    optimiser = OPTIMISERS[config.optimiser](
-        **{field: setting(configs, field, device) for field in ("lr", "weight_decay", "momentum")}
+    like = torch.empty(0, device=device, dtype=dtype_of(config))
+    company = places(range(len(configs)), like)
+    parameters = initialise(
+        streams.keys([seeds[k] for k in company], "init", device),
+        (valid[0].X.shape[1], *config.hidden, 1),
+        like.dtype,
     )
-    best = _Best([tensor[: len(valid)] for tensor in parameters], config.patience)
-    scorers = [_scorer(part, device) for part in valid]
+    optimiser = OPTIMISERS[config.optimiser](
+        **{
+            field: setting([configs[k] for k in company], field, like)
+            for field in ("lr", "weight_decay", "momentum")
+        }
+    )
+    pack = _Pack(company, parameters, optimiser, steps_of(company))
+    best = _Best([tensor[: len(configs)] for tensor in parameters], config.patience)
+    scorer = Scorer(valid, like)
     every = -(-config.steps // config.evaluations)
     for step in range(config.steps):
-        optimiser.step(parameters, gradient(parameters, step))
+        pack.step(step)
         if (step + 1) % every == 0 or step + 1 == config.steps:
-            best.update(parameters, [score(parameters, k) for k, score in enumerate(scorers)], step + 1)
+            running = best.running()
+            at = [pack.company.index(k) for k in running]
+            best.update(running, pack.parameters, at, scorer.scores(pack.parameters, at, running), step + 1)
             progress(step + 1, config.steps)
-            if best.all_stopped:
+            if not (running := best.running()):
                 break
+            pack = pack.compacted(running, like)
     return best.trained()
 
 
-def _scorer(part: Part, device: torch.device) -> Callable[[Parameters, int], float]:
-    x, y = torch.from_numpy(part.X).to(device), part.labels
+class _Pack:
+    """The members in training, and their step: on a GPU it is captured once and replayed."""
 
-    def score(parameters: Parameters, k: int) -> float:
-        z = logits(parameters, k, x).cpu().numpy()
-        return average_precision(y, z) if np.isfinite(z).all() else -1.0
+    def __init__(
+        self, company: list[int], parameters: Parameters, optimiser: Optimiser, steps: Steps
+    ) -> None:
+        self.company, self.parameters, self.optimiser, self.steps = company, parameters, optimiser, steps
+        self.taken = 0
+        self.graph: Any = None
+        self.counter = torch.zeros((), dtype=torch.int64, device=parameters[0].device)
 
-    return score
+    def step(self, step: int) -> None:
+        """Take step number `step` of all members."""
+        for draws in self.steps.draws:
+            draws.prepare(step)
+        if self.counter.device.type != "cuda":
+            self.take(step)
+        elif self.taken < WARM_UP:
+            self.take(self.counter.fill_(step))
+        else:
+            self._replay(step)
+        self.taken += 1
+
+    def take(self, step: Step) -> None:
+        """Differentiate and step; nothing here waits for the device, so all of it can be captured."""
+        self.optimiser.step(self.parameters, self.steps.gradient(self.parameters, step))
+
+    def _replay(self, step: int) -> None:
+        if self.graph is None:
+            self.graph = torch.cuda.CUDAGraph()
+            self.counter.fill_(step)
+            with torch.cuda.graph(self.graph):  # records, and runs nothing
+                self.take(self.counter)
+                self.counter += 1
+        self.graph.replay()
+
+    def compacted(self, running: Sequence[int], like: Tensor) -> _Pack:
+        """Return a pack of the running members alone if they are few enough, else this one."""
+        company = places(running, like)
+        if len(company) > COMPACT * len(self.company):
+            return self
+        at = [self.company.index(k) for k in company]
+        self.optimiser.keep(at)
+        return _Pack(company, [p[at] for p in self.parameters], self.optimiser, self.steps.keep(at))
 
 
 class _Best:
@@ -243,22 +237,24 @@ class _Best:
         self.steps = np.zeros(K, dtype=int)
         self.without_gain = np.zeros(K, dtype=int)
 
-    @property
-    def all_stopped(self) -> bool:
-        return bool((self.without_gain >= self.patience).all())
+    def running(self) -> list[int]:
+        """Return the members that still have patience."""
+        return [int(k) for k in np.flatnonzero(self.without_gain < self.patience)]
 
-    def update(self, parameters: Parameters, scores: Sequence[float], step: int) -> None:
-        """Take note of one scoring; members that have stopped are left as they were."""
-        running = self.without_gain < self.patience
-        better = running & (np.asarray(scores) > self.score)
-        self.score[better] = np.asarray(scores)[better]
+    def update(
+        self, members: Sequence[int], parameters: Parameters, at: Sequence[int], scores: Any, step: int
+    ) -> None:
+        """Take note of one scoring of the running members, whose parameters are at these places."""
+        running, scored = np.asarray(members), np.asarray(scores)
+        gained = scored > self.score[running]
+        better, chosen = running[gained], np.asarray(at)[gained]
+        self.score[better] = scored[gained]
         self.best_step[better] = step
         self.steps[running] = step
         self.without_gain[running] += 1
         self.without_gain[better] = 0
-        chosen = torch.from_numpy(np.flatnonzero(better)).to(parameters[0].device)
         for kept, tensor in zip(self.parameters, parameters, strict=True):
-            kept[chosen] = tensor[chosen]
+            kept[better] = tensor[chosen]
 
     def trained(self) -> list[Trained]:
         """Return the members' outcomes, each with parameters of its own (leading axis 1)."""

@@ -18,10 +18,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from bench.pack.batches import Batch, Keep
+from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
 from bench.pack.network import (
     Parameters,
     Trace,
+    by_pair,
     deltas,
     forward,
     gradient,
@@ -29,15 +32,14 @@ from bench.pack.network import (
     per_member,
     product,
     products,
+    r_forward,
 )
-
-Batch = tuple[Tensor, Tensor]
 
 
 def meta_gradient(
     parameters: Parameters,
-    inner: Batch,
-    outer: Batch,
+    inner: tuple[Tensor, Tensor],
+    outer: tuple[Tensor, Tensor],
     *,
     inner_lr: Tensor,
     inner_weight: Tensor,
@@ -50,47 +52,129 @@ def meta_gradient(
     Parameters
     ----------
     parameters
-        `[W1 (K, in, h), b1 (K, h), …, WL (K, h, 1), bL (K, 1)]` of ReLU networks with one logit.
+        `[W1 (K, in, h), b1 (K, h), …, WL (K, h, 1), bL (K, 1)]` of ReLU networks with one logit, all of one
+        floating dtype and device.
     inner, outer
-        `(x (K, P, B, in), y (K, P, B))` with y in {0, 1} of the logits' dtype; the loss is the batch
-        mean of binary cross-entropy with logits.
+        `(x (K, P, B, in), y (K, P, B))` with y in {0, 1}; the loss is the batch mean of binary
+        cross-entropy with logits.
     inner_lr, inner_weight
         α and λ, each (K,).
     order
         2 differentiates through the inner step, 1 does not (what the authors' code computes).
     inner_keep, outer_keep
         Dropout factors per hidden layer, (K, P, B, h); None is no dropout.
+
+    Raises
+    ------
+    ValueError
+        Where a shape does not fit, or the order is neither 1 nor 2.
     """
+    K, P = inner[0].shape[:2]
+    _check(parameters, K)
+    for name, of in (("inner_lr", inner_lr), ("inner_weight", inner_weight)):
+        _expect(name, of, (K,))
+    like = parameters[0]
+    inner_batch, inner_flat = _side("inner", parameters, inner, inner_keep, (K, P))
+    outer_batch, outer_flat = _side("outer", parameters, outer, outer_keep, (K, P))
+    return outer_gradient(
+        [p.contiguous() for p in parameters],
+        inner_batch,
+        outer_batch,
+        pairs=P,
+        inner_lr=inner_lr.to(like).contiguous(),
+        inner_weight=inner_weight.to(like).contiguous(),
+        order=order,
+        inner_keep=inner_flat,
+        outer_keep=outer_flat,
+    )
+
+
+def outer_gradient(
+    parameters: Parameters,
+    inner: Batch,
+    outer: Batch,
+    *,
+    pairs: int,
+    inner_lr: Tensor,
+    inner_weight: Tensor,
+    order: int,
+    inner_keep: Keep = None,
+    outer_keep: Keep = None,
+) -> Parameters:
+    """Return `meta_gradient` on batches of `pairs` times B rows; dropout factors are (K, P·B, h)."""
     if order not in (1, 2):
         raise ValueError(f"order is 1 or 2, not {order!r}")
-    K, P, B_in, n_in = inner[0].shape
-    flat = forward(parameters, inner[0].reshape(K, P * B_in, n_in), _flatten(inner_keep, K))
-    p = sigmoid(flat.logits)
-    d = (p - inner[1].reshape(K, P * B_in)) / B_in
-    inner_deltas = deltas(parameters, flat, d)
-    per_pair = products(_by_pair(flat.inputs, P), _by_pair(inner_deltas, P))
-    alpha = inner_lr.repeat_interleave(P)
+    if fused := kernel(parameters[0], len(parameters) // 2):
+        return fused.meta_gradient(
+            parameters,
+            inner,
+            outer,
+            pairs=pairs,
+            inner_lr=inner_lr,
+            inner_weight=inner_weight,
+            order=order,
+            inner_keep=inner_keep,
+            outer_keep=outer_keep,
+        )
+    flat = forward(parameters, inner.features(), inner_keep)
+    p, B = sigmoid(flat.logits), inner.shape[1] // pairs
+    inner_deltas = deltas(parameters, flat, (p - inner.labels()) / B)
+    per_pair = products(*([by_pair(t, pairs) for t in tensors] for tensors in (flat.inputs, inner_deltas)))
+    alpha = inner_lr.repeat_interleave(pairs)
     fast = [
-        parameter.repeat_interleave(P, 0) - per_member(alpha, slope) * slope
+        parameter.repeat_interleave(pairs, 0) - per_member(alpha, slope) * slope
         for parameter, slope in zip(parameters, per_pair, strict=True)
     ]
-    out = _outer_gradient(fast, outer, outer_keep)
-    total = [slope.view(K, P, *slope.shape[1:]).sum(1) for slope in out]
+    out = _after_step(fast, outer, pairs, outer_keep)
+    total = [slope.view(-1, pairs, *slope.shape[1:]).sum(1) for slope in out]
     weighted = [per_member(inner_weight, delta) * delta for delta in inner_deltas]
     if order == 2:
-        q = p * (1.0 - p) / B_in
-        hidden_r, delta_r = _r_operator(parameters, flat, inner_deltas, out, q, P)
+        curvature = p * (1.0 - p) / B
+        hidden_r, delta_r = _r_operator(parameters, flat, inner_deltas, out, curvature, pairs)
         _add_hessian_terms(total, flat, inner_deltas, hidden_r, delta_r, inner_lr)
     added = products(flat.inputs, weighted)
-    return [(a + b) / P for a, b in zip(total, added, strict=True)]
+    return [(a + b) / pairs for a, b in zip(total, added, strict=True)]
 
 
-def _outer_gradient(fast: Parameters, outer: Batch, keep: Sequence[Tensor] | None) -> Parameters:
+def _check(parameters: Parameters, K: int) -> None:
+    fan_in = parameters[0].shape[1]
+    for i, (W, b) in enumerate(layers(parameters)):
+        _expect(f"W{i + 1}", W, (K, fan_in, 1 if 2 * i + 2 == len(parameters) else W.shape[-1]))
+        _expect(f"b{i + 1}", b, (K, W.shape[-1]))
+        fan_in = W.shape[-1]
+
+
+def _expect(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}.")
+
+
+def _side(
+    name: str,
+    parameters: Parameters,
+    batch: tuple[Tensor, Tensor],
+    keep: Sequence[Tensor] | None,
+    leading: tuple[int, int],
+) -> tuple[Batch, Keep]:
+    """Return one side's tensors as a batch, and its dropout factors as (K, P·B, h), their shapes checked."""
+    (x, y), like, (K, P) = batch, parameters[0], leading
+    B = y.shape[-1]
+    _expect(f"{name} x", x, (K, P, B, like.shape[1]))
+    _expect(f"{name} y", y, (K, P, B))
+    made = Batch(x.to(like).reshape(K * P * B, -1).contiguous(), y.to(like).reshape(-1), None, (K, P * B))
+    if keep is None:
+        return made, None
+    widths = [b.shape[1] for b in parameters[1:-1:2]]
+    for factor, width in zip(keep, widths, strict=True):
+        _expect(f"{name}_keep", factor, (K, P, B, width))
+    return made, [factor.to(like).reshape(K, P * B, -1).contiguous() for factor in keep]
+
+
+def _after_step(fast: Parameters, outer: Batch, P: int, keep: Keep) -> Parameters:
     """Return ∇L(θ'; outer) of each pair, leading axis K·P."""
-    x, y = outer
-    K, P, B, n_in = x.shape
-    trace = forward(fast, x.reshape(K * P, B, n_in), _flatten(keep, K * P))
-    return gradient(fast, trace, (sigmoid(trace.logits) - y.reshape(K * P, B)) / B)
+    x, y = by_pair(outer.features(), P), by_pair(outer.labels().unsqueeze(-1), P).squeeze(-1)
+    trace = forward(fast, x, None if keep is None else [by_pair(factor, P) for factor in keep])
+    return gradient(fast, trace, (sigmoid(trace.logits) - y) / x.shape[1])
 
 
 def _r_operator(
@@ -98,25 +182,14 @@ def _r_operator(
 ) -> tuple[list[Tensor | None], list[Tensor]]:
     """Return R{layer inputs} and R{deltas} of the inner pass along the pairs' directions `along` (K·P, …).
 
-    q is ∂²ℓ/∂z², (K, P·B_in). The first layer's input is data: its R is None, that is, zero.
+    q is ∂²ℓ/∂z², (K, P·B_in).
     """
-    pairs = layers(along)
-    inputs = _by_pair(flat.inputs, P)
-    hidden: Tensor | None = None
-    hiddens: list[Tensor | None] = [None]
-    K, n = q.shape
-    for i, ((W, _), (V, v)) in enumerate(zip(layers(parameters), pairs, strict=True)):
-        a = product(inputs[i], V, v.unsqueeze(1)).view(K, n, -1)
-        a = a if hidden is None else product(hidden, W, a)
-        if i < len(flat.masks):
-            hidden = a * flat.masks[i]
-            hiddens.append(hidden)
-    delta = q.unsqueeze(-1) * a
+    hiddens, z = r_forward(parameters, flat, along, P)
+    delta = (q * z).unsqueeze(-1)
     found = [delta]
-    for i in range(len(pairs) - 1, 0, -1):
-        W, V = parameters[2 * i], pairs[i][0]
-        by_pair = _by_pair([inner_deltas[i]], P)[0]
-        crossed = product(by_pair, V.transpose(1, 2)).view(K, n, -1)
+    for i in range(len(along) // 2 - 1, 0, -1):
+        W, V = parameters[2 * i], along[2 * i]
+        crossed = product(by_pair(inner_deltas[i], P), V.transpose(1, 2)).view(*q.shape, -1)
         delta = product(delta, W.transpose(1, 2), crossed) * flat.masks[i - 1]
         found.append(delta)
     return hiddens, found[::-1]
@@ -138,12 +211,3 @@ def _add_hessian_terms(
             curved = product(r.transpose(1, 2), delta, curved)
         total[2 * i] -= per_member(inner_lr, curved) * curved
         total[2 * i + 1] -= inner_lr[:, None] * delta_r[i].sum(1)
-
-
-def _by_pair(tensors: list[Tensor], P: int) -> list[Tensor]:
-    """View (K, P·B, h) as (K·P, B, h)."""
-    return [tensor.reshape(tensor.shape[0] * P, -1, tensor.shape[-1]) for tensor in tensors]
-
-
-def _flatten(keep: Sequence[Tensor] | None, n: int) -> list[Tensor] | None:
-    return None if keep is None else [factor.reshape(n, -1, factor.shape[-1]) for factor in keep]

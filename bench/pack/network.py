@@ -29,10 +29,13 @@ class Trace:
     logits: Tensor
 
 
-def initialise(keys: Tensor, sizes: Sequence[int]) -> Parameters:
+def initialise(
+    keys: Tensor, sizes: Sequence[int], dtype: torch.dtype = torch.float32
+) -> Parameters:
     """Return PyTorch's default Linear initialisation, U(±1/√fan_in), for each of the (K,) keys.
 
-    `sizes` runs from the inputs over the hidden layers to 1. Layers are told apart by the counter.
+    `sizes` runs from the inputs over the hidden layers to 1. Layers are told apart by the counter. Numbers
+    are drawn in float32 whatever the dtype: the same start for both.
     """
     parameters: Parameters = []
     start = 0
@@ -45,7 +48,7 @@ def initialise(keys: Tensor, sizes: Sequence[int]) -> Parameters:
             drawn[:, fan_in * fan_out :],
         ]
         start += (fan_in + 1) * fan_out
-    return [tensor.contiguous() for tensor in parameters]
+    return [tensor.to(dtype).contiguous() for tensor in parameters]
 
 
 def layers(parameters: Parameters) -> list[tuple[Tensor, Tensor]]:
@@ -89,6 +92,30 @@ def products(inputs: list[Tensor], outputs: list[Tensor]) -> Parameters:
     for h, delta in zip(inputs, outputs, strict=True):
         found += [product(h.transpose(1, 2), delta), delta.sum(1)]
     return found
+
+
+def r_forward(
+    parameters: Parameters, trace: Trace, along: Parameters, P: int = 1
+) -> tuple[list[Tensor | None], Tensor]:
+    """Return R{layer inputs} and R{z}: the derivatives of a forward pass along a direction (Pearlmutter 1994).
+
+    The trace is of K networks and P·B rows; `along` is shaped like parameters of K·P networks, one direction
+    per pair. The first layer's input is data: its R is None, that is, zero. R{z} is (K, P·B).
+    """
+    hidden: Tensor | None = None
+    hiddens: list[Tensor | None] = [None]
+    for i, ((W, _), (V, v)) in enumerate(zip(layers(parameters), layers(along), strict=True)):
+        a = product(by_pair(trace.inputs[i], P), V, v.unsqueeze(1)).view(*trace.logits.shape, -1)
+        a = a if hidden is None else product(hidden, W, a)
+        if i < len(trace.masks):
+            hidden = a * trace.masks[i]
+            hiddens.append(hidden)
+    return hiddens, a.squeeze(-1)
+
+
+def by_pair(tensor: Tensor, P: int) -> Tensor:
+    """View (K, P·B, h) as (K·P, B, h)."""
+    return tensor.reshape(tensor.shape[0] * P, -1, tensor.shape[-1])
 
 
 def logits(parameters: Parameters, k: int, x: Tensor) -> Tensor:

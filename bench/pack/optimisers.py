@@ -1,17 +1,19 @@
 """Optimisers over stacked parameters, every hyperparameter one number per member.
 
 They follow `torch.optim.SGD` (Nesterov) and `torch.optim.AdamW` step by step; the tests hold them
-against those. An optimiser keeps state between steps, hence the classes.
+against those. An optimiser keeps state between steps, hence the classes; all of it is changed in place and
+stays on the device, so that a step can be captured and replayed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from bench.pack.kernel import kernel
 from bench.pack.network import Parameters, per_member
 
 
@@ -21,27 +23,34 @@ class Optimiser(Protocol):
     def step(self, parameters: Parameters, gradients: Parameters) -> None:
         """Take one step along the gradients, shaped like the parameters."""
 
+    def keep(self, members: Sequence[int]) -> None:
+        """Forget all members but these; they take the places 0, 1, … in this order."""
+
 
 class SGD:
     """Nesterov momentum and coupled weight decay, as in `torch.optim.SGD`; settings are (K,)."""
 
     def __init__(self, *, lr: Tensor, weight_decay: Tensor, momentum: Tensor) -> None:
-        self.lr, self.weight_decay, self.momentum = lr, weight_decay, momentum
+        self.settings = [lr, weight_decay, momentum]
         self.velocity: Parameters = []
 
     def step(self, parameters: Parameters, gradients: Parameters) -> None:
         """Take one step along the gradients, shaped like the parameters."""
-        first = not self.velocity
-        for i, (parameter, slope) in enumerate(zip(parameters, gradients, strict=True)):
-            lr, decay, momentum = (
-                per_member(v, parameter) for v in (self.lr, self.weight_decay, self.momentum)
-            )
+        if not self.velocity:
+            self.velocity = [torch.zeros_like(p) for p in parameters]
+        fused = kernel(parameters[0])
+        for parameter, slope, velocity in zip(parameters, gradients, self.velocity, strict=True):
+            if fused:
+                fused.sgd_step(parameter, slope, velocity, *self.settings)
+                continue
+            lr, decay, momentum = (per_member(value, parameter) for value in self.settings)
             slope = slope + decay * parameter
-            if first:
-                self.velocity.append(slope)
-            else:
-                self.velocity[i] = momentum * self.velocity[i] + slope
-            parameter -= lr * (slope + momentum * self.velocity[i])
+            velocity.mul_(momentum).add_(slope)
+            parameter -= lr * (slope + momentum * velocity)
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Forget all members but these; they take the places 0, 1, … in this order."""
+        self.settings, self.velocity = (_chosen(of, members) for of in (self.settings, self.velocity))
 
 
 class AdamW:
@@ -51,27 +60,44 @@ class AdamW:
     """
 
     def __init__(self, *, lr: Tensor, weight_decay: Tensor, momentum: Tensor) -> None:
-        self.lr, self.weight_decay, self.momentum = lr, weight_decay, momentum
-        self.betas: list[float] = momentum.tolist()
+        self.settings = [lr, weight_decay, momentum]
+        self.betas = torch.stack([momentum.double(), torch.full_like(momentum.double(), 0.999)])
+        self.powers = torch.ones_like(self.betas)  # (2, K): β₁ and β₂ to the number of steps
         self.mean: Parameters = []
         self.square: Parameters = []
-        self.steps = 0
 
     def step(self, parameters: Parameters, gradients: Parameters) -> None:
         """Take one step along the gradients, shaped like the parameters."""
         if not self.mean:
-            self.mean = [torch.zeros_like(p) for p in parameters]
-            self.square = [torch.zeros_like(p) for p in parameters]
-        self.steps += 1
-        # By number, not by torch.pow: its vector tail has other bits than its body (see bench.pack.losses).
-        correction = self.lr.new_tensor([1.0 - beta**self.steps for beta in self.betas])
-        root = (1.0 - 0.999**self.steps) ** 0.5
-        for parameter, slope, mean, square in zip(parameters, gradients, self.mean, self.square, strict=True):
-            lr, beta, decay = (per_member(v, parameter) for v in (self.lr, self.momentum, self.weight_decay))
-            parameter *= 1.0 - lr * decay
-            mean.mul_(beta).add_((1.0 - beta) * slope)
-            square.mul_(0.999).addcmul_(slope, slope, value=0.001)
-            parameter -= lr / per_member(correction, parameter) * mean / (square.sqrt() / root + 1e-8)
+            self.mean, self.square = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+        # By products, not by torch.pow: its vector tail has other bits than its body (see bench.pack.losses).
+        self.powers *= self.betas
+        rest = (1.0 - self.powers).to(parameters[0])
+        corrections = [rest[0], rest[1].sqrt()]
+        fused = kernel(parameters[0])
+        for tensors in zip(parameters, gradients, self.mean, self.square, strict=True):
+            if fused:
+                fused.adamw_step(*tensors, *self.settings, *corrections)
+            else:
+                self._step(*tensors, *(per_member(v, tensors[0]) for v in (*self.settings, *corrections)))
+
+    def _step(self, parameter: Tensor, slope: Tensor, mean: Tensor, square: Tensor, *settings: Tensor) -> None:
+        lr, decay, beta, correction, root = settings
+        parameter *= 1.0 - lr * decay
+        mean.mul_(beta).add_((1.0 - beta) * slope)
+        square.mul_(0.999).addcmul_(slope, slope, value=0.001)
+        parameter -= lr / correction * mean / (square.sqrt() / root + 1e-8)
+
+    def keep(self, members: Sequence[int]) -> None:
+        """Forget all members but these; they take the places 0, 1, … in this order."""
+        self.settings, self.mean, self.square = (
+            _chosen(of, members) for of in (self.settings, self.mean, self.square)
+        )
+        self.betas, self.powers = (of[:, list(members)] for of in (self.betas, self.powers))
+
+
+def _chosen(tensors: Parameters, members: Sequence[int]) -> Parameters:
+    return [tensor[list(members)] for tensor in tensors]
 
 
 OPTIMISERS: Mapping[str, type[SGD] | type[AdamW]] = {"sgd": SGD, "adamw": AdamW}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.names import seed_from
+from bench.pack.kernel import kernel
 
 _MASK = 0xFFFFFFFF
 _ROUNDS = 4  # fewer leave pools of a dozen rows visibly uneven (chi-square over 200,000 keys)
@@ -39,19 +40,34 @@ def uniform(key: Tensor, counter: Tensor) -> Tensor:
     return (bits >> 8).to(torch.float32) * 2.0**-24
 
 
-def rows(key: Tensor, sizes: Tensor, start: int, count: int) -> Tensor:
+def dropout(key: Tensor, rates: Tensor, start: int | Tensor, n: int) -> Tensor:
+    """Return n dropout factors per member, (K, n): 0, or 1/(1 − rate), of counters start … start + n − 1.
+
+    `key` is int64 (K,), `rates` floating (K,), which the result is like.
+    """
+    fused = kernel(rates)
+    if fused and isinstance(start, int):
+        return fused.dropout_factors(key, rates, start, n)
+    drawn = uniform(key[:, None], torch.arange(n, device=key.device) + start)
+    return (drawn >= rates[:, None]).to(rates) / (1.0 - rates[:, None])
+
+
+def rows(key: Tensor, sizes: Tensor, start: int, count: int, *, offsets: Tensor | None = None) -> Tensor:
     """Return positions `start … start + count − 1` of each member's stream of rows.
 
     `key` and `sizes` are int64 (K,), `sizes` the number of rows each member draws from; the result
-    is int64 (K, count) with 0 ≤ row < size. Every `size` consecutive positions that begin at a
-    multiple of `size` are a permutation of its rows.
+    is int64 (K, count) with 0 ≤ row < size, plus the member's offset. Every `size` consecutive positions
+    that begin at a multiple of `size` are a permutation of its rows.
     """
+    offsets = torch.zeros_like(sizes) if offsets is None else offsets
+    if fused := kernel(torch.empty(0, device=key.device)):
+        return fused.stream_rows(key, sizes, offsets, start, count)
     position = torch.arange(start, start + count, device=key.device, dtype=torch.float64)
     size = sizes[:, None]
     epoch = torch.floor(position / size)  # exact below 2**53, and several times faster than integer division
     cell = (position - epoch * size).to(torch.int64)
     round_key = mix((key[:, None] + mix(epoch.to(torch.int64) & _MASK)) & _MASK)
-    return _permute(cell, size.expand_as(cell), round_key)
+    return _permute(cell, size.expand_as(cell), round_key) + offsets[:, None]
 
 
 def _permute(cell: Tensor, size: Tensor, key: Tensor) -> Tensor:

@@ -1,0 +1,142 @@
+"""Meta-Weight-Net (Shu et al. 2019, arXiv 1902.07379): a small network learns each row's weight from its loss.
+
+Per step, with V(ℓ; φ) in (0, 1) the weight net and a batch of training and of meta rows:
+
+    θ' = θ − α mean_i V(ℓ_i; φ) ∇ℓ_i(θ)                          (eq. 3)
+    φ ← φ − Adam of ∇_φ L(θ'; meta)                              (eq. 4)
+    θ ← θ − step along Σ_i V(ℓ_i; φ) ∇ℓ_i(θ) / Σ_i V(ℓ_i; φ)     (eq. 5; normalised as in their section 3)
+
+The derivative in φ is in closed form: ∂L(θ'; meta)/∂V_i = −(α/B) ⟨∇ℓ_i(θ), g⟩ with g = ∇L(θ'; meta), and
+⟨∇ℓ_i, g⟩ = ∂ℓ_i/∂z · R{z_i} along g, one forward pass. Meta rows come from the outer sampler's rows:
+class-balanced, drawn from the training part, which loses none of its own rows by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from bench.methods import Fitted, Member, Progress
+from bench.pack import streams
+from bench.pack.batches import Draws, Pool, Step, dropout, pool
+from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, dtype_of, setting, train
+from bench.pack.losses import cross_entropy, sigmoid, slope, value
+from bench.pack.network import Parameters, forward, gradient, initialise, per_member, r_forward
+from bench.pack.optimisers import AdamW
+from bench.pack.plain import loss_gradient
+
+VERSION = 1
+COST = 5.0
+POOLS = ("sampler", "outer_sampler")
+STATIC = NETWORK_STATIC | {"batch", "meta_batch", "weight_hidden"}
+
+
+class Config(NetworkConfig):
+    """α is `inner_lr`; `weight_*` are of the weight net, `1-weight_hidden-1`, trained by Adam.
+
+    320 training and 320 meta rows are the 640 rows per step that the other networks see.
+    """
+
+    batch: int = Field(default=320, gt=0)
+    meta_batch: int = Field(default=320, gt=0)
+    inner_lr: float = Field(default=0.1, gt=0)
+    weight_hidden: int = Field(default=100, gt=0)
+    weight_lr: float = Field(default=1e-3, gt=0)
+    weight_weight_decay: float = Field(default=1e-4, ge=0)
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Return learning rates, decay, dropout and α."""
+    return {
+        "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1.0, log=True),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+        "inner_lr": trial.suggest_float("inner_lr", 1e-3, 3.0, log=True),
+        "weight_lr": trial.suggest_float("weight_lr", 1e-4, 1e-1, log=True),
+    }
+
+
+def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+    """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
+    configs, seeds = [m.config for m in members], [m.seed for m in members]
+    sides = [pool([m.pools[i] for m in members], device, dtype_of(configs[0])) for i in (0, 1)]
+    trained = train(
+        configs,
+        seeds,
+        [m.valid for m in members],
+        lambda company: _start(
+            [configs[k] for k in company], [seeds[k] for k in company], [side.of(company) for side in sides]
+        ),
+        device=device,
+        progress=progress,
+    )
+    rows_per_step = configs[0].batch + configs[0].meta_batch
+    return [Fitted(m.predict, m.steps, m.best_step, m.steps * rows_per_step) for m in trained]
+
+
+class WeightNets:
+    """The members' weight nets φ and their optimiser: state that is kept between steps."""
+
+    def __init__(self, configs: Sequence[Config], seeds: Sequence[int], like: Tensor) -> None:
+        keys = streams.keys(list(seeds), "weight net", like.device)
+        self.phi = initialise(keys, (1, configs[0].weight_hidden, 1), like.dtype)
+        self.adam = AdamW(
+            lr=setting(configs, "weight_lr", like),
+            weight_decay=setting(configs, "weight_weight_decay", like),
+            momentum=torch.full_like(setting(configs, "weight_lr", like), 0.9),
+        )
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """Return V(ℓ; φ), (K, B), of losses (K, B)."""
+        return sigmoid(forward(self.phi, losses.unsqueeze(-1)).logits)
+
+    def step(self, losses: Tensor, along: Tensor) -> None:
+        """Move φ down the objective whose derivative in each row's weight is `along`, (K, B)."""
+        trace = forward(self.phi, losses.unsqueeze(-1))
+        V = sigmoid(trace.logits)
+        self.adam.step(self.phi, gradient(self.phi, trace, along * V * (1.0 - V)))
+
+    def keep(self, at: Sequence[int]) -> None:
+        """Forget all members but those at these places."""
+        self.phi = [p[list(at)] for p in self.phi]
+        self.adam.keep(at)
+
+
+def _start(configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool]) -> Steps:
+    return _steps(configs, seeds, sides, WeightNets(configs, seeds, sides[0].X))
+
+
+def _steps(
+    configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool], nets: WeightNets
+) -> Steps:
+    config, like = configs[0], sides[0].X
+    counts = (config.batch, config.meta_batch)
+    draws, keep = [], []
+    for side, name, count in zip(sides, ("", "meta "), counts, strict=True):
+        draws.append(Draws(side, streams.keys(list(seeds), f"{name}order", like.device), count))
+        keep.append(dropout(configs, streams.keys(list(seeds), f"{name}dropout", like.device), like.dtype))
+    alpha, plain = setting(configs, "inner_lr", like), cross_entropy(len(configs), like)
+
+    def step_gradient(parameters: Parameters, step: Step) -> Parameters:
+        batch, meta = (drawn.batch(step) for drawn in draws)
+        trace = forward(parameters, batch.features(), keep[0](step, counts[0]))
+        y = batch.labels()
+        losses, d = value(trace.logits, y, plain), slope(trace.logits, y, plain)
+        virtual = gradient(parameters, trace, nets.weights(losses) * d / config.batch)
+        ahead = [p - per_member(alpha, p) * slope for p, slope in zip(parameters, virtual, strict=True)]
+        g = loss_gradient(ahead, meta, plain, keep[1](step, counts[1]))
+        _, R = r_forward(parameters, trace, g)
+        nets.step(losses, -alpha[:, None] / config.batch * d * R)
+        V = nets.weights(losses)
+        return gradient(parameters, trace, V * d / V.sum(1, keepdim=True))
+
+    def some(at: Sequence[int]) -> Steps:
+        nets.keep(at)
+        chosen = [configs[k] for k in at], [seeds[k] for k in at], [side.of(at) for side in sides]
+        return _steps(*chosen, nets)
+
+    return Steps(step_gradient, draws, some)
