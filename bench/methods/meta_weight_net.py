@@ -22,7 +22,8 @@ from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Draws, Pool, Step, dropout, pool
+from bench.pack.batches import Batch, Draws, Keep, Pool, Step, dropout, pool
+from bench.pack.kernel import kernel
 from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, dtype_of, setting, train
 from bench.pack.losses import cross_entropy, sigmoid, slope, value
 from bench.pack.network import Parameters, forward, gradient, initialise, per_member, r_forward
@@ -106,33 +107,60 @@ class WeightNets:
         self.adam.keep(at)
 
 
+def reweighted_gradient(
+    parameters: Parameters,
+    batch: Batch,
+    meta: Batch,
+    nets: WeightNets,
+    *,
+    inner_lr: Tensor,
+    keep: Sequence[Keep] = (None, None),
+) -> Parameters:
+    """Step the weight nets on the meta batch; return the gradient of the re-weighted loss on the batch.
+
+    `keep` are dropout's factors of the training and of the meta rows.
+    """
+    if fused := kernel(parameters[0], len(parameters) // 2):
+        corrections = nets.adam.begin(nets.phi)
+        return fused.reweighted_gradient(
+            parameters,
+            batch,
+            meta,
+            keep=keep[0],
+            meta_keep=keep[1],
+            inner_lr=inner_lr,
+            phi=nets.phi,
+            moments=(nets.adam.mean, nets.adam.square),
+            settings=(*nets.adam.settings, *corrections),
+        )
+    plain = cross_entropy(len(inner_lr), inner_lr)
+    trace, y = forward(parameters, batch.features(), keep[0]), batch.labels()
+    losses, d = value(trace.logits, y, plain), slope(trace.logits, y, plain)
+    virtual = gradient(parameters, trace, nets.weights(losses) * d / batch.shape[1])
+    ahead = [p - per_member(inner_lr, p) * along for p, along in zip(parameters, virtual, strict=True)]
+    _, R = r_forward(parameters, trace, loss_gradient(ahead, meta, plain, keep[1]))
+    nets.step(losses, -inner_lr[:, None] / batch.shape[1] * d * R)
+    V = nets.weights(losses)
+    return gradient(parameters, trace, V * d / V.sum(1, keepdim=True))
+
+
 def _start(configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool]) -> Steps:
     return _steps(configs, seeds, sides, WeightNets(configs, seeds, sides[0].X))
 
 
-def _steps(
-    configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool], nets: WeightNets
-) -> Steps:
+def _steps(configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool], nets: WeightNets) -> Steps:
     config, like = configs[0], sides[0].X
     counts = (config.batch, config.meta_batch)
     draws, keep = [], []
     for side, name, count in zip(sides, ("", "meta "), counts, strict=True):
         draws.append(Draws(side, streams.keys(list(seeds), f"{name}order", like.device), count))
         keep.append(dropout(configs, streams.keys(list(seeds), f"{name}dropout", like.device), like.dtype))
-    alpha, plain = setting(configs, "inner_lr", like), cross_entropy(len(configs), like)
+    alpha = setting(configs, "inner_lr", like)
 
     def step_gradient(parameters: Parameters, step: Step) -> Parameters:
         batch, meta = (drawn.batch(step) for drawn in draws)
-        trace = forward(parameters, batch.features(), keep[0](step, counts[0]))
-        y = batch.labels()
-        losses, d = value(trace.logits, y, plain), slope(trace.logits, y, plain)
-        virtual = gradient(parameters, trace, nets.weights(losses) * d / config.batch)
-        ahead = [p - per_member(alpha, p) * slope for p, slope in zip(parameters, virtual, strict=True)]
-        g = loss_gradient(ahead, meta, plain, keep[1](step, counts[1]))
-        _, R = r_forward(parameters, trace, g)
-        nets.step(losses, -alpha[:, None] / config.batch * d * R)
-        V = nets.weights(losses)
-        return gradient(parameters, trace, V * d / V.sum(1, keepdim=True))
+        factors = [factor(step, count) for factor, count in zip(keep, counts, strict=True)]
+        return reweighted_gradient(parameters, batch, meta, nets, inner_lr=alpha, keep=factors)
 
     def some(at: Sequence[int]) -> Steps:
         nets.keep(at)

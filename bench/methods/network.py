@@ -58,7 +58,7 @@ def space(trial: Any) -> dict[str, Any]:
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
         "class_weight": trial.suggest_categorical("class_weight", [None, "balanced"]),
         "gamma": trial.suggest_float("gamma", 0.0, 5.0),
-        "beta": 1.0 - trial.suggest_float("one_minus_beta", 1e-5, 1e-1, log=True),
+        "beta": trial.suggest_float("beta", 0.9, 0.99999),
         "tau": trial.suggest_float("tau", 0.0, 2.0),
         "max_margin": trial.suggest_float("max_margin", 0.0, 2.0),
     }

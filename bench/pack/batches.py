@@ -86,9 +86,7 @@ class Draws:
     def __init__(self, pool: Pool, keys: Tensor, count: int) -> None:
         self.pool, self.keys, self.count = pool, keys, count
         self.chunk_steps = max(1, CHUNK // (len(keys) * count))
-        self.rows = torch.empty(
-            self.chunk_steps, len(keys), count, dtype=torch.int64, device=keys.device
-        )
+        self.rows = torch.empty(self.chunk_steps, len(keys), count, dtype=torch.int64, device=keys.device)
         self.first = -self.chunk_steps
         self.first_on_device = torch.zeros((), dtype=torch.int64, device=keys.device)
 
@@ -113,11 +111,12 @@ class Draws:
 def dropout(configs: Sequence[Any], keys: Tensor, dtype: torch.dtype) -> Callable[[Step, int], Keep]:
     """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
     rates = torch.tensor([config.dropout for config in configs], dtype=dtype, device=keys.device)
-    if not any(config.dropout for config in configs):
-        return lambda step, rows: None
+    some = any(config.dropout for config in configs)
     widths = configs[0].hidden
 
     def draw(step: Step, rows: int) -> Keep:
+        if not some:
+            return None
         start, factors = step * rows * sum(widths), []
         for width in widths:
             factors.append(streams.dropout(keys, rates, start, rows * width).view(-1, rows, width))

@@ -26,47 +26,47 @@ typedef int32_t bits __attribute__((vector_size(WIDTH), may_alias));
 
 static int pad(int n) { return (n + LANES - 1) / LANES * LANES; }
 
-/* ---- C (m, n) += A (m, p) B (p, n): A(i, k) = a[i * ai + k * ak]; n, ldb and ldc in full vectors ---- */
+/* ---- C (m, n) = F + A (m, p) B (p, n): A(i, k) = a[i * ai + k * ak]; n and row lengths in full vectors;
+   F's rows are ldf apart: 0 repeats one row (a bias, or zeros), and F may be C itself ---- */
 
 ALWAYS void tile(const int mr, const int nr, int p, const real *a, long ai, long ak, const real *b, int ldb,
-                 real *c, int ldc) {
-    vec sum[8][3];
+                 const real *f, int ldf, real *c, int ldc) {
+    vec sum[8][2];
     for (int i = 0; i < mr; i++)
-        for (int j = 0; j < nr; j++) sum[i][j] = *(vec *)(c + i * ldc + j * LANES);
-    for (int k = 0; k < p; k++, a += ak, b += ldb)
+        for (int j = 0; j < nr; j++) sum[i][j] = *(const vec *)(f + i * ldf + j * LANES);
+    for (int k = 0; k < p; k++, a += ak, b += ldb) {
+        vec row[2];
+        for (int j = 0; j < nr; j++) row[j] = *(const vec *)(b + j * LANES);
         for (int i = 0; i < mr; i++) {
             vec one = a[i * ai] - (vec){0};
-            for (int j = 0; j < nr; j++) sum[i][j] += one * *(const vec *)(b + j * LANES);
+            for (int j = 0; j < nr; j++) sum[i][j] += one * row[j];
         }
+    }
     for (int i = 0; i < mr; i++)
         for (int j = 0; j < nr; j++) *(vec *)(c + i * ldc + j * LANES) = sum[i][j];
 }
 
-/* A panel of nr vectors; twelve sums are what the registers of AVX2 hold. */
-ALWAYS void panel(const int mr, const int nr, int m, int p, const real *a, long ai, long ak, const real *b,
-                  int ldb, real *c, int ldc) {
+/* nr vectors of columns, mr rows at once: twelve sums and what feeds them fill the registers of AVX2. */
+ALWAYS void panel(const int mr, const int nr, int m, int p, const real *a, long ai, long ak, const real *b, int ldb,
+                  const real *f, int ldf, real *c, int ldc) {
     int i = 0;
-    for (; i + mr <= m; i += mr) tile(mr, nr, p, a + i * ai, ai, ak, b, ldb, c + i * ldc, ldc);
-    for (; i + 2 <= m; i += 2) tile(2, nr, p, a + i * ai, ai, ak, b, ldb, c + i * ldc, ldc);
-    for (; i < m; i++) tile(1, nr, p, a + i * ai, ai, ak, b, ldb, c + i * ldc, ldc);
+    for (; i + mr <= m; i += mr) tile(mr, nr, p, a + i * ai, ai, ak, b, ldb, f + i * ldf, ldf, c + i * ldc, ldc);
+    for (; i + 2 <= m; i += 2) tile(2, nr, p, a + i * ai, ai, ak, b, ldb, f + i * ldf, ldf, c + i * ldc, ldc);
+    for (; i < m; i++) tile(1, nr, p, a + i * ai, ai, ak, b, ldb, f + i * ldf, ldf, c + i * ldc, ldc);
 }
 
-static void multiply_add(int m, int n, int p, const real *a, long ai, long ak, const real *b, int ldb, real *c,
-                         int ldc) {
-    int left = n / LANES;
-    while (left) {
-        int nr = left == 3 ? 3 : left == 1 ? 1 : 2;
-        if (nr == 3) panel(4, 3, m, p, a, ai, ak, b, ldb, c, ldc);
-        else if (nr == 2) panel(6, 2, m, p, a, ai, ak, b, ldb, c, ldc);
-        else panel(8, 1, m, p, a, ai, ak, b, ldb, c, ldc);
-        left -= nr, b += nr * LANES, c += nr * LANES;
-    }
+static void multiply(int m, int n, int p, const real *a, long ai, long ak, const real *b, int ldb, const real *f,
+                     int ldf, real *c, int ldc) {
+    int j = 0;
+    for (; n - j > LANES; j += 2 * LANES) panel(6, 2, m, p, a, ai, ak, b + j, ldb, f + j, ldf, c + j, ldc);
+    if (j < n) panel(8, 1, m, p, a, ai, ak, b + j, ldb, f + j, ldf, c + j, ldc);
 }
 
 /* ---- shapes, weights, passes, and the memory they live in ---- */
 
 typedef struct {
-    int L, in[MAX_LAYERS], out[MAX_LAYERS], pin[MAX_LAYERS], pout[MAX_LAYERS];
+    int L, in[MAX_LAYERS], out[MAX_LAYERS], pin[MAX_LAYERS], pout[MAX_LAYERS], widest;
+    const real *zeros; /* a row of the widest layer */
 } Shape;
 
 /* w (in, out) of hidden layers; wt (out, in) of all but the first, and of the last; b (out). */
@@ -96,6 +96,7 @@ static Shape shape_of(int L, const int *sizes) {
     for (int l = 0; l < L; l++) {
         s.in[l] = sizes[l], s.out[l] = sizes[l + 1];
         s.pin[l] = pad(sizes[l]), s.pout[l] = pad(sizes[l + 1]);
+        if (s.pin[l] > s.widest) s.widest = s.pin[l];
     }
     return s;
 }
@@ -127,6 +128,10 @@ static Pass take_pass(const Shape *s, Arena *arena, int B) {
 
 static void clear(real *a, int n) { memset(a, 0, (size_t)n * sizeof(real)); }
 
+ALWAYS void copy(real *restrict to, const real *restrict from, int n) {
+    for (int i = 0; i < n; i++) to[i] = from[i];
+}
+
 static void clear_weights(const Shape *s, const Weights *a) {
     for (int l = 0; l < s->L; l++) {
         if (a->w[l]) clear(a->w[l], s->in[l] * s->pout[l]);
@@ -135,17 +140,17 @@ static void clear_weights(const Shape *s, const Weights *a) {
     }
 }
 
-/* Copy member k's parameters in, with both layouts; padding must be zero already. */
+/* Copy member k's parameters in, in both layouts; the padding must be zero already. */
 static void load(const Shape *s, const real *const *parameters, int k, Weights *to) {
     for (int l = 0; l < s->L; l++) {
         int in = s->in[l], out = s->out[l];
         const real *w = parameters[2 * l] + (size_t)k * in * out, *b = parameters[2 * l + 1] + (size_t)k * out;
-        for (int i = 0; i < in; i++)
-            for (int j = 0; j < out; j++) {
-                if (to->w[l]) to->w[l][i * s->pout[l] + j] = w[i * out + j];
-                if (to->wt[l]) to->wt[l][j * s->pin[l] + i] = w[i * out + j];
-            }
-        memcpy(to->b[l], b, (size_t)out * sizeof(real));
+        if (to->w[l])
+            for (int i = 0; i < in; i++) copy(to->w[l] + i * s->pout[l], w + i * out, out);
+        if (to->wt[l])
+            for (int j = 0; j < out; j++)
+                for (int i = 0; i < in; i++) to->wt[l][j * s->pin[l] + i] = w[i * out + j];
+        copy(to->b[l], b, out);
     }
 }
 
@@ -153,9 +158,11 @@ static void store(const Shape *s, const Weights *from, real scale, real *const *
     for (int l = 0; l < s->L; l++) {
         int in = s->in[l], out = s->out[l];
         real *w = gradients[2 * l] + (size_t)k * in * out, *b = gradients[2 * l + 1] + (size_t)k * out;
-        for (int i = 0; i < in; i++)
-            for (int j = 0; j < out; j++)
-                w[i * out + j] = scale * (is_last(s, l) ? from->wt[l][i] : from->w[l][i * s->pout[l] + j]);
+        if (is_last(s, l)) /* out is 1: the transpose is the vector */
+            for (int i = 0; i < in; i++) w[i] = scale * from->wt[l][i];
+        else
+            for (int i = 0; i < in; i++)
+                for (int j = 0; j < out; j++) w[i * out + j] = scale * from->w[l][i * s->pout[l] + j];
         for (int j = 0; j < out; j++) b[j] = scale * from->b[l][j];
     }
 }
@@ -180,7 +187,7 @@ static void combine_weights(const Shape *s, Weights *to, const Weights *a, real 
 static void gather(const Shape *s, int B, const real *X, const int64_t *rows, int64_t first, real *to) {
     for (int i = 0; i < B; i++) {
         const real *from = X + (rows ? rows[i] : first + i) * s->in[0];
-        memcpy(to + i * s->pin[0], from, (size_t)s->in[0] * sizeof(real));
+        copy(to + i * s->pin[0], from, s->in[0]);
     }
 }
 
@@ -197,8 +204,7 @@ static void forward(const Shape *s, const Weights *w, int B, Pass *pass, const r
     for (int l = 0; l < s->L - 1; l++) {
         int n = s->pout[l];
         real *h = pass->h[l + 1], *mask = pass->mask[l];
-        for (int i = 0; i < B; i++) memcpy(h + i * n, w->b[l], (size_t)n * sizeof(real));
-        multiply_add(B, n, s->in[l], pass->h[l], s->pin[l], 1, w->w[l], n, h, n);
+        multiply(B, n, s->in[l], pass->h[l], s->pin[l], 1, w->w[l], n, w->b[l], 0, h, n);
         for (int i = 0; i < B * n; i += LANES)
             *(vec *)(mask + i) = (vec)((bits)(*(vec *)(h + i) > (vec){0}) & one);
         if (keep)
@@ -216,45 +222,52 @@ static void backward(const Shape *s, const Weights *w, int B, Pass *pass, const 
     for (int l = s->L - 2; l >= 0; l--) {
         int n = s->pout[l], up = l + 1;
         real *delta = pass->delta[l];
-        clear(delta, B * n);
         if (is_last(s, up)) {
             for (int i = 0; i < B; i++) {
-                combine(delta + i * n, delta + i * n, pass->d[i], w->wt[up], n);
+                combine(delta + i * n, s->zeros, pass->d[i], w->wt[up], n);
                 if (first) combine(delta + i * n, delta + i * n, first->d[i], along->wt[up], n);
             }
         } else {
-            multiply_add(B, n, s->out[up], pass->delta[up], s->pout[up], 1, w->wt[up], n, delta, n);
-            if (first) multiply_add(B, n, s->out[up], first->delta[up], s->pout[up], 1, along->wt[up], n, delta, n);
+            int m = s->out[up], pm = s->pout[up];
+            multiply(B, n, m, pass->delta[up], pm, 1, w->wt[up], n, s->zeros, 0, delta, n);
+            if (first) multiply(B, n, m, first->delta[up], pm, 1, along->wt[up], n, delta, n, delta, n);
         }
         for (int i = 0; i < B * n; i += LANES) *(vec *)(delta + i) *= *(vec *)(masks->mask[l] + i);
     }
 }
 
-/* Add h' delta to `to`, layer by layer, and its transpose where asked; `from` lowest layer. */
-static void add_gradient(const Shape *s, int B, real *const *h, real *const *delta, const real *d, Weights *to,
-                         int lowest, int transposed) {
+/* Put h' delta into `to`, layer by layer from `lowest` on, and its transpose where asked; `add` to what is there. */
+static void products(const Shape *s, int B, real *const *h, real *const *delta, const real *d, Weights *to, int lowest,
+                     int transposed, int add) {
     for (int l = lowest; l < s->L; l++) {
         int m = s->pin[l], n = s->pout[l];
+        real *w = to->w[l], *wt = to->wt[l];
         if (is_last(s, l)) {
-            for (int i = 0; i < B; i++) combine(to->wt[l], to->wt[l], d[i], h[l] + i * m, m);
+            for (int i = 0; i < B; i++) combine(wt, i || add ? wt : s->zeros, d[i], h[l] + i * m, m);
             continue;
         }
-        multiply_add(s->in[l], n, B, h[l], 1, m, delta[l], n, to->w[l], n);
-        if (transposed && l > 0) multiply_add(s->out[l], m, B, delta[l], 1, n, h[l], m, to->wt[l], m);
+        multiply(s->in[l], n, B, h[l], 1, m, delta[l], n, add ? w : s->zeros, add ? n : 0, w, n);
+        if (transposed && l > 0)
+            multiply(s->out[l], m, B, delta[l], 1, n, h[l], m, add ? wt : s->zeros, add ? m : 0, wt, m);
     }
 }
 
-static void add_bias_gradient(const Shape *s, int B, real *const *delta, const real *d, Weights *to) {
-    for (int l = 0; l < s->L; l++)
-        for (int i = 0; i < B; i++) {
-            if (is_last(s, l)) to->b[l][0] += d[i];
-            else combine(to->b[l], to->b[l], 1, delta[l] + i * s->pout[l], s->pout[l]);
+static void bias_gradient(const Shape *s, int B, real *const *delta, const real *d, Weights *to, int add) {
+    for (int l = 0; l < s->L - 1; l++) {
+        int n = s->pout[l];
+        for (int j = 0; j < n; j += LANES) {
+            vec sum = *(const vec *)((add ? to->b[l] : s->zeros) + j);
+            for (int i = 0; i < B; i++) sum += *(const vec *)(delta[l] + i * n + j);
+            *(vec *)(to->b[l] + j) = sum;
         }
+    }
+    real *last = to->b[s->L - 1];
+    for (int i = 0; i < B; i++) last[0] = (i || add ? last[0] : 0) + d[i];
 }
 
-static void gradient(const Shape *s, int B, const Pass *pass, Weights *to, int transposed) {
-    add_gradient(s, B, pass->h, pass->delta, pass->d, to, 0, transposed);
-    add_bias_gradient(s, B, pass->delta, pass->d, to);
+static void gradient(const Shape *s, int B, const Pass *pass, Weights *to, int transposed, int add) {
+    products(s, B, pass->h, pass->delta, pass->d, to, 0, transposed, add);
+    bias_gradient(s, B, pass->delta, pass->d, to, add);
 }
 
 ALWAYS real exponential(real x) { return sizeof(real) == 4 ? expf(x) : exp(x); }
@@ -293,6 +306,7 @@ int loss_gradient(int K, int B, int L, const int *sizes, const real *const *para
         Arena now = {arena.next, 0};
         Weights w = take_weights(&s, &now), sum = take_weights(&s, &now);
         Pass pass = take_pass(&s, &now, BLOCK);
+        s.zeros = take(&now, s.widest);
         if (!counted) {
             if (!(arena.next = aligned_alloc(WIDTH, now.used))) return 1;
             memset(arena.next, 0, now.used);
@@ -300,7 +314,6 @@ int loss_gradient(int K, int B, int L, const int *sizes, const real *const *para
         }
         for (int k = 0; k < K; k++) {
             load(&s, parameters, k, &w);
-            clear_weights(&s, &sum);
             for (int start = 0; start < B; start += BLOCK) {
                 int n = B - start < BLOCK ? B - start : BLOCK;
                 int64_t first = (int64_t)k * B + start;
@@ -310,7 +323,7 @@ int loss_gradient(int K, int B, int L, const int *sizes, const real *const *para
                 for (int i = 0; i < n; i++)
                     pass.d[i] = slope(&terms, k, pass.z[i], y[mine ? mine[i] : first + i]);
                 backward(&s, &w, n, &pass, NULL, NULL);
-                gradient(&s, n, &pass, &sum, 0);
+                gradient(&s, n, &pass, &sum, 0, start > 0);
             }
             store(&s, &sum, (real)1 / B, gradients, k);
         }
@@ -328,12 +341,13 @@ typedef struct {
     int B;
 } Side;
 
+static real label(const Side *side, int64_t i) { return side->y[side->rows ? side->rows[i] : i]; }
+
 /* d and q = d2l/dz2 of the batch mean of cross-entropy, from the logits. */
 static void cross_entropy(const Side *side, int64_t first, Pass *pass) {
-    const int64_t *rows = side->rows ? side->rows + first : NULL;
     for (int i = 0; i < side->B; i++) {
         real p = sigmoid(pass->z[i]);
-        pass->d[i] = (p - side->y[rows ? rows[i] : first + i]) / side->B;
+        pass->d[i] = (p - label(side, first + i)) / side->B;
         pass->q[i] = p * (1 - p) / side->B;
     }
 }
@@ -350,9 +364,8 @@ static void r_forward(const Shape *s, const Weights *w, const Weights *v, int B,
     for (int l = 0; l < s->L - 1; l++) {
         int n = s->pout[l];
         real *h = r->h[l + 1];
-        for (int i = 0; i < B; i++) memcpy(h + i * n, v->b[l], (size_t)n * sizeof(real));
-        multiply_add(B, n, s->in[l], pass->h[l], s->pin[l], 1, v->w[l], n, h, n);
-        if (l > 0) multiply_add(B, n, s->in[l], r->h[l], s->pin[l], 1, w->w[l], n, h, n);
+        multiply(B, n, s->in[l], pass->h[l], s->pin[l], 1, v->w[l], n, v->b[l], 0, h, n);
+        if (l > 0) multiply(B, n, s->in[l], r->h[l], s->pin[l], 1, w->w[l], n, h, n, h, n);
         for (int i = 0; i < B * n; i += LANES) *(vec *)(h + i) *= *(vec *)(pass->mask[l] + i);
     }
     int l = s->L - 1, m = s->pin[l];
@@ -368,9 +381,9 @@ static void add_hessian_product(const Shape *s, const Weights *w, const Weights 
     r_forward(s, w, v, B, pass, r);
     for (int i = 0; i < B; i++) r->d[i] = pass->q[i] * r->z[i];
     backward(s, w, B, r, v, pass);
-    add_gradient(s, B, pass->h, r->delta, r->d, curved, 0, 0);
-    add_gradient(s, B, r->h, pass->delta, pass->d, curved, 1, 0);
-    add_bias_gradient(s, B, r->delta, r->d, curved);
+    products(s, B, pass->h, r->delta, r->d, curved, 0, 0, 1);
+    products(s, B, r->h, pass->delta, pass->d, curved, 1, 0, 1);
+    bias_gradient(s, B, r->delta, r->d, curved, 1);
 }
 
 /* The gradient of the mean over P pairs of L(theta'; outer) + weight L(theta; inner); 1 where memory is out. */
@@ -386,6 +399,7 @@ int meta_gradient(int K, int P, int B_in, int B_out, int L, const int *sizes, co
         Weights w = take_weights(&s, &now), step = take_weights(&s, &now), fast = take_weights(&s, &now);
         Weights out = take_weights(&s, &now), sum = take_weights(&s, &now), curved = take_weights(&s, &now);
         Pass in = take_pass(&s, &now, B_in), after = take_pass(&s, &now, B_out), r = take_pass(&s, &now, B_in);
+        s.zeros = take(&now, s.widest);
         if (!counted) {
             if (!(arena.next = aligned_alloc(WIDTH, now.used))) return 1;
             memset(arena.next, 0, now.used);
@@ -398,12 +412,10 @@ int meta_gradient(int K, int P, int B_in, int B_out, int L, const int *sizes, co
             for (int p = 0; p < P; p++) {
                 int64_t pair = (int64_t)k * P + p;
                 pass_through(&s, &w, &inner, pair * B_in, &in);
-                clear_weights(&s, &step);
-                gradient(&s, B_in, &in, &step, 1);
+                gradient(&s, B_in, &in, &step, 1, 0);
                 combine_weights(&s, &fast, &w, -inner_lr[k], &step, 1);
                 pass_through(&s, &fast, &outer, pair * B_out, &after);
-                clear_weights(&s, &out);
-                gradient(&s, B_out, &after, &out, order == 2);
+                gradient(&s, B_out, &after, &out, order == 2, 0);
                 if (order == 2) add_hessian_product(&s, &w, &out, B_in, &in, &r, &curved);
                 combine_weights(&s, &sum, &sum, 1, &out, 0);
                 combine_weights(&s, &sum, &sum, inner_weight[k], &step, 0);
@@ -428,19 +440,134 @@ void sgd_step(int K, long n, real *restrict parameter, const real *restrict slop
         }
 }
 
-void adamw_step(int K, long n, real *restrict parameter, const real *restrict slope, real *restrict mean,
-                real *restrict square, const real *lr, const real *decay, const real *momentum,
-                const real *correction, const real *root) {
-    for (int k = 0; k < K; k++) {
-        real rate = lr[k] / correction[k], kept = 1 - lr[k] * decay[k], beta = momentum[k];
-        for (long i = k * n; i < (k + 1) * n; i++) {
-            real g = slope[i];
-            mean[i] = beta * mean[i] + (1 - beta) * g;
-            square[i] = (real)0.999 * square[i] + (real)0.001 * g * g;
-            real size = (sizeof(real) == 4 ? sqrtf(square[i]) : sqrt(square[i])) / root[k] + (real)1e-8;
-            parameter[i] = kept * parameter[i] - rate * mean[i] / size;
+typedef struct {
+    const real *lr, *decay, *momentum, *correction, *root; /* (K) each */
+} Adam;
+
+static void adamw_member(int k, long n, real *restrict parameter, const real *restrict slope, real *restrict mean,
+                         real *restrict square, const Adam *a) {
+    real rate = a->lr[k] / a->correction[k], kept = 1 - a->lr[k] * a->decay[k], beta = a->momentum[k];
+    for (long i = 0; i < n; i++) {
+        real g = slope[i];
+        mean[i] = beta * mean[i] + (1 - beta) * g;
+        square[i] = (real)0.999 * square[i] + (real)0.001 * g * g;
+        real size = (sizeof(real) == 4 ? sqrtf(square[i]) : sqrt(square[i])) / a->root[k] + (real)1e-8;
+        parameter[i] = kept * parameter[i] - rate * mean[i] / size;
+    }
+}
+
+void adamw_step(int K, long n, real *parameter, const real *slope, real *mean, real *square, const real *lr,
+                const real *decay, const real *momentum, const real *correction, const real *root) {
+    Adam adam = {lr, decay, momentum, correction, root};
+    for (int k = 0; k < K; k++)
+        adamw_member(k, n, parameter + k * n, slope + k * n, mean + k * n, square + k * n, &adam);
+}
+
+/* ---- Meta-Weight-Net; the equations are in bench/methods/meta_weight_net.py ---- */
+
+/* Member k's weight net 1-H-1, and its gradients: into hidden (H), bias (H), out (H), last (1). */
+typedef struct {
+    int H;
+    real *part[4];
+} WeightNet;
+
+static WeightNet net_of(int H, real *const *tensors, int k) {
+    return (WeightNet){H, {tensors[0] + k * H, tensors[1] + k * H, tensors[2] + k * H, tensors[3] + k}};
+}
+
+/* V of each loss; `hidden` (B, H) keeps the ReLU's outputs. */
+static void weigh(const WeightNet *net, int B, const real *loss, real *hidden, real *V) {
+    const real *into = net->part[0], *bias = net->part[1], *out = net->part[2];
+    for (int i = 0; i < B; i++) {
+        real *h = hidden + i * net->H;
+        for (int j = 0; j < net->H; j++) {
+            real a = into[j] * loss[i] + bias[j];
+            h[j] = a > 0 ? a : 0;
+        }
+        vec sum = {0};
+        int j = 0;
+        for (; j + LANES <= net->H; j += LANES)
+            for (int lane = 0; lane < LANES; lane++) sum[lane] += h[j + lane] * out[j + lane];
+        real z = net->part[3][0];
+        for (; j < net->H; j++) z += h[j] * out[j];
+        for (int lane = 0; lane < LANES; lane++) z += sum[lane];
+        V[i] = sigmoid(z);
+    }
+}
+
+/* The gradient of sum_i along_i V_i in the weight net's parameters. */
+static void weigh_back(const WeightNet *net, int B, const real *loss, const real *hidden, const real *V,
+                       const real *along, WeightNet *to) {
+    real *restrict into = to->part[0], *restrict bias = to->part[1], *restrict out = to->part[2];
+    clear(into, net->H), clear(bias, net->H), clear(out, net->H), clear(to->part[3], 1);
+    for (int i = 0; i < B; i++) {
+        const real *h = hidden + i * net->H, *up = net->part[2];
+        real dz = along[i] * V[i] * (1 - V[i]);
+        to->part[3][0] += dz;
+        for (int j = 0; j < net->H; j++) {
+            real da = h[j] > 0 ? dz * up[j] : 0;
+            out[j] += dz * h[j], bias[j] += da, into[j] += da * loss[i];
         }
     }
+}
+
+/* Step the weight nets, and return the gradient of the re-weighted loss; 1 where memory is out. */
+int reweighted_gradient(int K, int B, int B_meta, int L, const int *sizes, const real *const *parameters,
+                        real *const *gradients, const real *X, const real *y, const int64_t *rows,
+                        const real *const *keep, const real *X_meta, const real *y_meta, const int64_t *rows_meta,
+                        const real *const *keep_meta, const real *inner_lr, int H, real *const *phi,
+                        real *const *mean, real *const *square, const real *lr, const real *decay,
+                        const real *momentum, const real *correction, const real *root) {
+    Shape s = shape_of(L, sizes);
+    Side train = {X, y, rows, keep, B}, meta = {X_meta, y_meta, rows_meta, keep_meta, B_meta};
+    Adam adam = {lr, decay, momentum, correction, root};
+    Arena arena = {NULL, 0};
+    for (int counted = 0; counted < 2; counted++) {
+        Arena now = {arena.next, 0};
+        Weights w = take_weights(&s, &now), sum = take_weights(&s, &now), ahead = take_weights(&s, &now);
+        Pass pass = take_pass(&s, &now, B), after = take_pass(&s, &now, B_meta), r = take_pass(&s, &now, B);
+        real *loss = take(&now, B), *slope = take(&now, B), *V = take(&now, B), *hidden = take(&now, B * H);
+        WeightNet moved = {H, {take(&now, H), take(&now, H), take(&now, H), take(&now, 1)}};
+        s.zeros = take(&now, s.widest);
+        if (!counted) {
+            if (!(arena.next = aligned_alloc(WIDTH, now.used))) return 1;
+            memset(arena.next, 0, now.used);
+            continue;
+        }
+        for (int k = 0; k < K; k++) {
+            WeightNet net = net_of(H, phi, k);
+            load(&s, parameters, k, &w);
+            pass_through(&s, &w, &train, (int64_t)k * B, &pass); /* d is of the mean over B */
+            for (int i = 0; i < B; i++) {
+                real u = label(&train, (int64_t)k * B + i) > 0 ? pass.z[i] : -pass.z[i];
+                loss[i] = logarithm1p(exponential(-fabs(u))) - (u < 0 ? u : 0);
+                slope[i] = pass.d[i];
+            }
+            weigh(&net, B, loss, hidden, V);
+            for (int i = 0; i < B; i++) pass.d[i] = V[i] * slope[i];
+            backward(&s, &w, B, &pass, NULL, NULL);
+            gradient(&s, B, &pass, &sum, 1, 0);
+            combine_weights(&s, &ahead, &w, -inner_lr[k], &sum, 1);
+            pass_through(&s, &ahead, &meta, (int64_t)k * B_meta, &after);
+            gradient(&s, B_meta, &after, &sum, 0, 0);
+            r_forward(&s, &w, &sum, B, &pass, &r);
+            for (int i = 0; i < B; i++) r.d[i] = -inner_lr[k] * slope[i] * r.z[i];
+            weigh_back(&net, B, loss, hidden, V, r.d, &moved);
+            for (int i = 0; i < 4; i++) {
+                long n = i < 3 ? H : 1;
+                adamw_member(k, n, phi[i] + k * n, moved.part[i], mean[i] + k * n, square[i] + k * n, &adam);
+            }
+            weigh(&net, B, loss, hidden, V);
+            real total = 0;
+            for (int i = 0; i < B; i++) total += V[i];
+            for (int i = 0; i < B; i++) pass.d[i] = B * slope[i] * V[i] / total;
+            backward(&s, &w, B, &pass, NULL, NULL);
+            gradient(&s, B, &pass, &sum, 0, 0);
+            store(&s, &sum, 1, gradients, k);
+        }
+    }
+    free(arena.next);
+    return 0;
 }
 
 /* ---- random numbers by counting; exactly the integers of bench/pack/streams.py ---- */

@@ -99,6 +99,37 @@ class Kernel:
         )
         return found
 
+    def reweighted_gradient(
+        self,
+        parameters: Sequence[Tensor],
+        batch: Any,
+        meta: Any,
+        *,
+        keep: Any,
+        meta_keep: Any,
+        inner_lr: Tensor,
+        phi: Sequence[Tensor],
+        moments: Sequence[Sequence[Tensor]],
+        settings: Sequence[Tensor],
+    ) -> list[Tensor]:
+        """Step the weight nets `phi` in place and return the gradient of the re-weighted loss.
+
+        That is `bench.methods.meta_weight_net`; `moments` are Adam's means and squares, `settings` as in
+        `adamw_step`.
+        """
+        found = [torch.empty_like(p) for p in parameters]
+        K, B = batch.shape
+        self._call(
+            "reweighted_gradient",
+            *(K, B, meta.shape[1], len(parameters) // 2, _sizes(parameters)),
+            *(_pointers(parameters), _pointers(found)),
+            *_batch(batch, keep),
+            *_batch(meta, meta_keep),
+            *(_pointer(inner_lr), phi[1].shape[1], _pointers(phi), *map(_pointers, moments)),
+            *map(_pointer, settings),
+        )
+        return found
+
     def sgd_step(self, *tensors: Tensor) -> None:
         """Take one step of `bench.pack.optimisers.SGD` in place.
 
@@ -124,9 +155,7 @@ class Kernel:
     def dropout_factors(self, keys: Tensor, rates: Tensor, start: int, n: int) -> Tensor:
         """Return dropout's factors of counters start … start + n − 1, (K, n)."""
         found = torch.empty(len(keys), n, dtype=rates.dtype)
-        self._call(
-            "dropout_factors", len(keys), _long(start), _long(n), *map(_pointer, (keys, rates, found))
-        )
+        self._call("dropout_factors", len(keys), _long(start), _long(n), *map(_pointer, (keys, rates, found)))
         return found
 
     def _call(self, name: str, *arguments: Any) -> None:

@@ -123,7 +123,7 @@ def _effective_number(config: Any, counts: Pair) -> Pair:
 
 
 def _log_prior(config: Any, counts: Pair) -> Pair:
-    """z + τ log(π₁/π₀) in cross-entropy (Menon et al. 2021, eq. 10), as one margin per class."""
+    """Margins that make cross-entropy of z that of z + τ log(π₁/π₀) (Menon et al. 2021, eq. 10)."""
     shift = config.tau * log(counts[0] / counts[1])
     return -shift, shift
 

@@ -29,9 +29,7 @@ class Trace:
     logits: Tensor
 
 
-def initialise(
-    keys: Tensor, sizes: Sequence[int], dtype: torch.dtype = torch.float32
-) -> Parameters:
+def initialise(keys: Tensor, sizes: Sequence[int], dtype: torch.dtype = torch.float32) -> Parameters:
     """Return PyTorch's default Linear initialisation, U(±1/√fan_in), for each of the (K,) keys.
 
     `sizes` runs from the inputs over the hidden layers to 1. Layers are told apart by the counter. Numbers

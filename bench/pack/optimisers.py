@@ -68,12 +68,7 @@ class AdamW:
 
     def step(self, parameters: Parameters, gradients: Parameters) -> None:
         """Take one step along the gradients, shaped like the parameters."""
-        if not self.mean:
-            self.mean, self.square = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
-        # By products, not by torch.pow: its vector tail has other bits than its body (see bench.pack.losses).
-        self.powers *= self.betas
-        rest = (1.0 - self.powers).to(parameters[0])
-        corrections = [rest[0], rest[1].sqrt()]
+        corrections = self.begin(parameters)
         fused = kernel(parameters[0])
         for tensors in zip(parameters, gradients, self.mean, self.square, strict=True):
             if fused:
@@ -81,7 +76,18 @@ class AdamW:
             else:
                 self._step(*tensors, *(per_member(v, tensors[0]) for v in (*self.settings, *corrections)))
 
-    def _step(self, parameter: Tensor, slope: Tensor, mean: Tensor, square: Tensor, *settings: Tensor) -> None:
+    def begin(self, parameters: Parameters) -> list[Tensor]:
+        """Count a step, and return the corrections of its mean and of its root of squares, each (K,)."""
+        if not self.mean:
+            self.mean, self.square = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+        # By products, not by torch.pow: its vector tail has other bits than its body (see bench.pack.losses).
+        self.powers *= self.betas
+        rest = (1.0 - self.powers).to(parameters[0])
+        return [rest[0], rest[1].sqrt()]
+
+    def _step(
+        self, parameter: Tensor, slope: Tensor, mean: Tensor, square: Tensor, *settings: Tensor
+    ) -> None:
         lr, decay, beta, correction, root = settings
         parameter *= 1.0 - lr * decay
         mean.mul_(beta).add_((1.0 - beta) * slope)

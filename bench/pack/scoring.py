@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.encode import Part
@@ -32,7 +33,7 @@ class Scorer:
         """Return the average precision of each of `members`, whose parameters are at the places `at`."""
         if parameters[0].device.type == "cpu":
             return [self._score(parameters, k, self.part[m]) for k, m in zip(at, members, strict=True)]
-        found = {}
+        found: dict[int, float] = {}
         for part in dict.fromkeys(self.part[m] for m in members):
             mine = [(k, m) for k, m in zip(at, members, strict=True) if self.part[m] == part]
             count = max(1, ROWS_AT_ONCE // len(self.labels[part]))
@@ -53,7 +54,7 @@ def batched_logits(parameters: Parameters, at: Sequence[int], x: Tensor) -> Tens
     return forward(chosen, x.expand(len(at), *x.shape)).logits
 
 
-def batched_scores(z: Tensor, y: np.ndarray) -> list[float]:
+def batched_scores(z: Tensor, y: NDArray[np.int8]) -> list[float]:
     """Return the average precision of each of K scorings z (K, n) of the same rows, as `average_precision`.
 
     A scoring that is not finite has −1.
