@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 
@@ -9,6 +10,27 @@ def catalogue(kind: str) -> list[dict[str, Any]]:
     """Return one dict per entry of the kind, `name` first, in the registry's order."""
     found: list[dict[str, Any]] = _ROWS[kind]()
     return found
+
+
+def summary(kind: str) -> list[dict[str, Any]]:
+    """Return the rows for people to read: all cells of MetaBalance's grid are one."""
+    from bench.arms import CELL, GRID
+
+    rows = catalogue(kind)
+    if kind == "arms":
+        (first, *_) = cells = [row for row in rows if row["name"] in GRID]
+        about = f"{len(cells)} cells: MetaBalance with none or a sampler for INNER and for OUTER"
+        one = dict.fromkeys(first) | {"name": CELL, "method": first["method"], "description": about}
+        return [row for row in rows if row not in cells] + [one]
+    if kind == "matrices":
+        return [row | {"arms": _grid_as_one(row["arms"], GRID, CELL)} for row in rows]
+    return rows
+
+
+def _grid_as_one(names: list[str], grid: Collection[str], cell: str) -> list[str]:
+    others = [name for name in names if name not in grid]
+    n_cells = len(names) - len(others)
+    return [*others, f"{cell} ({n_cells} arms)"] if n_cells else others
 
 
 def _datasets() -> list[dict[str, Any]]:
@@ -29,7 +51,7 @@ def _datasets() -> list[dict[str, Any]]:
 
 
 def _arms() -> list[dict[str, Any]]:
-    from bench.runs import ARMS
+    from bench.arms import ARMS
 
     return [
         {
@@ -95,7 +117,7 @@ def _protocols() -> list[dict[str, Any]]:
 
 
 def _matrices() -> list[dict[str, Any]]:
-    from bench.runs import MATRICES
+    from bench.arms import MATRICES
 
     return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.catalogue import KINDS, catalogue
+from bench.catalogue import KINDS, catalogue, summary
 from bench.errors import INTERRUPTED, SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
 from bench.show import show_json, show_outcome, show_plan, show_table
 
@@ -95,7 +95,7 @@ def list_(
     """
     if kind not in KINDS:
         raise UnknownName("kind of thing to list", kind, KINDS)
-    entries = catalogue(kind)
+    entries = catalogue(kind) if as_json else summary(kind)
     if as_json:
         show_json({kind: entries})
     else:

@@ -36,7 +36,7 @@ def examine(results: Path) -> list[Check]:
         found.append(
             Check("checkout", True, revision["commit"][:12] + (" with changes" if revision["dirty"] else ""))
         )
-    found += [Check("cores", True, str(cores())), _device(), _cards(), _cache(), _results(results), _kaggle()]
+    found += [Check("cores", True, str(cores())), _device(), _kernel(), _cards(), _cache(), _results(results), _kaggle()]
     return found
 
 
@@ -47,6 +47,22 @@ def _device() -> Check:
         return Check("device", True, f"cuda: {torch.cuda.get_device_name()}")
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU"
     return Check("device", True, f"cpu (a {build} build of torch; no CUDA device found)")
+
+
+def _kernel() -> Check:
+    """Say what trains the networks on the CPU; without the kernel torch does, only slower."""
+    from bench.pack.compiler import NoCompiler, library
+    from bench.pack.kernel import engine
+
+    try:
+        if engine("cpu") == "c":
+            return Check("kernel", True, f"compiled: {library('float')}")
+        library("float")
+    except NoCompiler as error:
+        return Check("kernel", True, f"torch alone, some five times slower: {error}")
+    except BenchError as error:
+        return Check("kernel", False, str(error))
+    return Check("kernel", True, "torch alone: BENCH_KERNEL=off")
 
 
 def _cards() -> Check:

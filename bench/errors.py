@@ -41,6 +41,10 @@ class BadSetting(BenchError):
     """An option or a method's setting with a value that it cannot have."""
 
 
+class BadKernel(BenchError):
+    """A compiled kernel that does not compute what torch computes."""
+
+
 class BadStore(BenchError):
     """A results or cache folder that cannot be read or written."""
 
@@ -61,3 +65,9 @@ class Unavailable(BenchError):
     """Data that no source could give; the message names each source with its reason."""
 
     exit_code = NO_DATA
+
+
+class SamplerTimeout(BenchError):
+    """A sampler that took longer than its time limit and was stopped."""
+
+    exit_code = SOME_FAILED

@@ -1,8 +1,9 @@
 """One pack from rows to records: resample, fit, score, measure, write.
 
-The only place where an arbitrary exception is caught: a pack that fails is halved until the run that
-fails stands alone, and that run becomes a record with its status and reason. Labels of the test part
-are met here, after the scores are there, and nowhere before.
+The only place where an arbitrary exception is caught. A run whose rows cannot be resampled becomes a record
+with its status and reason, and the rest of its pack goes on; a pack that fails in training is halved until
+the run that fails stands alone. Labels of the test part are met here, after the scores are there, and
+nowhere before.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ import torch
 from numpy.typing import NDArray
 
 from bench.encode import Encoded, Part, encode
-from bench.errors import BadSetting, BadStore
+from bench.errors import BadSetting, BadStore, SamplerTimeout
 from bench.methods import Fitted, Member, method
 from bench.metrics import best_threshold, measure
-from bench.names import FAILED, OK, OOM, TEST, VALID
+from bench.names import FAILED, OK, OOM, TEST, TIMEOUT, VALID
+from bench.pack.kernel import engine
 from bench.resample import resample
 from bench.runs import PIPELINE_VERSIONS, Run
 from bench.splits import Split
@@ -53,12 +55,16 @@ _PACKAGES = (
 
 @dataclass
 class Workbench:
-    """What a process needs to run packs: the table, its splits, the store, the device; encodings are kept."""
+    """What a process needs to run packs: the table, its splits, the store, the device; encodings are kept.
+
+    `since` is when this benchmark began (Unix seconds): a sampler that has run out of time since is not tried again.
+    """
 
     table: Table
     splits: dict[str, Split]
     store: Store
     device: str
+    since: float = 0.0
     encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encode(self, split_sha256: str) -> Encoded:
@@ -109,21 +115,51 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
         return alone
     started = datetime.now(UTC)
     forget_peak_memory()
+    prepared = {run.key: _attempt(partial(_prepare, bench, run)) for run in runs}
+    ready = [run for run in runs if not isinstance(prepared[run.key], _Failure)]
+    made = _attempt(partial(_fit_and_score, bench, ready, [prepared[run.key] for run in ready], progress))
+    if isinstance(made, _Failure) and len(ready) > 1:
+        if bench.device == "cuda":
+            torch.cuda.empty_cache()
+        middle = len(ready) // 2
+        halves = run_pack(bench, ready[:middle], progress) + run_pack(bench, ready[middle:], progress)
+        done = {result.key: result for result in halves}
+    elif isinstance(made, _Failure):
+        done = {run.key: _record_failure(bench, run, made, started) for run in ready}
+    else:
+        pairs = zip(ready, made, strict=True)
+        done = {run.key: _record(bench, run, outcome, started, len(ready)) for run, outcome in pairs}
+    for run in runs:
+        if run.key not in done:
+            done[run.key] = _record_failure(bench, run, prepared[run.key], started)
+    return [done[run.key] for run in runs]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What became of work that raised: the status and reason of a record."""
+
+    status: str
+    reason: str
+
+
+def _attempt(work: Callable[[], Any]) -> Any:
+    """Return what the work returns, or a _Failure; BadStore and DiskFull pass."""
     try:
-        outcomes = _fit_and_score(bench, runs, progress)
+        return work()
     except BadStore:
         raise
     except Exception as error:  # the one place: whatever a method or sampler raises becomes a record
-        if len(runs) > 1:
-            middle = len(runs) // 2
-            return run_pack(bench, runs[:middle], progress) + run_pack(bench, runs[middle:], progress)
-        return [record_failure(bench.store, runs[0], _status(error), _reason(error), started, bench.table)]
-    return [
-        _record(bench, run, outcome, started, len(runs)) for run, outcome in zip(runs, outcomes, strict=True)
-    ]
+        return _Failure(_status(error), _reason(error))
+
+
+def _record_failure(bench: Workbench, run: Run, failure: _Failure, started: datetime) -> Result:
+    return record_failure(bench.store, run, failure.status, failure.reason, started, bench.table)
 
 
 def _status(error: Exception) -> str:
+    if isinstance(error, SamplerTimeout):
+        return TIMEOUT
     # On the CPU torch says it in a RuntimeError's text alone.
     full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
     return OOM if full else FAILED
@@ -155,27 +191,48 @@ class _Outcome:
     score_seconds: float
 
 
-def _fit_and_score(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[_Outcome]:
-    members, seconds = [], []
-    for run in runs:
-        encoded = bench.encode(run.split_sha256)
-        started = time.perf_counter()
-        members.append(_member(encoded, run))
-        seconds.append(time.perf_counter() - started)
+def configuration(run: Run) -> Any:
+    """Return the run's configuration as its method's `Config`."""
+    return method(run.method).Config.model_validate(run.config)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    member: Member
+    seconds: float  # of resampling
+
+
+def _prepare(bench: Workbench, run: Run) -> _Prepared:
+    encoded = bench.encode(run.split_sha256)
+    started = time.perf_counter()
+    chosen = method(run.method)
+    pools = tuple(
+        resample(encoded.train, getattr(run, role), run.sampling_seed, since=bench.since)
+        for role in chosen.POOLS
+    )
+    member = Member(configuration(run), run.stream_seed, pools, encoded.valid)
+    return _Prepared(member, time.perf_counter() - started)
+
+
+def _fit_and_score(
+    bench: Workbench, runs: Sequence[Run], prepared: Sequence[_Prepared], progress: Progress
+) -> list[_Outcome]:
     fitted: list[Any] = [None] * len(runs)
     spent = [0.0] * len(runs)
+    widths = [one.member.valid.X.shape[1] for one in prepared]
     # Categories differ from fold to fold, and with them the width of the first layer.
-    for width in dict.fromkeys(m.valid.X.shape[1] for m in members):
-        chosen = [i for i, m in enumerate(members) if m.valid.X.shape[1] == width]
+    for width in dict.fromkeys(widths):
+        chosen = [i for i, found in enumerate(widths) if found == width]
         started = time.perf_counter()
         trained = method(runs[0].method).fit(
-            [members[i] for i in chosen], torch.device(bench.device), progress
+            [prepared[i].member for i in chosen], torch.device(bench.device), progress
         )
         share = (time.perf_counter() - started) / len(chosen)
         for i, one in zip(chosen, trained, strict=True):
             fitted[i], spent[i] = one, share
     return [
-        _score(fitted[i], bench.encode(run.split_sha256), seconds[i], spent[i]) for i, run in enumerate(runs)
+        _score(fitted[i], bench.encode(run.split_sha256), prepared[i].seconds, spent[i])
+        for i, run in enumerate(runs)
     ]
 
 
@@ -184,12 +241,6 @@ def _score(fitted: Fitted, encoded: Encoded, resample_seconds: float, fit_second
     scores = {VALID: fitted.predict(encoded.valid), TEST: fitted.predict(encoded.test)}
     seconds = time.perf_counter() - started
     return _Outcome(fitted, encoded, scores, resample_seconds, fit_seconds, seconds)
-
-
-def _member(encoded: Encoded, run: Run) -> Member:
-    chosen = method(run.method)
-    pools = tuple(resample(encoded.train, getattr(run, role), run.stream_seed) for role in chosen.POOLS)
-    return Member(chosen.Config.model_validate(run.config), run.stream_seed, pools, encoded.valid)
 
 
 def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pack_size: int) -> Result:
@@ -229,10 +280,10 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
 
 
 def _where(bench: Workbench, run: Run) -> dict[str, Any]:
-    """Return device and threads: networks take the device, and one thread where that is the CPU."""
+    """Return device, engine and threads: networks take the device, and one thread where that is the CPU."""
     if method(run.method).STATIC is None:
         return {"device": "cpu", "threads": torch.get_num_threads()}
-    return {"device": bench.device, "threads": 1}
+    return {"device": bench.device, "threads": 1, "engine": engine(bench.device)}
 
 
 def _scores_table(

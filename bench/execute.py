@@ -8,7 +8,6 @@ is left of its pack is tried again in halves; a run that was alone becomes a rec
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import signal
 import time
@@ -25,13 +24,18 @@ from threadpoolctl import threadpool_limits
 from bench.errors import BenchError
 from bench.evaluate import Result, Workbench, record_failure, run_pack
 from bench.names import FAILED, TIMEOUT, cores
+from bench.pack.kernel import engine
+from bench.pack.memory import keep_freed_memory
 from bench.runs import Run
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
 _PRELOAD = [
     "bench.evaluate",
-    "imblearn.over_sampling",
-    "imblearn.under_sampling",
+    "bench.methods.meta_weight_net",
+    "bench.methods.metabalance",
+    "bench.methods.network",
+    "imblearn.combine",
+    "imblearn.ensemble",
     "sklearn.linear_model",
     "xgboost",
 ]
@@ -65,6 +69,7 @@ def execute(
     """
     if workers == 0:
         return [result for members in packs for result in _run_here(bench, members, reporter)]
+    engine(bench.device)  # compiles the kernel if need be: once, before the workers would each do so
     crew = _Crew(bench, workers)
     try:
         return list(_run_in(crew, list(packs), reporter, timeout))
@@ -217,7 +222,7 @@ def _replace(crew: _Crew, place: int, status: str, reason: str) -> _Ended:
 def _work(pipe: Connection, bench: Workbench, threads: int) -> None:
     """Be a worker: take packs from the pipe until it closes; an interrupt is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _keep_freed_memory()
+    keep_freed_memory()
     torch.set_num_threads(threads)
     with threadpool_limits(threads), contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -242,11 +247,3 @@ class _Heartbeat:
                 self.pipe.send((step, steps))
             except OSError:  # nobody listens any more: end, and leave no record of a failure that is none
                 raise SystemExit(1) from None
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: mapping temporaries anew at every operation costs more than they do."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
-        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD, bytes

@@ -1,17 +1,16 @@
-"""What will be done: arms, matrices, runs and their keys, and the packs that runs train in.
+"""What will be done: runs and their keys, and the packs that runs train in.
 
-An arm is one row of a table. A run is an arm on one fold with one seed; its key hashes what decides its
-result (data, card, split, configuration, seed, the versions of what computes it) and which table it stands
-in (arm, scope), but not how it is run (device, pack, workers): "is it done?" and "is it the same?" are one
-question.
+A run is an arm on one fold with one seed; its key hashes what decides its result (data, card, split,
+configuration, seed, the versions of what computes it) and which table it stands in (arm, scope), but not how
+it is run (device, pack, workers): "is it done?" and "is it the same?" are one question.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench import encode
+from bench.arms import ARMS, MATRICES, Arm, arm_named, read_arms
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
 from bench.names import canonical, digest, seed_from
@@ -28,68 +28,8 @@ from bench.splits import Protocol, Split
 from bench.tables import Table
 
 # Raised when reading, splitting, sampling or scoring change results; encode.VERSION says the same of encoding.
-PIPELINE = 1
+PIPELINE = 2
 PIPELINE_VERSIONS = {"pipeline": PIPELINE, "encoding": encode.VERSION}
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One row of a table: a method with its samplers and the settings that differ from its defaults."""
-
-    name: str
-    method: str
-    description: str = ""
-    sampler: str | None = None
-    inner_sampler: str | None = None
-    outer_sampler: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    needs_probability: bool = False
-
-
-_FOCAL = {"loss": "focal"}
-ARMS: Mapping[str, Arm] = {
-    arm.name: arm
-    for arm in (
-        Arm("prevalence", "prevalence", "the share of positives, for every row"),
-        Arm("logistic-regression", "logistic-regression", "scikit-learn's, L2"),
-        Arm("none", "network", "the network on the rows as they are"),
-        Arm(
-            "class-weight",
-            "network",
-            "weights by inverse class frequency",
-            settings={"class_weight": "balanced"},
-        ),
-        Arm("smote", "network", "SMOTE (Chawla et al. 2002)", "smote"),
-        Arm("borderline-smote", "network", "Borderline-SMOTE (Han et al. 2005)", "borderline-smote"),
-        Arm("adasyn", "network", "ADASYN (He et al. 2008)", "adasyn"),
-        Arm("random-over", "network", "random over-sampling", "random-over"),
-        Arm("random-under", "network", "random under-sampling", "random-under"),
-        Arm("focal", "network", "focal loss, γ = 2 (Lin et al. 2017)", settings=_FOCAL),
-        Arm(
-            "metabalance",
-            "metabalance",
-            "MetaBalance, exact second order; inner natural, outer random under-sampling",
-            outer_sampler="random-under",
-        ),
-        Arm("xgboost", "xgboost", "histogram trees, stopped early"),
-        Arm("bayes-optimal", "bayes-optimal", "the simulator's own P(y=1 | x)", needs_probability=True),
-    )
-}
-
-MATRICES: Mapping[str, tuple[str, ...]] = {
-    "quick": (
-        "prevalence",
-        "logistic-regression",
-        "none",
-        "class-weight",
-        "smote",
-        "adasyn",
-        "focal",
-        "metabalance",
-        "xgboost",
-        "bayes-optimal",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -120,23 +60,31 @@ class Run:
     @cached_property
     def key(self) -> str:
         """The sha256 of the run's canonical JSON and of the versions of what computes it."""
-        return digest({**asdict(self), **PIPELINE_VERSIONS})
+        return digest({**self._content, **PIPELINE_VERSIONS})
 
     @property
     def columns(self) -> dict[str, Any]:
         """The run as columns of its record."""
-        fields = {name: value for name, value in asdict(self).items() if name != "config"}
         config = json.dumps(self.config, sort_keys=True)
-        return {**fields, "key": self.key, "config": config, "loss": self.config.get("loss")}
+        return {**self._content, "key": self.key, "config": config, "loss": self.config.get("loss")}
+
+    @property
+    def _content(self) -> dict[str, Any]:
+        """The fields as they are: `asdict` copies every setting, which is most of the time that a key takes."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @property
     def stream_seed(self) -> int:
         """The seed of the run's random streams: one per split and seed, shared by all arms.
 
-        So every network of a fold and seed starts from the same weights, and a resampled set is made
-        once: differences between arms are paired.
+        So every network of a fold and seed starts from the same weights: differences between arms are paired.
         """
         return seed_from("run", self.split_sha256, self.seed)
+
+    @property
+    def sampling_seed(self) -> int:
+        """The seed of the run's samplers: one per split, so that all arms and seeds share a resampled set."""
+        return seed_from("sampler", self.split_sha256)
 
     @property
     def static(self) -> str:
@@ -166,44 +114,6 @@ def select(
             f"The arm {bad[0]!r} needs a simulated data set (fraud-sim, loan-sim): it is its P(y=1 | x)."
         )
     return list({arm.name: arm for arm in chosen}.values())
-
-
-def arm_named(name: str) -> Arm:
-    """Return the registered arm called `name`; raise UnknownName with the nearest names."""
-    if name not in ARMS:
-        raise UnknownName("arm", name, ARMS)
-    return ARMS[name]
-
-
-def read_arms(path: Path) -> list[Arm]:
-    """Return the arms of a TOML file: one table `[name]` each, with `method`, samplers and settings.
-
-    Raises BadSetting that names the file and the fault.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadSetting(f"The arms file {path} could not be read: {error}.") from error
-    if not tables:
-        raise BadSetting(
-            f"The arms file {path} names no arm; give it tables [name] with `method = …` in each."
-        )
-    return [_arm(name, entry, path) for name, entry in tables.items()]
-
-
-def _arm(name: str, entry: Any, path: Path) -> Arm:
-    roles = ("method", "description", "sampler", "inner_sampler", "outer_sampler")
-    if not isinstance(entry, dict) or "method" not in entry:
-        raise BadSetting(f"The arms file {path} needs a table [{name}] with at least `method = …` in it.")
-    if name in ARMS:
-        raise BadSetting(
-            f"The arms file {path} redefines {name!r}, an arm of bench; give yours its own name."
-        )
-    for role in roles:
-        if not isinstance(entry.get(role, ""), str):
-            raise BadSetting(f"The arms file {path}, table [{name}]: {role} is a name, not {entry[role]!r}.")
-    settings = {key: value for key, value in entry.items() if key not in roles}
-    return Arm(name, settings=settings, **{key: entry[key] for key in roles if key in entry})
 
 
 def adjust(arm: Arm, settings: Mapping[str, str]) -> Arm:
@@ -267,7 +177,7 @@ def plan(
     """Return the runs of every arm on every split with seeds 0 … seeds − 1, arm by arm."""
     if seeds < 1:
         raise BadSetting(f"Asked for {seeds} seeds; at least 1 is needed.")
-    scope = scope_of(table, protocol, splits)
+    scope, recipe = scope_of(table, protocol, splits), table.card.recipe_sha256
     runs = []
     for arm in arms:
         config, version = configure(arm), method(arm.method).VERSION
@@ -275,7 +185,7 @@ def plan(
             Run(
                 dataset=table.name,
                 data_sha256=table.sha256,
-                recipe_sha256=table.card.recipe_sha256,
+                recipe_sha256=recipe,
                 protocol=protocol.name,
                 scope=scope,
                 split_sha256=part.sha256,
@@ -302,22 +212,41 @@ def scope_of(table: Table, protocol: Protocol, splits: Sequence[Split]) -> str:
     return digest([*made_of, PIPELINE_VERSIONS])
 
 
-def packs(runs: Sequence[Run], *, pack: int | None, workers: int) -> list[list[Run]]:
+def packs(
+    runs: Sequence[Run],
+    *,
+    pack: int | None,
+    workers: int,
+    limit: Callable[[Sequence[Run]], int] | None = None,
+) -> list[list[Run]]:
     """Return the runs in packs of agreeing static settings, the costliest first.
 
-    `pack` bounds the members; None is up to 64, but no fewer packs than workers. K never changes a result.
+    `pack` bounds the members. Where it is None, 64 does, or for networks `limit` (what memory holds, say) of the
+    runs that may share packs; but there are no fewer packs than workers. Runs of one fold and sampler are put
+    together, so that a pack has few pools. K never changes a result, nor does the order.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.static, []).append(run)
     made = []
     for group in groups.values():
-        alone = method(group[0].method).STATIC is None  # no gain in company, but packs of even length
-        wanted = -(-len(group) // max(1, 2 * workers if alone else workers))
-        limit = pack or min(64, max(1 if alone else 8, wanted))
-        n = -(-len(group) // limit)
+        group.sort(key=_place)
+        n = -(-len(group) // (pack or _size(group, workers, limit)))
         made += [group[len(group) * i // n : len(group) * (i + 1) // n] for i in range(n)]
     return sorted(made, key=lambda members: -_cost(members))
+
+
+def _place(run: Run) -> tuple[Any, ...]:
+    samplers = (run.sampler or "", run.inner_sampler or "", run.outer_sampler or "")
+    return run.repeat, run.fold, samplers, run.arm, run.seed
+
+
+def _size(group: Sequence[Run], workers: int, limit: Callable[[Sequence[Run]], int] | None) -> int:
+    """Return how many members a pack of the group may have."""
+    alone = method(group[0].method).STATIC is None  # no gain in company, but packs of even length
+    wanted = -(-len(group) // max(1, 2 * workers if alone else workers))
+    most = 64 if alone or limit is None else limit(group)
+    return max(1, min(most, max(1 if alone else 8, wanted)))
 
 
 def _cost(members: Sequence[Run]) -> float:

@@ -68,6 +68,7 @@ RECORD = pa.schema(
         ("resample_seconds", pa.float64()),
         ("pack_size", pa.int32()),
         ("device", pa.string()),
+        ("engine", pa.string()),
         ("threads", pa.int32()),
         ("peak_memory_mb", pa.float64()),
         ("scores_sha256", pa.string()),

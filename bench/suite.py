@@ -8,17 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 
 from bench.cards import Dataset, card, card_for_file
+from bench.encode import MAX_CATEGORIES
 from bench.errors import BadSetting, BadStore, UnknownName
-from bench.evaluate import Result, Workbench, choose_device
+from bench.evaluate import Result, Workbench, choose_device, configuration
 from bench.execute import Reporter, execute
 from bench.fetch import SOURCES, cache_folder
 from bench.names import FAILED, OK, cores
+from bench.pack.loop import BLOCK, NetworkConfig
+from bench.pack.memory import fitting_members, free_bytes
 from bench.report import leaderboard as boards
 from bench.report.tables import FORMATS, markdown
 from bench.runs import Run, adjust_all, packs, plan, select
@@ -172,10 +176,19 @@ def make_plan(
         notes.append(
             f"more than {BIG_TABLE_ROWS:,} rows: {seeds} seed per fold by default; --seeds N asks for more"
         )
-    bench = Workbench(table, {part.sha256: part for part in splits}, store, device)
-    return Plan(
-        request, table, bench, mine, todo, packs(todo, pack=request.pack, workers=workers), workers, notes
-    )
+    bench = Workbench(table, {part.sha256: part for part in splits}, store, device, since=time.time())
+    limit = partial(_members_that_fit, table) if device == "cuda" else None
+    grouped = packs(todo, pack=request.pack, workers=workers, limit=limit)
+    return Plan(request, table, bench, mine, todo, grouped, workers, notes)
+
+
+def _members_that_fit(table: Table, runs: Sequence[Run]) -> int:
+    """Return how many of the runs a GPU's free memory holds at once; a pack that proves too large is halved."""
+    config = configuration(runs[0])
+    if not isinstance(config, NetworkConfig):
+        return len(runs)
+    most_features = 2 * len(table.numeric) + (MAX_CATEGORIES + 1) * len(table.categorical)
+    return fitting_members(config, most_features, free_bytes("cuda"), BLOCK)
 
 
 def _workers(request: Request, device: str) -> int:
@@ -260,12 +273,8 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
 
 def budget(runs: Sequence[Run]) -> str:
     """Return the network arms' budget in words: optimiser steps, rows per step, rows in all."""
-    found = set()
-    for run in runs:
-        if "steps" in run.config:
-            config: Mapping[str, Any] = run.config
-            rows = config.get("batch") or config["pairs"] * (config["inner_batch"] + config["outer_batch"])
-            found.add((config["steps"], rows))
+    configs = [configuration(run) for run in {run.arm: run for run in runs}.values()]
+    found = {(c.steps, c.rows_per_step) for c in configs if isinstance(c, NetworkConfig)}
     if not found:
         return "no network in this matrix"
     return "; ".join(f"{s:,} steps × {r:,} rows = {s * r:,} rows per network" for s, r in sorted(found))

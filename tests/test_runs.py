@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import runs as module
+from bench.arms import ARMS, MATRICES, Arm
 from bench.errors import BadSetting, UnknownName
-from bench.runs import (
-    ARMS,
-    MATRICES,
-    Arm,
-    Run,
-    adjust,
-    adjust_all,
-    arm_named,
-    configure,
-    packs,
-    plan,
-    read_arms,
-    select,
-)
+from bench.names import digest
+from bench.runs import Run, adjust, adjust_all, configure, packs, plan, select
 from bench.splits import PROTOCOLS, Split
 from bench.suite import Request, make_plan
 from bench.tables import Table
@@ -80,9 +69,20 @@ def test_a_change_of_what_computes_it_changes_the_key(monkeypatch: pytest.Monkey
     assert a_run().key != before
 
 
+def test_the_key_is_the_hash_of_the_canonical_json_of_all_fields() -> None:
+    """However it is computed: it names records that are there."""
+    assert a_run().key == digest({**asdict(a_run()), **module.PIPELINE_VERSIONS})
+
+
 def test_all_arms_of_a_split_and_seed_share_their_random_streams() -> None:
     assert a_run().stream_seed == a_run(arm="focal", config={}).stream_seed
     assert len({a_run(seed=s, split_sha256=h).stream_seed for s in (0, 1) for h in ("a", "b")}) == 4
+
+
+def test_all_arms_and_seeds_of_a_split_share_their_resampled_sets() -> None:
+    others = [a_run(seed=7), a_run(arm="focal", config={}), a_run(sampler="smote")]
+    assert {run.sampling_seed for run in others} == {a_run().sampling_seed}
+    assert a_run(split_sha256="a").sampling_seed != a_run().sampling_seed != a_run().stream_seed
 
 
 def test_the_default_is_quick_and_bayes_optimal_only_where_it_is_known() -> None:
@@ -108,62 +108,7 @@ def test_unknown_matrix_and_arm_name_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'quick'"):
         select("quik", [], None, has_probability=True)
     with pytest.raises(UnknownName, match="Did you mean 'metabalance'"):
-        arm_named("metabalence")
-
-
-@pytest.mark.parametrize("name", ARMS)
-def test_every_registered_arm_is_described(name: str) -> None:
-    assert ARMS[name].description
-
-
-def test_an_arms_file_gives_arms_with_samplers_and_settings(tmp_path: Path) -> None:
-    file = tmp_path / "arms.toml"
-    file.write_text(
-        '[mine]\nmethod = "network"\nsampler = "smote"\nloss = "focal"\nhidden = [8]\n'
-        '[meta]\nmethod = "metabalance"\nouter_sampler = "random-over"\n'
-    )
-    mine, meta = read_arms(file)
-    assert (mine.sampler, configure(mine)["hidden"], configure(mine)["loss"]) == ("smote", [8], "focal")
-    assert (meta.outer_sampler, meta.settings) == ("random-over", {})
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("", "names no arm"),
-        ("[mine\n", "could not be read"),
-        ('method = "network"', r"needs a table \[method\]"),
-        ("[mine]\nlr = 0.1", "at least `method"),
-        ('[mine]\nmethod = "netwrok"', "Did you mean 'network'"),
-        ("[mine]\nmethod = 5", "method is a name, not 5"),
-        ('[mine]\nmethod = "network"\nsampler = ["smote"]', "sampler is a name, not"),
-        ('[mine]\nmethod = "network"\nsampler = "smoet"', "Did you mean 'smote'"),
-        (
-            '[mine]\nmethod = "network"\nouter_sampler = "smote"',
-            "sets outer_sampler, but network takes sampler",
-        ),
-        ('[mine]\nmethod = "metabalance"\nsampler = "smote"', "takes inner_sampler and outer_sampler"),
-        ('[mine]\nmethod = "network"\nlr = -1', "lr: .* greater than 0, got -1"),
-        ('[mine]\nmethod = "network"\nlr = inf', "lr to inf; it must be a finite number"),
-        ('[mine]\nmethod = "network"\nlr = nan', "lr"),
-        ('[mine]\nmethod = "network"\nlearning = 1', "learning: .* not permitted"),
-        ('[smote]\nmethod = "prevalence"', "redefines 'smote', an arm of bench"),
-    ],
-)
-def test_a_fault_in_an_arms_file_is_named(tmp_path: Path, text: str, fault: str) -> None:
-    file = tmp_path / "arms.toml"
-    file.write_text(text)
-    with pytest.raises((BadSetting, UnknownName), match=fault):
-        [configure(arm) for arm in select(None, [], file, has_probability=False)]
-
-
-@pytest.mark.parametrize("content", [None, b"\xff\xfe[mine]"])
-def test_an_arms_file_that_is_missing_or_no_text_is_named(tmp_path: Path, content: bytes | None) -> None:
-    file = tmp_path / "arms.toml"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(BadSetting, match=r"arms\.toml could not be read"):
-        read_arms(file)
+        select(None, ["metabalence"], None, has_probability=True)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +169,41 @@ def test_packs_hold_every_run_once_and_agree_within(
     assert sorted(r.key for members in made for r in members) == sorted(r.key for r in runs)
     assert all(len({r.static for r in members}) == 1 for members in made)
     assert all(0 < len(members) <= (pack or 64) for members in made)
+
+
+def test_a_pack_holds_runs_of_few_folds_and_samplers(runs_of: Listed) -> None:
+    """So that its rows are few; within a fold and sampler arms and seeds come in order."""
+    arms = [ARMS[name] for name in ("smote", "none", "random-over", "class-weight")]
+    made = packs(runs_of(*arms, seeds=4), pack=8, workers=1)
+    assert [{(r.fold, r.sampler) for r in members} for members in made] == [
+        rows for fold in range(3) for rows in ({(fold, None)}, {(fold, "random-over"), (fold, "smote")})
+    ]
+    assert [(r.arm, r.seed) for r in made[0]] == [
+        (arm, seed) for arm in ("class-weight", "none") for seed in range(4)
+    ]
+
+
+def test_packs_do_not_depend_on_the_order_of_their_runs(runs_of: Listed) -> None:
+    runs = runs_of(*(ARMS[name] for name in ("none", "smote", "class-weight")), seeds=3)
+    one, other = (packs(asked, pack=5, workers=1) for asked in (runs, runs[::-1]))
+    assert [[r.key for r in members] for members in one] == [[r.key for r in members] for members in other]
+
+
+def test_a_limit_bounds_packs_where_no_size_is_asked_for(runs_of: Listed) -> None:
+    runs = runs_of(*(ARMS[n] for n in ("none", "class-weight", "metabalance", "xgboost")), seeds=9)
+    asked: list[str] = []
+
+    def limit(group: Any) -> int:
+        asked.append(group[0].method)
+        return 7 if group[0].method == "network" else 0
+
+    sizes = {
+        r.key: len(members) for members in packs(runs, pack=None, workers=1, limit=limit) for r in members
+    }
+    assert asked == ["network", "metabalance"]  # what trains alone has no company to bound
+    assert {sizes[r.key] for r in runs if r.method == "network"} == {6, 7}
+    assert {sizes[r.key] for r in runs if r.method == "metabalance"} == {1}  # one member there must be
+    assert {len(members) for members in packs(runs, pack=27, workers=1, limit=limit)} == {27}
 
 
 def test_twenty_thousand_runs_are_planned_and_packed(table: Table, splits: list[Split]) -> None:

@@ -49,6 +49,11 @@ class Config(NetworkConfig):
     weight_lr: float = Field(default=1e-3, gt=0)
     weight_weight_decay: float = Field(default=1e-4, ge=0)
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step sees."""
+        return self.batch + self.meta_batch
+
 
 def space(trial: Any) -> dict[str, Any]:
     """Return learning rates, decay, dropout and α."""
@@ -75,8 +80,7 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
         device=device,
         progress=progress,
     )
-    rows_per_step = configs[0].batch + configs[0].meta_batch
-    return [Fitted(m.predict, m.steps, m.best_step, m.steps * rows_per_step) for m in trained]
+    return [Fitted(m.predict, m.steps, m.best_step, m.steps * configs[0].rows_per_step) for m in trained]
 
 
 class WeightNets:

@@ -45,6 +45,11 @@ class Config(NetworkConfig):
     inner_weight: float = Field(default=0.01, ge=0)
     order: Literal[1, 2] = 2
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step sees."""
+        return self.pairs * (self.inner_batch + self.outer_batch)
+
 
 def space(trial: Any) -> dict[str, Any]:
     """Return learning rate, decay, dropout, α and λ."""
@@ -74,9 +79,7 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
         device=device,
         progress=progress,
     )
-    config = configs[0]
-    rows_per_step = config.pairs * (config.inner_batch + config.outer_batch)
-    return [Fitted(m.predict, m.steps, m.best_step, m.steps * rows_per_step) for m in trained]
+    return [Fitted(m.predict, m.steps, m.best_step, m.steps * configs[0].rows_per_step) for m in trained]
 
 
 def _steps(

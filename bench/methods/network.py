@@ -49,6 +49,11 @@ class Config(NetworkConfig):
             raise ValueError(f"known losses are {', '.join(LOSSES)}")
         return loss
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step sees."""
+        return self.batch
+
 
 def space(trial: Any) -> dict[str, Any]:
     """Return learning rate, decay, dropout, class weight and the losses' own settings."""
@@ -78,8 +83,7 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
         device=device,
         progress=progress,
     )
-    batch = configs[0].batch
-    return [Fitted(m.predict, m.steps, m.best_step, m.steps * batch) for m in trained]
+    return [Fitted(m.predict, m.steps, m.best_step, m.steps * configs[0].rows_per_step) for m in trained]
 
 
 def _steps(configs: Sequence[Config], seeds: Sequence[int], rows: Pool, device: torch.device) -> Steps:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +19,11 @@ COST = 15.0
 
 
 class Config(BaseModel):
-    """XGBoost's own names; `scale_pos_weight` None is 1, and `rounds` is the most trees there can be."""
+    """XGBoost's own names; `rounds` is the most trees there can be.
+
+    `scale_pos_weight` None is 1; "balanced" is negatives / positives of the training rows, as XGBoost's notes on
+    parameter tuning advise for unbalanced data.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +35,7 @@ class Config(BaseModel):
     subsample: float = Field(default=0.8, gt=0, le=1)
     colsample_bytree: float = Field(default=0.8, gt=0, le=1)
     reg_lambda: float = Field(default=1.0, ge=0)
-    scale_pos_weight: float | None = Field(default=None, gt=0)
+    scale_pos_weight: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = None
 
 
 def space(trial: Any) -> dict[str, Any]:
@@ -51,16 +57,12 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
 
 
 def _fit(member: Member, progress: Progress) -> Fitted:
-    import torch
     import xgboost
 
     (rows,), config = member.pools, member.config
-    settings = config.model_dump(exclude={"rounds", "early_stopping_rounds"}, exclude_none=True)
-    settings |= {"objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist"}
-    settings |= {"seed": member.seed % 2**31, "nthread": torch.get_num_threads(), "verbosity": 0}
     booster = xgboost.train(
-        settings,
-        xgboost.QuantileDMatrix(rows.X, rows.labels),
+        _settings(member),
+        _matrices.of(rows),
         num_boost_round=config.rounds,
         evals=[(xgboost.DMatrix(member.valid.X, member.valid.labels), "valid")],
         early_stopping_rounds=config.early_stopping_rounds,
@@ -75,3 +77,39 @@ def _fit(member: Member, progress: Progress) -> Fitted:
 
     steps = booster.num_boosted_rounds()
     return Fitted(predict, steps=steps, best_step=best, samples_seen=steps * len(rows.X))
+
+
+def _settings(member: Member) -> dict[str, Any]:
+    """Return the member's settings as XGBoost takes them."""
+    settings: dict[str, Any] = member.config.model_dump(
+        exclude={"rounds", "early_stopping_rounds"}, exclude_none=True
+    )
+    if settings.get("scale_pos_weight") == "balanced":
+        positives = int(member.pools[0].labels.sum())
+        settings["scale_pos_weight"] = (len(member.pools[0].labels) - positives) / positives
+    settings |= {"objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist"}
+    return settings | {"seed": member.seed % 2**31, "nthread": torch.get_num_threads(), "verbosity": 0}
+
+
+class _Matrices:
+    """The training matrix made last: runs that follow each other on the same rows share it.
+
+    Binning 182,000 × 29 rows takes 1.3 of the 5 seconds of a run on one core. A validation part in bins
+    (`ref=`) gives the same bits, but takes longer to make (0.1 s) than it saves.
+    """
+
+    def __init__(self) -> None:
+        self.rows: Callable[[], Part | None] = lambda: None
+        self.matrix: Any = None
+
+    def of(self, rows: Part) -> Any:
+        """Return the binned matrix of `rows`; it is known by the object, which nothing changes."""
+        import xgboost
+
+        if self.rows() is not rows:
+            made = xgboost.QuantileDMatrix(rows.X, rows.labels, nthread=torch.get_num_threads())
+            self.rows, self.matrix = weakref.ref(rows), made
+        return self.matrix
+
+
+_matrices = _Matrices()

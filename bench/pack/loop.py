@@ -24,11 +24,14 @@ from bench.pack import streams
 from bench.pack.batches import Draws, Step
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
+from bench.pack.memory import keep_freed_memory
 from bench.pack.network import Parameters, initialise, logits
 from bench.pack.optimisers import OPTIMISERS, Optimiser
 from bench.pack.scoring import Scorer
+from bench.pack.trial import try_kernel
 
-PAD = 8  # members that torch is given at least: below it, matrix products take other paths with other bits
+PAD = 8  # torch on a CPU gets a multiple of these members: with fewer, matrix products take other paths, other bits
+BLOCK = 64  # on a GPU, members are computed in blocks of this size: its libraries choose paths by the number
 SGD_WEIGHT_DECAY = 5e-4
 COMPACT = 0.75  # a pack is made anew when no more than this share of its places still trains
 WARM_UP = 3  # steps taken one operation at a time before a GPU's step is captured
@@ -58,6 +61,11 @@ class NetworkConfig(BaseModel):
     evaluations: int = Field(default=40, gt=0)
     patience: int = Field(default=20, gt=0)
     dtype: Literal["float32", "float64"] = "float32"
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step sees; each method has its own batches."""
+        raise NotImplementedError
 
     @model_validator(mode="before")
     @classmethod
@@ -109,7 +117,8 @@ def places(members: Sequence[int], like: Tensor) -> list[int]:
 
     The compiled step computes a member alone and needs no company.
     """
-    return [*members] if kernel(like) else [*members, *[members[0]] * (-len(members) % PAD)]
+    multiple = BLOCK if like.device.type == "cuda" else 1 if kernel(like) else PAD
+    return [*members, *[members[0]] * (-len(members) % multiple)]
 
 
 def setting(configs: Sequence[Any], field: str, like: Tensor) -> Tensor:
@@ -148,8 +157,10 @@ def train(
     initialisation from its own stream, steps with its own settings, and stops by its own validation
     average precision.
     """
+    keep_freed_memory()
     config = configs[0]
     like = torch.empty(0, device=device, dtype=dtype_of(config))
+    try_kernel(like)
     company = places(range(len(configs)), like)
     parameters = initialise(
         streams.keys([seeds[k] for k in company], "init", device),
@@ -162,7 +173,9 @@ def train(
             for field in ("lr", "weight_decay", "momentum")
         }
     )
-    pack = _Pack(company, parameters, optimiser, steps_of(company))
+    size = BLOCK if device.type == "cuda" else len(company)
+    blocks = [steps_of(company[first : first + size]) for first in range(0, len(company), size)]
+    pack = _Pack(company, parameters, optimiser, blocks)
     best = _Best([tensor[: len(configs)] for tensor in parameters], config.patience)
     scorer = Scorer(valid, like)
     every = -(-config.steps // config.evaluations)
@@ -180,20 +193,21 @@ def train(
 
 
 class _Pack:
-    """The members in training, and their step: on a GPU it is captured once and replayed."""
+    """The members in training, block by block, and their step: on a GPU it is captured once and replayed."""
 
     def __init__(
-        self, company: list[int], parameters: Parameters, optimiser: Optimiser, steps: Steps
+        self, company: list[int], parameters: Parameters, optimiser: Optimiser, blocks: Sequence[Steps]
     ) -> None:
-        self.company, self.parameters, self.optimiser, self.steps = company, parameters, optimiser, steps
+        self.company, self.parameters, self.optimiser, self.blocks = company, parameters, optimiser, blocks
         self.taken = 0
         self.graph: Any = None
         self.counter = torch.zeros((), dtype=torch.int64, device=parameters[0].device)
 
     def step(self, step: int) -> None:
         """Take step number `step` of all members."""
-        for draws in self.steps.draws:
-            draws.prepare(step)
+        for block in self.blocks:
+            for draws in block.draws:
+                draws.prepare(step)
         if self.counter.device.type != "cuda":
             self.take(step)
         elif self.taken < WARM_UP:
@@ -204,7 +218,13 @@ class _Pack:
 
     def take(self, step: Step) -> None:
         """Differentiate and step; nothing here waits for the device, so all of it can be captured."""
-        self.optimiser.step(self.parameters, self.steps.gradient(self.parameters, step))
+        size = len(self.company) // len(self.blocks)
+        found = [
+            block.gradient([p[i * size : (i + 1) * size] for p in self.parameters], step)
+            for i, block in enumerate(self.blocks)
+        ]
+        slopes = found[0] if len(found) == 1 else [torch.cat(parts) for parts in zip(*found, strict=True)]
+        self.optimiser.step(self.parameters, slopes)
 
     def _replay(self, step: int) -> None:
         if self.graph is None:
@@ -216,13 +236,16 @@ class _Pack:
         self.graph.replay()
 
     def compacted(self, running: Sequence[int], like: Tensor) -> _Pack:
-        """Return a pack of the running members alone if they are few enough, else this one."""
+        """Return a pack of the running members alone if they are few enough, else this one.
+
+        On a GPU the pack stays: the step would have to be captured anew.
+        """
         company = places(running, like)
-        if len(company) > COMPACT * len(self.company):
+        if like.device.type == "cuda" or len(company) > COMPACT * len(self.company):
             return self
         at = [self.company.index(k) for k in company]
         self.optimiser.keep(at)
-        return _Pack(company, [p[at] for p in self.parameters], self.optimiser, self.steps.keep(at))
+        return _Pack(company, [p[at] for p in self.parameters], self.optimiser, [self.blocks[0].keep(at)])
 
 
 class _Best:

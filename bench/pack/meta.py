@@ -69,20 +69,17 @@ def meta_gradient(
     ValueError
         Where a shape does not fit, or the order is neither 1 nor 2.
     """
-    K, P = inner[0].shape[:2]
-    _check(parameters, K)
-    for name, of in (("inner_lr", inner_lr), ("inner_weight", inner_weight)):
-        _expect(name, of, (K,))
-    like = parameters[0]
-    inner_batch, inner_flat = _side("inner", parameters, inner, inner_keep, (K, P))
-    outer_batch, outer_flat = _side("outer", parameters, outer, outer_keep, (K, P))
+    leading = K, P = inner[0].shape[0], inner[0].shape[1]
+    _check(parameters, K, inner_lr=inner_lr, inner_weight=inner_weight)
+    inner_batch, inner_flat = _side("inner", parameters, inner, inner_keep, leading)
+    outer_batch, outer_flat = _side("outer", parameters, outer, outer_keep, leading)
     return outer_gradient(
         [p.contiguous() for p in parameters],
         inner_batch,
         outer_batch,
         pairs=P,
-        inner_lr=inner_lr.to(like).contiguous(),
-        inner_weight=inner_weight.to(like).contiguous(),
+        inner_lr=inner_lr.to(parameters[0]).contiguous(),
+        inner_weight=inner_weight.to(parameters[0]).contiguous(),
         order=order,
         inner_keep=inner_flat,
         outer_keep=outer_flat,
@@ -104,18 +101,34 @@ def outer_gradient(
     """Return `meta_gradient` on batches of `pairs` times B rows; dropout factors are (K, P·B, h)."""
     if order not in (1, 2):
         raise ValueError(f"order is 1 or 2, not {order!r}")
-    if fused := kernel(parameters[0], len(parameters) // 2):
-        return fused.meta_gradient(
-            parameters,
-            inner,
-            outer,
-            pairs=pairs,
-            inner_lr=inner_lr,
-            inner_weight=inner_weight,
-            order=order,
-            inner_keep=inner_keep,
-            outer_keep=outer_keep,
-        )
+    fused = kernel(parameters[0], len(parameters) // 2)
+    gradient_of = fused.meta_gradient if fused else torch_outer_gradient
+    return gradient_of(
+        parameters,
+        inner,
+        outer,
+        pairs=pairs,
+        inner_lr=inner_lr,
+        inner_weight=inner_weight,
+        order=order,
+        inner_keep=inner_keep,
+        outer_keep=outer_keep,
+    )
+
+
+def torch_outer_gradient(
+    parameters: Parameters,
+    inner: Batch,
+    outer: Batch,
+    *,
+    pairs: int,
+    inner_lr: Tensor,
+    inner_weight: Tensor,
+    order: int,
+    inner_keep: Keep,
+    outer_keep: Keep,
+) -> Parameters:
+    """Return `outer_gradient`, made of torch operations: what runs on a GPU, and the kernel's reference."""
     flat = forward(parameters, inner.features(), inner_keep)
     p, B = sigmoid(flat.logits), inner.shape[1] // pairs
     inner_deltas = deltas(parameters, flat, (p - inner.labels()) / B)
@@ -136,7 +149,9 @@ def outer_gradient(
     return [(a + b) / pairs for a, b in zip(total, added, strict=True)]
 
 
-def _check(parameters: Parameters, K: int) -> None:
+def _check(parameters: Parameters, K: int, **settings: Tensor) -> None:
+    for name, of in settings.items():
+        _expect(name, of, (K,))
     fan_in = parameters[0].shape[1]
     for i, (W, b) in enumerate(layers(parameters)):
         _expect(f"W{i + 1}", W, (K, fan_in, 1 if 2 * i + 2 == len(parameters) else W.shape[-1]))

@@ -15,5 +15,10 @@ def loss_gradient(parameters: Parameters, batch: Batch, terms: Terms, keep: Keep
     """
     if fused := kernel(parameters[0], len(parameters) // 2):
         return fused.loss_gradient(parameters, batch, terms, keep)
+    return torch_loss_gradient(parameters, batch, terms, keep)
+
+
+def torch_loss_gradient(parameters: Parameters, batch: Batch, terms: Terms, keep: Keep = None) -> Parameters:
+    """Return `loss_gradient`, made of torch operations: what runs on a GPU, and the kernel's reference."""
     trace = forward(parameters, batch.features(), keep)
     return gradient(parameters, trace, slope(trace.logits, batch.labels(), terms) / batch.shape[1])

@@ -1,0 +1,70 @@
+"""Balanced random forest, imbalanced-learn's (Chen, Liaw and Breiman 2004): a balanced bootstrap for every tree.
+
+Each tree grows on as many rows of either class as the rarer one has, drawn with replacement. The setting that
+the paper means is imbalanced-learn's default since 0.13; it is spelled out, so that no release can change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.encode import Part
+from bench.methods import Fitted, Member, Progress
+
+VERSION = 1
+COST = 20.0
+
+
+class Config(BaseModel):
+    """scikit-learn's own names; `max_features` is a share of the features, or "sqrt" of their number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_estimators: int = Field(default=300, gt=0)
+    max_depth: int | None = Field(default=None, gt=0)
+    min_samples_leaf: int = Field(default=1, gt=0)
+    max_features: Literal["sqrt"] | Annotated[float, Field(gt=0, le=1)] = "sqrt"
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Return depth, leaf size and share of features; more trees are never worse, only slower."""
+    return {
+        "max_depth": trial.suggest_int("max_depth", 2, 30),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 50, log=True),
+        "max_features": trial.suggest_float("max_features", 0.1, 1.0),
+    }
+
+
+def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+    """Grow each member's forest on its rows, on the CPU with the threads that the runner allows."""
+    return [_fit(member) for member in members]
+
+
+def _fit(member: Member) -> Fitted:
+    from imblearn.ensemble import BalancedRandomForestClassifier
+
+    (rows,) = member.pools
+    forest = BalancedRandomForestClassifier(
+        **member.config.model_dump(),
+        sampling_strategy="all",
+        replacement=True,
+        bootstrap=False,
+        n_jobs=torch.get_num_threads(),
+        random_state=member.seed % 2**32,
+    )
+    forest.fit(rows.X, rows.labels)
+    forest.set_params(n_jobs=1)  # several threads add up the trees' votes in the order in which they end
+
+    def predict(part: Part) -> NDArray[np.float64]:
+        scored: NDArray[np.float64] = forest.predict_proba(part.X)[:, 1]
+        return scored
+
+    trees = len(forest.estimators_)
+    seen = sum(len(sampler.sample_indices_) for sampler in forest.samplers_)
+    return Fitted(predict, steps=trees, best_step=trees, samples_seen=seen)

@@ -1,0 +1,82 @@
+"""EasyEnsemble, imbalanced-learn's (Liu, Wu and Zhou 2009): AdaBoost on several balanced subsets of the rows.
+
+Each of the `n_estimators` members boosts `rounds` small trees on all rows of the rarer class and as many of the
+other, drawn without replacement; the score is the mean of their probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.encode import Part
+from bench.methods import Fitted, Member, Progress
+
+VERSION = 1
+COST = 10.0
+
+
+class Config(BaseModel):
+    """imbalanced-learn's defaults: 10 subsets, 50 rounds of AdaBoost on each, stumps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_estimators: int = Field(default=10, gt=0)
+    rounds: int = Field(default=50, gt=0)
+    learning_rate: float = Field(default=1.0, gt=0)
+    max_depth: int = Field(default=1, gt=0)
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Return rounds, rate and depth of AdaBoost, and the number of subsets."""
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", 5, 30),
+        "rounds": trial.suggest_int("rounds", 10, 200, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.05, 2.0, log=True),
+        "max_depth": trial.suggest_int("max_depth", 1, 4),
+    }
+
+
+def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+    """Boost each member's subsets, on the CPU with the threads that the runner allows."""
+    return [_fit(member) for member in members]
+
+
+def _fit(member: Member) -> Fitted:
+    from imblearn.ensemble import EasyEnsembleClassifier
+    from joblib import parallel_config  # type: ignore[import-untyped]
+    from sklearn.ensemble import AdaBoostClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    (rows,), config = member.pools, member.config
+    boosted = AdaBoostClassifier(
+        DecisionTreeClassifier(max_depth=config.max_depth),
+        n_estimators=config.rounds,
+        learning_rate=config.learning_rate,
+    )
+    ensemble = EasyEnsembleClassifier(
+        config.n_estimators,
+        boosted,
+        sampling_strategy="auto",
+        replacement=False,
+        n_jobs=torch.get_num_threads(),
+        random_state=member.seed % 2**32,
+    )
+    with parallel_config(backend="threading"):  # a worker process may have none of its own, and copies cost
+        ensemble.fit(rows.X, rows.labels)
+    ensemble.set_params(n_jobs=1)  # the grouping of a sum among several would decide its last bits
+
+    def predict(part: Part) -> NDArray[np.float64]:
+        scored: NDArray[np.float64] = ensemble.predict_proba(part.X)[:, 1]
+        return scored
+
+    sizes = [
+        (len(p["classifier"].estimators_), len(p["sampler"].sample_indices_)) for p in ensemble.estimators_
+    ]
+    steps = sum(trees for trees, _ in sizes)
+    return Fitted(predict, steps=steps, best_step=steps, samples_seen=sum(t * n for t, n in sizes))

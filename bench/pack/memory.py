@@ -1,0 +1,48 @@
+"""How much memory a member needs, how many fit a device, and how the C library is to treat freed blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+SHARE = 0.6  # of a device's free memory that a pack may fill
+WEIGHT_COPIES = 8  # of each set of weights alive at once: fast weights, slopes, directions, optimiser's state
+ROW_COPIES = 12  # of each row's activations alive at once: inputs, masks, deltas, R-forms
+MOST = 8192  # members in a pack
+
+
+def member_bytes(config: Any, n_features: int) -> int:
+    """Return an upper estimate of what one member of a pack takes in a step of torch operations.
+
+    `config` is a network method's; MetaBalance has weights for each of its pairs.
+    """
+    widths = (n_features, *config.hidden, 1)
+    weights = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
+    pairs = 1 + getattr(config, "pairs", 0)
+    numbers: int = WEIGHT_COPIES * pairs * weights + ROW_COPIES * config.rows_per_step * sum(widths)
+    return numbers * (8 if config.dtype == "float64" else 4)
+
+
+def fitting_members(config: Any, n_features: int, free_bytes: int, block: int) -> int:
+    """Return how many members of this configuration fit `free_bytes`: whole blocks, and at least one."""
+    fitting = int(SHARE * free_bytes) // member_bytes(config, n_features)
+    return max(1, min(MOST, fitting) // block) * block
+
+
+def free_bytes(device: str) -> int:
+    """Return the free memory of a CUDA device, in bytes."""
+    return int(torch.cuda.mem_get_info(torch.device(device))[0])
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let glibc keep freed blocks: mapping temporaries anew at every operation costs more than they do."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
+        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD, bytes
