@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bench.cards import dataset_names
 from bench.errors import BenchError
-from bench.evaluate import checkout, versions
 from bench.fetch import cache_folder
 from bench.names import cores
+from bench.provenance import checkout, versions
 from bench.store import Store
 
 FREE_GB = 2.0  # less free space than this is worth a warning
@@ -36,7 +36,15 @@ def examine(results: Path) -> list[Check]:
         found.append(
             Check("checkout", True, revision["commit"][:12] + (" with changes" if revision["dirty"] else ""))
         )
-    found += [Check("cores", True, str(cores())), _device(), _kernel(), _cards(), _cache(), _results(results), _kaggle()]
+    found += [
+        Check("cores", True, str(cores())),
+        _device(),
+        _kernel(),
+        _cards(),
+        _cache(),
+        _results(results),
+        _kaggle(),
+    ]
     return found
 
 

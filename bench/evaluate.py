@@ -8,19 +8,11 @@ nowhere before.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import platform
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,23 +26,14 @@ from bench.methods import Fitted, Member, method
 from bench.metrics import best_threshold, measure
 from bench.names import FAILED, OK, OOM, TEST, TIMEOUT, VALID
 from bench.pack.kernel import engine
+from bench.provenance import checkout, forget_peak_memory, peak_memory_mb, versions
 from bench.resample import resample
-from bench.runs import PIPELINE_VERSIONS, Run
+from bench.runs import Run
 from bench.splits import Split
 from bench.store import SCORES, Store
 from bench.tables import Table
 
 ENCODED_KEPT = 8  # encoded splits that one process holds
-_PACKAGES = (
-    "torch",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "imbalanced-learn",
-    "xgboost-cpu",
-    "xgboost",
-)
 
 
 @dataclass
@@ -78,12 +61,16 @@ class Workbench:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one run; its record is on disk when this exists."""
+    """What became of one run; its record is on disk when this exists.
+
+    `seconds` says where its time went, by stage; of a pack's training it is the run's share.
+    """
 
     key: str
     arm: str
     status: str
     error: str | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 Progress = Callable[[int, int], None]
@@ -186,9 +173,7 @@ class _Outcome:
     fitted: Fitted
     encoded: Encoded
     scores: Mapping[str, NDArray[np.float64]]  # by part
-    resample_seconds: float
-    fit_seconds: float
-    score_seconds: float
+    seconds: dict[str, float]  # by stage
 
 
 def configuration(run: Run) -> Any:
@@ -199,10 +184,11 @@ def configuration(run: Run) -> Any:
 @dataclass(frozen=True)
 class _Prepared:
     member: Member
-    seconds: float  # of resampling
+    seconds: dict[str, float]  # by stage
 
 
 def _prepare(bench: Workbench, run: Run) -> _Prepared:
+    began = time.perf_counter()
     encoded = bench.encode(run.split_sha256)
     started = time.perf_counter()
     chosen = method(run.method)
@@ -211,7 +197,7 @@ def _prepare(bench: Workbench, run: Run) -> _Prepared:
         for role in chosen.POOLS
     )
     member = Member(configuration(run), run.stream_seed, pools, encoded.valid)
-    return _Prepared(member, time.perf_counter() - started)
+    return _Prepared(member, {"encoding": started - began, "resampling": time.perf_counter() - started})
 
 
 def _fit_and_score(
@@ -231,22 +217,22 @@ def _fit_and_score(
         for i, one in zip(chosen, trained, strict=True):
             fitted[i], spent[i] = one, share
     return [
-        _score(fitted[i], bench.encode(run.split_sha256), prepared[i].seconds, spent[i])
+        _score(fitted[i], bench.encode(run.split_sha256), prepared[i].seconds | {"training": spent[i]})
         for i, run in enumerate(runs)
     ]
 
 
-def _score(fitted: Fitted, encoded: Encoded, resample_seconds: float, fit_seconds: float) -> _Outcome:
+def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> _Outcome:
     started = time.perf_counter()
     scores = {VALID: fitted.predict(encoded.valid), TEST: fitted.predict(encoded.test)}
-    seconds = time.perf_counter() - started
-    return _Outcome(fitted, encoded, scores, resample_seconds, fit_seconds, seconds)
+    return _Outcome(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
 
 
 def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pack_size: int) -> Result:
     """Measure and write one run; a score that cannot be measured makes it a failed run."""
     valid, test = outcome.encoded.valid, outcome.encoded.test
-    y_test, scores = bench.table.y[test.rows], outcome.scores
+    y_test, scores, seconds = bench.table.y[test.rows], outcome.scores, outcome.seconds
+    began = time.perf_counter()
     try:
         threshold = best_threshold(valid.labels, scores[VALID])
         metrics = {
@@ -256,6 +242,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         }
     except ValueError as error:
         return record_failure(bench.store, run, FAILED, _reason(error), started, bench.table)
+    measured = time.perf_counter()
     record = _identity(run, started) | metrics
     record |= {
         "data_source": bench.table.source,
@@ -268,15 +255,16 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         "steps": outcome.fitted.steps,
         "best_step": outcome.fitted.best_step,
         "samples_seen": outcome.fitted.samples_seen,
-        "fit_seconds": outcome.fit_seconds,
-        "score_seconds": outcome.score_seconds,
-        "resample_seconds": outcome.resample_seconds,
+        "fit_seconds": seconds["training"],
+        "score_seconds": seconds["scoring"],
+        "resample_seconds": seconds["resampling"],
         "pack_size": pack_size,
         **_where(bench, run),
         "peak_memory_mb": peak_memory_mb(),
     }
     bench.store.write(record, _scores_table(valid, test, y_test, scores))
-    return Result(run.key, run.arm, OK, None)
+    more = {"measuring": measured - began, "writing": time.perf_counter() - measured}
+    return Result(run.key, run.arm, OK, None, seconds | more)
 
 
 def _where(bench: Workbench, run: Run) -> dict[str, Any]:
@@ -309,52 +297,3 @@ def _identity(run: Run, started: datetime) -> dict[str, Any]:
         "finished": datetime.now(UTC),
         **checkout(),
     }
-
-
-def forget_peak_memory() -> None:
-    """Begin a new peak for `peak_memory_mb`, where the system can (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mb() -> float:
-    """Return the largest resident set since `forget_peak_memory`, in MiB; elsewhere, since the process began."""
-    with contextlib.suppress(OSError, StopIteration):
-        status = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-@cache
-def versions() -> str:
-    """Return the versions of Python, bench, its pipeline and the packages that decide results, as JSON."""
-    found: dict[str, str | int] = {"python": platform.python_version(), **PIPELINE_VERSIONS}
-    for name in ("bench", *_PACKAGES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return json.dumps(found)
-
-
-@cache
-def checkout() -> dict[str, Any]:
-    """Return the git commit that the package runs from and whether it was changed; None outside a checkout."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return {"commit": None, "dirty": None}
-
-    def git(*words: str) -> str:
-        return subprocess.run(  # noqa: S603  (fixed words, no shell)
-            ["git", "-C", str(root), *words],  # noqa: S607  (git from the user's PATH is meant)
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
-    except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}

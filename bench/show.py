@@ -60,6 +60,7 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
                 "failed": [asdict(result) for result in outcome.failed],
                 "budget": outcome.budget,
                 "seconds": round(outcome.seconds, 3),
+                "shares": outcome.shares,
                 "arms": json.loads(board.to_json(orient="records", double_precision=15)),
             }
         )
@@ -74,6 +75,7 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
     typer.echo(
         f"{outcome.n_runs} runs ({outcome.n_done_before} done before), {len(outcome.failed)} failed, "
         f"{outcome.seconds:.1f} s. Budget: {outcome.budget}.\n"
+        f"Time: {', '.join(f'{stage} {share:.0%}' for stage, share in outcome.shares.items() if share >= 0.005)}.\n"
         f"Leaderboard: {outcome.path} (and .md); records: {results / 'runs' / board['dataset'].iloc[0]}"
     )
 

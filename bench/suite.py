@@ -84,11 +84,15 @@ class Plan:
     packs: list[list[Run]]
     workers: int
     notes: list[str]
+    began: float
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a benchmark ended with; `failed` are all wanted runs whose record is not ok."""
+    """What a benchmark ended with; `failed` are all wanted runs whose record is not ok.
+
+    `shares` says where the time went, by stage; they sum to 1.
+    """
 
     leaderboard: pd.DataFrame
     path: Path
@@ -98,6 +102,7 @@ class Outcome:
     seconds: float
     budget: str
     arms: list[str]
+    shares: dict[str, float]
 
 
 class FullReporter(Reporter, Protocol):
@@ -146,6 +151,7 @@ def make_plan(
 
     A dry run changes nothing in the results folder.
     """
+    began = time.perf_counter()
     if request.protocol not in PROTOCOLS:
         raise UnknownName("protocol", request.protocol, PROTOCOLS)
     if request.source not in SOURCES:
@@ -179,7 +185,7 @@ def make_plan(
     bench = Workbench(table, {part.sha256: part for part in splits}, store, device, since=time.time())
     limit = partial(_members_that_fit, table) if device == "cuda" else None
     grouped = packs(todo, pack=request.pack, workers=workers, limit=limit)
-    return Plan(request, table, bench, mine, todo, grouped, workers, notes)
+    return Plan(request, table, bench, mine, todo, grouped, workers, notes, began)
 
 
 def _members_that_fit(table: Table, runs: Sequence[Run]) -> int:
@@ -236,8 +242,12 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     """Do what is left of the plan and write the leaderboard of its scope, Markdown beside parquet."""
     started = time.perf_counter()
     reporter.planned(len(made.todo), len(made.runs) - len(made.todo), len(made.packs))
+    results: list[Result] = []
     if made.packs:
-        execute(made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout)
+        results = execute(
+            made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout
+        )
+    executed = time.perf_counter()
     store = made.bench.store
     records = [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope]
     board = boards.leaderboard(store, records, {run.arm: boards.recipe(run.columns) for run in made.runs})
@@ -268,7 +278,26 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         time.perf_counter() - started,
         budget(made.runs),
         list(dict.fromkeys(run.arm for run in made.runs)),
+        _shares(results, made, started - made.began, executed - started, time.perf_counter() - executed),
     )
+
+
+def _shares(
+    results: Sequence[Result], made: Plan, planning: float, executing: float, tabulating: float
+) -> dict[str, float]:
+    """Return the share of each stage in the command's time; workers' seconds count by their number.
+
+    "waiting" is what workers spent on none of their stages: starting, importing, and being idle at the end.
+    """
+    workers = max(1, min(made.workers, len(made.packs)))
+    stages: dict[str, float] = {}
+    for result in results:
+        for stage, seconds in result.seconds.items():
+            stages[stage] = stages.get(stage, 0.0) + seconds / workers
+    stages["waiting"] = max(0.0, executing - sum(stages.values()))
+    stages |= {"planning": planning, "tabulating": tabulating}
+    total = sum(stages.values())
+    return {stage: seconds / total for stage, seconds in sorted(stages.items(), key=lambda s: -s[1])}
 
 
 def budget(runs: Sequence[Run]) -> str:

@@ -16,8 +16,8 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 ORDER = [
     "names", "errors", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "resample",
-    "ranking", "metrics", "pack", "methods", "runs", "store", "evaluate", "execute", "compare",
-    "report", "suite", "catalogue", "progress", "doctor", "show", "cli",
+    "ranking", "metrics", "pack", "methods", "arms", "runs", "store", "provenance", "evaluate", "execute", "compare",
+    "report", "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
 ]
 # fmt: on
 

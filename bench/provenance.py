@@ -1,0 +1,76 @@
+"""Where a record was made: versions, checkout, and the memory that it took."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bench.runs import PIPELINE_VERSIONS
+
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "imbalanced-learn",
+    "xgboost-cpu",
+    "xgboost",
+)
+
+
+def forget_peak_memory() -> None:
+    """Begin a new peak for `peak_memory_mb`, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident set since `forget_peak_memory`, in MiB; elsewhere, since the process began."""
+    with contextlib.suppress(OSError, StopIteration):
+        status = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@cache
+def versions() -> str:
+    """Return the versions of Python, bench, its pipeline and the packages that decide results, as JSON."""
+    found: dict[str, str | int] = {"python": platform.python_version(), **PIPELINE_VERSIONS}
+    for name in ("bench", *_PACKAGES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return json.dumps(found)
+
+
+@cache
+def checkout() -> dict[str, Any]:
+    """Return the git commit that the package runs from and whether it was changed; None outside a checkout."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return {"commit": None, "dirty": None}
+
+    def git(*words: str) -> str:
+        return subprocess.run(  # noqa: S603  (fixed words, no shell)
+            ["git", "-C", str(root), *words],  # noqa: S607  (git from the user's PATH is meant)
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
