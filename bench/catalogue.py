@@ -81,9 +81,12 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _samplers() -> list[dict[str, Any]]:
-    from bench.resample import SAMPLERS
+    from bench.samplers import SAMPLERS
 
-    return [{"name": name, "description": (made.__doc__ or "").strip()} for name, made in SAMPLERS.items()]
+    return [
+        {"name": name, "limit_seconds": sampler.limit_seconds, "description": sampler.description}
+        for name, sampler in SAMPLERS.items()
+    ]
 
 
 def _losses() -> list[dict[str, Any]]:

@@ -67,6 +67,12 @@ class Unavailable(BenchError):
     exit_code = NO_DATA
 
 
+class SamplerFailed(BenchError):
+    """A sampler that could not work on its rows; the text is its own."""
+
+    exit_code = SOME_FAILED
+
+
 class SamplerTimeout(BenchError):
     """A sampler that took longer than its time limit and was stopped."""
 

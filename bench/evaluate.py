@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Workbench:
     splits: dict[str, Split]
     store: Store
     device: str
-    since: float = 0.0
+    since: float = inf
     encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encode(self, split_sha256: str) -> Encoded:

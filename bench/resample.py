@@ -1,115 +1,146 @@
-"""Samplers: imbalanced-learn's, on a split's training rows only.
+"""Resampled training rows: made once for rows, sampler and seed, and shared by every run that needs them.
 
-`SAMPLERS` maps a name to a factory; a sampler is `fit_resample(X, y)`, whoever wrote it. The
-neighbours that the SMOTE family asks for are capped by the rows there are. A resampled set is named
-by the hash of what made it (rows, labels, sampler, its settings, imbalanced-learn's version); a slow one is
-kept on disk, so that it is made once per split and seed and shared by all arms and processes.
+A set is named by the hash of what made it (rows, labels, sampler, its settings, imbalanced-learn's version)
+and kept on disk under that name; a lock sees to it that of several processes one makes it. A slow sampler
+on a large table works in a process of its own, which is ended at its time limit; that it ran out of time is
+kept too, so that nobody waits for it again in the same benchmark.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from bench.encode import Part
-from bench.errors import UnknownName
+from bench.errors import SamplerFailed, SamplerTimeout, UnknownName
 from bench.fetch import cache_folder
 from bench.names import digest
+from bench.samplers import SAMPLERS, SLOW_SECONDS, Sampler
 
-KEEP_SECONDS = 1.0  # a set that took less is made again rather than kept on disk
-KEEP_BYTES = 2 * 1024**3  # the oldest sets beyond this are removed
-Factory = Callable[[int, int, int], Any]  # (seed, minority rows, rows) -> sampler
+__all__ = ["SAMPLERS", "resample"]
 
+SLOW_ROWS = 20_000  # from here on a slow sampler has a process of its own and a time limit
+KEEP_SECONDS = 0.2  # a set that took less is made again rather than kept on disk
+KEEP_BYTES = 4 * 1024**3  # the oldest sets beyond this are removed
+REMEMBERED = 16  # sets that one process holds, so that runs share them in memory too
 
-def _smote(seed: int, minority: int, rows: int) -> Any:
-    """SMOTE: synthetic rows between minority neighbours (Chawla et al. 2002)."""
-    from imblearn.over_sampling import SMOTE
-
-    return SMOTE(k_neighbors=_neighbours(5, minority), random_state=seed)
-
-
-def _borderline_smote(seed: int, minority: int, rows: int) -> Any:
-    """Borderline-SMOTE: the same, from minority rows near the border (Han et al. 2005)."""
-    from imblearn.over_sampling import BorderlineSMOTE
-
-    return BorderlineSMOTE(
-        k_neighbors=_neighbours(5, minority), m_neighbors=_neighbours(10, rows), random_state=seed
-    )
+_remembered: OrderedDict[str, Part] = OrderedDict()
+_hashed: WeakValueDictionary[int, Part] = WeakValueDictionary()  # by id, the parts whose hash is known
+_hashes: dict[int, str] = {}
 
 
-def _adasyn(seed: int, minority: int, rows: int) -> Any:
-    """ADASYN: more synthetic rows where the majority is near (He et al. 2008)."""
-    from imblearn.over_sampling import ADASYN
-
-    return ADASYN(n_neighbors=_neighbours(5, minority), random_state=seed)
-
-
-def _random_over(seed: int, minority: int, rows: int) -> Any:
-    """Minority rows copied at random."""
-    from imblearn.over_sampling import RandomOverSampler
-
-    return RandomOverSampler(random_state=seed)
-
-
-def _random_under(seed: int, minority: int, rows: int) -> Any:
-    """Majority rows left out at random."""
-    from imblearn.under_sampling import RandomUnderSampler
-
-    return RandomUnderSampler(random_state=seed)
-
-
-def _neighbours(wanted: int, rows: int) -> int:
-    return max(1, min(wanted, rows - 1))
-
-
-SAMPLERS: Mapping[str, Factory] = {
-    "smote": _smote,
-    "borderline-smote": _borderline_smote,
-    "adasyn": _adasyn,
-    "random-over": _random_over,
-    "random-under": _random_under,
-}
-
-
-def resample(part: Part, sampler: str | None, seed: int) -> Part:
+def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) -> Part:
     """Return `part` resampled by the named sampler; None returns it as it is.
 
     The rows that a sampler makes up, or copies, carry the row id -1 unless the sampler says which
-    rows it took. Raises UnknownName, and lets the sampler's own error pass where it cannot work.
+    rows it took. `since` (Unix seconds) is when this benchmark began: a sampler that ran out of time on
+    these rows since then raises SamplerTimeout at once. Raises UnknownName, SamplerTimeout, SamplerFailed
+    from a process of its own, and lets the sampler's own error pass otherwise.
     """
     if sampler is None:
         return part
     if sampler not in SAMPLERS:
         raise UnknownName("sampler", sampler, SAMPLERS)
-    chosen = _sampler(part, sampler, seed)
-    settings = {key: str(value) for key, value in chosen.get_params().items()}
-    rows = [digest(part.X.tobytes()), digest(part.labels.tobytes())]
-    name = digest([*rows, sampler, settings, version("imbalanced-learn")])
+    chosen = SAMPLERS[sampler]
+    name = _name(part, sampler, seed)
+    if name not in _remembered:
+        _remember(name, _made(part, sampler, chosen, seed, name, since))
+    _remembered.move_to_end(name)
+    return _remembered[name]
+
+
+def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since: float) -> Part:
+    """Return the set, read or made; one process at a time makes a slow one."""
     kept = cache_folder() / "resampled" / f"{name}.npz"
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         return _read(kept)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # absent, or not whole: it is made again
+    if not chosen.slow:
+        return _make(part, sampler, seed, kept)
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(kept.with_suffix(".lock"))
+        lock.acquire()
+    except OSError:  # a cache that cannot be written: each process makes its own
+        return _make(part, sampler, seed, kept)
+    with lock:
+        with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+            return _read(kept)
+        if len(part.X) < SLOW_ROWS:
+            return _make(part, sampler, seed, kept)
+        return _make_within(part, sampler, seed, kept, since)
+
+
+def _make(part: Part, sampler: str, seed: int, kept: Path) -> Part:
     started = time.perf_counter()
-    made = _fit_resample(part, chosen)
+    made = _fit_resample(part, _build(part, sampler, seed))
     if time.perf_counter() - started >= KEEP_SECONDS:
         _keep(kept, made)
     return made
 
 
-def _sampler(part: Part, sampler: str, seed: int) -> Any:
+def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) -> Part:
+    """Make the set in a process of its own, ended at the sampler's limit; the marker of an earlier end counts."""
+    limit = SAMPLERS[sampler].limit_seconds or 0.0
+    marker = kept.with_suffix(".timeout")
+    if marker.exists() and marker.stat().st_mtime >= since:
+        raise _too_slow(part, sampler, limit)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="making-") as folder:
+        rows, out = Path(folder) / "rows.npz", Path(folder) / "made.npz"
+        _write(rows, part)
+        words = [sys.executable, "-m", "bench.resample", sampler, str(seed), str(rows), str(out)]
+        # Our own module on files that we wrote; it ends with us, or when its input closes.
+        child = subprocess.Popen(  # noqa: S603
+            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            _, error = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            marker.touch()
+            raise _too_slow(part, sampler, limit) from None
+        finally:
+            child.kill()
+            child.wait()
+        if child.returncode:
+            raise SamplerFailed(
+                error.strip().rpartition("\n")[2] or f"{sampler} ended with {child.returncode}"
+            )
+        made = _read(out)
+        out.replace(kept)
+    _make_room(kept)
+    return made
+
+
+def _too_slow(part: Part, sampler: str, limit: float) -> SamplerTimeout:
+    n, d = part.X.shape
+    return SamplerTimeout(
+        f"The sampler {sampler} took more than its {limit:g} s on {n:,} rows × {d} columns and was stopped. "
+        "Run the same command with --retry-failed on a quieter or faster machine, or leave out the arms that use it."
+    )
+
+
+def _build(part: Part, sampler: str, seed: int) -> Any:
     y = part.labels
-    return SAMPLERS[sampler](seed % 2**32, int(min(y.sum(), len(y) - y.sum())), len(y))
+    return SAMPLERS[sampler].make(seed % 2**32, int(min(y.sum(), len(y) - y.sum())), len(y))
 
 
 def _fit_resample(part: Part, chosen: Any) -> Part:
@@ -119,9 +150,34 @@ def _fit_resample(part: Part, chosen: Any) -> Part:
     return Part(rows, np.ascontiguousarray(X, dtype=np.float32), labels.astype(np.int8))
 
 
+def _name(part: Part, sampler: str, seed: int) -> str:
+    settings = {key: str(value) for key, value in _build(part, sampler, seed).get_params(deep=False).items()}
+    settings.pop("n_jobs", None)  # how fast, not what
+    return digest([_hash(part), sampler, seed % 2**32, settings, version("imbalanced-learn")])
+
+
+def _hash(part: Part) -> str:
+    """Return the hash of a part's rows and labels, made once per object: nothing changes a part."""
+    if _hashed.get(id(part)) is not part:
+        _hashed[id(part)] = part
+        _hashes[id(part)] = digest([digest(part.X.tobytes()), digest(part.labels.tobytes())])
+    return _hashes[id(part)]
+
+
+def _remember(name: str, part: Part) -> None:
+    _remembered[name] = part
+    while len(_remembered) > REMEMBERED:
+        _remembered.popitem(last=False)
+
+
 def _read(path: Path) -> Part:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
         return Part(kept["rows"], kept["X"], kept["y"])
+
+
+def _write(path: Path, part: Part) -> None:
+    with path.open("wb") as file:
+        np.savez(file, rows=part.rows, X=part.X, y=part.labels)
 
 
 def _keep(path: Path, part: Part) -> None:
@@ -129,14 +185,40 @@ def _keep(path: Path, part: Part) -> None:
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez(file, rows=part.rows, X=part.X, y=part.labels)
+        _write(temporary, part)
         temporary.replace(path)
-        others = sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
-        sizes = np.cumsum([p.stat().st_size for p in others])
-        for old, total in zip(others, sizes, strict=True):
-            if total > KEEP_BYTES and old != path:
-                old.unlink(missing_ok=True)
+        _make_room(path)
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _make_room(newest: Path) -> None:
+    """Remove the oldest sets beyond KEEP_BYTES, never the newest, and what killed processes left behind."""
+    with contextlib.suppress(OSError):
+        for folder in newest.parent.glob("making-*"):
+            if time.time() - folder.stat().st_mtime > 2 * SLOW_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+        others = sorted(newest.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
+        sizes = np.cumsum([p.stat().st_size for p in others])
+        for old, total in zip(others, sizes, strict=True):
+            if total > KEEP_BYTES and old != newest:
+                old.unlink(missing_ok=True)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies (Linux); elsewhere it ends by its time limit."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def main(sampler: str, seed: str, rows: str, out: str) -> None:
+    """Be the process of a slow sampler: read rows, resample, write."""
+    _end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    part = _read(Path(rows))
+    _write(Path(out), _fit_resample(part, _build(part, sampler, int(seed))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -15,7 +15,7 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # fmt: off
 ORDER = [
     "names", "errors", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
-    "archives", "readers", "labels", "features", "tables", "splits", "encode", "resample",
+    "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "ranking", "metrics", "pack", "methods", "arms", "runs", "store", "provenance", "evaluate", "execute", "compare",
     "report", "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
 ]

@@ -1,0 +1,382 @@
+"""AllKNN and SMOTEENN as imbalanced-learn has them, row for row, without most of their searching.
+
+Edited nearest neighbours drops a row if one of its k nearest neighbours is of the other class. For most
+rows that can be ruled out cheaply: a lower bound on the distance to the other class, and k rows of its
+own class that are certainly nearer. Both come from float32 matrix products, with a margin that covers
+their rounding. The rest are looked up exactly in float64, and where that leaves two rows of different
+classes within rounding of a tie, imbalanced-learn's own index decides, asked for that row at the place
+in a block of rows where imbalanced-learn would have asked for it.
+
+The other class is covered by segments: each of its rows is a segment of no length, and a row that SMOTE
+made lies on the segment between the two rows it was made from. Measured times: `results/LOG.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import sklearn
+from imblearn.combine import SMOTEENN
+from imblearn.over_sampling import SMOTE
+from imblearn.under_sampling import AllKNN, EditedNearestNeighbours
+from numpy.typing import NDArray
+from sklearn.neighbors import KDTree, NearestNeighbors
+from threadpoolctl import threadpool_info, threadpool_limits
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+_T = TypeVar("_T")
+
+CELL = 256  # rows in whose company near rows of the same class are looked for first, and how many at a time
+WIDER = (2**12, 2**15, 2**62)  # and in what widths then, the last being all
+TILE = 4096  # rows to which distances are held at a time
+BLOCK = 2**20  # distances held at a time
+FEW_SEGMENTS = 10  # bounds are tried where there are so many rows to a segment that covers the other class
+TINY = 1e-30  # more than float32 loses of a small square at its lower end
+LARGEST = 1e15  # no square of a larger number is looked at in float32
+
+
+class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]
+    """EditedNearestNeighbours that keeps the same rows and searches fewer.
+
+    `sure` says of the next table's rows whether they are known to stay (set by ProvingAllKNN); `smote` is the
+    SMOTE that made the next table, whose segments help.
+    """
+
+    sure: Mask | None = None
+    smote: DrawingSMOTE | None = None
+
+    def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        if not _provable(self, X, y):
+            return super()._fit_resample(X, y)  # type: ignore[no-any-return]
+        self._validate_estimator()
+        k, targets = int(self.n_neighbors), list(self.sampling_strategy_)
+        sure = sure_to_stay(X, y, k, targets, self.smote) if self.sure is None else self.sure
+        kept = np.ones(len(y), dtype=bool)
+        for label in targets:
+            kept[y == label] = _stay(X, y, label, k, sure, self.nn_)
+        self.sample_indices_ = np.concatenate([np.flatnonzero((y == c) & kept) for c in np.unique(y)])
+        if self.sure is not None:
+            self.sure = self.sure[self.sample_indices_]
+        return X[self.sample_indices_], y[self.sample_indices_]
+
+
+class ProvingAllKNN(AllKNN):  # type: ignore[misc]
+    """AllKNN that keeps the same rows and searches fewer: what is sure to stay is found once for all rounds."""
+
+    enn_: Any
+    _sure: Mask | None = None
+
+    def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        self._sure = None
+        if _provable(self, X, y):
+            self._sure = sure_to_stay(X, y, int(self.n_neighbors), list(self.sampling_strategy_))
+        return super()._fit_resample(X, y)  # type: ignore[no-any-return]
+
+    def _validate_estimator(self) -> None:
+        super()._validate_estimator()
+        self.enn_ = ProvingENN(**self.enn_.get_params(deep=False))
+        self.enn_.sure = self._sure
+
+
+class ProvingSMOTEENN(SMOTEENN):  # type: ignore[misc]
+    """SMOTEENN that keeps the same rows and searches fewer."""
+
+    smote_: Any
+    enn_: Any
+
+    def _validate_estimator(self) -> None:
+        super()._validate_estimator()
+        self.smote_ = DrawingSMOTE(**self.smote_.get_params(deep=False))
+        self.enn_ = ProvingENN(**self.enn_.get_params(deep=False))
+        self.enn_.smote = self.smote_
+
+
+class DrawingSMOTE(SMOTE):  # type: ignore[misc]
+    """SMOTE that remembers in `drawn` the label it made rows of, and the two ends of each (n, 2)."""
+
+    drawn: tuple[Any, Ids] | None = None
+
+    def _generate_samples(
+        self,
+        X: Any,
+        nn_data: Any,
+        nn_num: Any,
+        rows: Any,
+        cols: Any,
+        steps: Any,
+        y_type: Any = None,
+        y: Any = None,
+    ) -> Any:
+        self.drawn = y_type, np.stack([rows, nn_num[rows, cols]], axis=1)
+        return super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
+
+
+def _provable(sampler: Any, X: Any, y: Any) -> bool:
+    """Return whether this module speaks of such a table and settings; else imbalanced-learn's own code runs."""
+    return (
+        isinstance(X, np.ndarray)
+        and X.dtype == np.float32
+        and X.flags.c_contiguous
+        and isinstance(sampler.n_neighbors, int | np.integer)
+        and sampler.kind_sel == "all"
+        and len(np.unique(y)) == 2
+        and bool(sklearn.get_config()["enable_cython_pairwise_dist"])
+    )
+
+
+def sure_to_stay(
+    X: Floats, y: NDArray[Any], k: int, targets: Iterable[Any], smote: DrawingSMOTE | None = None
+) -> Mask:
+    """Return which rows (n,) surely stay, and stay when rows that are not sure have gone, up to `k` neighbours.
+
+    A sure row has k sure rows of its class that are nearer than any row of the other. Rows of a class that
+    is not a target are not looked at.
+    """
+    sure = np.zeros(len(y), dtype=bool)
+    drawn = None if smote is None else smote.drawn
+    labels, counts = np.unique(y, return_counts=True)
+    few = labels[np.argmin(counts)] if drawn is None else drawn[0]
+    small, large = X[y == few], X[y != few]
+    segments = _segments(small, None if drawn is None else drawn[1])
+    if FEW_SEGMENTS * len(segments.start) > len(y) or len(y) < CELL or np.abs(X).max() > LARGEST:
+        return sure
+    gap_large, gap_small = _gaps(large, segments)
+    for label in targets:
+        own, gap = (small, gap_small[segments.of_row]) if label == few else (large, gap_large)
+        sure[y == label] = _nearer(own, gap, k + 1)
+    return sure
+
+
+@dataclass(frozen=True)
+class _Segments:
+    """S segments that cover a class: `start` and `step` (S, d), every row within `radius` of its own."""
+
+    start: Floats
+    step: Floats
+    radius: float
+    of_row: Ids
+
+
+def _segments(rows: Floats, ends: Ids | None) -> _Segments:
+    """Cover `rows`: the last ones lie between the rows that `ends` names, the others are points."""
+    points = np.repeat(np.arange(len(rows) - (0 if ends is None else len(ends)))[:, None], 2, axis=1)
+    pairs, of_row = np.unique(
+        points if ends is None else np.concatenate([points, ends]), axis=0, return_inverse=True
+    )
+    of_row = of_row.reshape(-1)
+    start, step = rows[pairs[:, 0]], rows[pairs[:, 1]] - rows[pairs[:, 0]]
+    step[_dots(step, step) < TINY] = 0
+    radius = 0.0
+    for i in range(0, len(rows), BLOCK // 64):
+        own = of_row[i : i + BLOCK // 64]
+        away, along = rows[i : i + BLOCK // 64] - start[own].astype(np.float64), step[own]
+        t = np.clip(_dots(away, along) * _inverse(_dots(along, along)), 0, 1)
+        radius = max(radius, float(np.linalg.norm(away - t[:, None] * along, axis=1).max()))
+    return _Segments(start, step, radius, of_row)
+
+
+def _inverse(x: NDArray[Any]) -> NDArray[Any]:
+    inverse: NDArray[Any] = np.divide(1, x, out=np.zeros_like(x), where=x > 0)
+    return inverse
+
+
+def _margin(d: int) -> float:
+    """Return how much of |x|² + |c|² a float32 distance² may be off by, with room to spare.
+
+    Summing d + 2 products is off by (d + 2) 2⁻²⁴ of their absolute sum at worst; a distance to a segment adds
+    up to 4 |x|² + 8 |c|² of them. Half of this would do, and what is left covers float64's rounding.
+    """
+    return (d + 16) * 2.0**-20
+
+
+def _left(rows: Floats, norms: Doubles) -> Floats:
+    """Return (n, d + 2) such that `_left(x) @ _right(c).T` is |x|² − 2 x·c + |c|², the squares being given."""
+    return np.hstack([rows, norms[:, None].astype(np.float32), np.ones((len(rows), 1), np.float32)])
+
+
+def _right(rows: Floats, norms: Doubles) -> Floats:
+    return np.hstack([-2 * rows, np.ones((len(rows), 1), np.float32), norms[:, None].astype(np.float32)])
+
+
+def _dots(a: NDArray[Any], b: NDArray[Any]) -> Doubles:
+    products: Doubles = np.einsum("ij,ij->i", a, b, dtype=np.float64)
+    return products
+
+
+def _gaps(large: Floats, segments: _Segments) -> tuple[Floats, Floats]:
+    """Return lower bounds (n,), (S,) on the squared distances of rows and segments to the nearest of the other."""
+    margin = _margin(large.shape[1])
+    rows = _left(large, (1 - margin) * _dots(large, large) - TINY)
+    of_large, of_segment = np.full(len(large), np.inf, dtype=np.float32), []
+    for i in range(0, len(segments.start), TILE):
+        squared = _squared(rows, segments.start[i : i + TILE], segments.step[i : i + TILE], margin)
+        of_large = np.minimum(of_large, np.concatenate([block[0] for block in squared]))
+        of_segment.append(np.min([block[1] for block in squared], axis=0))
+    return _shrunk(of_large, segments.radius), _shrunk(np.concatenate(of_segment), segments.radius)
+
+
+def _squared(rows: Floats, start: Floats, step: Floats, margin: float) -> list[tuple[Floats, Floats]]:
+    """Return of each block of rows the least squared distances of its rows and to each of S segments."""
+    ends = (1 - margin) * _dots(start, start) - margin * _dots(start + step, start + step)
+    to_start = np.ascontiguousarray(_right(start, ends).T)
+    along = np.zeros_like(to_start)
+    along[:-2] = step.T
+    along[-1] = -_dots(start, step)
+    length = _dots(step, step).astype(np.float32)
+    inverse = _inverse(length)
+    size = max(1, BLOCK // len(start))
+
+    def of_block(i: int) -> tuple[Floats, Floats]:
+        distance = rows[i : i + size] @ to_start  # (block, S): |x − start|²
+        if length.any():  # less t (2 (x − start)·step − t |step|²), with the t in [0, 1] that is nearest
+            shadow = rows[i : i + size] @ along
+            t = shadow * inverse
+            np.clip(t, 0, 1, out=t)
+            shadow *= 2
+            shadow -= t * length
+            shadow *= t
+            distance -= shadow
+        return distance.min(axis=1), distance.min(axis=0)
+
+    return _in_threads(of_block, range(0, len(rows), size))
+
+
+def _shrunk(squared: Floats, radius: float) -> Floats:
+    """Return the squares of the distances less the radius and less what the subtraction may be off by."""
+    distance = np.sqrt(np.maximum(squared, 0, dtype=np.float64)) - radius * (1 + 1e-6)
+    return ((1 - 1e-6) * np.maximum(distance, 0) ** 2).astype(np.float32)
+
+
+def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
+    """Return which rows have `need` rows, themselves among them, within their gap that have so in turn.
+
+    Looked for in cells of near rows, then in wider ones. Few found in the first mean that there is little
+    to be found: no row is sure then.
+    """
+    sure = np.zeros(len(own), dtype=bool)
+    if len(own) < CELL:
+        return sure
+    order = _by_place(own)
+    norms = (1 + _margin(own.shape[1])) * _dots(own, own) + TINY
+    left, right, gap = _left(own, norms)[order], _right(own, norms)[order], gap[order]
+    found = _in_cells(left, right, gap, need)
+    if 2 * found.sum() >= len(own):
+        for width in WIDER:
+            _widen(left, right, gap, found, need, width)
+        sure[order] = found
+    return sure
+
+
+def _in_cells(left: Floats, right: Floats, gap: Floats, need: int) -> Mask:
+    """Return the rows that have `need` such rows within their gap among the rows of their cell."""
+
+    def of_cells(cells: Ids) -> Mask:
+        nearer = left[cells] @ right[cells].transpose(0, 2, 1) < gap[cells][:, :, None]
+        found = np.ones(cells.shape, dtype=bool)
+        while True:
+            again = (nearer & found[:, None, :]).sum(axis=2, dtype=np.int16) >= need
+            if (again == found).all():
+                return found
+            found = again
+
+    sure = np.zeros(len(gap), dtype=bool)
+    starts = np.append(np.arange(0, len(gap) - CELL, CELL), len(gap) - CELL)  # the last may overlap
+    cells = starts[:, None] + np.arange(CELL)
+    chunks = [cells[i : i + BLOCK // CELL**2] for i in range(0, len(cells), BLOCK // CELL**2)]
+    for chunk, found in zip(chunks, _in_threads(of_cells, chunks), strict=True):
+        sure[chunk] |= found
+    return sure
+
+
+def _widen(left: Floats, right: Floats, gap: Floats, sure: Mask, need: int, width: int) -> None:
+    """Make the rows sure that have `need` sure ones, or one less and themselves, among `width` rows around."""
+
+    def of_rows(rows: Ids) -> Mask:
+        start = int(rows[0]) // width * width
+        count = (_dots(left[rows], right[rows]) < gap[rows]).astype(np.int64)
+        open_ = np.flatnonzero(count < need)
+        for i in range(start, min(start + width, len(sure)), TILE):
+            near = right[i : i + TILE][sure[i : i + TILE]]
+            nearer = left[rows[open_]] @ near.T < gap[rows[open_]][:, None]
+            count[open_] += nearer.sum(axis=1, dtype=np.int16)
+            open_ = np.flatnonzero(count < need)
+        return count >= need
+
+    unsure = [i + np.flatnonzero(~sure[i : i + width]) for i in range(0, len(sure), width)]
+    chunks = [rows[i : i + CELL] for rows in unsure for i in range(0, len(rows), CELL)]
+    for rows, found in zip(chunks, _in_threads(of_rows, chunks), strict=True):
+        sure[rows] = found
+
+
+def _by_place(rows: Floats) -> Ids:
+    """Return an order in which near rows are near: that of a tree over eight random directions."""
+    d = rows.shape[1]
+    if d > 8:
+        rows = rows @ np.random.default_rng(0).normal(size=(d, 8)).astype(np.float32)
+    return np.asarray(KDTree(rows, leaf_size=CELL // 2).get_arrays()[1], dtype=np.int64)
+
+
+def _stay(X: Floats, y: NDArray[Any], label: Any, k: int, sure: Mask, index: NearestNeighbors) -> Mask:
+    """Return which rows of the class edited nearest neighbours keeps."""
+    own, other = X[y == label], X[y != label]
+    stay: Mask = sure[y == label]
+    open_ = np.flatnonzero(~stay)
+    if 2 * len(open_) < len(own) and len(own) > k:
+        stay[open_], decided = _decide(own[open_], own, other, k)
+        open_ = open_[~decided]
+    if len(open_):
+        found = _ask(index.fit(X), own, open_)
+        stay[open_] = (y[found] == label).all(axis=1)
+    return stay
+
+
+def _decide(rows: Floats, own: Floats, other: Floats, k: int) -> tuple[Mask, Mask]:
+    """Return which rows stay, and for which that does not depend on the rounding of a distance."""
+    if not len(rows):
+        return np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
+    near = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(own).kneighbors(rows)[0]
+    gap = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(other).kneighbors(rows)[0][:, 0]
+    reach = 2 * np.linalg.norm(rows.astype(np.float64), axis=1) + np.maximum(gap, near[:, k])
+    rounding = (rows.shape[1] + 16) * 2.0**-49 * reach**2  # sixteen times what a float64 product is off by
+    itself, last, gap = near[:, 0] ** 2, near[:, k] ** 2, gap**2
+    stay = last + rounding < gap
+    # The nearest of all is taken for the row itself, and does not count.
+    go = (itself + rounding < gap) & (gap + rounding < last)
+    return stay, stay | go
+
+
+def _ask(index: NearestNeighbors, own: Floats, rows: Ids) -> Ids:
+    """Return the neighbours (n, k) of some rows of `own` as the index gives them when asked for all at once.
+
+    A tree answers row by row. A brute search multiplies blocks of rows, and among ties the last bit may
+    depend on a row's place in its block; so whole blocks are asked, and enough of them for the search
+    to share them out to threads as it shares out all.
+    """
+    if index._fit_method != "brute":
+        return np.asarray(index.kneighbors(own[rows], return_distance=False)[:, 1:])
+    block = int(sklearn.get_config()["pairwise_dist_chunk_size"])
+    wanted = np.zeros(-(-len(own) // block), dtype=bool)
+    wanted[rows // block] = True
+    spare = np.flatnonzero(~wanted)
+    wanted[spare[: max(0, 4 * _threads() + 2 - wanted.sum())]] = True
+    asked = np.flatnonzero(np.repeat(wanted, block)[: len(own)])
+    found = index.kneighbors(own[asked], return_distance=False)[:, 1:]
+    return np.asarray(found[np.searchsorted(asked, rows)])
+
+
+def _threads() -> int:
+    """Return the most threads that any library here may use."""
+    return max([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"], default=1)
+
+
+def _in_threads(work: Callable[[Any], _T], items: Iterable[Any]) -> list[_T]:
+    """Return `work` of each item in order; each thread multiplies alone, small products gain nothing by company."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(_threads()) as pool:
+        return list(pool.map(work, items))
