@@ -43,6 +43,8 @@ KEEP_SECONDS = 0.2  # a set that took less is made again rather than kept on dis
 KEEP_BYTES = 4 * 1024**3  # the oldest sets beyond this are removed
 REMEMBERED = 16  # sets that one process holds, so that runs share them in memory too
 
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # a file that is not a set
+
 _remembered: OrderedDict[str, Part] = OrderedDict()
 _hashed: WeakValueDictionary[int, Part] = WeakValueDictionary()  # by id, the parts whose hash is known
 _hashes: dict[int, str] = {}
@@ -62,16 +64,19 @@ def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) 
         raise UnknownName("sampler", sampler, SAMPLERS)
     chosen = SAMPLERS[sampler]
     name = _name(part, sampler, seed)
-    if name not in _remembered:
-        _remember(name, _made(part, sampler, chosen, seed, name, since))
-    _remembered.move_to_end(name)
-    return _remembered[name]
+    found = _remembered.pop(name, None)
+    if found is None:
+        found = _made(part, sampler, chosen, seed, name, since)
+    _remembered[name] = found
+    while len(_remembered) > REMEMBERED:
+        _remembered.popitem(last=False)
+    return found
 
 
 def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since: float) -> Part:
     """Return the set, read or made; one process at a time makes a slow one."""
     kept = cache_folder() / "resampled" / f"{name}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+    with contextlib.suppress(*UNREADABLE):
         return _read(kept)
     if not chosen.slow:
         return _make(part, sampler, seed, kept)
@@ -83,7 +88,7 @@ def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since
     except OSError:  # a cache that cannot be written: each process makes its own
         return _make(part, sampler, seed, kept)
     with lock:
-        with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        with contextlib.suppress(*UNREADABLE):
             return _read(kept)
         if len(part.X) < SLOW_ROWS:
             return _make(part, sampler, seed, kept)
@@ -108,18 +113,17 @@ def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) 
         rows, out = Path(folder) / "rows.npz", Path(folder) / "made.npz"
         _write(rows, part)
         words = [sys.executable, "-m", "bench.resample", sampler, str(seed), str(rows), str(out)]
-        # Our own module on files that we wrote; it ends with us, or when its input closes.
-        child = subprocess.Popen(  # noqa: S603
-            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            _, error = child.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            marker.touch()
-            raise _too_slow(part, sampler, limit) from None
-        finally:
-            child.kill()
-            child.wait()
+        # Our own module on files that we wrote; it ends with us.
+        with subprocess.Popen(  # noqa: S603
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as child:
+            try:
+                _, error = child.communicate(timeout=limit)
+            except subprocess.TimeoutExpired:
+                marker.touch()
+                raise _too_slow(part, sampler, limit) from None
+            finally:
+                child.kill()
         if child.returncode:
             raise SamplerFailed(
                 error.strip().rpartition("\n")[2] or f"{sampler} ended with {child.returncode}"
@@ -162,12 +166,6 @@ def _hash(part: Part) -> str:
         _hashed[id(part)] = part
         _hashes[id(part)] = digest([digest(part.X.tobytes()), digest(part.labels.tobytes())])
     return _hashes[id(part)]
-
-
-def _remember(name: str, part: Part) -> None:
-    _remembered[name] = part
-    while len(_remembered) > REMEMBERED:
-        _remembered.popitem(last=False)
 
 
 def _read(path: Path) -> Part:

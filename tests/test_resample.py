@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE, RandomOverSampler
-from imblearn.under_sampling import RandomUnderSampler
+from imblearn.combine import SMOTEENN
+from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE, RandomOverSampler
+from imblearn.under_sampling import AllKNN, ClusterCentroids, NearMiss, RandomUnderSampler
 
 from bench import resample as module
 from bench.encode import Part
-from bench.errors import UnknownName
+from bench.errors import SamplerFailed, SamplerTimeout, UnknownName
 from bench.resample import SAMPLERS, resample
+from bench.samplers import Sampler
 
 SEED = 2**40 + 11  # run seeds have 63 bits, imbalanced-learn's 32
 BY_HAND = {
-    "smote": SMOTE(random_state=SEED % 2**32),
-    "borderline-smote": BorderlineSMOTE(random_state=SEED % 2**32),
-    "adasyn": ADASYN(random_state=SEED % 2**32),
     "random-over": RandomOverSampler(random_state=SEED % 2**32),
     "random-under": RandomUnderSampler(random_state=SEED % 2**32),
+    "smote": SMOTE(random_state=SEED % 2**32),
+    "borderline-smote": BorderlineSMOTE(random_state=SEED % 2**32),
+    "svm-smote": SVMSMOTE(random_state=SEED % 2**32),
+    "adasyn": ADASYN(random_state=SEED % 2**32),
+    "near-miss": NearMiss(version=1),
+    "cluster-centroids": ClusterCentroids(random_state=SEED % 2**32),
+    "all-knn": AllKNN(),
+    "smoteenn": SMOTEENN(random_state=SEED % 2**32),
 }
 
 
@@ -38,8 +49,14 @@ def part(positives: int = 20, negatives: int = 120, seed: int = 0) -> Part:
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep every resampled set, however quickly made, in a cache of this test's own; return its folder."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(module, "REMEMBERED", 0)
     monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
     return tmp_path / "resampled"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    module._remembered.clear()
 
 
 def same(a: Part, b: Part) -> bool:
@@ -67,6 +84,28 @@ def test_rows_that_are_copies_say_which_row_they_are(name: str) -> None:
 
 def test_rows_that_are_made_up_belong_to_no_row() -> None:
     assert (resample(part(), "smote", 3).rows == -1).all()
+
+
+def test_every_sampler_has_its_defaults_by_hand_here() -> None:
+    assert list(BY_HAND) == list(SAMPLERS)
+
+
+def test_runs_share_one_set_in_memory() -> None:
+    """The very same object, so that a pool holds it once and XGBoost bins it once."""
+    rows = part()
+    assert resample(rows, "random-over", 3) is resample(rows, "random-over", 3)
+    assert resample(rows, "random-over", 3) is resample(part(), "random-over", 3)
+    assert resample(rows, "random-over", 3) is not resample(rows, "random-over", 4)
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    rows = part()
+    first = resample(rows, "random-over", 0)
+    for seed in (1, 2):
+        resample(rows, "random-over", seed)
+    assert len(module._remembered) == 2
+    assert resample(rows, "random-over", 0) is not first
 
 
 def test_no_sampler_returns_the_rows_themselves() -> None:
@@ -160,3 +199,119 @@ def test_the_oldest_sets_make_room(kept: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "KEEP_BYTES", 0)
     resample(part(), "random-over", 4)
     assert len(list(kept.iterdir())) == 1
+
+
+# Slow samplers
+
+
+@pytest.fixture
+def apart(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let slow samplers work in a process of their own on tables of any size."""
+    monkeypatch.setattr(module, "SLOW_ROWS", 0)
+    return kept
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    entry = SAMPLERS["svm-smote"]
+    changed = {**SAMPLERS, "svm-smote": Sampler(entry.make, entry.description, seconds)}
+    monkeypatch.setattr(module, "SAMPLERS", changed)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in SAMPLERS.items() if entry.slow])
+def test_a_process_of_its_own_gives_the_same_rows(name: str, apart: Path) -> None:
+    rows = part()
+    found = resample(rows, name, SEED)
+    X, y = BY_HAND[name].fit_resample(rows.X, rows.labels)
+    np.testing.assert_array_equal(found.X, X)
+    np.testing.assert_array_equal(found.labels, y)
+    assert [path.suffix for path in sorted(apart.iterdir())] == [".lock", ".npz"]
+    assert same(resample(rows, name, SEED), found)
+
+
+def test_a_sampler_is_ended_at_its_limit_and_nobody_waits_for_it_again(
+    apart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process cannot even start in a hundredth of a second; the second call starts none."""
+    limited(monkeypatch, 0.01)
+    began = time.time() - 1
+    with pytest.raises(SamplerTimeout, match=r"svm-smote took more than its 0\.01 s on 140 rows × 3 columns"):
+        resample(part(), "svm-smote", 1, since=began)
+    assert sorted(path.suffix for path in apart.iterdir()) == [".lock", ".timeout"]
+    limited(monkeypatch, 600)
+    with pytest.raises(SamplerTimeout):
+        resample(part(), "svm-smote", 1, since=began)
+
+
+def test_a_later_benchmark_tries_again(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, 0.01)
+    with pytest.raises(SamplerTimeout):
+        resample(part(), "svm-smote", 1)
+    limited(monkeypatch, 600)
+    assert len(resample(part(), "svm-smote", 1, since=time.time() + 1).X) > 140
+
+
+def test_a_samplers_own_error_comes_back_from_its_process(apart: Path) -> None:
+    """Without an estimated boundary there is nothing to make rows from: one class only."""
+    rows = part()
+    one_class = Part(rows.rows, rows.X, np.zeros_like(rows.labels))
+    with pytest.raises(SamplerFailed, match="ValueError"):
+        resample(one_class, "svm-smote", 1)
+    assert [path.suffix for path in apart.iterdir()] == [".lock"]
+
+
+MAKE = """
+import sys, time
+import numpy as np
+from bench import resample as module
+from tests_part import part
+module.SLOW_ROWS = 0
+module.KEEP_SECONDS = 0.0
+made = module.resample(part(), "all-knn", 1)
+print(len(made.X))
+"""
+
+
+def test_of_two_processes_one_makes_a_slow_set(apart: Path, tmp_path: Path) -> None:
+    """The other waits for it, and reads it: the file is written once."""
+    source = inspect.getsource(part)
+    (tmp_path / "tests_part.py").write_text(
+        f"import numpy as np\nfrom bench.encode import Part\n\n\n{source}"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen([sys.executable, "-c", MAKE], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert said[0] == said[1] != ""
+    assert len(list(apart.glob("*.npz"))) == 1
+    assert not list(apart.glob("making-*"))
+
+
+def test_a_killed_parent_takes_the_samplers_process_along(apart: Path, tmp_path: Path) -> None:
+    source = inspect.getsource(part)
+    (tmp_path / "tests_part.py").write_text(
+        f"import numpy as np\nfrom bench.encode import Part\n\n\n{source}"
+    )
+    endless = (
+        "import sys, time; from bench.resample import _end_with_parent; _end_with_parent(); time.sleep(100)"
+    )
+    code = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {endless!r}]); "
+    code += "print(p.pid, flush=True); time.sleep(100)"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(3)  # for the child to have asked the kernel
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while (there := alive(child)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    parent.stdout.close()
+    assert not there
+
+
+def alive(pid: int) -> bool:
+    """Return whether the process runs; one that nobody has reaped does not."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
