@@ -71,7 +71,7 @@ class Result:
     arm: str
     status: str
     error: str | None
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 Progress = Callable[[int, int], None]

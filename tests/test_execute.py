@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -336,6 +337,20 @@ def gone(group: int) -> bool:
     return False
 
 
+def wait_for_worker(group: int) -> None:
+    """Wait until the command, its resource tracker, its fork server and a worker are there, and at work."""
+    for _ in range(600):
+        stats = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                stats.append(path.read_text())
+        groups = [int(stat.rpartition(")")[2].split()[2]) for stat in stats]
+        if groups.count(group) >= 4:
+            break
+        time.sleep(0.1)
+    time.sleep(3)
+
+
 def test_a_killed_parent_leaves_no_failure_that_is_none(tmp_path: Path) -> None:
     """Its workers find nobody to report to and end; the same command does the rest."""
     endless = [f"{name}={value}" for name, value in ENDLESS.items()]
@@ -343,8 +358,8 @@ def test_a_killed_parent_leaves_no_failure_that_is_none(tmp_path: Path) -> None:
     words += ["--workers", "1", "--results", str(tmp_path)] + [w for pair in endless for w in ("--set", pair)]
     command = [console_script(), *words]
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as parent:
-            time.sleep(9)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as parent:
+            wait_for_worker(parent.pid)
             parent.send_signal(number)
             _, told = parent.communicate(timeout=60)
         assert parent.returncode == (130 if number == signal.SIGTERM else -signal.SIGKILL)
