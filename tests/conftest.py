@@ -1,11 +1,13 @@
-"""What the tests share: a cache of their own, one thread, small tables, and the console script."""
+"""What the tests share: a cache of their own, one thread, small tables, both engines, and the console script."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,76 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@contextmanager
+def steps_by(engine: str) -> Iterator[None]:
+    """Let this engine, "c" or "torch", make the networks' steps; skip the test where C has no compiler."""
+    from bench.pack.compiler import NoCompiler, library
+
+    if engine == "c":
+        try:
+            library("float")
+        except NoCompiler as reason:
+            pytest.skip(f"no fused kernel: {reason}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_KERNEL", {"c": "on", "torch": "off"}[engine])
+        yield
+
+
+@pytest.fixture(params=["c", "torch"])
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Make the networks' steps in C, then in torch."""
+    with steps_by(request.param):
+        yield request.param
+
+
+def by_both(call: Callable[[], Any]) -> tuple[Any, Any]:
+    """Return what a call returns in C, and in torch."""
+    found = []
+    for engine in ("c", "torch"):
+        with steps_by(engine):
+            found.append(call())
+    return found[0], found[1]
+
+
+def relative_distance(found: Any, expected: Any) -> float:
+    """Return the largest over the members of |found − expected| / |expected|, of stacked tensors (K, …)."""
+    import torch
+
+    mine, theirs = (torch.cat([t.flatten(1).double() for t in tensors], 1) for tensors in (found, expected))
+    return float(((mine - theirs).norm(dim=1) / theirs.norm(dim=1)).max())
+
+
+def random_networks(sizes: Any, K: int, seed: int = 0) -> tuple[list[Any], Any]:
+    """Return K stacked networks in float64 whose biases are not zero, and the generator that made them."""
+    import torch
+
+    g = torch.Generator().manual_seed(seed)
+    parameters = []
+    for fan_in, fan_out in itertools.pairwise(sizes):
+        parameters.append(torch.randn(K, fan_in, fan_out, generator=g, dtype=torch.float64) / fan_in**0.5)
+        parameters.append(torch.randn(K, fan_out, generator=g, dtype=torch.float64) * 0.3)
+    return parameters, g
+
+
+def random_masks(sizes: Any, leading: tuple[int, ...], g: Any, rate: float = 0.4) -> list[Any]:
+    """Return dropout's factors (*leading, h) of each hidden layer, in float64."""
+    import torch
+
+    drawn = [torch.rand(*leading, h, generator=g, dtype=torch.float64) for h in sizes[1:-1]]
+    return [(uniform >= rate) / (1 - rate) for uniform in drawn]
+
+
+def one_network(parameters: Any, x: Any, keep: Any = None) -> Any:
+    """Return the logits (B,) of one network, given as [W1, b1, …], in plain PyTorch."""
+    import torch
+
+    hidden = x
+    for i in range(0, len(parameters) - 2, 2):
+        hidden = torch.relu(torch.nn.functional.linear(hidden, parameters[i].T, parameters[i + 1]))
+        hidden = hidden if keep is None else hidden * keep[i // 2]
+    return torch.nn.functional.linear(hidden, parameters[-2].T, parameters[-1]).squeeze(-1)
 
 
 @pytest.fixture(scope="session")

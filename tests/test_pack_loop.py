@@ -1,4 +1,4 @@
-"""The training loop: pools, batches, dropout, early stopping, and what a member is left with."""
+"""The training loop: early stopping, what a member is left with, leaving the pack, and steps fit for capture."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from conftest import steps_by
+from test_pack_batches import part
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bench import tables
 from bench.cards import card
-from bench.encode import Part, encode
+from bench.encode import encode
 from bench.methods import Member, method
 from bench.metrics import average_precision
-from bench.pack import streams
-from bench.pack.loop import PAD, Draws, NetworkConfig, dropout_factors, padded, pool, train
+from bench.pack import batches, loop, streams
+from bench.pack.loop import PAD, NetworkConfig, Steps, places, setting, train
+from bench.pack.losses import LOSSES
 from bench.pack.network import initialise
+from bench.pack.optimisers import OPTIMISERS
 from bench.splits import PROTOCOLS, split
 
 CPU = torch.device("cpu")
@@ -27,152 +33,199 @@ def encoded():
     return encode(table, split(table, PROTOCOLS["strict"])[0])
 
 
-def part(n, d=3, seed=0):
-    """Return a part whose first feature is the row's number."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, d)).astype(np.float32)
-    X[:, 0] = np.arange(n)
-    y = (rng.random(n) < 0.4).astype(np.int8)
-    y[:2] = 0, 1
-    return Part(np.arange(n), X, y)
-
-
 def quiet(step, steps):
     """Report progress to nobody."""
 
 
-def test_a_pool_holds_each_distinct_part_once():
-    small, large = part(5), part(9, seed=1)
-    held = pool([large, small, large, large], CPU)
-    assert held.X.shape == (14, 3)
-    assert held.size.tolist() == [9, 5, 9, 9]
-    for k, member in enumerate((large, small, large, large)):
-        rows = slice(int(held.start[k]), int(held.start[k] + held.size[k]))
-        assert np.array_equal(held.X[rows].numpy(), member.X)
-        assert np.array_equal(held.y[rows].numpy(), member.labels)
-        assert float(held.positives()[k]) == member.labels.sum()
-
-
-def test_an_epoch_of_batches_holds_every_row_once_with_its_label():
-    parts = [part(12), part(30, seed=1)]
-    draws = Draws(pool(parts, CPU), streams.keys([0, 1], "order"), 6)
-    drawn = [draws.batch(step) for step in range(10)]
-    for k, member in enumerate(parts):
-        steps = len(member.X) // 6
-        for epoch in range(10 // steps):
-            made = drawn[epoch * steps : (epoch + 1) * steps]
-            x, y = (torch.cat([batch[i][k] for batch in made]).numpy() for i in (0, 1))
-            rows = x[:, 0].astype(int)
-            assert sorted(rows) == list(range(len(member.X)))
-            assert np.array_equal(x, member.X[rows])
-            assert np.array_equal(y, member.labels[rows])
-
-
-def test_batches_do_not_depend_on_chunks_or_company():
-    """A pack of 150 members draws in chunks of 34 steps, a lone member in chunks of thousands."""
-    mine = part(37)
-    crowd = [part(20 + k, seed=k) for k in range(149)]
-    alone = Draws(pool([mine], CPU), streams.keys([5], "order"), 50)
-    among = Draws(pool([*crowd, mine], CPU), streams.keys([*range(10, 159), 5], "order"), 50)
-    assert among.chunk_steps < 80 < alone.chunk_steps
-    for step in range(80):
-        for a, b in zip(alone.batch(step), among.batch(step), strict=True):
-            assert torch.equal(a[0], b[-1])
-
-
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 16, 17])
-def test_padding_appends_copies_of_the_first_up_to_a_multiple(n):
-    members = [object() for _ in range(n)]
-    found = padded(members)
+def test_torch_gets_a_multiple_of_members_by_copies_of_the_first_and_the_kernel_gets_none(n):
+    members, like = [*range(100, 100 + n)], torch.empty(0)
+    with steps_by("torch"):
+        found = places(members, like)
     assert len(found) % PAD == 0
     assert len(found) - n < PAD
-    assert found[:n] == members
-    assert all(extra is members[0] for extra in found[n:])
+    assert found == members + [100] * (len(found) - n)
+    with steps_by("c"):
+        assert places(members, like) == members
 
 
-def test_dropout_factors_are_zero_or_the_inverse_of_what_is_kept():
-    rates = (0.0, 0.25, 0.9)
-    configs = [NetworkConfig(hidden=(8, 5), dropout=rate) for rate in rates]
-    draw = dropout_factors(configs, streams.keys([0, 1, 2], "dropout"))
-    factors = draw(3, 4000)
-    assert [f.shape for f in factors] == [(3, 4000, 8), (3, 4000, 5)]
-    for f in factors:
-        for k, rate in enumerate(rates):
-            expected = torch.tensor([0.0, 1 / (1 - rate)] if rate else [1.0])
-            torch.testing.assert_close(f[k].unique(), expected)
-            sd = (rate / (1 - rate) / f[k].numel()) ** 0.5
-            assert float(f[k].mean()) == pytest.approx(1, abs=5 * sd + 1e-6)
+def steps_of(gradient):
+    """Return what makes `Steps` from a function (parameters, step, members) → slopes."""
+
+    def of(members):
+        return Steps(
+            lambda parameters, step: gradient(parameters, step, members),
+            [],
+            lambda at: of([members[k] for k in at]),
+        )
+
+    return of
 
 
-def test_dropout_differs_by_step_and_layer_but_not_by_company():
-    configs = [NetworkConfig(hidden=(8, 8), dropout=0.5) for _ in range(4)]
-    draw = dropout_factors(configs, streams.keys([0, 1, 2, 3], "dropout"))
-    first, again, later = draw(0, 50), draw(0, 50), draw(1, 50)
-    alone = dropout_factors(configs[:1], streams.keys([2], "dropout"))(0, 50)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0], first[1])
-    assert not torch.equal(first[0], later[0])
-    assert not torch.equal(first[0][0], first[0][1])
-    assert all(torch.equal(a[0], b[2]) for a, b in zip(alone, first, strict=True))
-
-
-def test_there_are_no_dropout_factors_where_no_member_drops():
-    configs = [NetworkConfig(hidden=(4,))] * 2
-    assert dropout_factors(configs, streams.keys([0, 1], "dropout"))(0, 10) is None
-
-
-def untouched(parameters, step):
+def untouched(parameters, step, members):
     return [torch.zeros_like(p) for p in parameters]
 
 
-def test_a_tie_keeps_the_earlier_step_and_patience_ends_training():
+def shrink(parameters, step, members):
+    return [p.clone() for p in parameters]
+
+
+def layers_start(seed):
+    return [p[0] for p in initialise(streams.keys([seed], "init"), (3, 4, 1))]
+
+
+def run(gradient, progress=quiet, K=5, **settings):
+    config = NetworkConfig(hidden=(4,), weight_decay=0.0, **settings)
+    return train([config] * K, range(K), [part(40)] * K, steps_of(gradient), device=CPU, progress=progress)
+
+
+def test_a_tie_keeps_the_earlier_step_and_patience_ends_training(engine):
     """A gradient of zero without decay scores the same for ever: the first scoring stays the best."""
-    config = NetworkConfig(hidden=(4,), steps=100, evaluations=20, patience=3, weight_decay=0.0)
     calls = []
-    valid = [part(40)] * 8
-    trained = train(
-        [config] * 8, range(8), valid, untouched, device=CPU, progress=lambda *step: calls.append(step)
-    )
-    assert [(t.best_step, t.steps) for t in trained] == [(5, 20)] * 8
+    trained = run(untouched, lambda *step: calls.append(step), steps=100, evaluations=20, patience=3)
+    assert [(t.best_step, t.steps) for t in trained] == [(5, 20)] * 5
     assert calls == [(5, 100), (10, 100), (15, 100), (20, 100)]
-    start = initialise(streams.keys(list(range(8)), "init"), (3, 4, 1))
     for k, one in enumerate(trained):
-        assert all(torch.equal(mine[0], first[k]) for mine, first in zip(one.layers, start, strict=True))
+        assert all(torch.equal(a[0], b) for a, b in zip(one.layers, layers_start(k), strict=True))
 
 
-def test_the_last_step_is_scored_even_between_two_evaluations():
-    config = NetworkConfig(hidden=(4,), steps=7, evaluations=2, patience=50)
+def test_the_last_step_is_scored_even_between_two_evaluations(engine):
     steps = []
-    train(
-        [config] * 8,
-        range(8),
-        [part(40)] * 8,
-        untouched,
-        device=CPU,
-        progress=lambda step, _: steps.append(step),
-    )
+    trained = run(untouched, lambda step, _: steps.append(step), steps=7, evaluations=2, patience=50)
     assert steps == [4, 7]
+    assert [t.steps for t in trained] == [7] * 5
 
 
-def test_a_member_that_diverges_leaves_the_others_alone():
-    """Its logits are no numbers: it is scored −1, and the seven others train as ever."""
-    config = NetworkConfig(hidden=(4,), steps=20, evaluations=4, weight_decay=0.0)
+def test_a_member_that_diverges_leaves_the_others_alone(engine):
+    """Its logits are no numbers: it is scored −1, and the others train as ever."""
 
-    def shrink(parameters, step):
-        return [p.clone() for p in parameters]
-
-    def diverge(parameters, step):
-        slopes = shrink(parameters, step)
+    def diverge(parameters, step, members):
+        slopes = shrink(parameters, step, members)
         for slope in slopes:
-            slope[3] = torch.nan
+            slope[[k for k, m in enumerate(members) if m == 3]] = torch.nan
         return slopes
 
-    def layers_of(gradient):
-        return train([config] * 8, range(8), [part(40)] * 8, gradient, device=CPU, progress=quiet)
-
-    for k, (one, other) in enumerate(zip(layers_of(diverge), layers_of(shrink), strict=True)):
+    found, expected = (run(f, steps=20, evaluations=4) for f in (diverge, shrink))
+    for k, (one, other) in enumerate(zip(found, expected, strict=True)):
         same = all(torch.equal(a, b) for a, b in zip(one.layers, other.layers, strict=True))
         assert same == (k != 3)
+
+
+def test_a_member_that_diverges_late_keeps_its_best_and_stops_by_patience(engine):
+    def diverge(parameters, step, members):
+        slopes = untouched(parameters, step, members)
+        if step >= 5:
+            for slope in slopes:
+                slope[[k for k, m in enumerate(members) if m == 1]] = torch.nan
+        return slopes
+
+    trained = run(diverge, steps=40, evaluations=8, patience=3)
+    assert (trained[1].best_step, trained[1].steps) == (5, 20)
+    assert all(torch.equal(a[0], b) for a, b in zip(trained[1].layers, layers_start(1), strict=True))
+    assert np.isfinite(trained[1].predict(part(30))).all()
+
+
+def test_steps_are_numbered_from_zero_and_each_is_prepared(engine):
+    prepared, taken = [], []
+
+    class Source:
+        def prepare(self, step):
+            prepared.append(step)
+
+    def gradient(parameters, step):
+        taken.append(step)
+        return [torch.zeros_like(p) for p in parameters]
+
+    def of(members):
+        return Steps(gradient, [Source(), Source()], lambda at: of(at))
+
+    config = NetworkConfig(hidden=(4,), steps=6, evaluations=2)
+    train([config], [0], [part(40)], of, device=CPU, progress=quiet)
+    assert taken == list(range(6))
+    assert prepared == [step for step in range(6) for _ in range(2)]
+
+
+def test_a_member_that_stops_leaves_and_the_steps_are_told_who_stays():
+    """Members 0 and 3 stand still, so they stop first; the others learn the feature that tells the label."""
+    kept, valid = [], part(400)
+    valid.X[:, 1] = 2.0 * valid.labels + valid.X[:, 2]
+
+    def of(members):
+        def gradient(parameters, step):
+            slopes = [torch.zeros_like(p) for p in parameters]
+            for k, m in enumerate(members):
+                slopes[0][k, 1] = 0.0 if m in (0, 3) else -1.0
+            return slopes
+
+        def keep(at):
+            kept.append([members[k] for k in at])
+            return of(kept[-1])
+
+        return Steps(gradient, [], keep)
+
+    config = NetworkConfig(hidden=(), lr=0.02, weight_decay=0.0, steps=60, evaluations=30, patience=6)
+    with steps_by("c"):
+        trained = train([config] * 5, range(5), [valid] * 5, of, device=CPU, progress=quiet)
+    assert [trained[m].steps for m in (0, 3)] == [2 * (1 + 6)] * 2
+    assert all(trained[m].steps > 2 * (1 + 6) for m in (1, 2, 4))
+    assert kept[0] == [1, 2, 4]
+
+
+SMALL = {
+    "network": {"batch": 12, "loss": "ldam-drw"},
+    "metabalance": {"pairs": 3, "inner_batch": 5, "outer_batch": 4},
+    "meta-weight-net": {"batch": 9, "meta_batch": 7, "weight_hidden": 6},
+}
+LRS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.0003, 0.05, 0.2, 0.001, 0.15, 0.02)
+
+
+def telling(n, seed):
+    """Return a part with a feature that tells the label, not at once."""
+    made = part(n, seed=seed)
+    made.X[:, 0] /= n
+    made.X[:, 1] += made.labels
+    return made
+
+
+def members_of(name, lrs=LRS, **settings):
+    """Return members on small parts; they differ in learning rate, dropout, seed and part."""
+    module = method(name)
+    fixed = {"hidden": (5, 4), "weight_decay": 0.01, **SMALL[name], **settings}
+    return [
+        Member(
+            module.Config(**{"lr": lr, "dropout": 0.3 * (k % 2), **fixed}),
+            50 + k,
+            tuple(telling(30 + 7 * ((k + i) % 3), seed=(k + i) % 3) for i in range(len(module.POOLS))),
+            telling(200, seed=9),
+        )
+        for k, lr in enumerate(lrs)
+    ]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_making_the_pack_anew_changes_no_bit(name, engine, monkeypatch):
+    """Never, as it is set, and whenever a member stops; some find their best after others have left."""
+    members = members_of(name, steps=60, evaluations=30, patience=2)
+    outcomes, made = [], []
+    for share in (0.0, loop.COMPACT, 1.0):
+        sizes = []
+        for kind in OPTIMISERS.values():
+            kept = getattr(kind.keep, "original", kind.keep)
+
+            def keep(self, at, kept=kept, sizes=sizes):
+                sizes.append(len(at))
+                kept(self, at)
+
+            keep.original = kept
+            monkeypatch.setattr(kind, "keep", keep)
+        monkeypatch.setattr(loop, "COMPACT", share)
+        fitted = method(name).fit(members, CPU, quiet)
+        outcomes.append([(f.predict(part(50)).tobytes(), f.steps, f.best_step) for f in fitted])
+        made.append(len(sizes))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert made[0] == 0
+    assert 0 < made[1] <= made[2]
+    assert max(best for *_, best in outcomes[0]) > sorted(steps for _, steps, _ in outcomes[0])[3]
 
 
 EVERY, SCORINGS = 4, 15
@@ -184,7 +237,7 @@ def fit(configs, seeds):
 
 
 @cache
-def courses(lrs):
+def courses(lrs, engine):
     """Return each member's validation average precision at every scoring, by training just that far."""
     scored = []
     for j in range(1, SCORINGS + 1):
@@ -201,12 +254,12 @@ def config(lr, **budget):
 
 
 @pytest.mark.parametrize("patience", [1, 3, 100])
-def test_the_best_step_is_that_of_the_highest_validation_average_precision(patience):
+def test_the_best_step_is_that_of_the_highest_validation_average_precision(patience, engine):
     """Each member stops `patience` scorings after its best one, whenever the others stop."""
     lrs = (0.3, 0.1, 0.03, 0.01, 0.003, 0.0003)
     configs = [config(lr, steps=EVERY * SCORINGS, evaluations=SCORINGS, patience=patience) for lr in lrs]
     fitted = fit(configs, range(len(lrs)))
-    for course, one in zip(courses(lrs), fitted, strict=True):
+    for course, one in zip(courses(lrs, engine), fitted, strict=True):
         best = stopped = 0
         for j, score in enumerate(course):
             best = j if j == 0 or score > course[best] else best
@@ -223,15 +276,218 @@ def test_the_best_step_is_that_of_the_highest_validation_average_precision(patie
         assert {one.steps for one in fitted} == {EVERY * SCORINGS}
 
 
-def test_metabalance_counts_the_rows_of_both_batches():
-    chosen = method("metabalance").Config(
-        hidden=(3,), steps=6, evaluations=2, pairs=3, inner_batch=7, outer_batch=5
+@pytest.mark.parametrize(
+    ("name", "rows"), [("network", 12), ("metabalance", 3 * (5 + 4)), ("meta-weight-net", 9 + 7)]
+)
+def test_a_method_counts_the_rows_of_all_its_batches(name, rows):
+    (member,) = members_of(name, lrs=(0.01,), steps=6, evaluations=2)
+    (fitted,) = method(name).fit([member], CPU, quiet)
+    assert member.config.rows_per_step == rows
+    assert fitted.samples_seen == 6 * rows
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_double_precision_reaches_the_parameters_and_the_scores(name, engine):
+    """Scores of float32 are few; those of float64 are not among them."""
+    single, double = (
+        method(name).fit(members_of(name, (0.01,), steps=9, evaluations=1, dtype=dtype), CPU, quiet)[0]
+        for dtype in ("float32", "float64")
     )
-    member = Member(chosen, 0, (encoded().train, encoded().train), encoded().valid)
-    (fitted,) = method("metabalance").fit([member], CPU, quiet)
-    assert fitted.samples_seen == 6 * 3 * (7 + 5)
+    scores = [one.predict(part(50)) for one in (single, double)]
+    np.testing.assert_allclose(*scores, rtol=1e-3)
+    assert not np.array_equal(*scores)
 
 
 def test_a_test_parts_labels_are_out_of_reach():
     with pytest.raises(AttributeError, match="only the runner"):
         _ = encoded().test.labels
+
+
+# What a CUDA graph asks of a step, held on the CPU: it reads nothing back, its number may be a tensor, and
+# what it changes it changes in place.
+
+CAPTURED = {
+    **{f"network-{loss}": ("network", {"loss": loss}) for loss in LOSSES},
+    "network-sgd": ("network", {"optimiser": "sgd"}),
+    "metabalance-first-order": ("metabalance", {"order": 1}),
+    "metabalance-second-order": ("metabalance", {"order": 2}),
+    "meta-weight-net": ("meta-weight-net", {}),
+    "meta-weight-net-sgd": ("meta-weight-net", {"optimiser": "sgd"}),
+}
+
+
+class Stepper:
+    """Eight members' parameters, optimiser and steps, as the loop makes them, to be taken one by one."""
+
+    def __init__(self, case):
+        name, settings = CAPTURED[case]
+        members = members_of(name, LRS[:8], **settings, steps=20)
+        configs, like = [m.config for m in members], torch.empty(0)
+        self.parameters = initialise(streams.keys([m.seed for m in members], "init"), (3, 5, 4, 1))
+        self.optimiser = OPTIMISERS[configs[0].optimiser](
+            **{field: setting(configs, field, like) for field in ("lr", "weight_decay", "momentum")}
+        )
+        self.steps = steps_as_the_loop_gets_them(name, members)(range(8))
+
+    def prepare(self, step):
+        for draws in self.steps.draws:
+            draws.prepare(step)
+
+    def take(self, step):
+        self.optimiser.step(self.parameters, self.steps.gradient(self.parameters, step))
+
+    def storage(self):
+        """Return where everything lies that outlives a step."""
+        if hasattr(self.optimiser, "velocity"):
+            state = self.optimiser.velocity
+        else:
+            state = [*self.optimiser.mean, *self.optimiser.square, self.optimiser.powers]
+        drawn = [of for draws in self.steps.draws for of in (draws.rows, draws.first_on_device)]
+        return [tensor.data_ptr() for tensor in (*self.parameters, *state, *drawn)]
+
+
+def steps_as_the_loop_gets_them(name, members):
+    """Return the function from members to `Steps` that the method hands to the loop."""
+    handed = []
+
+    def take(configs, seeds, valid, steps_of, **others):
+        handed.append(steps_of)
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(method(name), "train", take)
+        method(name).fit(members, CPU, quiet)
+    return handed[0]
+
+
+class ReadsBack(Exception):
+    """An operation needs a value on the host."""
+
+
+class NothingIsReadBack(TorchDispatchMode):
+    """Raises where a device would have to be waited for, or a tensor is made from numbers of the host."""
+
+    FORBIDDEN = (
+        "_local_scalar_dense", "item", "nonzero", "is_nonzero", "masked_select", "equal", "lift_fresh",
+        "unique_consecutive", "_unique2", "bincount", "allclose",
+    )  # fmt: skip
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        by_mask = name.startswith("index") and any(
+            torch.is_tensor(leaf) and leaf.dtype in (torch.bool, torch.uint8) for leaf in tree_leaves(args[1])
+        )
+        if name in self.FORBIDDEN or by_mask or str(func) == "aten.repeat_interleave.Tensor":
+            raise ReadsBack(str(func))
+        return func(*args, **(kwargs or {}))
+
+    def __enter__(self):
+        self.patch = pytest.MonkeyPatch()
+        for name in ("numpy", "tolist", "cpu"):
+
+            def refuse(tensor, *args, name=name):
+                raise ReadsBack(name)
+
+            self.patch.setattr(torch.Tensor, name, refuse)
+        return super().__enter__()
+
+    def __exit__(self, *raised):
+        self.patch.undo()
+        return super().__exit__(*raised)
+
+
+READING = {
+    "item": lambda a: a[0].item(),
+    "float": lambda a: float(a[0]),
+    "int": lambda a: int(a[0]),
+    "truth": lambda a: bool(a[0] > 0),
+    "branch": lambda a: 1 if (a > 0).any() else 0,
+    "nonzero": lambda a: a.nonzero(),
+    "mask": lambda a: a[a > 0],
+    "set-by-mask": lambda a: a.__setitem__(a > 0, 0.0),
+    "tolist": lambda a: a.tolist(),
+    "numpy": lambda a: a.numpy(),
+    "from-the-host": lambda a: a + torch.tensor([1.0]),
+    "index-by-list": lambda a: a[[0, 1]],
+}
+
+
+@pytest.mark.parametrize("case", READING)
+def test_what_reads_back_is_noticed(case):
+    """Otherwise the test after this would show nothing."""
+    with NothingIsReadBack(), pytest.raises(ReadsBack):
+        READING[case](torch.arange(3.0))
+
+
+@pytest.mark.parametrize("case", CAPTURED)
+def test_a_step_reads_nothing_back(case):
+    with steps_by("torch"):
+        stepper, counter = Stepper(case), torch.zeros((), dtype=torch.int64)
+        stepper.prepare(0)
+        for _ in range(2):  # the first makes the optimiser's state
+            with NothingIsReadBack():
+                stepper.take(counter)
+                counter += 1
+
+
+@pytest.mark.parametrize("case", CAPTURED)
+def test_a_step_counted_by_a_tensor_has_the_bits_of_one_counted_by_the_host(case, engine, monkeypatch):
+    """Across the borders of chunks, which the host prepares; and nothing moves in memory."""
+    monkeypatch.setattr(batches, "CHUNK", 8 * 12 * 3)
+    by_host, by_tensor, counter = Stepper(case), Stepper(case), torch.zeros((), dtype=torch.int64)
+    storage = []
+    for step in range(20):
+        by_host.prepare(step)
+        by_host.take(step)
+        by_tensor.prepare(step)
+        by_tensor.take(counter)
+        counter += 1
+        storage.append(by_tensor.storage())
+        assert all(torch.equal(a, b) for a, b in zip(by_host.parameters, by_tensor.parameters, strict=True))
+    assert all(draws.first > 0 for draws in by_host.steps.draws)
+    assert all(places == storage[0] for places in storage)
+
+
+class Recording(TorchDispatchMode):
+    """What a CUDA graph records of a step: operations and their tensors, to run again on the same storage."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, made))
+        return made
+
+    def replay(self):
+        """Run the operations again; what they make goes where it went, views and changes in place stay so."""
+        for func, args, kwargs, made in self.calls:
+            for old, new in zip(tree_leaves(made), tree_leaves(func(*args, **kwargs)), strict=True):
+                if torch.is_tensor(old) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+@pytest.mark.parametrize("case", CAPTURED)
+def test_a_recorded_step_goes_on_as_the_steps_themselves(case, monkeypatch):
+    """So no step depends on anything that Python holds, be it the step's number or a tensor's name."""
+    monkeypatch.setattr(batches, "CHUNK", 8 * 12 * 3)
+    with steps_by("torch"):
+        plain, recorded, counter = Stepper(case), Stepper(case), torch.zeros((), dtype=torch.int64)
+        for step in range(20):
+            plain.prepare(step)
+            plain.take(step)
+        recording = Recording()
+        for step in range(20):
+            recorded.prepare(step)
+            if step < 2:
+                recorded.take(counter.fill_(step))
+            elif step == 2:
+                counter.fill_(step)
+                with recording:
+                    recorded.take(counter)
+                    counter += 1
+            else:
+                recording.replay()
+    assert int(counter) == 20
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters, recorded.parameters, strict=True))

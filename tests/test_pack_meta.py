@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
+from conftest import by_both, one_network, random_masks, random_networks, relative_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812  (PyTorch's own name for it)
@@ -19,42 +18,24 @@ SIZES = [(3, 1), (4, 3, 1), (13, 7, 1), (5, 8, 6, 1), (6, 5, 7, 4, 3, 1), (2, 1,
 
 def problem(sizes, *, K=4, P=3, b_in=7, b_out=5, dropout=False, seed=0):
     """Return parameters, both batches and the keyword arguments of `meta_gradient`."""
-    g = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=g, dtype=torch.float64)
-
-    parameters = []
-    for fan_in, fan_out in itertools.pairwise(sizes):
-        parameters += [normal(K, fan_in, fan_out) / fan_in**0.5, 0.3 * normal(K, fan_out)]
+    parameters, g = random_networks(sizes, K, seed)
 
     def batch(rows):
-        return normal(K, P, rows, sizes[0]), torch.randint(0, 2, (K, P, rows), generator=g).double()
-
-    def keep(rows):
-        if not dropout:
-            return None
-        return [
-            (torch.rand(K, P, rows, h, generator=g, dtype=torch.float64) > 0.3) / 0.7 for h in sizes[1:-1]
-        ]
+        x = torch.randn(K, P, rows, sizes[0], generator=g, dtype=torch.float64)
+        return x, torch.randint(0, 2, (K, P, rows), generator=g).double()
 
     arguments = {
         "inner_lr": torch.tensor(ALPHA[:K], dtype=torch.float64),
         "inner_weight": torch.tensor(LAMBDA[:K], dtype=torch.float64),
-        "inner_keep": keep(b_in),
-        "outer_keep": keep(b_out),
+        "inner_keep": random_masks(sizes, (K, P, b_in), g, 0.3) if dropout else None,
+        "outer_keep": random_masks(sizes, (K, P, b_out), g, 0.3) if dropout else None,
     }
     return parameters, batch(b_in), batch(b_out), arguments
 
 
 def loss_of(parameters, x, y, keep):
     """Return the mean cross-entropy of one network on one batch, in plain PyTorch."""
-    hidden = x
-    for i in range(0, len(parameters) - 2, 2):
-        hidden = F.relu(F.linear(hidden, parameters[i].T, parameters[i + 1]))
-        hidden = hidden if keep is None else hidden * keep[i // 2]
-    z = F.linear(hidden, parameters[-2].T, parameters[-1]).squeeze(-1)
-    return F.binary_cross_entropy_with_logits(z, y)
+    return F.binary_cross_entropy_with_logits(one_network(parameters, x, keep), y)
 
 
 def objective(leaves, k, inner, outer, arguments, *, order=2):
@@ -81,22 +62,15 @@ def double_backward(parameters, inner, outer, arguments, order):
     return [torch.stack(slopes) for slopes in zip(*found, strict=True)]
 
 
-def assert_close_relative(found, expected, tolerance):
-    """Hold every member's gradient to the reference, relative to the reference's norm."""
-    for k in range(len(found[0])):
-        mine, theirs = (torch.cat([slope[k].flatten() for slope in slopes]) for slopes in (found, expected))
-        assert float((mine - theirs).norm()) <= tolerance * float(theirs.norm())
-
-
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("sizes", SIZES)
-def test_the_gradient_equals_double_backward(sizes, order, dropout):
+def test_the_gradient_equals_double_backward(sizes, order, dropout, engine):
     """Per member with its own α and λ, among them zero; order 1 is the same graph with the inner step cut."""
     parameters, inner, outer, arguments = problem(sizes, dropout=dropout)
     found = meta_gradient(parameters, inner, outer, order=order, **arguments)
     assert [slope.shape for slope in found] == [p.shape for p in parameters]
-    assert_close_relative(found, double_backward(parameters, inner, outer, arguments, order), 1e-12)
+    assert relative_distance(found, double_backward(parameters, inner, outer, arguments, order)) <= 1e-12
 
 
 @settings(max_examples=25, deadline=None)
@@ -112,8 +86,19 @@ def test_the_gradient_equals_double_backward(sizes, order, dropout):
 def test_the_gradient_equals_double_backward_for_any_shape(widths, K, P, batches, order, dropout, seed):
     given_ = problem((*widths, 1), K=K, P=P, b_in=batches[0], b_out=batches[1], dropout=dropout, seed=seed)
     parameters, inner, outer, arguments = given_
-    found = meta_gradient(parameters, inner, outer, order=order, **arguments)
-    assert_close_relative(found, double_backward(*given_, order), 1e-10)
+    expected = double_backward(*given_, order)
+    for found in by_both(lambda: meta_gradient(parameters, inner, outer, order=order, **arguments)):
+        for slopes, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(slopes, theirs, rtol=1e-10, atol=1e-12)
+
+
+def single(value):
+    """Return all the tensors in float32."""
+    if isinstance(value, dict):
+        return {name: single(of) for name, of in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [single(of) for of in value]
+    return value.float() if torch.is_tensor(value) else value
 
 
 def difference_quotient(parameters, inner, outer, arguments, k, direction, h=1e-6):
@@ -128,7 +113,7 @@ def difference_quotient(parameters, inner, outer, arguments, k, direction, h=1e-
 
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("sizes", [(3, 1), (5, 8, 6, 1), (6, 5, 7, 4, 3, 1)])
-def test_the_second_order_gradient_is_the_difference_quotient_of_the_objective(sizes, dropout):
+def test_the_second_order_gradient_is_the_difference_quotient_of_the_objective(sizes, dropout, engine):
     parameters, inner, outer, arguments = problem(sizes, dropout=dropout)
     found = meta_gradient(parameters, inner, outer, **arguments)
     g = torch.Generator().manual_seed(1)
@@ -140,7 +125,7 @@ def test_the_second_order_gradient_is_the_difference_quotient_of_the_objective(s
             assert along == pytest.approx(quotient, rel=1e-6, abs=1e-8)
 
 
-def test_every_component_of_the_second_order_gradient_is_a_difference_quotient():
+def test_every_component_of_the_second_order_gradient_is_a_difference_quotient(engine):
     parameters, inner, outer, arguments = problem((3, 4, 1), K=3)
     found = meta_gradient(parameters, inner, outer, **arguments)
     for i, parameter in enumerate(parameters):
@@ -151,7 +136,7 @@ def test_every_component_of_the_second_order_gradient_is_a_difference_quotient()
             assert float(found[i][2].flatten()[j]) == pytest.approx(quotient, rel=1e-6, abs=1e-8)
 
 
-def test_the_orders_agree_where_alpha_is_zero_and_differ_elsewhere():
+def test_the_orders_agree_where_alpha_is_zero_and_differ_elsewhere(engine):
     """So at α = 0 the first order is the objective's gradient too; elsewhere it is not the gradient of anything."""
     parameters, inner, outer, arguments = problem((5, 8, 6, 1))
     first, second = (meta_gradient(parameters, inner, outer, order=order, **arguments) for order in (1, 2))
@@ -163,7 +148,7 @@ def test_the_orders_agree_where_alpha_is_zero_and_differ_elsewhere():
     assert 0 < distance[1] < distance[2] < distance[3]
 
 
-def test_second_order_is_the_default():
+def test_second_order_is_the_default(engine):
     parameters, inner, outer, arguments = problem((4, 3, 1))
     found, second = (
         meta_gradient(parameters, inner, outer, **arguments, **more) for more in ({}, {"order": 2})
@@ -173,7 +158,7 @@ def test_second_order_is_the_default():
 
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("order", [1, 2])
-def test_the_gradient_of_p_pairs_is_the_mean_of_p_gradients_of_one_pair(order, dropout):
+def test_the_gradient_of_p_pairs_is_the_mean_of_p_gradients_of_one_pair(order, dropout, engine):
     parameters, inner, outer, arguments = problem((5, 8, 6, 1), P=4, dropout=dropout)
     together = meta_gradient(parameters, inner, outer, order=order, **arguments)
 
@@ -189,10 +174,10 @@ def test_the_gradient_of_p_pairs_is_the_mean_of_p_gradients_of_one_pair(order, d
 
     singles = [pair(p) for p in range(4)]
     mean = [torch.stack(slopes).mean(0) for slopes in zip(*singles, strict=True)]
-    assert_close_relative(together, mean, 1e-13)
+    assert relative_distance(together, mean) <= 1e-13
 
 
-def test_a_members_gradient_does_not_depend_on_the_others():
+def test_a_members_gradient_does_not_depend_on_the_others(engine):
     parameters, inner, outer, arguments = problem((5, 8, 6, 1), dropout=True)
     together = meta_gradient(parameters, inner, outer, **arguments)
     for k in range(4):
@@ -202,27 +187,178 @@ def test_a_members_gradient_does_not_depend_on_the_others():
         }
         batches = [(x[k : k + 1], y[k : k + 1]) for x, y in (inner, outer)]
         found = meta_gradient([p[k : k + 1] for p in parameters], *batches, **alone)
-        assert_close_relative(found, [slope[k : k + 1] for slope in together], 1e-13)
+        assert relative_distance(found, [slope[k : k + 1] for slope in together]) <= 1e-13
 
 
-@pytest.mark.parametrize("order", [0, 3, -1, 1.5, None, "2"])
-def test_an_order_other_than_one_and_two_is_refused(order):
+@pytest.mark.parametrize("order", [0, 3, -1, 1.5, None, "2", torch.tensor(3)])
+def test_an_order_other_than_one_and_two_is_refused(order, engine):
     parameters, inner, outer, arguments = problem((3, 1), K=1)
     with pytest.raises(ValueError, match="order is 1 or 2"):
         meta_gradient(parameters, inner, outer, order=order, **arguments)
 
 
-def test_float32_agrees_with_float64():
+def test_float32_agrees_with_float64(engine):
     parameters, inner, outer, arguments = problem((13, 16, 8, 1), P=16, b_in=24, b_out=16, dropout=True)
 
-    def single(value):
-        if torch.is_tensor(value):
-            return value.float()
-        return None if value is None else [single(v) for v in value]
-
     exact = meta_gradient(parameters, inner, outer, **arguments)
-    found = meta_gradient(
-        single(parameters), single(inner), single(outer), **{k: single(v) for k, v in arguments.items()}
-    )
+    found = meta_gradient(*single([parameters, inner, outer]), **single(arguments))
     assert all(slope.dtype == torch.float32 for slope in found)
-    assert_close_relative([slope.double() for slope in found], exact, 1e-5)
+    assert relative_distance([slope.double() for slope in found], exact) <= 1e-5
+
+
+MIXED = [(3, 1), (1, 1, 1), (13, 7, 1), (9, 16, 24, 20, 24, 1), (33, 65, 1), (5, *[6] * 15, 1)]
+
+
+@pytest.mark.parametrize("dropout", [False, True], ids=["", "dropout"])
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("sizes", MIXED, ids=str)
+def test_the_engines_agree_to_the_last_digits(sizes, order, dropout):
+    """In single precision as well, to its own."""
+    given_ = problem(sizes, b_in=24, b_out=17, dropout=dropout)
+    for convert, tolerance in ((lambda value: value, 1e-12), (single, 1e-5)):
+        parameters, inner, outer, arguments = convert(given_)
+        fused, plain = by_both(
+            lambda p=parameters, i=inner, o=outer, a=arguments: meta_gradient(p, i, o, order=order, **a)
+        )
+        assert relative_distance(fused, plain) <= tolerance
+
+
+def test_networks_deeper_than_the_kernel_knows_are_left_to_torch():
+    given_ = problem((5, *[6] * 16, 1), K=2)
+    fused, plain = by_both(lambda: meta_gradient(*given_[:3], **given_[3]))
+    assert all(torch.equal(a, b) for a, b in zip(fused, plain, strict=True))
+
+
+def test_labels_may_be_integers_or_booleans_and_settings_of_another_dtype(engine):
+    parameters, inner, outer, arguments = problem((5, 8, 6, 1), dropout=True)
+    expected = meta_gradient(parameters, inner, outer, **arguments)
+    for labels in (torch.int64, torch.int8, torch.bool):
+        given_ = [(x, y.to(labels)) for x, y in (inner, outer)]
+        found = meta_gradient(parameters, *given_, **arguments)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    quarter = {"inner_lr": torch.full((4,), 0.25), "inner_weight": torch.full((4,), 0.5)}
+    found = meta_gradient(parameters, inner, outer, **(arguments | quarter))
+    doubled = {name: value.double() for name, value in quarter.items()}
+    expected = meta_gradient(parameters, inner, outer, **(arguments | doubled))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def strided(tensor):
+    """Return equal values with gaps between them, filled with what would be seen."""
+    held = torch.full((*tensor.shape, 2), 7.0, dtype=tensor.dtype)
+    held[..., 0] = tensor
+    return held[..., 0]
+
+
+def turned(tensor):
+    """Return equal values, the last two axes laid out the other way round."""
+    return tensor.transpose(-1, -2).contiguous().transpose(-1, -2) if tensor.dim() > 1 else tensor
+
+
+@pytest.mark.parametrize("pairs", [1, 3])
+@pytest.mark.parametrize("laid_out", [strided, turned])
+def test_inputs_need_not_be_contiguous(laid_out, pairs, engine):
+    """Views are as good as copies, each input by itself."""
+    parameters, inner, outer, arguments = problem((5, 8, 6, 1), P=pairs, dropout=True)
+    expected = meta_gradient(parameters, inner, outer, **arguments)
+    flat = {
+        "parameters": (lambda: ([laid_out(p) for p in parameters], inner, outer, arguments)),
+        "inner x": lambda: (parameters, (laid_out(inner[0]), inner[1]), outer, arguments),
+        "inner y": lambda: (parameters, (inner[0], laid_out(inner[1])), outer, arguments),
+        "outer x": lambda: (parameters, inner, (laid_out(outer[0]), outer[1]), arguments),
+        "outer y": lambda: (parameters, inner, (outer[0], laid_out(outer[1])), arguments),
+        "settings": lambda: (
+            parameters,
+            inner,
+            outer,
+            arguments | {name: laid_out(arguments[name]) for name in ("inner_lr", "inner_weight")},
+        ),
+        "keep": lambda: (
+            parameters,
+            inner,
+            outer,
+            arguments
+            | {name: [laid_out(m) for m in arguments[name]] for name in ("inner_keep", "outer_keep")},
+        ),
+    }
+    for name, made in flat.items():
+        given_ = made()
+        found = meta_gradient(*given_[:3], **given_[3])
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(
+                a, b, rtol=1e-12, atol=1e-14, msg=lambda text, name=name: f"{name}: {text}"
+            )
+
+
+def test_inputs_are_left_as_they_were(engine):
+    given_ = problem((5, 8, 6, 1), dropout=True)
+    parameters, inner, outer, arguments = given_
+    held = [*parameters, *inner, *outer, arguments["inner_lr"], *arguments["inner_keep"]]
+    before = [tensor.clone() for tensor in held]
+    meta_gradient(parameters, inner, outer, **arguments)
+    assert all(torch.equal(a, b) for a, b in zip(held, before, strict=True))
+
+
+def short(tensor, axis):
+    """Return the tensor without the last entry of an axis."""
+    return tensor.narrow(axis, 0, tensor.shape[axis] - 1)
+
+
+def replaced(where, i, value):
+    return [value if j == i else old for j, old in enumerate(where)]
+
+
+WRONG = {  # what is wrong → what the message names, and how to make it so
+    "W1 of other inputs": ("inner x", lambda p, i, o, a: (replaced(p, 0, short(p[0], 1)), i, o, a)),
+    "W1 of fewer members": ("W1", lambda p, i, o, a: (replaced(p, 0, short(p[0], 0)), i, o, a)),
+    "W2 that does not follow": ("W2", lambda p, i, o, a: (replaced(p, 2, short(p[2], 1)), i, o, a)),
+    "b1 too short": ("b1", lambda p, i, o, a: (replaced(p, 1, short(p[1], 1)), i, o, a)),
+    "b2 of fewer members": ("b2", lambda p, i, o, a: (replaced(p, 3, short(p[3], 0)), i, o, a)),
+    "two logits": ("W3", lambda p, i, o, a: (replaced(p, 4, p[4].repeat(1, 1, 2)), i, o, a)),
+    "bias of two logits": ("b3", lambda p, i, o, a: (replaced(p, 5, p[5].repeat(1, 2)), i, o, a)),
+    "bias as a column": ("b1", lambda p, i, o, a: (replaced(p, 1, p[1].unsqueeze(1)), i, o, a)),
+    "inner x of other features": ("inner x", lambda p, i, o, a: (p, (short(i[0], 3), i[1]), o, a)),
+    "inner x of fewer rows": ("inner x", lambda p, i, o, a: (p, (short(i[0], 2), i[1]), o, a)),
+    "inner y of fewer rows": ("inner x", lambda p, i, o, a: (p, (i[0], short(i[1], 2)), o, a)),
+    "inner y of fewer pairs": ("inner y", lambda p, i, o, a: (p, (i[0], short(i[1], 1)), o, a)),
+    "inner y without pairs": ("inner y", lambda p, i, o, a: (p, (i[0], i[1][:, 0]), o, a)),
+    "outer x of fewer members": ("outer x", lambda p, i, o, a: (p, i, (short(o[0], 0), o[1]), a)),
+    "outer x of fewer pairs": ("outer x", lambda p, i, o, a: (p, i, (short(o[0], 1), o[1]), a)),
+    "outer y of fewer pairs": ("outer y", lambda p, i, o, a: (p, i, (o[0], short(o[1], 1)), a)),
+    "inner_lr of fewer members": (
+        "inner_lr",
+        lambda p, i, o, a: (p, i, o, a | {"inner_lr": a["inner_lr"][:1]}),
+    ),
+    "inner_lr as a number": ("inner_lr", lambda p, i, o, a: (p, i, o, a | {"inner_lr": a["inner_lr"][0]})),
+    "inner_weight of more members": (
+        "inner_weight",
+        lambda p, i, o, a: (p, i, o, a | {"inner_weight": a["inner_weight"].repeat(2)}),
+    ),
+    "inner_keep of fewer rows": (
+        "inner_keep",
+        lambda p, i, o, a: (p, i, o, a | {"inner_keep": [short(m, 2) for m in a["inner_keep"]]}),
+    ),
+    "outer_keep of another width": (
+        "outer_keep",
+        lambda p, i, o, a: (p, i, o, a | {"outer_keep": [short(m, 3) for m in a["outer_keep"]]}),
+    ),
+    "outer_keep of one layer": (
+        "outer_keep",
+        lambda p, i, o, a: (p, i, o, a | {"outer_keep": a["outer_keep"][:1]}),
+    ),
+    "an odd number of parameters": ("parameters", lambda p, i, o, a: (p[:-1], i, o, a)),
+    "no parameters": ("parameters", lambda p, i, o, a: ([], i, o, a)),
+    "one parameter of another dtype": (
+        "parameters|b1",
+        lambda p, i, o, a: ([p[0].float(), p[1], *(q.float() for q in p[2:])], i, o, a),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_does_not_fit_is_refused_by_name(case, engine):
+    """The compiled step would otherwise read outside of what it was given."""
+    named, spoil = WRONG[case]
+    parameters, inner, outer, arguments = spoil(*problem((5, 8, 6, 1), dropout=True))
+    with pytest.raises(ValueError, match=named):
+        meta_gradient(parameters, inner, outer, **arguments)

@@ -6,36 +6,13 @@ import itertools
 
 import pytest
 import torch
+from conftest import one_network, random_masks, random_networks, relative_distance
 from torch.nn import functional as F  # noqa: N812  (PyTorch's own name for it)
 
 from bench.pack import streams
-from bench.pack.network import forward, gradient, initialise, logits, product
+from bench.pack.network import forward, gradient, initialise, logits, product, r_forward
 
 SIZES = [(3, 1), (5, 4, 1), (13, 7, 1), (6, 5, 3, 1), (9, 16, 24, 20, 1)]
-
-
-def random_networks(sizes, K, seed=0):
-    """Return float64 parameters whose biases are not zero, and the generator that made them."""
-    g = torch.Generator().manual_seed(seed)
-    parameters = []
-    for fan_in, fan_out in itertools.pairwise(sizes):
-        parameters.append(torch.randn(K, fan_in, fan_out, generator=g, dtype=torch.float64) / fan_in**0.5)
-        parameters.append(torch.randn(K, fan_out, generator=g, dtype=torch.float64) * 0.3)
-    return parameters, g
-
-
-def masks(sizes, K, rows, g, rate=0.4):
-    kept = [torch.rand(K, rows, h, generator=g, dtype=torch.float64) >= rate for h in sizes[1:-1]]
-    return [factor / (1 - rate) for factor in kept]
-
-
-def one_network(parameters, x, keep=None):
-    """Return the logits of one network in plain PyTorch."""
-    hidden = x
-    for i in range(0, len(parameters) - 2, 2):
-        hidden = F.relu(F.linear(hidden, parameters[i].T, parameters[i + 1]))
-        hidden = hidden if keep is None else hidden * keep[i // 2]
-    return F.linear(hidden, parameters[-2].T, parameters[-1]).squeeze(-1)
 
 
 @pytest.mark.parametrize("dropout", [False, True])
@@ -45,7 +22,7 @@ def test_forward_and_gradient_equal_autograd(sizes, dropout):
     parameters, g = random_networks(sizes, K)
     x = torch.randn(K, rows, sizes[0], generator=g, dtype=torch.float64)
     y = torch.randint(0, 2, (K, rows), generator=g).double()
-    keep = masks(sizes, K, rows, g) if dropout else None
+    keep = random_masks(sizes, (K, rows), g) if dropout else None
     trace = forward(parameters, x, keep)
     found = gradient(parameters, trace, (torch.sigmoid(trace.logits) - y) / rows)
     for k in range(K):
@@ -64,6 +41,32 @@ def test_logits_equal_forward_without_dropout(sizes):
     expected = forward(parameters, x).logits
     for k in range(4):
         torch.testing.assert_close(logits(parameters, k, x[k]), expected[k], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("P", [1, 3])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_the_r_operator_is_the_derivative_along_a_direction(sizes, P, dropout):
+    """Each of P pairs of a member has its own rows and its own direction; autograd's is the reference."""
+    K, B = 3, 7
+    parameters, g = random_networks(sizes, K)
+    along, _ = random_networks(sizes, K * P, seed=1)
+    x = torch.randn(K, P * B, sizes[0], generator=g, dtype=torch.float64)
+    keep = random_masks(sizes, (K, P * B), g) if dropout else None
+    hiddens, z = r_forward(parameters, forward(parameters, x, keep), along, P)
+    assert z.shape == (K, P * B)
+    assert hiddens[0] is None
+    assert [h.shape for h in hiddens[1:]] == [(K, P * B, width) for width in sizes[1:-1]]
+    for k in range(K):
+        for p in range(P):
+            rows = slice(p * B, (p + 1) * B)
+            factors = None if keep is None else [m[k, rows] for m in keep]
+            _, expected = torch.autograd.functional.jvp(
+                lambda *leaves, k=k, rows=rows, factors=factors: one_network(leaves, x[k, rows], factors),
+                tuple(parameter[k] for parameter in parameters),
+                tuple(direction[k * P + p] for direction in along),
+            )
+            assert relative_distance([z[k, rows][None]], [expected[None]]) <= 1e-12
 
 
 @pytest.mark.parametrize("sizes", [(40, 30, 1), (7, 50, 20, 1)])
@@ -90,6 +93,15 @@ def test_initialisation_is_that_of_torch_linear(sizes):
             assert float(mine.std()) == pytest.approx(bound / 3**0.5, rel=5 / mine.numel() ** 0.5)
 
 
+def test_initialisation_in_double_precision_starts_from_the_same_numbers():
+    keys = streams.keys([3, 4], "init")
+    for single, double in zip(
+        initialise(keys, (5, 3, 1)), initialise(keys, (5, 3, 1), torch.float64), strict=True
+    ):
+        assert double.dtype == torch.float64
+        assert torch.equal(single.double(), double)
+
+
 def test_initialisation_does_not_depend_on_company():
     seeds = list(range(11))
     together = initialise(streams.keys(seeds, "init"), (13, 7, 5, 1))
@@ -105,15 +117,17 @@ def test_members_and_layers_start_from_different_weights():
     assert len(values.unique()) > 0.99 * values.numel()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("transposed", ["neither", "first", "second"])
 @pytest.mark.parametrize(
     ("m", "n", "p"), [(25, 13, 7), (7, 9, 11), (24, 13, 7), (13, 24, 7), (25, 5, 13), (24, 16, 1)]
 )
-def test_a_product_has_the_same_bits_at_every_place_of_a_stack(m, n, p, transposed):
+def test_a_product_has_the_same_bits_at_every_place_of_a_stack(m, n, p, transposed, dtype):
     """MKL treats matrices that begin at unaligned addresses otherwise; where one begins depends on its place."""
     g = torch.Generator().manual_seed(m)
     a, b, added = (
-        torch.randn(1, *shape, generator=g).expand(24, -1, -1) for shape in ((m, n), (n, p), (1, p))
+        torch.randn(1, *shape, generator=g, dtype=dtype).expand(24, -1, -1)
+        for shape in ((m, n), (n, p), (1, p))
     )
     a, b = a.contiguous(), b.contiguous()
     if transposed == "first":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from conftest import by_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,3 +144,52 @@ def test_mix_is_a_bijection_that_changes_half_of_the_bits():
         changed = streams.mix(x) ^ streams.mix(x ^ (1 << bit))
         share = np.mean([np.mean((changed.numpy() >> b) & 1) for b in range(32)])
         assert abs(share - 0.5) < 0.02
+
+
+def near_powers_of_two(most):
+    return st.builds(lambda power, more: max(1, 2**power + more), st.integers(0, most), st.integers(-2, 2))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sizes=st.lists(
+        st.one_of(st.integers(1, 40), sizes_of_pools, near_powers_of_two(24)), min_size=1, max_size=5
+    ),
+    start=st.one_of(st.integers(0, 5000), near_powers_of_two(45), st.integers(0, 2**50)),
+    count=st.integers(1, 300),
+    key=st.integers(0, 2**32 - 1),
+    offset=st.integers(0, 2**40),
+)
+def test_the_engines_draw_the_same_rows(sizes, start, count, key, offset):
+    """Over pools of all sizes, epochs past 32 bits, chunks that begin and end anywhere, and offsets."""
+    keys = torch.tensor([(key + 977 * k) % 2**32 for k in range(len(sizes))])
+    offsets = torch.arange(len(sizes)) * 3 + offset
+    fused, plain = by_both(lambda: streams.rows(keys, torch.tensor(sizes), start, count, offsets=offsets))
+    assert fused.dtype == plain.dtype == torch.int64
+    assert torch.equal(fused, plain)
+    assert torch.equal(plain - offsets[:, None], streams.rows(keys, torch.tensor(sizes), start, count))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rates=st.lists(st.sampled_from([0.0, 1e-8, 0.1, 1 / 3, 0.5, 0.75, 0.999]), min_size=1, max_size=4),
+    start=st.one_of(st.integers(0, 5000), near_powers_of_two(40)),
+    n=st.integers(1, 300),
+    key=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_the_engines_drop_the_same_units(rates, start, n, key, dtype):
+    """From a start that is a number or, for a captured step, a tensor."""
+    keys = torch.tensor([(key + 977 * k) % 2**32 for k in range(len(rates))])
+    given_rates = torch.tensor(rates, dtype=dtype)
+    fused, plain = by_both(lambda: streams.dropout(keys, given_rates, start, n))
+    assert fused.dtype == plain.dtype == dtype
+    assert torch.equal(fused, plain)
+    assert torch.equal(fused, streams.dropout(keys, given_rates, torch.tensor(start), n))
+
+
+def test_a_unit_is_dropped_where_its_number_lies_below_the_rate(engine):
+    keys, rates = streams.keys([1, 2], "dropout", CPU), torch.tensor([0.3, 0.8])
+    drawn = streams.uniform(keys[:, None], torch.arange(1000))
+    expected = torch.where(drawn < rates[:, None], 0.0, (1 / (1 - rates))[:, None])
+    torch.testing.assert_close(streams.dropout(keys, rates, 0, 1000), expected)

@@ -34,7 +34,11 @@ def library(real: str) -> Path:
     """Return the path of the library for `real` "float" or "double"; raise NoCompiler that says why not."""
     if sys.platform == "win32":
         raise NoCompiler("no kernel for Windows")
-    words = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or shutil.which("gcc") or ""]
+    try:
+        words = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise NoCompiler(f"CC is no command: {error}") from error
+    words = words or [shutil.which("cc") or shutil.which("gcc") or ""]
     if not words[0]:
         raise NoCompiler("no C compiler (cc, gcc or $CC)")
     reasons = []

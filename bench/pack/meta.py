@@ -150,6 +150,11 @@ def torch_outer_gradient(
 
 
 def _check(parameters: Parameters, K: int, **settings: Tensor) -> None:
+    if not parameters or len(parameters) % 2 or len({(p.dtype, p.device) for p in parameters}) > 1:
+        found = [f"{tuple(p.shape)} {p.dtype} on {p.device}" for p in parameters]
+        raise ValueError(
+            f"parameters are weights and biases in turn, of one dtype and device; found {found}."
+        )
     for name, of in settings.items():
         _expect(name, of, (K,))
     fan_in = parameters[0].shape[1]
@@ -176,10 +181,14 @@ def _side(
     B = y.shape[-1]
     _expect(f"{name} x", x, (K, P, B, like.shape[1]))
     _expect(f"{name} y", y, (K, P, B))
-    made = Batch(x.to(like).reshape(K * P * B, -1).contiguous(), y.to(like).reshape(-1), None, (K, P * B))
+    made = Batch(
+        x.to(like).reshape(K * P * B, -1).contiguous(), y.to(like).reshape(-1).contiguous(), None, (K, P * B)
+    )
     if keep is None:
         return made, None
     widths = [b.shape[1] for b in parameters[1:-1:2]]
+    if len(keep) != len(widths):
+        raise ValueError(f"{name}_keep has factors for {len(keep)} hidden layers, expected {len(widths)}.")
     for factor, width in zip(keep, widths, strict=True):
         _expect(f"{name}_keep", factor, (K, P, B, width))
     return made, [factor.to(like).reshape(K, P * B, -1).contiguous() for factor in keep]
