@@ -3,26 +3,96 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from conftest import steps_by
+from test_pack_losses import PAPER
 
 from bench import tables
 from bench.cards import card
-from bench.encode import Part, encode
+from bench.encode import encode
 from bench.methods import Member, method
 from bench.metrics import average_precision
 from bench.pack import streams
-from bench.pack.loop import Draws, pool
+from bench.pack.batches import Draws, dropout, pool
+from bench.pack.losses import LOSSES
 from bench.pack.network import initialise
-from bench.resample import SAMPLERS
+from bench.pack.optimisers import OPTIMISERS
+from bench.resample import resample
 from bench.splits import PROTOCOLS, split
 
 CPU = torch.device("cpu")
-SMALL = {"hidden": (7, 5), "weight_decay": 0.01, "steps": 40, "evaluations": 20, "patience": 2}
-META = {**SMALL, "pairs": 3, "inner_batch": 7, "outer_batch": 5}
+NETWORKS = ("network", "metabalance", "meta-weight-net")
+BUDGET = {"hidden": (7, 5), "steps": 40, "evaluations": 20, "patience": 2}
+SMALL = {  # per method, and what its members may differ in
+    "network": BUDGET | {"batch": 25, "weight_decay": 0.01},
+    "metabalance": BUDGET | {"pairs": 3, "inner_batch": 7, "outer_batch": 5, "weight_decay": 0.01},
+    "meta-weight-net": BUDGET | {"batch": 25, "meta_batch": 15, "weight_hidden": 9, "weight_decay": 0.01},
+}
+VARIED = {
+    "network": [
+        {"lr": 0.01, "beta": 0.9, "deferred": 0.0, "scale": 30.0},
+        {"lr": 0.03, "dropout": 0.3, "tau": 0.5, "deferred": 0.2},
+        {"lr": 0.003, "class_weight": "balanced", "gamma": 0.5, "scale": 10.0},
+        {"lr": 0.1, "dropout": 0.3, "class_weight": "balanced", "momentum": 0.5, "max_margin": 0.0},
+        {"lr": 1e-4, "weight_decay": 1.0, "deferred": 0.1},
+        {"lr": 0.02, "momentum": 0.0, "gamma": 5.0, "beta": 1.0},
+        {"lr": 0.05, "dropout": 0.6, "tau": 0.0, "beta": 0.0},
+        {"lr": 0.3, "max_margin": 2.0, "deferred": 1.0},
+        {"lr": 0.01, "gamma": 0.0, "tau": 2.0},
+        {"lr": 0.001, "class_weight": "balanced", "deferred": 0.5},
+        {"lr": 0.07, "weight_decay": 0.0},
+    ],
+    "metabalance": [
+        {"lr": 0.01},
+        {"lr": 0.03, "dropout": 0.3, "inner_lr": 1.0},
+        {"lr": 0.003, "inner_lr": 0.0, "inner_weight": 0.0},
+        {"lr": 0.1, "dropout": 0.3, "inner_weight": 1.0},
+        {"lr": 0.05, "momentum": 0.5, "inner_lr": 0.3},
+        {"lr": 0.02, "weight_decay": 1.0},
+        {"lr": 1e-4},
+        {"lr": 0.3, "inner_lr": 3.0},
+        {"lr": 0.01, "dropout": 0.6},
+    ],
+    "meta-weight-net": [
+        {"lr": 0.01},
+        {"lr": 0.03, "dropout": 0.3, "inner_lr": 1.0},
+        {"lr": 0.003, "weight_lr": 0.1},
+        {"lr": 0.1, "dropout": 0.3, "weight_weight_decay": 0.0},
+        {"lr": 0.05, "momentum": 0.5, "inner_lr": 3.0, "weight_lr": 0.03},
+        {"lr": 0.02, "weight_decay": 1.0},
+        {"lr": 1e-4, "weight_weight_decay": 1.0},
+        {"lr": 0.3, "inner_lr": 0.001},
+        {"lr": 0.01, "dropout": 0.6},
+    ],
+}
+POOLS = [None, "smote", "random-under", "random-over"]
+META_USUAL = {"hidden": (32, 16), "pairs": 16, "inner_batch": 24, "outer_batch": 16, "steps": 12}
+PACKS = {
+    **{f"network-{loss}": ("network", {"loss": loss}) for loss in LOSSES},
+    "network-sgd": ("network", {"batch": 7, "optimiser": "sgd"}),
+    "network-usual-shape": ("network", {"batch": 640, "hidden": (32, 16), "steps": 20}),
+    "network-one-layer": ("network", {"batch": 9, "hidden": (3,)}),
+    "network-wide": ("network", {"batch": 5, "hidden": (36, 32), "steps": 12}),
+    "network-float64": ("network", {"batch": 33, "loss": "focal", "dtype": "float64"}),
+    "metabalance-second-order": ("metabalance", {"order": 2}),
+    "metabalance-first-order": ("metabalance", {"order": 1}),
+    "metabalance-sgd": ("metabalance", {"optimiser": "sgd"}),
+    "metabalance-usual-shape": ("metabalance", META_USUAL),
+    "metabalance-wide": ("metabalance", {"hidden": (37, 33), "steps": 12}),
+    "metabalance-float64": ("metabalance", {"dtype": "float64"}),
+    "meta-weight-net": ("meta-weight-net", {}),
+    "meta-weight-net-sgd": ("meta-weight-net", {"optimiser": "sgd"}),
+    "meta-weight-net-wide": (
+        "meta-weight-net",
+        {"hidden": (37, 33), "weight_hidden": 100, "batch": 33, "steps": 12},
+    ),
+    "meta-weight-net-float64": ("meta-weight-net", {"dtype": "float64"}),
+}
 
 
 @cache
@@ -34,12 +104,7 @@ def folds():
 @cache
 def train_pool(fold, sampler=None):
     """Return a fold's training rows, resampled with seed 0."""
-    part = folds()[fold].train
-    if sampler is None:
-        return part
-    chosen = SAMPLERS[sampler](0, int(part.labels.sum()), len(part.labels))
-    X, y = chosen.fit_resample(part.X, part.labels)
-    return Part(np.full(len(y), -1), np.ascontiguousarray(X, dtype=np.float32), y.astype(np.int8))
+    return resample(folds()[fold].train, sampler, 0)
 
 
 def quiet(step, steps):
@@ -62,99 +127,52 @@ def outcome(fitted, fold):
     return scores.tobytes(), fitted.steps, fitted.best_step, fitted.samples_seen
 
 
-def network_members(**static):
-    """Return eleven members that differ in everything that may differ within a pack, and their folds."""
-    Config = method("network").Config
-    varied = [
-        {"lr": 0.01},
-        {"lr": 0.03, "dropout": 0.3},
-        {"lr": 0.003, "class_weight": "balanced", "gamma": 0.5},
-        {"lr": 0.1, "dropout": 0.3, "class_weight": "balanced", "momentum": 0.5},
-        {"lr": 1e-4, "weight_decay": 1.0},
-        {"lr": 0.02, "momentum": 0.0, "gamma": 5.0},
-        {"lr": 0.05, "dropout": 0.6},
-        {"lr": 0.3},
-        {"lr": 0.01, "gamma": 0.0},
-        {"lr": 0.001, "class_weight": "balanced"},
-        {"lr": 0.07, "weight_decay": 0.0},
-    ]
-    samplers = [None, "smote", "random-under", "random-over"]
+def members_of(pack):
+    """Return members that differ in everything that may differ within a pack, and their folds."""
+    name, static = PACKS[pack]
+    module = method(name)
     return [
         (
             Member(
-                Config(**{**SMALL, **static, **each}),
+                module.Config(**{**SMALL[name], **static, **each}),
                 100 + k,
-                (train_pool(k % 2, samplers[k % 4]),),
+                tuple(train_pool(k % 2, POOLS[(k + 2 * i) % 4]) for i in range(len(module.POOLS))),
                 folds()[k % 2].valid,
             ),
             k % 2,
         )
-        for k, each in enumerate(varied)
+        for k, each in enumerate(VARIED[name])
     ]
 
 
-def meta_members(**static):
-    """Return nine members of MetaBalance, α and λ among them zero, and their folds."""
-    Config = method("metabalance").Config
-    varied = [
-        {"lr": 0.01},
-        {"lr": 0.03, "dropout": 0.3, "inner_lr": 1.0},
-        {"lr": 0.003, "inner_lr": 0.0, "inner_weight": 0.0},
-        {"lr": 0.1, "dropout": 0.3, "inner_weight": 1.0},
-        {"lr": 0.05, "momentum": 0.5, "inner_lr": 0.3},
-        {"lr": 0.02, "weight_decay": 1.0},
-        {"lr": 1e-4},
-        {"lr": 0.3, "inner_lr": 3.0},
-        {"lr": 0.01, "dropout": 0.6},
-    ]
-    samplers = [None, "smote", "random-under"]
-    return [
-        (
-            Member(
-                Config(**{**META, **static, **each}),
-                200 + k,
-                (train_pool(k % 2, samplers[k % 3]), train_pool(k % 2, samplers[(k + 2) % 3])),
-                folds()[k % 2].valid,
-            ),
-            k % 2,
-        )
-        for k, each in enumerate(varied)
-    ]
+@contextmanager
+def compactions():
+    """Yield a list that takes the number of places that stay whenever a pack is made anew."""
+    places = []
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in OPTIMISERS.values():
 
+            def keep(self, members, kept=kind.keep):
+                places.append(len(members))
+                kept(self, members)
 
-PACKS = {
-    "network-cross-entropy": ("network", network_members, {"batch": 25}),
-    "network-focal": ("network", network_members, {"batch": 25, "loss": "focal"}),
-    "network-sgd": ("network", network_members, {"batch": 7, "optimiser": "sgd"}),
-    "network-usual-shape": ("network", network_members, {"batch": 640, "hidden": (32, 16), "steps": 20}),
-    "network-one-layer": ("network", network_members, {"batch": 9, "hidden": (3,)}),
-    "network-wide": ("network", network_members, {"batch": 5, "hidden": (36, 32), "steps": 12}),
-    "metabalance-wide": ("metabalance", meta_members, {"hidden": (37, 33), "steps": 12}),
-    "metabalance-second-order": ("metabalance", meta_members, {"order": 2}),
-    "metabalance-first-order": ("metabalance", meta_members, {"order": 1}),
-    "metabalance-sgd": ("metabalance", meta_members, {"order": 2, "optimiser": "sgd"}),
-    "metabalance-usual-shape": (
-        "metabalance",
-        meta_members,
-        {"hidden": (32, 16), "pairs": 16, "inner_batch": 24, "outer_batch": 16, "steps": 12},
-    ),
-}
+            patch.setattr(kind, "keep", keep)
+        yield places
 
 
 @cache
-def whole_pack(pack):
-    """Return the pack's members, their folds and their outcomes when all are trained together."""
-    name, members, static = PACKS[pack]
-    pairs = members(**static)
-    fitted = fit(name, [member for member, _ in pairs])
-    return pairs, [outcome(one, fold) for one, (_, fold) in zip(fitted, pairs, strict=True)]
+def whole_pack(pack, engine):
+    """Return the pack's members, folds and outcomes when all are trained together, and what stayed of it."""
+    pairs = members_of(pack)
+    with compactions() as places:
+        fitted = fit(PACKS[pack][0], [member for member, _ in pairs])
+    return pairs, [outcome(one, fold) for one, (_, fold) in zip(fitted, pairs, strict=True)], places
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_a_members_result_is_bitwise_the_same_in_any_company(pack):
+def test_a_members_result_is_bitwise_the_same_in_any_company(pack, engine):
     """Alone, in packs of other sizes and orders, and beside copies of itself."""
-    name = PACKS[pack][0]
-    pairs, together = whole_pack(pack)
+    pairs, together, _ = whole_pack(pack, engine)
     last = len(pairs) - 1
     companies = [
         [0],
@@ -165,22 +183,53 @@ def test_a_members_result_is_bitwise_the_same_in_any_company(pack):
         [2] * 9 + [4] * 9 + list(range(last + 1)),
     ]
     for company in companies:
-        fitted = fit(name, [pairs[k][0] for k in company])
+        fitted = fit(PACKS[pack][0], [pairs[k][0] for k in company])
         assert [outcome(one, pairs[k][1]) for one, k in zip(fitted, company, strict=True)] == [
             together[k] for k in company
         ]
 
 
-@pytest.mark.parametrize("pack", ["network-wide", "metabalance-wide", "network-usual-shape"])
-def test_two_threads_give_the_same_bits_as_one(pack):
+@pytest.mark.parametrize("pack", PACKS)
+def test_members_of_one_pack_stop_at_different_steps_and_leave_it(pack, engine):
+    """Some find their best after others have left. Without this the tests beside it would show nothing."""
+    _, together, places = whole_pack(pack, engine)
+    assert len({scores for scores, *_ in together}) == len(together)
+    assert max(best for _, _, best, _ in together) > sorted(steps for _, steps, *_ in together)[3]
+    assert places
+    assert places == sorted(places, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        "network-wide",
+        "network-usual-shape",
+        "metabalance-wide",
+        "meta-weight-net-wide",
+        "meta-weight-net-float64",
+    ],
+)
+def test_two_threads_give_the_same_bits_as_one(pack, engine):
     """MKL with two threads takes another path for the wide, short products; training is kept off them."""
-    name = PACKS[pack][0]
-    pairs, together = whole_pack(pack)
-    fitted = fit(name, [member for member, _ in pairs], threads=2)
+    pairs, together, _ = whole_pack(pack, engine)
+    fitted = fit(PACKS[pack][0], [member for member, _ in pairs], threads=2)
     assert [outcome(one, fold) for one, (_, fold) in zip(fitted, pairs, strict=True)] == together
 
 
-@pytest.mark.parametrize("name", ["network", "metabalance"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_engines_agree_until_rounding_grows(name):
+    """Few steps in float64; that they are not equal to the bit shows that there are two of them."""
+    pack = f"{name}-float64"
+    scores = []
+    for engine in ("c", "torch"):
+        with steps_by(engine):
+            fitted = fit(name, [member for member, _ in members_of(pack)])
+            scores.append(np.stack([one.predict(folds()[0].test) for one in fitted]))
+    np.testing.assert_allclose(*scores, rtol=1e-9)
+    assert not np.array_equal(*scores)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_training_leaves_the_number_of_threads_as_it_was(name):
     config = method(name).Config(hidden=(2,), steps=1)
     before = torch.get_num_threads()
@@ -194,142 +243,200 @@ def test_training_leaves_the_number_of_threads_as_it_was(name):
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("pack", PACKS)
-def test_members_of_one_pack_stop_at_different_steps_and_differ(pack):
-    """Without this the tests above would show nothing."""
-    _, together = whole_pack(pack)
-    assert len({scores for scores, *_ in together}) == len(together)
-    assert len({steps for _, steps, *_ in together}) > 1
+class Reference(torch.nn.Sequential):
+    """A plain float64 network with the weights that a member starts from; `keep` are dropout's factors."""
+
+    def __init__(self, key, sizes):
+        super().__init__()
+        drawn = initialise(key, sizes, torch.float64)
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+            linear = torch.nn.Linear(fan_in, fan_out, dtype=torch.float64)
+            linear.weight.data, linear.bias.data = drawn[2 * i][0].T.clone(), drawn[2 * i + 1][0].clone()
+            self.extend([linear, torch.nn.ReLU()])
+        del self[-1]
+
+    def forward(self, x, keep=None):
+        for i, layer in enumerate(self):
+            x = layer(x)
+            if keep is not None and isinstance(layer, torch.nn.ReLU):
+                x = x * keep[i // 2][0]
+        return x.squeeze(-1)
 
 
-def sequential(seed, n_features, hidden):
-    """Return a float64 torch.nn.Sequential with the weights that a member with this seed starts from."""
-    sizes = (n_features, *hidden, 1)
-    drawn = initialise(streams.keys([seed], "init"), sizes)
-    layers = []
-    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-        linear = torch.nn.Linear(fan_in, fan_out, dtype=torch.float64)
-        linear.weight.data, linear.bias.data = drawn[2 * i][0].T.double(), drawn[2 * i + 1][0].double()
-        layers += [linear, torch.nn.ReLU()]
-    return torch.nn.Sequential(*layers[:-1])
+def network_of(member):
+    return Reference(streams.keys([member.seed], "init"), (member.valid.X.shape[1], *member.config.hidden, 1))
 
 
-def batches(seed, purpose, part, count, steps):
-    """Return the batches that a member with this seed draws, in float64."""
-    draws = Draws(pool([part], CPU), streams.keys([seed], purpose), count)
-    return [(x[0].double(), y[0].double()) for x, y in (draws.batch(step) for step in range(steps))]
+def batches(member, part, purpose, count):
+    """Return what the member draws in each step: x, y and dropout's factors, in float64."""
+    draws = Draws(
+        pool([part], CPU, torch.float64), streams.keys([member.seed], f"{purpose}order".strip()), count
+    )
+    keep = dropout([member.config], streams.keys([member.seed], f"{purpose}dropout"), torch.float64)
+    found = []
+    for step in range(member.config.steps):
+        draws.prepare(step)
+        batch = draws.batch(step)
+        found.append((batch.features()[0], batch.labels()[0], keep(step, count)))
+    return found
 
 
-def optimiser(model, config):
+def optimiser_of(model, config):
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(model.parameters(), config.lr, weight_decay=config.weight_decay)
     return torch.optim.SGD(
         model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=True
     )
 
 
-def scores_of(model, part):
-    with torch.no_grad():
-        return torch.sigmoid(model(torch.from_numpy(part.X).double()).squeeze(-1)).numpy()
+def cross_entropy(z, y, reduction="mean"):
+    return torch.nn.functional.binary_cross_entropy_with_logits(z, y, reduction=reduction)
 
 
-def cross_entropy(model, x, y, weight=None):
-    return torch.nn.functional.binary_cross_entropy_with_logits(model(x).squeeze(-1), y, weight)
-
-
-@pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_an_sgd_run_equals_a_plain_pytorch_loop(class_weight):
-    """The loop is in float64: forty steps of float32 stay within rounding of it."""
-    Config = method("network").Config
-    config = Config(
-        hidden=(9, 5),
-        optimiser="sgd",
-        lr=0.05,
-        weight_decay=0.01,
-        steps=40,
-        evaluations=1,
-        batch=50,
-        class_weight=class_weight,
-    )
-    encoded, seed = folds()[0], 7
-    (fitted,) = fit("network", [Member(config, seed, (encoded.train,), encoded.valid)])
-    model = sequential(seed, encoded.train.X.shape[1], config.hidden)
-    steps = optimiser(model, config)
-    n, positives = len(encoded.train.labels), int(encoded.train.labels.sum())
-    for x, y in batches(seed, "order", encoded.train, config.batch, config.steps):
-        weight = torch.where(y > 0, n / (2 * positives), n / (2 * (n - positives)))
+def run_network(member):
+    """Train by autograd through the paper's formula of the loss."""
+    config, part = member.config, member.pools[0]
+    model, positives = network_of(member), float(part.labels.sum())
+    counts = (len(part.labels) - positives, positives)
+    steps = optimiser_of(model, config)
+    for step, (x, y, keep) in enumerate(batches(member, part, "", config.batch)):
+        early = LOSSES[config.loss].deferred and step < config.deferred * config.steps
+        now = config.model_copy(update={"beta": 0.0}) if early else config  # at β = 0 all weights are 1
         steps.zero_grad()
-        cross_entropy(model, x, y, None if class_weight is None else weight).backward()
+        PAPER[config.loss](model(x, keep), y, now, counts).mean().backward()
         steps.step()
-    np.testing.assert_allclose(
-        fitted.predict(encoded.test), scores_of(model, encoded.test), rtol=2e-4, atol=1e-5
-    )
+    return model
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_a_metabalance_run_equals_the_papers_loop_in_plain_pytorch(order):
-    Config = method("metabalance").Config
-    config = Config(
-        hidden=(6, 4), optimiser="sgd", lr=0.1, weight_decay=0.01, steps=15, evaluations=1, order=order,
-        pairs=3, inner_batch=7, outer_batch=5, inner_lr=0.5, inner_weight=0.3,
-    )  # fmt: skip
-    encoded, seed = folds()[0], 11
-    pools = (train_pool(0), train_pool(0, "random-under"))
-    (fitted,) = fit("metabalance", [Member(config, seed, pools, encoded.valid)])
-    model = sequential(seed, encoded.train.X.shape[1], config.hidden)
-    steps = optimiser(model, config)
-    inner = batches(seed, "inner order", pools[0], 3 * 7, config.steps)
-    outer = batches(seed, "outer order", pools[1], 3 * 5, config.steps)
-    for (x_in, y_in), (x_out, y_out) in zip(inner, outer, strict=True):
+def run_metabalance(member):
+    """Train by double backward through the inner step; order 1 cuts its graph."""
+    config, model = member.config, network_of(member)
+    P, B_in, B_out = config.pairs, config.inner_batch, config.outer_batch
+    inner = batches(member, member.pools[0], "inner ", P * B_in)
+    outer = batches(member, member.pools[1], "outer ", P * B_out)
+    steps = optimiser_of(model, config)
+
+    def pair(batch, p, B):
+        rows = slice(B * p, B * p + B)
+        x, y, keep = batch
+        return x[rows], y[rows], None if keep is None else [factor[:, rows] for factor in keep]
+
+    for inner_batch, outer_batch in zip(inner, outer, strict=True):
         names, leaves = zip(*model.named_parameters(), strict=True)
         total = 0.0
-        for p in range(3):
-            rows_in, rows_out = slice(7 * p, 7 * p + 7), slice(5 * p, 5 * p + 5)
-            inner_loss = cross_entropy(model, x_in[rows_in], y_in[rows_in])
+        for p in range(P):
+            x_in, y_in, keep_in = pair(inner_batch, p, B_in)
+            x_out, y_out, keep_out = pair(outer_batch, p, B_out)
+            inner_loss = cross_entropy(model(x_in, keep_in), y_in)
             slopes = torch.autograd.grad(inner_loss, leaves, create_graph=True)
-            slopes = slopes if order == 2 else [slope.detach() for slope in slopes]
+            slopes = slopes if config.order == 2 else [slope.detach() for slope in slopes]
             fast = {n: leaf - config.inner_lr * s for n, leaf, s in zip(names, leaves, slopes, strict=True)}
-            z = torch.func.functional_call(model, fast, x_out[rows_out]).squeeze(-1)
-            outer_loss = torch.nn.functional.binary_cross_entropy_with_logits(z, y_out[rows_out])
-            total = total + (outer_loss + config.inner_weight * inner_loss) / 3
+            z = torch.func.functional_call(model, fast, (x_out, keep_out))
+            total = total + (cross_entropy(z, y_out) + config.inner_weight * inner_loss) / P
         steps.zero_grad()
         total.backward()
         steps.step()
-    np.testing.assert_allclose(
-        fitted.predict(encoded.test), scores_of(model, encoded.test), rtol=2e-4, atol=1e-5
+    return model
+
+
+def run_meta_weight_net(member):
+    """Train as the paper's eq. 3 to 5 say, the weight net's gradient through the virtual step."""
+    config, model = member.config, network_of(member)
+    weigh = torch.nn.Sequential(
+        torch.nn.Unflatten(0, (-1, 1)),
+        Reference(streams.keys([member.seed], "weight net"), (1, config.weight_hidden, 1)),
+        torch.nn.Sigmoid(),
     )
+    adam = torch.optim.AdamW(weigh.parameters(), config.weight_lr, weight_decay=config.weight_weight_decay)
+    steps = optimiser_of(model, config)
+    train = batches(member, member.pools[0], "", config.batch)
+    meta = batches(member, member.pools[1], "meta ", config.meta_batch)
+    for (x, y, keep), (x_meta, y_meta, keep_meta) in zip(train, meta, strict=True):
+        names, leaves = zip(*model.named_parameters(), strict=True)
+        losses = cross_entropy(model(x, keep), y, "none")
+        virtual = (weigh(losses.detach()) * losses).mean()
+        slopes = torch.autograd.grad(virtual, leaves, create_graph=True)
+        ahead = {n: leaf - config.inner_lr * s for n, leaf, s in zip(names, leaves, slopes, strict=True)}
+        adam.zero_grad()
+        cross_entropy(torch.func.functional_call(model, ahead, (x_meta, keep_meta)), y_meta).backward()
+        adam.step()
+        losses = cross_entropy(model(x, keep), y, "none")
+        with torch.no_grad():
+            V = weigh(losses)
+        steps.zero_grad()
+        (V / V.sum() * losses).sum().backward()
+        steps.step()
+    return model
+
+
+RUNS = {"network": run_network, "metabalance": run_metabalance, "meta-weight-net": run_meta_weight_net}
+LONG = {"hidden": (6, 4), "steps": 1000, "evaluations": 1, "dtype": "float64"}
+SGD = {"optimiser": "sgd", "lr": 0.05, "weight_decay": 0.001}
+META = {"pairs": 2, "inner_batch": 7, "outer_batch": 5, "inner_lr": 0.5, "inner_weight": 0.3, "dropout": 0.1}
+WEIGHT = {"batch": 12, "meta_batch": 9, "weight_hidden": 6, "inner_lr": 0.5, "weight_lr": 0.02}
+AGAINST_PLAIN = {
+    **{f"network-{loss}": ("network", {"loss": loss, "batch": 20, **SGD}) for loss in LOSSES},
+    "network-adamw": (
+        "network",
+        {"loss": "focal", "class_weight": "balanced", "batch": 33, "dropout": 0.2, "weight_decay": 0.1},
+    ),
+    "metabalance-first-order": ("metabalance", {"order": 1, **META, **SGD}),
+    "metabalance-second-order": ("metabalance", {"order": 2, **META, **SGD}),
+    "meta-weight-net": ("meta-weight-net", {**WEIGHT, **SGD}),
+    "meta-weight-net-adamw": ("meta-weight-net", {**WEIGHT, "dropout": 0.1, "weight_decay": 0.1}),
+}
+
+
+@cache
+def plain_run(case):
+    """Return the case's member, and its scores after training in plain PyTorch."""
+    name, settings = AGAINST_PLAIN[case]
+    pools = (train_pool(0), train_pool(0, "random-under"))[: len(method(name).POOLS)]
+    member = Member(method(name).Config(**{**LONG, **settings}), 7, pools, folds()[0].valid)
+    model = RUNS[name](member)
+    with torch.no_grad():
+        return member, torch.sigmoid(model(torch.from_numpy(folds()[0].test.X).double())).numpy()
+
+
+@pytest.mark.parametrize("case", AGAINST_PLAIN)
+def test_a_thousand_steps_equal_a_plain_pytorch_loop(case, engine):
+    member, expected = plain_run(case)
+    (fitted,) = fit(AGAINST_PLAIN[case][0], [member])
+    assert fitted.steps == 1000
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(fitted.predict(folds()[0].test), expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_metabalance_without_inner_step_is_plain_training_on_the_outer_batches(order):
+def test_metabalance_without_inner_step_is_plain_training_on_the_outer_batches(order, engine):
     """With α = λ = 0; the inner pool is drawn from and changes nothing."""
-    Config = method("metabalance").Config
-    config = Config(
-        **{**META, "steps": 30, "evaluations": 1},
-        optimiser="sgd",
-        lr=0.05,
+    config = method("metabalance").Config(
+        **{**SMALL["metabalance"], **SGD, "evaluations": 1, "dtype": "float64"},
         inner_lr=0.0,
         inner_weight=0.0,
         order=order,
     )
-    encoded, seed = folds()[0], 3
-    outer = train_pool(0, "random-under")
+    encoded, outer = folds()[0], train_pool(0, "random-under")
     members = [
-        Member(config, seed, (inner, outer), encoded.valid)
-        for inner in (train_pool(0), train_pool(1, "smote"))
+        Member(config, 3, (inner, outer), encoded.valid) for inner in (train_pool(0), train_pool(1, "smote"))
     ]
-    one, other = fit("metabalance", members)
-    model = sequential(seed, encoded.train.X.shape[1], config.hidden)
-    steps = optimiser(model, config)
-    for x, y in batches(seed, "outer order", outer, config.pairs * config.outer_batch, config.steps):
+    one, other = (fitted.predict(encoded.test) for fitted in fit("metabalance", members))
+    model = network_of(members[0])
+    steps = optimiser_of(model, config)
+    for x, y, _ in batches(members[0], outer, "outer ", config.pairs * config.outer_batch):
         steps.zero_grad()
-        cross_entropy(model, x, y).backward()
+        cross_entropy(model(x), y).backward()
         steps.step()
-    np.testing.assert_allclose(
-        one.predict(encoded.test), scores_of(model, encoded.test), rtol=2e-4, atol=1e-5
-    )
-    assert one.predict(encoded.test).tobytes() == other.predict(encoded.test).tobytes()
+    with torch.no_grad():
+        expected = torch.sigmoid(model(torch.from_numpy(encoded.test.X).double())).numpy()
+    np.testing.assert_allclose(one, expected, rtol=1e-10)
+    assert one.tobytes() == other.tobytes()
 
 
-@pytest.mark.parametrize(("name", "settings"), [("network", {"batch": 64}), ("metabalance", {"pairs": 4})])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("network", {"batch": 64}), ("metabalance", {"pairs": 4}), ("meta-weight-net", {"batch": 64})],
+)
 def test_the_method_learns(name, settings):
     """Validation average precision lies well above the share of positives."""
     encoded = folds()[0]
@@ -344,9 +451,22 @@ def test_the_method_learns(name, settings):
 
 def test_balanced_weights_raise_the_scores_and_a_seed_changes_them():
     encoded, Config = folds()[0], method("network").Config
-    common = {**SMALL, "batch": 64, "lr": 0.02, "evaluations": 1}
+    common = {**SMALL["network"], "batch": 64, "lr": 0.02, "evaluations": 1}
     made = [(Config(**common), 0), (Config(**common, class_weight="balanced"), 0), (Config(**common), 1)]
     members = [Member(config, seed, (encoded.train,), encoded.valid) for config, seed in made]
     plain, weighted, other = (one.predict(encoded.test) for one in fit("network", members))
     assert weighted.mean() > 1.5 * plain.mean()
     assert not np.allclose(plain, other)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_deeper_than_the_kernel_knows_are_trained_by_torch(name):
+    """With seventeen layers the gradient is torch's and the optimiser's step is C's; the result is the same."""
+    settings = {**SMALL[name], "hidden": (3,) * 16, "steps": 6, "evaluations": 1, "dtype": "float64"}
+    pools = (train_pool(0),) * len(method(name).POOLS)
+    member = Member(method(name).Config(**settings), 0, pools, folds()[0].valid)
+    scores = []
+    for engine in ("c", "torch"):
+        with steps_by(engine):
+            scores.append(fit(name, [member])[0].predict(folds()[0].test))
+    np.testing.assert_allclose(*scores, rtol=1e-10)
