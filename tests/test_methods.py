@@ -459,10 +459,17 @@ def test_balanced_weights_raise_the_scores_and_a_seed_changes_them():
     assert not np.allclose(plain, other)
 
 
+DEEP = {
+    "hidden": (16,) * 16,
+    "steps": 6,
+    "evaluations": 1,
+}  # seventeen layers, one more than the kernel knows
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_deeper_than_the_kernel_knows_are_trained_by_torch(name):
-    """With seventeen layers the gradient is torch's and the optimiser's step is C's; the result is the same."""
-    settings = {**SMALL[name], "hidden": (3,) * 16, "steps": 6, "evaluations": 1, "dtype": "float64"}
+    """The gradient is torch's and the optimiser's step is C's; the result is the same."""
+    settings = {**SMALL[name], **DEEP, "dtype": "float64"}
     pools = (train_pool(0),) * len(method(name).POOLS)
     member = Member(method(name).Config(**settings), 0, pools, folds()[0].valid)
     scores = []
@@ -470,3 +477,14 @@ def test_networks_deeper_than_the_kernel_knows_are_trained_by_torch(name):
         with steps_by(engine):
             scores.append(fit(name, [member])[0].predict(folds()[0].test))
     np.testing.assert_allclose(*scores, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_deep_networks_are_bitwise_the_same_in_any_company(name, engine, monkeypatch):
+    """What torch does in the kernel's stead needs idle company as ever."""
+    rows = {"inner_batch": 24, "outer_batch": 16} if name == "metabalance" else {"batch": 64}
+    monkeypatch.setitem(PACKS, "deep", (name, DEEP | rows))
+    pairs = members_of("deep")
+    together = fit(name, [member for member, _ in pairs])
+    for one, (member, fold) in zip(together, pairs, strict=True):
+        assert outcome(fit(name, [member])[0], fold) == outcome(one, fold)

@@ -17,10 +17,11 @@ from conftest import by_both, one_network, random_masks, random_networks, relati
 from bench.errors import BadKernel, BadSetting
 from bench.methods import method
 from bench.methods.meta_weight_net import WeightNets, reweighted_gradient
-from bench.pack import compiler, trial
+from bench.pack import compiler, streams, trial
 from bench.pack.batches import Batch
 from bench.pack.compiler import NoCompiler, library
 from bench.pack.kernel import _kernel, engine, kernel
+from bench.pack.optimisers import OPTIMISERS
 
 CC = shutil.which("cc") or shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(CC is None, reason="no C compiler (cc, gcc)")
@@ -220,6 +221,20 @@ def test_a_kernel_that_computes_something_else_is_refused(dtype, fresh, monkeypa
         trial.try_kernel(torch.empty(0, dtype=dtype))
     monkeypatch.setenv("BENCH_KERNEL", "off")
     trial.try_kernel(torch.empty(0, dtype=dtype))
+
+
+@needs_compiler
+@pytest.mark.parametrize("K", [1, 2, 3])
+def test_no_result_is_taken_for_a_lack_of_memory(K, fresh, monkeypatch):
+    """Functions that return nothing leave anything where a result would be: here, their last loop's counter."""
+    monkeypatch.setenv("CC", script(fresh))
+    monkeypatch.setenv("BENCH_KERNEL", "on")
+    keys, sizes, rates = torch.arange(K), torch.full((K,), 5), torch.full((K,), 0.5)
+    assert streams.rows(keys, sizes, 0, 7).shape == streams.dropout(keys, rates, 0, 7).shape == (K, 7)
+    for kind in OPTIMISERS.values():
+        parameters = [torch.ones(K, 3)]
+        kind(lr=rates, weight_decay=rates, momentum=rates).step(parameters, [torch.ones(K, 3)])
+        assert (parameters[0] < 1).all()
 
 
 # Meta-Weight-Net's step: the kernel's only function with state, so its state is compared as well.

@@ -41,12 +41,12 @@ def quiet(step, steps):
 def test_torch_gets_a_multiple_of_members_by_copies_of_the_first_and_the_kernel_gets_none(n):
     members, like = [*range(100, 100 + n)], torch.empty(0)
     with steps_by("torch"):
-        found = places(members, like)
+        found = places(members, like, 3)
     assert len(found) % PAD == 0
     assert len(found) - n < PAD
     assert found == members + [100] * (len(found) - n)
     with steps_by("c"):
-        assert places(members, like) == members
+        assert places(members, like, 3) == members
 
 
 def steps_of(gradient):
@@ -491,3 +491,30 @@ def test_a_recorded_step_goes_on_as_the_steps_themselves(case, monkeypatch):
                 recording.replay()
     assert int(counter) == 20
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters, recorded.parameters, strict=True))
+
+
+@pytest.mark.parametrize("case", ["network-ldam-drw", "metabalance-second-order", "meta-weight-net"])
+def test_the_blocks_of_a_pack_are_computed_apart(case):
+    """So on a GPU: a pack of two blocks has the bits of two packs of one, with one optimiser for all."""
+    name, settings = CAPTURED[case]
+    members = members_of(name, LRS[:8] * 2, **settings, steps=20)
+    company, like = list(range(16)), torch.empty(0)
+
+    def pack(company, blocks):
+        configs = [members[k].config for k in company]
+        fields = ("lr", "weight_decay", "momentum")
+        optimiser = OPTIMISERS["adamw"](**{field: setting(configs, field, like) for field in fields})
+        keys = streams.keys([members[k].seed for k in company], "init")
+        steps = steps_as_the_loop_gets_them(name, members)
+        return loop._Pack(
+            company, initialise(keys, (3, 5, 4, 1)), optimiser, [steps(block) for block in blocks]
+        )
+
+    with steps_by("torch"):
+        whole = pack(company, [company[:8], company[8:]])
+        parts = [pack(company[:8], [company[:8]]), pack(company[8:], [company[8:]])]
+        for step in range(10):
+            for one in (whole, *parts):
+                one.step(step)
+    for all_of_them, *apart in zip(whole.parameters, *(one.parameters for one in parts), strict=True):
+        assert torch.equal(all_of_them, torch.cat(apart))

@@ -193,3 +193,11 @@ def test_a_unit_is_dropped_where_its_number_lies_below_the_rate(engine):
     drawn = streams.uniform(keys[:, None], torch.arange(1000))
     expected = torch.where(drawn < rates[:, None], 0.0, (1 / (1 - rates))[:, None])
     torch.testing.assert_close(streams.dropout(keys, rates, 0, 1000), expected)
+
+
+def test_the_smallest_number_drawn_last_drops_its_unit(engine):
+    """Key and counter are chosen so that the last 24 bits drawn are 1, which once looked like an error's code."""
+    key, counter = torch.tensor([12345]), 2_227_525
+    assert float(streams.uniform(key[:, None], torch.tensor([counter]))) == 2.0**-24
+    found = streams.dropout(key, torch.tensor([0.5]), counter - 9, 10)
+    assert found[0, -1] == 0

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.errors import BadSetting
+from bench.errors import BadSetting, BadStore
 from bench.pack.compiler import NoCompiler, library
 
 MAX_LAYERS = 16  # as in kernel.c
@@ -48,7 +48,7 @@ def _kernel(real: str, wanted: str) -> Kernel | None:
         return None
     try:
         return Kernel(library(real))
-    except (NoCompiler, OSError) as error:
+    except (NoCompiler, BadStore, OSError) as error:
         if wanted == "on":
             raise BadSetting(f"BENCH_KERNEL=on, but the kernel cannot be had: {error}.") from error
         return None
@@ -59,6 +59,8 @@ class Kernel:
 
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
+        for name in ("sgd_step", "adamw_step", "stream_rows", "dropout_factors"):
+            getattr(self.library, name).restype = None  # void: the others say 1 where memory is out
 
     def loss_gradient(self, parameters: Sequence[Tensor], batch: Any, terms: Any, keep: Any) -> list[Tensor]:
         """Return `bench.pack.plain.loss_gradient`."""

@@ -112,12 +112,12 @@ def dtype_of(config: NetworkConfig) -> torch.dtype:
     return torch.float64 if config.dtype == "float64" else torch.float32
 
 
-def places(members: Sequence[int], like: Tensor) -> list[int]:
+def places(members: Sequence[int], like: Tensor, n_layers: int) -> list[int]:
     """Return the members followed by copies of the first, up to what torch must be given: idle company.
 
     The compiled step computes a member alone and needs no company.
     """
-    multiple = BLOCK if like.device.type == "cuda" else 1 if kernel(like) else PAD
+    multiple = BLOCK if like.device.type == "cuda" else 1 if kernel(like, n_layers) else PAD
     return [*members, *[members[0]] * (-len(members) % multiple)]
 
 
@@ -161,7 +161,7 @@ def train(
     config = configs[0]
     like = torch.empty(0, device=device, dtype=dtype_of(config))
     try_kernel(like)
-    company = places(range(len(configs)), like)
+    company = places(range(len(configs)), like, len(config.hidden) + 1)
     parameters = initialise(
         streams.keys([seeds[k] for k in company], "init", device),
         (valid[0].X.shape[1], *config.hidden, 1),
@@ -240,7 +240,7 @@ class _Pack:
 
         On a GPU the pack stays: the step would have to be captured anew.
         """
-        company = places(running, like)
+        company = places(running, like, len(self.parameters) // 2)
         if like.device.type == "cuda" or len(company) > COMPACT * len(self.company):
             return self
         at = [self.company.index(k) for k in company]
