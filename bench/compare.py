@@ -11,7 +11,7 @@ on the narrow side (Bengio and Grandvalet 2004).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +20,13 @@ from itertools import groupby
 import numpy as np
 
 from bench.errors import UnknownName
-from bench.metrics import measure_resampled, row_weights
+from bench.metrics import METRICS, WIDTH, measure_ranked, row_weights
 from bench.names import cores, digest, seed_from
-from bench.ranking import Array, Floats, Places
+from bench.ranking import Array, Floats, Places, Ranking, precision_area, rank, roc_area
+
+RANKED = ("average_precision", "roc_auc", "gini")  # cheap enough to be measured on more resamples
+HELD = 1 << 24  # bytes of weights drawn at once
+WAVE = 9  # draws held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,7 @@ class Replicates:
 
     runs: tuple[tuple[int, int], ...]  # (fold, seed), sorted
     points: Mapping[str, Floats]  # by metric, (runs,)
-    values: Mapping[str, Floats]  # by metric, (runs, R)
+    values: Mapping[str, Floats]  # by metric, (runs, R), R being another for some metrics than for others
     resamples: Mapping[int, str]  # by fold, a hash of its rows and their resamples
 
 
@@ -71,20 +75,30 @@ class Difference:
 
 
 def replicates(
-    runs: Sequence[RunScores], *, row_replicates: int = 200, seed: int = 0, names: Iterable[str] | None = None
+    runs: Sequence[RunScores],
+    *,
+    row_replicates: int = 200,
+    rank_replicates: int = 2000,
+    seed: int = 0,
+    names: Iterable[str] | None = None,
 ) -> Replicates:
-    """Measure the runs of one arm on their test rows and on `row_replicates` resamples of them.
+    """Measure the runs of one arm on their test rows and on resamples of them.
 
-    `names` limits the metrics. Raises ValueError where there is no run, a (fold, seed) comes twice, or
-    the labels of a fold differ, and as `bench.metrics.measure` does.
+    All metrics are measured on the first `row_replicates` resamples, those of `RANKED` on all
+    `rank_replicates`. `names` limits the metrics. Raises ValueError where there is no run, a (fold, seed)
+    comes twice, or the labels of a fold differ, and as `bench.metrics.measure` does.
     """
-    return replicates_by_arm({"": runs}, row_replicates=row_replicates, seed=seed, names=names)[""]
+    found = replicates_by_arm(
+        {"": runs}, row_replicates=row_replicates, rank_replicates=rank_replicates, seed=seed, names=names
+    )
+    return found[""]
 
 
 def replicates_by_arm(
     arms: Mapping[str, Sequence[RunScores]],
     *,
     row_replicates: int = 200,
+    rank_replicates: int = 2000,
     seed: int = 0,
     names: Iterable[str] | None = None,
 ) -> dict[str, Replicates]:
@@ -96,28 +110,73 @@ def replicates_by_arm(
         labels = [(run.fold, run.seed) for run in runs]
         if not runs or len(set(labels)) < len(runs):
             raise ValueError(f"Expected one run for each fold and seed; found {labels} {arm}".rstrip() + ".")
-    names = None if names is None else list(names)
     every = sorted(
         ((run, arm) for arm, runs in arms.items() for run in runs), key=lambda found: found[0].fold
     )
+    metrics = list(METRICS if names is None else names)
     measured: dict[str, dict[tuple[int, int], dict[str, Floats]]] = {arm: {} for arm in arms}
     resamples: dict[str, dict[int, str]] = {arm: {} for arm in arms}
     with ThreadPoolExecutor(cores()) as threads:
         for fold, group in groupby(every, key=lambda found: found[0].fold):
             members = list(group)
-            y = _labels([run for run, _ in members])
-            weights = row_weights(y, row_replicates, seed_from("rows", fold, seed))
-            weights = np.concatenate((np.ones((1, len(y)), np.uint8), weights))  # the point estimate first
-            measure = partial(_measured, weights=weights, names=names)
-            for (run, arm), values in zip(members, threads.map(measure, members), strict=True):
-                measured[arm][fold, run.seed] = values
-                resamples[arm][fold] = digest([digest(y.tobytes()), row_replicates, seed])
+            runs = [run for run, _ in members]
+            y = _labels(runs)
+            name = digest([digest(y.tobytes()), row_replicates, rank_replicates, seed])
+            draws = _draws(len(y), row_replicates, rank_replicates, metrics)
+            values = _measured(threads, runs, partial(_weights, y, fold=fold, seed=seed), draws)
+            for (run, arm), found in zip(members, values, strict=True):
+                measured[arm][fold, run.seed] = found
+                resamples[arm][fold] = name
     return {arm: _stacked(measured[arm], resamples[arm]) for arm in arms}
 
 
-def _measured(member: tuple[RunScores, str], *, weights: Array, names: list[str] | None) -> dict[str, Floats]:
-    run, _ = member
-    return measure_resampled(run.y, run.score, run.threshold, weights, names=names)
+@dataclass(frozen=True)
+class _Draw:
+    """Some of the resamples of a fold's rows, and the metrics measured on them."""
+
+    first: int
+    count: int
+    names: list[str]
+
+
+def _draws(n: int, row_replicates: int, rank_replicates: int, names: list[str]) -> list[_Draw]:
+    """Share a fold's resamples out: at first those for all metrics, then the rest for `RANKED`."""
+    ranked = [name for name in names if name in RANKED]
+    step = max(1, min(WIDTH, HELD // n))
+    starts = range(row_replicates, rank_replicates if ranked else 0, step)
+    rest = [_Draw(start, min(step, rank_replicates - start), ranked) for start in starts]
+    return [_Draw(0, row_replicates, names), *rest]
+
+
+def _weights(y: Array, draw: _Draw, *, fold: int, seed: int) -> Array:
+    """Draw the weights (R, n); as the very first come the rows themselves, for the point estimate."""
+    weights = row_weights(y, draw.count, seed_from("rows", fold, seed, draw.first))
+    return weights if draw.first else np.concatenate((np.ones((len(y), 1), np.uint8), weights.T), axis=1).T
+
+
+def _measured(
+    threads: ThreadPoolExecutor,
+    runs: Sequence[RunScores],
+    weights_of: Callable[[_Draw], Array],
+    draws: Sequence[_Draw],
+) -> list[dict[str, Floats]]:
+    """Measure the runs of a fold on all draws, a few of which are held at once; by metric, (1 + R,)."""
+    found: list[dict[str, list[Floats]]] = [{} for _ in runs]
+    for start in range(0, len(draws), WAVE):
+        wave = draws[start : start + WAVE]
+        weights = list(threads.map(weights_of, wave))
+        for values, parts in zip(found, threads.map(partial(_measure, wave, weights), runs), strict=True):
+            for part in parts:
+                for name, value in part.items():
+                    values.setdefault(name, []).append(value)
+    return [{name: np.concatenate(parts) for name, parts in values.items()} for values in found]
+
+
+def _measure(draws: Sequence[_Draw], weights: Sequence[Array], run: RunScores) -> list[dict[str, Floats]]:
+    ranking = rank(run.y, run.score, run.threshold)
+    return [
+        measure_ranked(ranking, part, names=draw.names) for draw, part in zip(draws, weights, strict=True)
+    ]
 
 
 def _stacked(measured: Mapping[tuple[int, int], dict[str, Floats]], resamples: dict[int, str]) -> Replicates:
@@ -142,6 +201,45 @@ def _labels(members: Sequence[RunScores]) -> Array:
     return first
 
 
+def bootstrap_ranks(y: Array, score: Array, *, replicates: int = 2000, seed: int = 0) -> dict[str, Floats]:
+    """Return ROC-AUC and average precision on resamples of the rows, within the classes: each (replicates,).
+
+    Resamples of this scoring alone, for its own interval: not shared with another's, so nothing is paired.
+    With few positives a resample is drawn as counts of negatives between positives, which has
+    the distribution of drawing rows. Raises ValueError as `bench.metrics.measure` does.
+    """
+    ranking = rank(y, score)
+    # A count costs as much as drawing and counting some 40 rows.
+    draw = _by_block if 40 * len(ranking.cuts) < len(ranking.order) else _by_row
+    step = max(1, min(replicates, HELD // (50 * len(ranking.cuts))))
+    parts = [
+        draw(ranking, min(step, replicates - start), seed_from("ranks", seed, start))
+        for start in range(0, replicates, step)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in ("roc_auc", "average_precision")}
+
+
+def _by_row(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
+    y = np.zeros(len(ranking.order), bool)
+    y[ranking.order[ranking.hits]] = True
+    names = ["roc_auc", "average_precision"]
+    return measure_ranked(ranking, row_weights(y, replicates, seed), names=names)
+
+
+def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
+    leading = ranking.leading(ranking.cuts)
+    tp = np.zeros((len(ranking.hits) + 1, replicates))
+    tp[1:] = row_weights(np.ones(len(ranking.hits)), replicates, seed).T
+    tp = np.cumsum(tp, axis=0, out=tp)[leading]
+    negatives = np.diff(ranking.cuts - leading)
+    held = np.flatnonzero(negatives)
+    chances = negatives[held] / np.sum(negatives)
+    fp = np.zeros(tp.shape)
+    fp[held + 1] = np.random.default_rng(seed).multinomial(np.sum(negatives), chances, size=replicates).T
+    fp = np.cumsum(fp, axis=0, out=fp)
+    return {"roc_auc": roc_area(tp, fp), "average_precision": precision_area(tp, tp + fp)}
+
+
 def summarise(
     reps: Replicates, *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> dict[str, Summary]:
@@ -150,11 +248,12 @@ def summarise(
     `lo` and `hi` are percentiles of the draws, stretched to hold the mean: a resample repeats rows,
     which lifts ECE (and a little KS and AP) above its value on the rows themselves.
     """
-    plan = _plan(reps.runs, _resample_count(reps), draws, seed)
+    counts = {values.shape[1] for values in reps.values.values()}
+    plans = {count: _plan(reps.runs, count, draws, seed) for count in counts}
     out = {}
     for name, values in reps.values.items():
         mean = float(np.mean(reps.points[name]))
-        lo, hi = _interval(plan.means(values), level)
+        lo, hi = _interval(plans[values.shape[1]].means(values), level)
         spread = _seed_spread(reps.runs, reps.points[name])
         out[name] = Summary(mean, float(np.minimum(lo, mean)), float(np.maximum(hi, mean)), spread)
     return out
@@ -178,9 +277,8 @@ def difference(
         reason = "other test rows or resamples" if pairs else "no fold and seed in common"
         raise ValueError(f"The two arms cannot be compared in pairs: {reason}.")
     rows_a, rows_b = ([reps.runs.index(pair) for pair in pairs] for reps in (a, b))
-    means = _plan(pairs, _resample_count(a), draws, seed).means(
-        a.values[metric][rows_a] - b.values[metric][rows_b]
-    )
+    differences = a.values[metric][rows_a] - b.values[metric][rows_b]
+    means = _plan(pairs, differences.shape[1], draws, seed).means(differences)
     lo, hi = _interval(means, level)
     mean = float(np.mean(a.points[metric][rows_a] - b.points[metric][rows_b]))
     return Difference(mean, lo, hi, _p_value(means), len(pairs))
@@ -196,9 +294,9 @@ class _Plan:
 
     def means(self, values: Floats) -> Floats:
         """Return the mean (D,) of values (runs, R) over the runs of each draw."""
-        total: Floats = np.sum(values[self.run, self.replicate] * self.weight, axis=(1, 2))
-        n_runs: Floats = np.sum(self.weight, axis=(1, 2))
-        return total / n_runs
+        drawn = values.reshape(-1).take(self.run * values.shape[1] + self.replicate)
+        means: Floats = np.einsum("dfs,dfs->d", drawn, self.weight) / np.einsum("dfs->d", self.weight)
+        return means
 
 
 def _plan(runs: Sequence[tuple[int, int]], resamples: int, draws: int, seed: int) -> _Plan:
@@ -212,10 +310,6 @@ def _plan(runs: Sequence[tuple[int, int]], resamples: int, draws: int, seed: int
         replicate=rng.integers(resamples, size=fold.shape),
         weight=(np.arange(count.max()) < count[fold]).astype(np.float64),
     )
-
-
-def _resample_count(reps: Replicates) -> int:
-    return int(next(iter(reps.values.values())).shape[1])
 
 
 def _interval(means: Floats, level: float) -> tuple[float, float]:

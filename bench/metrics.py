@@ -21,10 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.ranking import SLACK, Array, Floats, Tally, not_finite, rank, ratio
+from bench.ranking import SLACK, Array, Floats, Ranking, Tally, not_finite, precision_area, rank, ratio
 
 ECE_BINS = 15
-CHUNK = 1 << 19  # weights held at once, as float64: 4 MiB
+HELD = 1 << 25  # bytes of weights and counts held at once
+WIDTH = 512  # resamples measured at once
+PIECE = 1 << 17  # random bytes drawn at once
 
 
 def measure(y: Array, score: Array, threshold: float | None = None) -> dict[str, float]:
@@ -45,15 +47,21 @@ def measure_resampled(
     on the rows physically repeated. Raises ValueError as `measure` does, also for a resample without
     rows of one class.
     """
-    ranking = rank(y, score, threshold)
+    return measure_ranked(rank(y, score, threshold), weights, names=names)
+
+
+def measure_ranked(
+    ranking: Ranking, weights: Array, *, names: Iterable[str] | None = None
+) -> dict[str, Floats]:
+    """Return `measure_resampled` of rows that are ranked already."""
     if weights.ndim != 2 or weights.shape[1] != len(ranking.order):
         raise ValueError(f"Weights of shape {weights.shape} for {len(ranking.order)} rows: expected (R, n).")
     names = list(METRICS if names is None else names)
     out = {name: np.empty(len(weights)) for name in names}
-    step = max(1, CHUNK // len(ranking.order))
+    step = max(1, min(WIDTH, HELD // (len(ranking.order) + 50 * len(ranking.cuts))))
     for start in range(0, len(weights), step):
         part = slice(start, start + step)
-        tally = Tally(ranking, weights[part].take(ranking.order, axis=1).astype(np.float64))
+        tally = Tally(ranking, np.ascontiguousarray(weights[part].T))
         if not (tally.positives.all() and tally.negatives.all()):
             raise ValueError("A resample has rows of one class only: resample within the classes.")
         for name in names:
@@ -65,16 +73,18 @@ def average_precision(y: Array, score: Array) -> float:
     """Return the average precision of one scoring, equal to scikit-learn's, for any finite scores.
 
     The mean, over the positives, of the precision among rows scored at least as high. Made for
-    early stopping: one sort of values, then P binary searches. Raises ValueError on NaN or infinity.
+    early stopping: one sort of the rows scored at least as high as some positive, then P binary searches.
+    Raises ValueError on NaN or infinity.
     """
-    everyone = np.sort(score)
-    if not (np.isfinite(everyone[0]) and np.isfinite(everyone[-1])):  # NaN sorts last
-        raise ValueError(not_finite(np.asarray(score)))
+    score = np.asarray(score)
+    if not np.isfinite(score).all():
+        raise ValueError(not_finite(score))
     positives = np.sort(score[np.asarray(y).astype(bool)])
     if not len(positives):
         raise ValueError("Average precision needs a positive row; there is none.")
+    rivals = np.sort(score[score >= positives[0]])
     hits = len(positives) - np.searchsorted(positives, positives)
-    return float(np.mean(hits / (len(everyone) - np.searchsorted(everyone, positives))))
+    return float(np.mean(hits / (len(rivals) - np.searchsorted(rivals, positives))))
 
 
 def best_threshold(y: Array, score: Array) -> float:
@@ -84,10 +94,10 @@ def best_threshold(y: Array, score: Array) -> float:
     last). Among equal F1 the highest threshold, that of the fewest alerts, is taken.
     """
     ranking = rank(y, score)
-    ends = ranking.ties[1:]
-    f1 = 2 * ranking.leading[ends] / (ends + ranking.leading[-1])
+    ends = ranking.cuts[1:]
+    f1 = 2 * ranking.leading(ends) / (ends + len(ranking.hits))
     best = int(ends[np.argmax(f1)])
-    ranked = np.append(np.asarray(score, np.float64)[ranking.order], 0.0)
+    ranked = np.append(ranking.score, 0.0)
     lowest, below = float(ranked[best - 1]), float(ranked[best])
     middle = (lowest + below) / 2
     return middle if middle > below else lowest  # between neighbouring floats there is no middle
@@ -97,18 +107,59 @@ def row_weights(y: Array, replicates: int, seed: int) -> npt.NDArray[np.uint8]:
     """Return bootstrap multiplicities (R, n): positives redrawn among positives, negatives likewise.
 
     So every resample has the prevalence of `y` (n,). A multiplicity is about Poisson(1): no byte
-    overflows.
+    overflows. The array is a view of one with the rows first, which is how `measure_resampled` reads it.
     """
     rng = np.random.default_rng(seed)
-    weights = np.zeros((replicates, len(y)), np.uint8)
-    for label in (True, False):
-        rows = np.flatnonzero(np.asarray(y).astype(bool) == label)
-        if not len(rows):
-            continue
-        for replicate in weights:
-            drawn = rng.integers(len(rows), size=len(rows), dtype=np.int32)
-            replicate[rows] = np.bincount(drawn, minlength=len(rows))
-    return weights
+    negative = ~np.asarray(y).astype(bool)
+    counts = np.empty((len(negative), replicates), np.uint8)  # at first positives, then negatives
+    for part in np.split(counts, [np.count_nonzero(~negative)]):
+        _draw_multiplicities(part, rng)
+    place = np.argsort(np.argsort(negative, kind="stable"))
+    return counts.take(place, axis=0).T
+
+
+def _draw_multiplicities(counts: npt.NDArray[np.uint8], rng: np.random.Generator) -> None:
+    """Fill `counts` (n, R) with how often each of n rows is among n draws with replacement.
+
+    Exactly so: independent Poisson counts are, given their sum, the counts of so many draws. Of a rate a
+    little below 1 they mostly are too few, and the rest is drawn row by row; one in a thousand is
+    too many, and is drawn anew.
+    """
+    n, replicates = counts.shape
+    _draw_poisson(counts.reshape(-1), max(0.0, 1 - 3 / np.sqrt(max(n, 1))), rng)
+    eighth = n // 8
+    eights = np.sum(counts[: 8 * eighth].reshape(8, eighth, replicates), axis=0, dtype=np.uint8)
+    missing = (
+        n - np.sum(eights, axis=0, dtype=np.int64) - np.sum(counts[8 * eighth :], axis=0, dtype=np.int64)
+    )
+    for over in np.flatnonzero(missing < 0):
+        counts[:, over] = np.bincount(rng.integers(n, size=n), minlength=n)
+        missing[over] = 0
+    replicate = np.repeat(np.arange(replicates), missing)
+    row = rng.integers(max(n, 1), size=len(replicate))
+    np.add.at(counts.reshape(-1), row * replicates + replicate, np.uint8(1))
+
+
+def _draw_poisson(counts: npt.NDArray[np.uint8], rate: float, rng: np.random.Generator) -> None:
+    """Fill `counts` (n,) with Poisson counts, exactly, from about a random byte each; none is above 31.
+
+    Of its 256 values as many stand for a count as its probability allows; the few values left
+    over stand for a draw from what probability is left over (Walker's mixture, with one table).
+    """
+    share = 256 * np.exp(-rate) * np.cumprod(np.concatenate(([1], rate / np.arange(1, 32))))
+    whole = np.floor(share).astype(int)
+    first, *ends = np.cumsum(whole[: np.flatnonzero(whole)[-1] + 1]).tolist()
+    left = np.cumsum(share - whole)
+    for start in range(0, len(counts), PIECE):
+        part = counts[start : start + PIECE]
+        drawn = rng.integers(1 << 64, size=-(-len(part) // 8), dtype=np.uint64).view(np.uint8)[: len(part)]
+        above = drawn >= first
+        part[:] = above
+        for end in ends:
+            above = drawn >= end
+            part += above.view(np.uint8)
+        rest = np.flatnonzero(above)
+        part[rest] = np.searchsorted(left, rng.random(len(rest)) * left[-1], side="right")
 
 
 @dataclass(frozen=True)
@@ -118,16 +169,6 @@ class Metric:
     function: Callable[[Tally], Floats]
     higher_is_better: bool
     description: str
-
-
-def _average_precision(t: Tally) -> Floats:
-    area: Floats = np.sum(np.diff(t.tp) * ratio(t.tp[:, 1:], t.alerts[:, 1:]), axis=1)
-    return area / t.positives
-
-
-def _roc_auc(t: Tally) -> Floats:
-    pairs: Floats = np.sum(np.diff(t.fp) * (t.tp[:, 1:] + t.tp[:, :-1]), axis=1)
-    return pairs / (2 * t.positives * t.negatives)
 
 
 def _recall_at_review(percent: float) -> Metric:
@@ -148,22 +189,17 @@ def _precision_at_review(percent: float) -> Metric:
 
 def _recall_at_fpr(percent: float) -> Metric:
     def recall(t: Tally) -> Floats:
-        allowed = t.fp <= percent / 100 * t.negatives[:, None] + SLACK
-        best: Floats = np.max(t.tp, axis=1, initial=0, where=allowed)
+        allowed = t.fp <= percent / 100 * t.negatives + SLACK
+        best: Floats = np.max(t.tp, axis=0, initial=0, where=allowed)
         return best / t.positives
 
     return Metric(recall, True, f"highest recall that flags at most {percent:g} % of negatives")
 
 
 def _ks(t: Tally) -> Floats:
-    gaps = np.abs(t.tp / t.positives[:, None] - t.fp / t.negatives[:, None])
-    largest: Floats = np.max(gaps, axis=1)
+    gaps = np.abs(t.tp / t.positives - t.fp / t.negatives)
+    largest: Floats = np.max(gaps, axis=0)
     return largest
-
-
-def _log_loss(t: Tally) -> Floats:
-    eps = np.finfo(np.float64).eps  # as scikit-learn clips
-    return t.mean(-np.log(np.clip(t.ranking.truth, eps, 1 - eps)))
 
 
 def _ece(t: Tally) -> Floats:
@@ -172,7 +208,7 @@ def _ece(t: Tally) -> Floats:
     At a prevalence of 0.2 % bins of equal width would put nearly every row into the first one.
     The ends of bins move with the resample.
     """
-    total: Floats = np.sum(np.abs(t.bin_errors(ECE_BINS)), axis=1)
+    total: Floats = np.sum(np.abs(t.bin_errors(ECE_BINS)), axis=0)
     return total / t.size
 
 
@@ -204,15 +240,17 @@ REVIEWS = (0.1, 0.5, 1, 5)  # percent of rows
 RATES = (1, 5)  # percent of negatives
 
 METRICS: dict[str, Metric] = {
-    "average_precision": Metric(_average_precision, True, "area under precision over recall, as a step sum"),
-    "roc_auc": Metric(_roc_auc, True, "chance that a positive outranks a negative, ties half"),
+    "average_precision": Metric(
+        lambda t: precision_area(t.tp, t.alerts), True, "area under precision over recall, as a step sum"
+    ),
+    "roc_auc": Metric(lambda t: t.roc_area, True, "chance that a positive outranks a negative, ties half"),
     **{f"recall_at_{_word(q)}pct_review": _recall_at_review(q) for q in REVIEWS},
     **{f"precision_at_{_word(q)}pct_review": _precision_at_review(q) for q in REVIEWS},
     **{f"recall_at_{_word(x)}pct_fpr": _recall_at_fpr(x) for x in RATES},
     "ks": Metric(_ks, True, "largest gap between true and false positive rate (Kolmogorov and Smirnov)"),
-    "gini": Metric(lambda t: 2 * _roc_auc(t) - 1, True, "2 ROC-AUC - 1"),
-    "brier": Metric(lambda t: t.mean(t.ranking.error**2), False, "mean squared error of the probability"),
-    "log_loss": Metric(_log_loss, False, "mean negative log-likelihood, in nats"),
+    "gini": Metric(lambda t: 2 * t.roc_area - 1, True, "2 ROC-AUC - 1"),
+    "brier": Metric(lambda t: t.mean_losses[0], False, "mean squared error of the probability"),
+    "log_loss": Metric(lambda t: t.mean_losses[1], False, "mean negative log-likelihood, in nats"),
     "ece": Metric(_ece, False, f"expected calibration error, {ECE_BINS} bins of equal mass"),
     "f1": Metric(_f1, True, "F1 at the validation threshold"),
     "mcc": Metric(_mcc, True, "Matthews correlation at the validation threshold"),

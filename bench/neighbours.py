@@ -43,46 +43,31 @@ LARGEST = 1e15  # no square of a larger number is looked at in float32
 
 
 class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]
-    """EditedNearestNeighbours that keeps the same rows and searches fewer.
+    """EditedNearestNeighbours that keeps the same rows and searches fewer; `smote` is the SMOTE that made them."""
 
-    `sure` says of the next table's rows whether they are known to stay (set by ProvingAllKNN); `smote` is the
-    SMOTE that made the next table, whose segments help.
-    """
-
-    sure: Mask | None = None
     smote: DrawingSMOTE | None = None
 
     def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         if not _provable(self, X, y):
             return super()._fit_resample(X, y)  # type: ignore[no-any-return]
         self._validate_estimator()
-        k, targets = int(self.n_neighbors), list(self.sampling_strategy_)
-        sure = sure_to_stay(X, y, k, targets, self.smote) if self.sure is None else self.sure
+        k, targets, rows = int(self.n_neighbors), list(self.sampling_strategy_), np.ascontiguousarray(X)
+        sure = sure_to_stay(rows, y, k, targets, self.smote)
         kept = np.ones(len(y), dtype=bool)
         for label in targets:
-            kept[y == label] = _stay(X, y, label, k, sure, self.nn_)
+            kept[y == label] = _stay(rows, y, label, k, sure, self.nn_)
         self.sample_indices_ = np.concatenate([np.flatnonzero((y == c) & kept) for c in np.unique(y)])
-        if self.sure is not None:
-            self.sure = self.sure[self.sample_indices_]
         return X[self.sample_indices_], y[self.sample_indices_]
 
 
 class ProvingAllKNN(AllKNN):  # type: ignore[misc]
-    """AllKNN that keeps the same rows and searches fewer: what is sure to stay is found once for all rounds."""
+    """AllKNN that keeps the same rows and searches fewer."""
 
     enn_: Any
-    _sure: Mask | None = None
-
-    def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
-        self._sure = None
-        if _provable(self, X, y):
-            self._sure = sure_to_stay(X, y, int(self.n_neighbors), list(self.sampling_strategy_))
-        return super()._fit_resample(X, y)  # type: ignore[no-any-return]
 
     def _validate_estimator(self) -> None:
         super()._validate_estimator()
         self.enn_ = ProvingENN(**self.enn_.get_params(deep=False))
-        self.enn_.sure = self._sure
 
 
 class ProvingSMOTEENN(SMOTEENN):  # type: ignore[misc]
@@ -123,7 +108,6 @@ def _provable(sampler: Any, X: Any, y: Any) -> bool:
     return (
         isinstance(X, np.ndarray)
         and X.dtype == np.float32
-        and X.flags.c_contiguous
         and isinstance(sampler.n_neighbors, int | np.integer)
         and sampler.kind_sel == "all"
         and len(np.unique(y)) == 2
@@ -134,10 +118,9 @@ def _provable(sampler: Any, X: Any, y: Any) -> bool:
 def sure_to_stay(
     X: Floats, y: NDArray[Any], k: int, targets: Iterable[Any], smote: DrawingSMOTE | None = None
 ) -> Mask:
-    """Return which rows (n,) surely stay, and stay when rows that are not sure have gone, up to `k` neighbours.
+    """Return which rows (n,) surely stay: k rows of their class are nearer than any row of the other.
 
-    A sure row has k sure rows of its class that are nearer than any row of the other. Rows of a class that
-    is not a target are not looked at.
+    Rows of a class that is not a target are not looked at.
     """
     sure = np.zeros(len(y), dtype=bool)
     drawn = None if smote is None else smote.drawn
@@ -255,10 +238,9 @@ def _shrunk(squared: Floats, radius: float) -> Floats:
 
 
 def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
-    """Return which rows have `need` rows, themselves among them, within their gap that have so in turn.
+    """Return which rows have `need` rows, themselves among them, within their gap.
 
-    Looked for in cells of near rows, then in wider ones. Few found in the first mean that there is little
-    to be found: no row is sure then.
+    Looked for among few near rows, then among more: wherever most rows have been found, all are worth it.
     """
     sure = np.zeros(len(own), dtype=bool)
     if len(own) < CELL:
@@ -267,24 +249,21 @@ def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
     norms = (1 + _margin(own.shape[1])) * _dots(own, own) + TINY
     left, right, gap = _left(own, norms)[order], _right(own, norms)[order], gap[order]
     found = _in_cells(left, right, gap, need)
-    if 2 * found.sum() >= len(own):
-        for width in WIDER:
-            _widen(left, right, gap, found, need, width)
-        sure[order] = found
+    for width in WIDER:
+        _widen(left, right, gap, found, need, width)
+        if 2 * found.sum() < len(own):
+            break
+    sure[order] = found
     return sure
 
 
 def _in_cells(left: Floats, right: Floats, gap: Floats, need: int) -> Mask:
-    """Return the rows that have `need` such rows within their gap among the rows of their cell."""
+    """Return the rows that have `need` rows within their gap among the rows of their cell."""
 
     def of_cells(cells: Ids) -> Mask:
         nearer = left[cells] @ right[cells].transpose(0, 2, 1) < gap[cells][:, :, None]
-        found = np.ones(cells.shape, dtype=bool)
-        while True:
-            again = (nearer & found[:, None, :]).sum(axis=2, dtype=np.int16) >= need
-            if (again == found).all():
-                return found
-            found = again
+        found: Mask = nearer.sum(axis=2, dtype=np.int16) >= need
+        return found
 
     sure = np.zeros(len(gap), dtype=bool)
     starts = np.append(np.arange(0, len(gap) - CELL, CELL), len(gap) - CELL)  # the last may overlap
@@ -296,15 +275,13 @@ def _in_cells(left: Floats, right: Floats, gap: Floats, need: int) -> Mask:
 
 
 def _widen(left: Floats, right: Floats, gap: Floats, sure: Mask, need: int, width: int) -> None:
-    """Make the rows sure that have `need` sure ones, or one less and themselves, among `width` rows around."""
+    """Make the rows sure that have `need` rows within their gap among the `width` rows around them."""
 
     def of_rows(rows: Ids) -> Mask:
         start = int(rows[0]) // width * width
-        count = (_dots(left[rows], right[rows]) < gap[rows]).astype(np.int64)
-        open_ = np.flatnonzero(count < need)
+        count, open_ = np.zeros(len(rows), dtype=np.int64), np.arange(len(rows))
         for i in range(start, min(start + width, len(sure)), TILE):
-            near = right[i : i + TILE][sure[i : i + TILE]]
-            nearer = left[rows[open_]] @ near.T < gap[rows[open_]][:, None]
+            nearer = left[rows[open_]] @ right[i : i + TILE].T < gap[rows[open_]][:, None]
             count[open_] += nearer.sum(axis=1, dtype=np.int16)
             open_ = np.flatnonzero(count < need)
         return count >= need

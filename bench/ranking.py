@@ -3,7 +3,10 @@
 A resample of the rows is a weight for each row. Rank metrics see the rows only through the
 counts at the ends of blocks: rows of equal score share a block, and neighbouring blocks without a
 positive are merged, since no rank metric can tell their rows apart. So at most 2 P + 1 blocks are
-left of n rows with P positives. `Tally` sums the weights, each sum when a metric first asks for it.
+left of n rows with P positives. `Tally` counts the weights, each count when a metric first asks for it.
+
+Of n x R weights that is all the time it takes. So they stay bytes, resamples of a row side by side, and are
+summed over pages of 16 ranked rows, once; counts at any place need the sums of pages and a few rows.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
 SLACK = 1e-9  # 0.07 * 100 is a little above 7
-STRIDE = 64  # rows to a block of `RunningSums`
+PAGE = 16  # rows: of weights up to 15 their sum fits into a byte
+CACHED = 1 << 17  # values worked on at once: as floats 1 MiB
+WITHIN = np.arange(PAGE)[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +37,24 @@ class Ranking:
     """
 
     order: Places  # (n,) row numbers, most suspect first
-    positive: npt.NDArray[np.bool_]  # (n,) in that order, as are the next two
-    error: Floats  # (n,) y - score
-    truth: Floats  # (n,) probability given to the label that came true
-    leading: Places  # (n + 1,) positives among the leading rows
+    score: Floats  # (n,) in that order
+    hits: Places  # (P,) places of the positives in that order
     ties: Places
     cuts: Places
     flagged: int | None  # how many leading rows reach the threshold
+
+    def leading(self, rows: Places | int) -> Places:
+        """Return how many positives are among the leading `rows`."""
+        return np.searchsorted(self.hits, rows)
+
+    @cached_property
+    def losses(self) -> Floats:
+        """Return y - score, its square, and the negative log-likelihood of each row in order, (3, n)."""
+        eps = np.finfo(np.float64).eps  # as scikit-learn clips
+        error, truth = -self.score, 1 - self.score
+        error[self.hits] += 1
+        truth[self.hits] = self.score[self.hits]
+        return np.stack((error, error**2, -np.log(np.clip(truth, eps, 1 - eps))))
 
 
 def rank(y: Array, score: Array, threshold: float | None = None) -> Ranking:
@@ -46,20 +62,16 @@ def rank(y: Array, score: Array, threshold: float | None = None) -> Ranking:
     positive, score = _checked(y, score)
     if threshold is not None and np.isnan(threshold):
         raise ValueError("The threshold is NaN; expected a number, or None for no threshold.")
-    order = np.argsort(-score, kind="stable")
-    positive, ranked = positive[order], score[order]
-    ties = np.concatenate(([0], np.flatnonzero(np.diff(ranked)) + 1, [len(ranked)]))
-    leading = np.concatenate(([0], np.cumsum(positive)))
-    bare = np.diff(leading[ties]) == 0  # groups without a positive
-    inside = np.concatenate(([False], bare[1:] & bare[:-1], [False]))  # between two such groups
+    order = np.argsort(-score)
+    ranked, hits = score[order], np.flatnonzero(positive[order])
+    ties = np.concatenate(([0], np.flatnonzero(ranked[1:] != ranked[:-1]) + 1, [len(ranked)]))
+    group = np.searchsorted(ties, hits, side="right")  # of each positive
     return Ranking(
         order=order,
-        positive=positive,
-        error=positive - ranked,
-        truth=np.where(positive, ranked, 1 - ranked),
-        leading=leading,
+        score=ranked,
+        hits=hits,
         ties=ties,
-        cuts=ties[~inside],
+        cuts=np.unique(np.concatenate(([0], ties[group - 1], ties[group], [len(ranked)]))),
         flagged=None if threshold is None else int(np.count_nonzero(ranked >= threshold)),
     )
 
@@ -92,35 +104,40 @@ def not_finite(score: Array) -> str:
 class Tally:
     """Sums over R weightings of ranked rows, each made when first asked for.
 
-    `weights` (R, n) are in the order of the ranking; M counts the cuts.
+    `weights` (n, R) are in the order in which the rows came; M counts the cuts.
     """
 
     ranking: Ranking
-    weights: Floats
+    weights: Array
 
     @cached_property
     def alerts(self) -> Floats:
-        """Rows before each cut, (R, M), from 0 to n."""
-        return _running(np.add.reduceat(self.weights, self.ranking.cuts[:-1], axis=1))
+        """Rows before each cut, (M, R), from 0 to n."""
+        return self.at(self.ranking.cuts)
 
     @cached_property
-    def _hits(self) -> Floats:  # (R, P + 1) weight of the leading positives
-        return _running(self.weights[:, self.ranking.positive])
+    def _hits(self) -> Floats:  # (P + 1, R) weight of the leading positives
+        hits = np.zeros((len(self.ranking.hits) + 1, self.weights.shape[1]))
+        hits[1:] = self.weights.take(self.ranking.order[self.ranking.hits], axis=0)
+        _run_down(hits)
+        return hits
 
     @cached_property
     def tp(self) -> Floats:
-        """Positives before each cut, (R, M)."""
-        return self._hits.take(self.ranking.leading[self.ranking.cuts], axis=1)
+        """Positives before each cut, (M, R)."""
+        return self._hits.take(self.ranking.leading(self.ranking.cuts), axis=0)
 
     @cached_property
     def size(self) -> Floats:
         """Rows in each resample, (R,)."""
-        return self.alerts[:, -1]
+        size: Floats = self._counts.before[-1]
+        return size
 
     @cached_property
     def positives(self) -> Floats:
         """Positives in each resample, (R,)."""
-        return self._hits[:, -1]
+        positives: Floats = self._hits[-1]
+        return positives
 
     @cached_property
     def negatives(self) -> Floats:
@@ -129,96 +146,218 @@ class Tally:
 
     @cached_property
     def fp(self) -> Floats:
-        """Negatives before each cut, (R, M)."""
+        """Negatives before each cut, (M, R)."""
         return self.alerts - self.tp
+
+    @cached_property
+    def roc_area(self) -> Floats:
+        """ROC-AUC, (R,)."""
+        return roc_area(self.tp, self.fp)
 
     @cached_property
     def confusion(self) -> tuple[Floats, Floats, Floats, Floats]:
         """TP, FP, FN, TN at the threshold, each (R,); NaN without one."""
         flagged = self.ranking.flagged
         if flagged is None:
-            nothing = np.full(len(self.weights), np.nan)
+            nothing = np.full(self.weights.shape[1], np.nan)
             return nothing, nothing, nothing, nothing
-        tp = self._hits[:, self.ranking.leading[flagged]]
-        fp = np.sum(self.weights[:, :flagged], axis=1) - tp
+        tp = self._hits[self.ranking.leading(flagged)]
+        fp = self.at(np.array([flagged]))[0] - tp
         return tp, fp, self.positives - tp, self.negatives - fp
 
-    def mean(self, loss: Floats) -> Floats:
-        """Return the weighted mean (R,) of a per-row loss (n,) given in the order of the ranking."""
-        return (self.weights @ loss) / self.size
+    @cached_property
+    def mean_losses(self) -> Floats:
+        """Mean squared error and mean negative log-likelihood, (2, R)."""
+        return self._sums[1] / self.size
+
+    @cached_property
+    def _reviews(self) -> dict[float, tuple[Floats, Floats]]:
+        return {}
 
     def reviewed(self, share: float) -> tuple[Floats, Floats]:
-        """Return how many rows (R,) a review of `share` looks at, and the positives it expects to find."""
-        rows = np.ceil(share * self.size - SLACK)
-        return rows, _interpolate(rows[:, None], self.alerts, self.tp)[:, 0]
+        """Return how many rows (R,) a review of `share` looks at, and the positives it expects to find.
+
+        A cut within a group of ties, taken in random order, is expected to find its part of them.
+        """
+        if share not in self._reviews:
+            rows = np.ceil(share * self.size - SLACK)
+            after = np.count_nonzero(self.alerts < rows, axis=0)
+            after = np.clip(after, 1, len(self.alerts) - 1)
+            start, found = pick(self.alerts, after - 1), pick(self.tp, after - 1)
+            part = ratio(rows - start, pick(self.alerts, after) - start)
+            self._reviews[share] = rows, found + part * (pick(self.tp, after) - found)
+        return self._reviews[share]
 
     def bin_errors(self, bins: int) -> Floats:
-        """Return Σ (y - score) over each of `bins` bins of equal weight along the ranking, (R, bins).
+        """Return Σ (y - score) over each of `bins` bins of equal weight along the ranking, (bins, R).
 
         A row, or a group of ties, on the end of a bin is shared out in proportion.
         """
-        rows, errors = RunningSums(self.weights), RunningSums(self.weights * self.ranking.error)
-        ends = self.size[:, None] * np.arange(bins + 1) / bins
-        group = np.searchsorted(self.ranking.ties, rows.reach(ends), side="right")
+        ends = self.size * np.arange(1, bins)[:, None] / bins
+        group = np.searchsorted(self.ranking.ties, self._reach(ends), side="right")
         first, last = self.ranking.ties[group - 1], self.ranking.ties[group]
-        before, ahead = rows.at(first), errors.at(first)
-        share = ratio(ends - before, rows.at(last) - before)
-        return np.diff(ahead + share * (errors.at(last) - ahead), axis=1)
+        before, ahead = self._own(first)
+        behind, done = self._own(last)
+        inner = ahead + ratio(ends - before, behind - before) * (done - ahead)
+        errors: Floats = np.diff(inner, axis=0, prepend=0, append=self._sums[0].before[-1:])
+        return errors
+
+    def _reach(self, total: Floats) -> Places:
+        """Return the first place (T, R) with which the weight is at least `total` (T, R)."""
+        page = self._counts.reach(total)
+        rest = total - self._counts.at(page)
+        within = self._pick(page * PAGE + WITHIN).astype(self._narrow)
+        _run_down(within.reshape(PAGE, -1))
+        step: Places = np.count_nonzero(within < rest, axis=0)
+        return page * PAGE + step
+
+    def _own(self, rows: Places) -> tuple[Floats, Floats]:
+        """Return the weight of as many leading `rows` (T, R) in each resample, and Σ (y - score)."""
+        page = rows // PAGE
+        places = page * PAGE + WITHIN
+        weights = self._pick(places) * (places < rows)
+        errors = weights * self.ranking.losses[0].take(places, mode="clip")
+        weight: Floats = self._counts.at(page) + np.sum(weights, axis=0)
+        return weight, self._sums[0].at(page) + np.sum(errors, axis=0)
+
+    def _pick(self, places: Places) -> Array:
+        return pick(self.weights, self.ranking.order.take(places, mode="clip"))
+
+    def at(self, rows: Places) -> Floats:
+        """Return the weight (T, R) of the leading `rows` (T,)."""
+        page, index = np.unique(rows // PAGE, return_inverse=True)
+        places = self.ranking.order.take(page * PAGE + np.arange(PAGE - 1)[:, None], mode="clip")
+        within = np.zeros((PAGE, len(page), self.weights.shape[1]), self._narrow)
+        within[1:] = self.weights.take(places, axis=0)
+        _run_down(within.reshape(PAGE, -1))
+        return self._counts.at(page)[index] + within[rows % PAGE, index]
+
+    @cached_property
+    def _counts(self) -> RunningSums:
+        """Weight of the pages, run up."""
+        counts = np.empty((len(self._pages), self.weights.shape[1]), self._narrow)
+        for part in self._parts(4 * CACHED):
+            # (PAGE, pages, R): sums over the first axis run through long stretches of memory
+            weights = self.weights.take(self._pages[part].T, axis=0)
+            np.add.reduce(weights, axis=0, dtype=counts.dtype, out=counts[part])
+        surplus = self._pages.size - len(self.weights)
+        counts[-1] -= surplus * self.weights[self.ranking.order[-1]].astype(counts.dtype)
+        return running(counts)
+
+    @cached_property
+    def _sums(self) -> tuple[RunningSums, Floats]:
+        """Σ (y - score) over the pages, run up, and the sums of the two other losses, (2, R)."""
+        columns = self.weights.shape[1]
+        losses = np.pad(self.ranking.losses, ((0, 0), (0, self._pages.size - len(self.weights))))
+        losses = losses.reshape(3, -1, 1, PAGE)
+        errors, totals = np.empty((len(self._pages), columns)), np.zeros((2, columns))
+        for part in self._parts(CACHED):
+            weights = self.weights.take(self._pages[part], axis=0).astype(np.float64)
+            # One small product a page: BLAS gives larger ones to threads of its own, which get in our way.
+            sums = (losses[:, part] @ weights)[:, :, 0]
+            errors[part] = sums[0]
+            totals += np.sum(sums[1:], axis=1)
+        return running(errors), totals
+
+    @cached_property
+    def _pages(self) -> Places:
+        """Row numbers by page, (pages, PAGE), the last page filled up with the last row's."""
+        order = self.ranking.order
+        return np.pad(order, (0, -len(order) % PAGE), mode="edge").reshape(-1, PAGE)
+
+    def _parts(self, values: int) -> list[slice]:
+        """Share the pages out into parts with about so many weights."""
+        step = max(1, values // (PAGE * self.weights.shape[1]))
+        return [slice(start, start + step) for start in range(0, len(self._pages), step)]
+
+    @cached_property
+    def _narrow(self) -> np.dtype[Any]:
+        """The type in which weights of a page's rows are summed."""
+        if self.weights.dtype.kind not in "bui":
+            return np.dtype(np.float64)
+        return np.min_scalar_type(PAGE * int(self.weights.max()))
 
 
 @dataclass(frozen=True, eq=False)
 class RunningSums:
-    """Running sums of values (R, n), found where they are asked for.
+    """Running sums down the rows of values (n, R), put together where they are asked for.
 
-    The sums of blocks lead to the block, its rows to the place. Summing all rows one after the other
-    (`np.cumsum`) takes six times as long.
+    Every 16 rows are a page. `np.cumsum` down all the rows takes 18 times as long.
     """
 
-    values: Floats
-
-    @cached_property
-    def _blocks(self) -> Floats:  # (R, blocks + 1) sum before each block
-        starts = np.arange(0, self.values.shape[1], STRIDE)
-        return _running(np.add.reduceat(self.values, starts, axis=1))
-
-    def _within(self, block: Places) -> Floats:
-        """Return the running sums over the rows of blocks (R, T): (R, T, STRIDE), from the first row on."""
-        places = block[..., None] * STRIDE + np.arange(STRIDE)
-        replicate = np.arange(len(self.values))[:, None]
-        inside = places < self.values.shape[1]
-        rows = self.values[replicate[..., None], np.where(inside, places, 0)] * inside
-        before: Floats = self._blocks[replicate, block]
-        sums: Floats = before[..., None] + np.cumsum(rows, axis=-1)
-        return sums
+    within: Array  # (pages * 16, R) over the rows of a page up to each one
+    before: Floats  # (pages + 1, R) over all earlier rows
 
     def at(self, rows: Places) -> Floats:
-        """Return the sum over the first `rows` (R, T) rows, (R, T)."""
-        block, rest = np.divmod(np.maximum(rows - 1, 0), STRIDE)
-        found = np.take_along_axis(self._within(block), rest[..., None], axis=-1)[..., 0]
-        return np.where(rows > 0, found, 0)
+        """Return the sums over the leading `rows`, (T,) or for each column its own (T, R): (T, R)."""
+        begun = rows % PAGE > 0  # the page that the last of them is in
+        sums: Floats
+        if rows.ndim > 1:
+            sums = pick(self.before, rows // PAGE) + pick(self.within, rows - 1) * begun
+        else:
+            sums = self.before.take(rows // PAGE, axis=0) + self.within[rows - 1] * begun[:, None]
+        return sums
 
     def reach(self, total: Floats) -> Places:
-        """Return the first place (R, T) whose running sum is at least `total` (R, T)."""
-        ends = self._blocks[:, None, 1:-1]
-        block: Places = np.sum(ends < total[..., None], axis=-1)
-        place: Places = block * STRIDE + np.sum(self._within(block) < total[..., None], axis=-1)
-        last = self.values.shape[1] - 1
-        return place.clip(max=last)
+        """Return the first row (T, R) with which the sum is at least `total` (T, R); the last if none is.
+
+        The values must not be negative.
+        """
+        page = _first(self.before[1:], total, 0, len(self.before) - 1)
+        rest = total - pick(self.before, page)
+        return page * PAGE + _first(self.within, rest, page * PAGE, PAGE)
 
 
-def _running(values: Floats) -> Floats:
-    """Return running sums along the last axis, with a 0 in front: (R, n) to (R, n + 1)."""
-    out = np.zeros((values.shape[0], values.shape[1] + 1))
-    np.cumsum(values, axis=1, out=out[:, 1:])
-    return out
+def _first(values: Array, total: Floats, start: Places | int, rows: int) -> Places:
+    """Return which of some `rows` from `start` (T, R) on is the first to be at least `total` (T, R)."""
+    low, high = np.zeros(total.shape, np.intp), np.full(total.shape, rows - 1)
+    for _ in range((rows - 1).bit_length()):
+        middle = (low + high) // 2
+        enough = pick(values, start + middle) >= total
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    return high
 
 
-def _interpolate(at: Floats, x: Floats, y: Floats) -> Floats:
-    """Interpolate running sums y over running counts x, both (R, M), at counts (R, T).
+def running(values: Array) -> RunningSums:
+    """Return the running sums of values (n, R)."""
+    n, columns = values.shape
+    wide = {"|u1": np.uint16, "<u2": np.uint32}.get(values.dtype.str, np.float64)
+    within = np.zeros((-(-n // PAGE), PAGE, columns), wide)
+    within.reshape(-1, columns)[:n] = values
+    for row in range(1, PAGE):
+        np.add(within[:, row], within[:, row - 1], out=within[:, row])
+    before = np.zeros((len(within) + 1, columns))
+    before[1:] = within[:, -1]
+    _run_down(before)
+    return RunningSums(within.reshape(-1, columns), before)
 
-    A cut within a group of ties, taken in random order, is expected to find just this.
-    """
-    return np.stack([np.interp(*row) for row in zip(at, x, y, strict=True)])
+
+def _run_down(values: Array) -> None:
+    """Turn values (m, R) into their running sums, in place."""
+    if values.shape[1] < 200:
+        np.cumsum(values, axis=0, out=values)
+        return
+    for row in range(1, len(values)):  # of many columns four times as fast
+        values[row] += values[row - 1]
+
+
+def pick(values: Array, row: Places) -> Array:
+    """Return the value of each column of (m, R) at a row of its own (..., R), counted round."""
+    found: Array = values.reshape(-1).take(row * values.shape[1] + np.arange(values.shape[1]), mode="wrap")
+    return found
+
+
+def precision_area(tp: Floats, alerts: Floats) -> Floats:
+    """Return the average precision (R,) of true positives and alerts (M, R) before each cut."""
+    area: Floats = np.sum(np.diff(tp, axis=0) * ratio(tp[1:], alerts[1:]), axis=0) / tp[-1]
+    return area
+
+
+def roc_area(tp: Floats, fp: Floats) -> Floats:
+    """Return the ROC-AUC (R,) of true and false positives (M, R) before each cut."""
+    pairs = np.sum(np.diff(fp, axis=0) * (tp[1:] + tp[:-1]), axis=0)
+    area: Floats = pairs / (2 * tp[-1] * fp[-1])
+    return area
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:

@@ -8,9 +8,19 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from bench.compare import Replicates, RunScores, difference, replicates, summarise
+from bench import compare
+from bench.compare import (
+    RANKED,
+    Replicates,
+    RunScores,
+    bootstrap_ranks,
+    difference,
+    replicates,
+    replicates_by_arm,
+    summarise,
+)
 from bench.errors import UnknownName
-from bench.metrics import METRICS, measure
+from bench.metrics import METRICS, measure, measure_resampled
 
 NAMES = ["roc_auc", "average_precision", "brier"]
 
@@ -92,7 +102,8 @@ def test_the_interval_of_an_auc_covers_the_truth():
 
     def interval(i):
         score = 1 / (1 + np.exp(-np.random.default_rng([1, i]).normal(size=200) - shift * y))
-        found = summarise(replicates([RunScores(0, 0, y, score)], seed=i, names=NAMES), seed=i)["roc_auc"]
+        reps = replicates([RunScores(0, 0, y, score)], rank_replicates=500, seed=i, names=NAMES)
+        found = summarise(reps, seed=i)["roc_auc"]
         return found.lo, found.hi
 
     assert 0.90 <= coverage(interval, NormalDist().cdf(shift / math.sqrt(2))) <= 0.99
@@ -109,9 +120,8 @@ def test_the_interval_over_folds_and_seeds_covers_the_truth():
             signal = rng.normal(size=100) + shift * y
             scores = 1 / (1 + np.exp(-signal - noise * rng.normal(size=(2, 100))))
             runs += [RunScores(fold, seed, y, score) for seed, score in enumerate(scores)]
-        found = summarise(replicates(runs, row_replicates=50, seed=i, names=NAMES), draws=500, seed=i)[
-            "roc_auc"
-        ]
+        reps = replicates(runs, row_replicates=50, rank_replicates=50, seed=i, names=NAMES)
+        found = summarise(reps, draws=500, seed=i)["roc_auc"]
         return found.lo, found.hi
 
     truth = NormalDist().cdf(shift / math.sqrt(2 * (1 + noise**2)))
@@ -124,9 +134,10 @@ def test_the_interval_of_a_difference_covers_none_between_equal_scorers():
     def interval(i):
         rng = np.random.default_rng([3, i])
         signal = rng.normal(size=200) + 1.2 * y
+        scores = 1 / (1 + np.exp(-signal - rng.normal(size=(2, 200))))
         a, b = (
-            replicates([RunScores(0, 0, y, 1 / (1 + np.exp(-signal - rng.normal(size=200))))], names=NAMES)
-            for _ in range(2)
+            replicates([RunScores(0, 0, y, score)], rank_replicates=500, names=["roc_auc"])
+            for score in scores
         )
         found = difference(a, b, "roc_auc", seed=i)
         assert (found.p_value < 0.05) == (not found.lo <= 0 <= found.hi) or 0.04 < found.p_value < 0.06
@@ -175,6 +186,71 @@ def test_the_order_of_runs_and_the_other_folds_change_no_replicate():
     assert np.array_equal(whole.values["roc_auc"][2:4], part.values["roc_auc"])
 
 
+def test_rank_metrics_have_more_replicates_of_which_the_first_are_those_of_all_metrics():
+    few, many = (replicates(arm(), row_replicates=20, rank_replicates=count) for count in (0, 90))
+    for name, values in many.values.items():
+        assert values.shape == (4, 90 if name in RANKED else 20)
+        assert np.array_equal(values[:, :20], few.values[name], equal_nan=True)
+        assert np.array_equal(many.points[name], few.points[name], equal_nan=True)
+    assert many.values["gini"] == pytest.approx(2 * many.values["roc_auc"] - 1)
+    assert len(np.unique(many.values["roc_auc"][0])) > 80
+
+
+def test_how_the_work_is_shared_out_changes_no_replicate(monkeypatch):
+    arms = {"a": arm(1), "b": arm(2, seeds=3)}
+    whole = replicates_by_arm(arms, row_replicates=20, rank_replicates=100)
+    monkeypatch.setattr(compare, "WAVE", 1)
+    monkeypatch.setattr(compare, "cores", lambda: 5)
+    again = replicates_by_arm(arms, row_replicates=20, rank_replicates=100)
+    for name in arms:
+        for metric in METRICS:
+            assert np.array_equal(whole[name].values[metric], again[name].values[metric])
+
+
+def test_seeds_and_arms_of_a_fold_share_the_resamples_of_its_rows():
+    first, second, *_ = arm(1)
+    twin = RunScores(first.fold, second.seed, first.y, first.score, first.threshold)
+    reps = replicates_by_arm({"a": [first, twin], "b": [twin]}, row_replicates=20, rank_replicates=50)
+    for name in METRICS:
+        a, b = reps["a"].values[name], reps["b"].values[name]
+        assert np.array_equal(a[0], a[1])
+        assert np.array_equal(a[0], b[0])
+
+
+@pytest.mark.parametrize(("n", "positives", "levels"), [(4000, 12, 10**6), (3000, 15, 25), (300, 140, 10**6)])
+def test_the_bootstrap_of_ranks_has_the_distribution_of_drawing_rows(n, positives, levels):
+    """By blocks where positives are few, else by rows: both against rows drawn and repeated one by one."""
+    rng = np.random.default_rng(n)
+    y = rng.permutation(np.arange(n) < positives)
+    score = np.floor(levels / (1 + np.exp(2 - 1.5 * y - rng.normal(size=n)))) / levels
+    classes = [np.flatnonzero(y == label) for label in (True, False)]
+    drawn = [np.concatenate([rng.choice(rows, len(rows)) for rows in classes]) for _ in range(4000)]
+    counts = np.array([np.bincount(rows, minlength=n) for rows in drawn])
+    naive = measure_resampled(y, score, None, counts, names=["roc_auc", "average_precision"])
+    for name, found in bootstrap_ranks(y, score, replicates=8000, seed=1).items():
+        assert found.shape == (8000,)
+        assert np.mean(found) == pytest.approx(
+            np.mean(naive[name]), abs=0.08 * np.std(found)
+        )  # 4 standard errors
+        assert np.std(found) == pytest.approx(np.std(naive[name]), rel=0.06)
+        for level in (0.025, 0.25, 0.5, 0.75, 0.975):
+            share = np.mean(naive[name] <= np.quantile(found, level))
+            assert share == pytest.approx(level, abs=5 * math.sqrt(level * (1 - level) / 4000))
+
+
+@pytest.mark.parametrize("positives", [5, 900])
+def test_the_bootstrap_of_ranks_is_the_same_again_and_held_in_parts(monkeypatch, positives):
+    rng = np.random.default_rng(0)
+    y, score = np.arange(2000) < positives, rng.random(2000)
+    first, again, other = (bootstrap_ranks(y, score, replicates=50, seed=seed) for seed in (0, 0, 1))
+    for name, values in first.items():
+        assert np.array_equal(values, again[name])
+        assert not np.array_equal(values, other[name])
+    monkeypatch.setattr(compare, "HELD", 1)
+    parts = bootstrap_ranks(y, score, replicates=7)
+    assert len(np.unique(parts["roc_auc"])) == 7
+
+
 def test_arms_that_cannot_be_paired_are_refused():
     runs = arm()
     reps = replicates(runs, row_replicates=5, names=NAMES)
@@ -182,8 +258,9 @@ def test_arms_that_cannot_be_paired_are_refused():
         difference(replicates(runs[:1], row_replicates=5), replicates(runs[1:], row_replicates=5), "ks")
     with pytest.raises(ValueError, match="other test rows"):
         difference(reps, replicates(arm(n=160), row_replicates=5), "roc_auc")
-    with pytest.raises(ValueError, match="resamples"):
-        difference(reps, replicates(runs, row_replicates=6), "roc_auc")
+    for other in ({"row_replicates": 6}, {"row_replicates": 5, "rank_replicates": 6}):
+        with pytest.raises(ValueError, match="resamples"):
+            difference(reps, replicates(runs, **other), "roc_auc")
     with pytest.raises(UnknownName, match="roc_auc"):
         difference(reps, reps, "roc")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from bench import metrics
+from bench import metrics, ranking
 from bench.metrics import METRICS, average_precision, best_threshold, measure, measure_resampled, row_weights
 
 RANK_METRICS = [
@@ -113,6 +113,20 @@ def test_a_resample_measures_as_its_rows_physically_repeated(sample):
             assert found[name][r] == pytest.approx(value, abs=1e-9), name
 
 
+@pytest.mark.parametrize(("n", "positives", "decimals"), [(3000, 30, 12), (2999, 1500, 12), (1000, 40, 2)])
+def test_samples_of_many_pages_measure_as_small_ones(n, positives, decimals):
+    rng = np.random.default_rng(n)
+    y = rng.permutation(np.arange(n) < positives).astype(int)
+    score = (1 / (1 + np.exp(2 - y - rng.normal(size=n)))).round(decimals)
+    for name, value in expected(y, score, 0.3).items():
+        assert measure(y, score, 0.3)[name] == pytest.approx(value, abs=1e-9), name
+    weights = row_weights(y, 3, 0)
+    found = measure_resampled(y, score, 0.3, weights)
+    for r, times in enumerate(weights):
+        for name, value in measure(np.repeat(y, times), np.repeat(score, times), 0.3).items():
+            assert found[name][r] == pytest.approx(value, abs=1e-9), name
+
+
 @given(scored())
 @settings(max_examples=100, deadline=None)
 def test_a_monotone_transformation_leaves_rank_metrics_the_same(sample):
@@ -184,8 +198,9 @@ def test_resamples_are_the_same_in_parts_and_by_name(monkeypatch):
     y, score = rng.permutation(np.repeat([1, 0], [20, 480])), rng.random(500).round(2)
     weights = row_weights(y, 11, seed=0)
     whole = measure_resampled(y, score, 0.5, weights)
-    monkeypatch.setattr(metrics, "CHUNK", 3 * len(y))
-    for name, values in measure_resampled(y, score, 0.5, weights).items():
+    monkeypatch.setattr(metrics, "WIDTH", 3)
+    monkeypatch.setattr(ranking, "CACHED", 100)
+    for name, values in measure_resampled(y, score, 0.5, np.ascontiguousarray(weights)).items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-13)
     assert list(measure_resampled(y, score, None, weights, names=["ks"])) == ["ks"]
 
@@ -199,6 +214,26 @@ def test_row_weights_keep_both_classes_their_size():
     assert np.array_equal(weights, row_weights(y, 50, seed=3))
     assert not np.array_equal(weights, row_weights(y, 50, seed=4))
     assert weights.mean(axis=0) == pytest.approx(np.ones(307), abs=0.75)  # 5 standard errors
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 40])
+def test_row_weights_are_as_of_rows_drawn_one_by_one(n):
+    """A row's count is binomial, of n draws at 1 / n each; two rows' counts have a covariance of -1 / n."""
+    weights = row_weights(np.ones(n), 40_000, seed=5).astype(float)
+    assert (weights.sum(axis=1) == n).all()
+    for k in range(5):
+        chance = math.comb(n, k) * (1 / n) ** k * (1 - 1 / n) ** (n - k) if k <= n else 0
+        error = math.sqrt(chance * (1 - chance) / weights.shape[0])
+        assert np.mean(weights == k, axis=0) == pytest.approx(np.full(n, chance), abs=5 * error + 1e-12)
+    if n > 1:
+        covariance = np.cov(weights.T)
+        assert covariance == pytest.approx(np.eye(n) - 1 / n, abs=5 * math.sqrt(3 / 40_000))
+
+
+def test_row_weights_lie_rows_first_and_a_class_may_be_missing():
+    weights = row_weights(np.zeros(20), 3, seed=0)
+    assert set(weights.sum(axis=1)) == {20}
+    assert weights.T.flags.c_contiguous
 
 
 GOOD = np.array([0, 1, 1])

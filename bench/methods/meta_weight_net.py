@@ -39,12 +39,16 @@ STATIC = NETWORK_STATIC | {"batch", "meta_batch", "weight_hidden"}
 class Config(NetworkConfig):
     """α is `inner_lr`; `weight_*` are of the weight net, `1-weight_hidden-1`, trained by Adam.
 
-    320 training and 320 meta rows are the 640 rows per step that the other networks see.
+    320 training and 320 meta rows are the 640 rows per step that the other networks see. Learning rate and
+    decay are MetaBalance's, which suit it better than the other networks' (results/LOG.md, 2026-11-24).
     """
+
+    lr: float = Field(default=0.01, gt=0)
+    weight_decay: float = Field(default=0.3, ge=0)
 
     batch: int = Field(default=320, gt=0)
     meta_batch: int = Field(default=320, gt=0)
-    inner_lr: float = Field(default=0.1, gt=0)
+    inner_lr: float = Field(default=1.0, gt=0)
     weight_hidden: int = Field(default=100, gt=0)
     weight_lr: float = Field(default=1e-3, gt=0)
     weight_weight_decay: float = Field(default=1e-4, ge=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 from bench.compare import Difference, Replicates, RunScores, difference, replicates_by_arm, summarise
 from bench.errors import Unavailable
 from bench.metrics import METRICS
-from bench.names import MAIN_METRIC, OK, TEST
+from bench.names import MAIN_METRIC, OK, TEST, cores
 from bench.store import Store, read_checked, write_atomically
 
 Record = Mapping[str, Any]
@@ -41,11 +42,10 @@ def leaderboard(
     """
     latest = newest(records, wanted)
     arms = list(dict.fromkeys(record["arm"] for record in latest))
-    kept: dict[str, list[Record]] = {}
-    scored: dict[str, list[RunScores]] = {}
-    for arm in arms:
-        kept[arm], scored[arm] = _scores(store, [r for r in latest if r["arm"] == arm])
-    good = replicates_by_arm({arm: runs for arm, runs in scored.items() if runs})
+    with ThreadPoolExecutor(cores()) as threads:
+        found = list(threads.map(lambda arm: _scores(store, [r for r in latest if r["arm"] == arm]), arms))
+    kept = {arm: records for arm, (records, _) in zip(arms, found, strict=True)}
+    good = replicates_by_arm({arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs})
     failed = {arm for arm in arms if any(record["status"] != OK for record in kept[arm])}
     fit = [arm for arm in good if arm not in failed]
     reference = next((arm for arm in REFERENCES if arm in fit), next(iter(fit), None))
