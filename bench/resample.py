@@ -43,7 +43,14 @@ KEEP_SECONDS = 0.2  # a set that took less is made again rather than kept on dis
 KEEP_BYTES = 4 * 1024**3  # the oldest sets beyond this are removed
 REMEMBERED = 16  # sets that one process holds, so that runs share them in memory too
 
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # a file that is not a set
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)  # a file that is not a set
 
 _remembered: OrderedDict[str, Part] = OrderedDict()
 _hashed: WeakValueDictionary[int, Part] = WeakValueDictionary()  # by id, the parts whose hash is known
