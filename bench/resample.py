@@ -29,6 +29,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bench.encode import Part
 from bench.errors import SamplerFailed, SamplerTimeout, UnknownName
@@ -90,9 +91,8 @@ def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(kept.with_suffix(".lock"))
-        lock.acquire()
-    except OSError:  # a cache that cannot be written: each process makes its own
+        lock = FileLock(kept.with_suffix(".lock")).acquire()
+    except (OSError, NotImplementedError):  # a cache that cannot be written: each process makes its own
         return _make(part, sampler, seed, kept)
     with lock:
         with contextlib.suppress(*UNREADABLE):
@@ -104,7 +104,7 @@ def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since
 
 def _make(part: Part, sampler: str, seed: int, kept: Path) -> Part:
     started = time.perf_counter()
-    made = _fit_resample(part, _build(part, sampler, seed))
+    made = _fit_resample(part, sampler, seed)
     if time.perf_counter() - started >= KEEP_SECONDS:
         _keep(kept, made)
     return made
@@ -119,7 +119,15 @@ def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) 
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix="making-") as folder:
         rows, out = Path(folder) / "rows.npz", Path(folder) / "made.npz"
         _write(rows, part)
-        words = [sys.executable, "-m", "bench.resample", sampler, str(seed), str(rows), str(out)]
+        words = [
+            sys.executable,
+            "-P",  # the user's folder is no place to import from
+            "-m",
+            "bench.resample",
+            sampler,
+            str(seed),
+            *map(str, (rows, out, os.getpid())),
+        ]
         # Our own module on files that we wrote; it ends with us.
         with subprocess.Popen(  # noqa: S603
             words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -154,8 +162,10 @@ def _build(part: Part, sampler: str, seed: int) -> Any:
     return SAMPLERS[sampler].make(seed % 2**32, int(min(y.sum(), len(y) - y.sum())), len(y))
 
 
-def _fit_resample(part: Part, chosen: Any) -> Part:
-    X, labels = chosen.fit_resample(part.X, part.labels)
+def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
+    chosen = _build(part, sampler, seed)
+    with threadpool_limits(1) if SAMPLERS[sampler].one_thread else contextlib.nullcontext():
+        X, labels = chosen.fit_resample(part.X, part.labels)
     indices: NDArray[np.int64] | None = getattr(chosen, "sample_indices_", None)
     rows = np.full(len(labels), -1, dtype=np.int64) if indices is None else part.rows[indices]
     return Part(rows, np.ascontiguousarray(X, dtype=np.float32), labels.astype(np.int8))
@@ -171,7 +181,7 @@ def _hash(part: Part) -> str:
     """Return the hash of a part's rows and labels, made once per object: nothing changes a part."""
     if _hashed.get(id(part)) is not part:
         _hashed[id(part)] = part
-        _hashes[id(part)] = digest([digest(part.X.tobytes()), digest(part.labels.tobytes())])
+        _hashes[id(part)] = digest([digest(array.tobytes()) for array in (part.rows, part.X, part.labels)])
     return _hashes[id(part)]
 
 
@@ -217,12 +227,14 @@ def _end_with_parent() -> None:
         ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def main(sampler: str, seed: str, rows: str, out: str) -> None:
+def main(sampler: str, seed: str, rows: str, out: str, parent: str) -> None:
     """Be the process of a slow sampler: read rows, resample, write."""
     _end_with_parent()
+    if os.getppid() != int(parent):  # it died before the kernel was asked
+        sys.exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     part = _read(Path(rows))
-    _write(Path(out), _fit_resample(part, _build(part, sampler, int(seed))))
+    _write(Path(out), _fit_resample(part, sampler, int(seed)))
 
 
 if __name__ == "__main__":

@@ -288,26 +288,19 @@ def test_of_two_processes_one_makes_a_slow_set(apart: Path, tmp_path: Path) -> N
     assert not list(apart.glob("making-*"))
 
 
-def test_a_killed_parent_takes_the_samplers_process_along(apart: Path, tmp_path: Path) -> None:
-    source = inspect.getsource(part)
-    (tmp_path / "tests_part.py").write_text(
-        f"import numpy as np\nfrom bench.encode import Part\n\n\n{source}"
-    )
-    endless = (
-        "import sys, time; from bench.resample import _end_with_parent; _end_with_parent(); time.sleep(100)"
-    )
+def test_a_killed_parent_takes_the_samplers_process_along() -> None:
+    endless = "import time; from bench.resample import _end_with_parent; _end_with_parent(); "
+    endless += "print('ready', flush=True); time.sleep(100)"
     code = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {endless!r}]); "
     code += "print(p.pid, flush=True); time.sleep(100)"
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    time.sleep(3)  # for the child to have asked the kernel
-    parent.kill()
-    parent.wait()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "ready\n"
+        parent.kill()
     deadline = time.monotonic() + 10
     while (there := alive(child)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    parent.stdout.close()
     assert not there
 
 
