@@ -25,8 +25,8 @@ from bench.names import cores, digest, seed_from
 from bench.ranking import Array, Floats, Places, Ranking, precision_area, rank, roc_area
 
 RANKED = ("average_precision", "roc_auc", "gini")  # cheap enough to be measured on more resamples
-HELD = 1 << 24  # bytes of weights drawn at once
-WAVE = 9  # draws held at once
+HELD = 1 << 25  # bytes of weights drawn at once
+WAVE = 5  # draws held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +235,8 @@ def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]
     held = np.flatnonzero(negatives)
     chances = negatives[held] / np.sum(negatives)
     fp = np.zeros(tp.shape)
-    fp[held + 1] = np.random.default_rng(seed).multinomial(np.sum(negatives), chances, size=replicates).T
+    rng = np.random.default_rng([seed, 1])  # another stream than that of the positives
+    fp[held + 1] = rng.multinomial(np.sum(negatives), chances, size=replicates).T
     fp = np.cumsum(fp, axis=0, out=fp)
     return {"roc_auc": roc_area(tp, fp), "average_precision": precision_area(tp, tp + fp)}
 

@@ -11,9 +11,9 @@ summed over pages of 16 ranked rows, once; counts at any place need the sums of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,28 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
+Value = TypeVar("Value")
 
 SLACK = 1e-9  # 0.07 * 100 is a little above 7
 PAGE = 16  # rows: of weights up to 15 their sum fits into a byte
 CACHED = 1 << 17  # values worked on at once: as floats 1 MiB
 WITHIN = np.arange(PAGE)[:, None, None]
+
+
+class lazy(Generic[Value]):  # noqa: N801, as `property`
+    """An attribute computed when first asked for, and kept.
+
+    Up to Python 3.11 `functools.cached_property` holds a lock that all instances share, so that only one of
+    several threads would be counting.
+    """
+
+    def __init__(self, function: Callable[[Any], Value]) -> None:
+        self.function = function
+
+    def __get__(self, instance: Any, owner: type) -> Value:
+        value = self.function(instance)
+        instance.__dict__[self.function.__name__] = value
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +64,7 @@ class Ranking:
         """Return how many positives are among the leading `rows`."""
         return np.searchsorted(self.hits, rows)
 
-    @cached_property
+    @lazy
     def losses(self) -> Floats:
         """Return y - score, its square, and the negative log-likelihood of each row in order, (3, n)."""
         eps = np.finfo(np.float64).eps  # as scikit-learn clips
@@ -110,51 +127,51 @@ class Tally:
     ranking: Ranking
     weights: Array
 
-    @cached_property
+    @lazy
     def alerts(self) -> Floats:
         """Rows before each cut, (M, R), from 0 to n."""
         return self.at(self.ranking.cuts)
 
-    @cached_property
+    @lazy
     def _hits(self) -> Floats:  # (P + 1, R) weight of the leading positives
         hits = np.zeros((len(self.ranking.hits) + 1, self.weights.shape[1]))
         hits[1:] = self.weights.take(self.ranking.order[self.ranking.hits], axis=0)
         _run_down(hits)
         return hits
 
-    @cached_property
+    @lazy
     def tp(self) -> Floats:
         """Positives before each cut, (M, R)."""
         return self._hits.take(self.ranking.leading(self.ranking.cuts), axis=0)
 
-    @cached_property
+    @lazy
     def size(self) -> Floats:
         """Rows in each resample, (R,)."""
         size: Floats = self._counts.before[-1]
         return size
 
-    @cached_property
+    @lazy
     def positives(self) -> Floats:
         """Positives in each resample, (R,)."""
         positives: Floats = self._hits[-1]
         return positives
 
-    @cached_property
+    @lazy
     def negatives(self) -> Floats:
         """Negatives in each resample, (R,)."""
         return self.size - self.positives
 
-    @cached_property
+    @lazy
     def fp(self) -> Floats:
         """Negatives before each cut, (M, R)."""
         return self.alerts - self.tp
 
-    @cached_property
+    @lazy
     def roc_area(self) -> Floats:
         """ROC-AUC, (R,)."""
         return roc_area(self.tp, self.fp)
 
-    @cached_property
+    @lazy
     def confusion(self) -> tuple[Floats, Floats, Floats, Floats]:
         """TP, FP, FN, TN at the threshold, each (R,); NaN without one."""
         flagged = self.ranking.flagged
@@ -165,12 +182,12 @@ class Tally:
         fp = self.at(np.array([flagged]))[0] - tp
         return tp, fp, self.positives - tp, self.negatives - fp
 
-    @cached_property
+    @lazy
     def mean_losses(self) -> Floats:
         """Mean squared error and mean negative log-likelihood, (2, R)."""
         return self._sums[1] / self.size
 
-    @cached_property
+    @lazy
     def _reviews(self) -> dict[float, tuple[Floats, Floats]]:
         return {}
 
@@ -232,7 +249,7 @@ class Tally:
         _run_down(within.reshape(PAGE, -1))
         return self._counts.at(page)[index] + within[rows % PAGE, index]
 
-    @cached_property
+    @lazy
     def _counts(self) -> RunningSums:
         """Weight of the pages, run up."""
         counts = np.empty((len(self._pages), self.weights.shape[1]), self._narrow)
@@ -244,7 +261,7 @@ class Tally:
         counts[-1] -= surplus * self.weights[self.ranking.order[-1]].astype(counts.dtype)
         return running(counts)
 
-    @cached_property
+    @lazy
     def _sums(self) -> tuple[RunningSums, Floats]:
         """Σ (y - score) over the pages, run up, and the sums of the two other losses, (2, R)."""
         columns = self.weights.shape[1]
@@ -259,7 +276,7 @@ class Tally:
             totals += np.sum(sums[1:], axis=1)
         return running(errors), totals
 
-    @cached_property
+    @lazy
     def _pages(self) -> Places:
         """Row numbers by page, (pages, PAGE), the last page filled up with the last row's."""
         order = self.ranking.order
@@ -270,9 +287,9 @@ class Tally:
         step = max(1, values // (PAGE * self.weights.shape[1]))
         return [slice(start, start + step) for start in range(0, len(self._pages), step)]
 
-    @cached_property
+    @lazy
     def _narrow(self) -> np.dtype[Any]:
-        """The type in which weights of a page's rows are summed."""
+        """Return the type in which weights of a page's rows are summed."""
         if self.weights.dtype.kind not in "bui":
             return np.dtype(np.float64)
         return np.min_scalar_type(PAGE * int(self.weights.max()))
