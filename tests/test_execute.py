@@ -20,8 +20,10 @@ import pandas as pd
 import pytest
 from conftest import FAST, console_script, offline
 
-from bench import cli
+from bench import cli, evaluate
 from bench.cards import card_for_file
+from bench.encode import Part
+from bench.errors import SamplerTimeout
 from bench.evaluate import Result, Workbench, choose_device, run_pack
 from bench.execute import execute
 from bench.methods import Fitted, Member, methods
@@ -99,6 +101,53 @@ def test_every_pack_is_reported_when_its_records_are_there(workbench: Workbench,
     assert [r for pack in told.finished for r in pack] == results
     assert all(len(pack) <= 2 for pack in told.finished)
     assert {r.key for r in results} == set(workbench.store.keys("loan-sim"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (SamplerTimeout("too slow"), "timeout"),
+        (ValueError("no neighbours"), "failed"),
+        (MemoryError(), "oom"),
+    ],
+)
+def test_a_sampler_that_fails_costs_its_own_runs_and_the_pack_trains_without_them(
+    workbench: Workbench,
+    runs_of: Listed,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    status: str,
+) -> None:
+    """One pack of three folds of `none` and of `smote`: the sampler is asked once a run, and never again."""
+    asked = []
+
+    def resample_or_not(part: Part, sampler: str | None, seed: int, *, since: float) -> Part:
+        if sampler is None:
+            return part
+        asked.append(seed)
+        raise error
+
+    monkeypatch.setattr(evaluate, "resample", resample_or_not)
+    runs = runs_of(quick("none"), quick("smote"))
+    results = run_pack(workbench, runs, lambda step, steps: None)
+    assert [(r.arm, r.status) for r in results] == [("none", "ok")] * 3 + [("smote", status)] * 3
+    assert len(asked) == 3
+    for run, result in zip(runs, results, strict=True):
+        record = workbench.store.read(run.dataset, run.key)
+        assert record is not None
+        assert record["status"] == result.status
+        assert record["pack_size"] == (3 if run.arm == "none" else None)
+        assert (type(error).__name__ in (record["error"] or "")) == (run.arm == "smote")
+
+
+def test_a_results_seconds_cover_what_a_run_goes_through(workbench: Workbench, runs_of: Listed) -> None:
+    (result,) = run_pack(workbench, runs_of(quick("smote"))[:1], lambda step, steps: None)
+    stages = {"encoding", "resampling", "training", "scoring", "measuring", "writing"}
+    assert set(result.seconds) == stages
+    assert all(seconds > 0 for seconds in result.seconds.values())
+    record = workbench.store.read("loan-sim", result.key)
+    assert record is not None
+    assert record["fit_seconds"] == result.seconds["training"]
 
 
 def test_a_killed_worker_costs_a_run_that_was_alone_and_the_rest_goes_on(
