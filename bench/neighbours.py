@@ -42,14 +42,14 @@ TINY = 1e-30  # more than float32 loses of a small square at its lower end
 LARGEST = 1e15  # no square of a larger number is looked at in float32
 
 
-class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]
+class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]  # imbalanced-learn ships no types
     """EditedNearestNeighbours that keeps the same rows and searches fewer; `smote` is the SMOTE that made them."""
 
     smote: DrawingSMOTE | None = None
 
     def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         if not _provable(self, X, y):
-            return super()._fit_resample(X, y)  # type: ignore[no-any-return]
+            return super()._fit_resample(X, y)  # type: ignore[no-any-return]  # as above
         self._validate_estimator()
         k, targets, rows = int(self.n_neighbors), list(self.sampling_strategy_), np.ascontiguousarray(X)
         sure = sure_to_stay(rows, y, k, targets, self.smote)
@@ -60,7 +60,7 @@ class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]
         return X[self.sample_indices_], y[self.sample_indices_]
 
 
-class ProvingAllKNN(AllKNN):  # type: ignore[misc]
+class ProvingAllKNN(AllKNN):  # type: ignore[misc]  # imbalanced-learn ships no types
     """AllKNN that keeps the same rows and searches fewer."""
 
     enn_: Any
@@ -70,7 +70,7 @@ class ProvingAllKNN(AllKNN):  # type: ignore[misc]
         self.enn_ = ProvingENN(**self.enn_.get_params(deep=False))
 
 
-class ProvingSMOTEENN(SMOTEENN):  # type: ignore[misc]
+class ProvingSMOTEENN(SMOTEENN):  # type: ignore[misc]  # imbalanced-learn ships no types
     """SMOTEENN that keeps the same rows and searches fewer."""
 
     smote_: Any
@@ -83,7 +83,7 @@ class ProvingSMOTEENN(SMOTEENN):  # type: ignore[misc]
         self.enn_.smote = self.smote_
 
 
-class DrawingSMOTE(SMOTE):  # type: ignore[misc]
+class DrawingSMOTE(SMOTE):  # type: ignore[misc]  # imbalanced-learn ships no types
     """SMOTE that remembers in `drawn` the label it made rows of, and the two ends of each (n, 2)."""
 
     drawn: tuple[Any, Ids] | None = None

@@ -29,7 +29,7 @@ CACHED = 1 << 17  # values worked on at once: as floats 1 MiB
 WITHIN = np.arange(PAGE)[:, None, None]
 
 
-class lazy(Generic[Value]):  # noqa: N801, as `property`
+class lazy(Generic[Value]):  # noqa: N801  (a decorator, written as `property` is)
     """An attribute computed when first asked for, and kept.
 
     Up to Python 3.11 `functools.cached_property` holds a lock that all instances share, so that only one of

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import shutil
 import signal
@@ -128,8 +129,7 @@ def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) 
             str(seed),
             *map(str, (rows, out, os.getpid())),
         ]
-        # Our own module on files that we wrote; it ends with us.
-        with subprocess.Popen(  # noqa: S603
+        with subprocess.Popen(  # noqa: S603  (our own module on files that we wrote; it ends with us)
             words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as child:
             try:
@@ -164,6 +164,11 @@ def _build(part: Part, sampler: str, seed: int) -> Any:
 
 def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
     chosen = _build(part, sampler, seed)
+    if (
+        multiprocessing.current_process().daemon
+    ):  # a worker has one share of the cores, and may start no processes
+        jobs = [name for name in chosen.get_params() if name.rpartition("__")[2] == "n_jobs"]
+        chosen.set_params(**dict.fromkeys(jobs))
     with threadpool_limits(1) if SAMPLERS[sampler].one_thread else contextlib.nullcontext():
         X, labels = chosen.fit_resample(part.X, part.labels)
     indices: NDArray[np.int64] | None = getattr(chosen, "sample_indices_", None)

@@ -347,7 +347,7 @@ class Stepper:
 
 
 def steps_as_the_loop_gets_them(name, members):
-    """Return the function from members to `Steps` that the method hands to the loop."""
+    """Return the function from members to `Steps` that the loop trains with."""
     handed = []
 
     def take(configs, seeds, valid, steps_of, **others):
@@ -355,7 +355,7 @@ def steps_as_the_loop_gets_them(name, members):
         return []
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method(name), "train", take)
+        patch.setattr(loop, "train", take)
         method(name).fit(members, CPU, quiet)
     return handed[0]
 

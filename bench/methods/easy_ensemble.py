@@ -49,7 +49,7 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
 
 def _fit(member: Member) -> Fitted:
     from imblearn.ensemble import EasyEnsembleClassifier
-    from joblib import parallel_config  # type: ignore[import-untyped]
+    from joblib import parallel_config
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.tree import DecisionTreeClassifier
 

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Batch, Draws, Keep, Pool, Step, dropout, pool
+from bench.pack.batches import Batch, Company, Draws, Keep, Step, dropout
 from bench.pack.kernel import kernel
-from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, dtype_of, setting, train
+from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, fit_pack, setting
 from bench.pack.losses import cross_entropy, sigmoid, slope, value
 from bench.pack.network import Parameters, forward, gradient, initialise, per_member, r_forward
 from bench.pack.optimisers import AdamW
@@ -72,19 +72,7 @@ def space(trial: Any) -> dict[str, Any]:
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
     """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
-    configs, seeds = [m.config for m in members], [m.seed for m in members]
-    sides = [pool([m.pools[i] for m in members], device, dtype_of(configs[0])) for i in (0, 1)]
-    trained = train(
-        configs,
-        seeds,
-        [m.valid for m in members],
-        lambda company: _start(
-            [configs[k] for k in company], [seeds[k] for k in company], [side.of(company) for side in sides]
-        ),
-        device=device,
-        progress=progress,
-    )
-    return [Fitted(m.predict, m.steps, m.best_step, m.steps * configs[0].rows_per_step) for m in trained]
+    return fit_pack(members, _start, device, progress)
 
 
 class WeightNets:
@@ -152,18 +140,20 @@ def reweighted_gradient(
     return gradient(parameters, trace, V * d / V.sum(1, keepdim=True))
 
 
-def _start(configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool]) -> Steps:
-    return _steps(configs, seeds, sides, WeightNets(configs, seeds, sides[0].X))
+def _start(company: Company) -> Steps:
+    return _steps(company, WeightNets(company.configs, company.seeds, company.pools[0].X))
 
 
-def _steps(configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool], nets: WeightNets) -> Steps:
-    config, like = configs[0], sides[0].X
+def _steps(company: Company, nets: WeightNets) -> Steps:
+    config, like = company.configs[0], company.pools[0].X
     counts = (config.batch, config.meta_batch)
     draws, keep = [], []
-    for side, name, count in zip(sides, ("", "meta "), counts, strict=True):
-        draws.append(Draws(side, streams.keys(list(seeds), f"{name}order", like.device), count))
-        keep.append(dropout(configs, streams.keys(list(seeds), f"{name}dropout", like.device), like.dtype))
-    alpha = setting(configs, "inner_lr", like)
+    for side, name, count in zip(company.pools, ("", "meta "), counts, strict=True):
+        draws.append(Draws(side, streams.keys(company.seeds, f"{name}order", like.device), count))
+        keep.append(
+            dropout(company.configs, streams.keys(company.seeds, f"{name}dropout", like.device), like.dtype)
+        )
+    alpha = setting(company.configs, "inner_lr", like)
 
     def step_gradient(parameters: Parameters, step: Step) -> Parameters:
         batch, meta = (drawn.batch(step) for drawn in draws)
@@ -172,7 +162,6 @@ def _steps(configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool
 
     def some(at: Sequence[int]) -> Steps:
         nets.keep(at)
-        chosen = [configs[k] for k in at], [seeds[k] for k in at], [side.of(at) for side in sides]
-        return _steps(*chosen, nets)
+        return _steps(company.of(at), nets)
 
     return Steps(step_gradient, draws, some)

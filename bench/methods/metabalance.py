@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Draws, Pool, Step, dropout, pool
-from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, dtype_of, setting, train
+from bench.pack.batches import Company, Draws, Step, dropout
+from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, fit_pack, setting
 from bench.pack.meta import outer_gradient
 from bench.pack.network import Parameters
 
@@ -64,34 +63,19 @@ def space(trial: Any) -> dict[str, Any]:
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
     """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
-    configs, seeds = [m.config for m in members], [m.seed for m in members]
-    sides = [pool([m.pools[i] for m in members], device, dtype_of(configs[0])) for i in (0, 1)]
-    trained = train(
-        configs,
-        seeds,
-        [m.valid for m in members],
-        lambda company: _steps(
-            [configs[k] for k in company],
-            [seeds[k] for k in company],
-            [side.of(company) for side in sides],
-            device,
-        ),
-        device=device,
-        progress=progress,
-    )
-    return [Fitted(m.predict, m.steps, m.best_step, m.steps * configs[0].rows_per_step) for m in trained]
+    return fit_pack(members, _steps, device, progress)
 
 
-def _steps(
-    configs: Sequence[Config], seeds: Sequence[int], sides: Sequence[Pool], device: torch.device
-) -> Steps:
-    config, like = configs[0], sides[0].X
+def _steps(company: Company) -> Steps:
+    config, like = company.configs[0], company.pools[0].X
     counts = (config.pairs * config.inner_batch, config.pairs * config.outer_batch)
     draws, keep = [], []
-    for side, name, count in zip(sides, ("inner", "outer"), counts, strict=True):
-        draws.append(Draws(side, streams.keys(list(seeds), f"{name} order", device), count))
-        keep.append(dropout(configs, streams.keys(list(seeds), f"{name} dropout", device), like.dtype))
-    inner_lr, inner_weight = (setting(configs, field, like) for field in ("inner_lr", "inner_weight"))
+    for side, name, count in zip(company.pools, ("inner", "outer"), counts, strict=True):
+        draws.append(Draws(side, streams.keys(company.seeds, f"{name} order", like.device), count))
+        keep.append(
+            dropout(company.configs, streams.keys(company.seeds, f"{name} dropout", like.device), like.dtype)
+        )
+    inner_lr, inner_weight = (setting(company.configs, field, like) for field in ("inner_lr", "inner_weight"))
 
     def gradient(parameters: Parameters, step: Step) -> Parameters:
         return outer_gradient(
@@ -105,9 +89,4 @@ def _steps(
             outer_keep=keep[1](step, counts[1]),
         )
 
-    def some(at: Sequence[int]) -> Steps:
-        return _steps(
-            [configs[k] for k in at], [seeds[k] for k in at], [side.of(at) for side in sides], device
-        )
-
-    return Steps(gradient, draws, some)
+    return Steps(gradient, draws, lambda at: _steps(company.of(at)))

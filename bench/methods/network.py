@@ -14,8 +14,8 @@ from pydantic import Field, field_validator
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Draws, Pool, Step, dropout, pool
-from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, dtype_of, train
+from bench.pack.batches import Company, Draws, Step, dropout
+from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, fit_pack
 from bench.pack.losses import LOSSES, terms
 from bench.pack.network import Parameters
 from bench.pack.plain import loss_gradient
@@ -71,34 +71,20 @@ def space(trial: Any) -> dict[str, Any]:
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
     """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
-    configs, seeds = [m.config for m in members], [m.seed for m in members]
-    rows = pool([m.pools[0] for m in members], device, dtype_of(configs[0]))
-    trained = train(
-        configs,
-        seeds,
-        [m.valid for m in members],
-        lambda company: _steps(
-            [configs[k] for k in company], [seeds[k] for k in company], rows.of(company), device
-        ),
-        device=device,
-        progress=progress,
-    )
-    return [Fitted(m.predict, m.steps, m.best_step, m.steps * configs[0].rows_per_step) for m in trained]
+    return fit_pack(members, _steps, device, progress)
 
 
-def _steps(configs: Sequence[Config], seeds: Sequence[int], rows: Pool, device: torch.device) -> Steps:
-    config = configs[0]
-    draws = Draws(rows, streams.keys(list(seeds), "order", device), config.batch)
-    keep = dropout(configs, streams.keys(list(seeds), "dropout", device), rows.X.dtype)
-    found = terms(configs, rows.counts, rows.X)
+def _steps(company: Company) -> Steps:
+    config, (rows,) = company.configs[0], company.pools
+    device = rows.X.device
+    draws = Draws(rows, streams.keys(company.seeds, "order", device), config.batch)
+    keep = dropout(company.configs, streams.keys(company.seeds, "dropout", device), rows.X.dtype)
+    found = terms(company.configs, rows.counts, rows.X)
     until = None
     if LOSSES[config.loss].deferred:
-        until = torch.tensor([int(c.deferred * c.steps) for c in configs], device=device)
+        until = torch.tensor([int(c.deferred * c.steps) for c in company.configs], device=device)
 
     def gradient(parameters: Parameters, step: Step) -> Parameters:
         return loss_gradient(parameters, draws.batch(step), found.at(step, until), keep(step, config.batch))
 
-    def some(at: Sequence[int]) -> Steps:
-        return _steps([configs[k] for k in at], [seeds[k] for k in at], rows.of(at), device)
-
-    return Steps(gradient, [draws], some)
+    return Steps(gradient, [draws], lambda at: _steps(company.of(at)))

@@ -45,6 +45,23 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Company:
+    """The members that a method makes steps for: settings, seeds, and one pool for each of the method's `POOLS`."""
+
+    configs: Sequence[Any]
+    seeds: list[int]
+    pools: Sequence[Pool]
+
+    def of(self, members: Sequence[int]) -> Company:
+        """Return some of the members, in the order given."""
+        return Company(
+            [self.configs[k] for k in members],
+            [self.seeds[k] for k in members],
+            [pool.of(members) for pool in self.pools],
+        )
+
+
+@dataclass(frozen=True)
 class Batch:
     """Rows of a pool, (K, B) numbers; with None, the pool itself is K times B rows in order."""
 

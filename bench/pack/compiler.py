@@ -72,8 +72,7 @@ def _compile(command: list[str], path: Path) -> str | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             made = Path(folder) / path.name
-            # The user's own compiler on our own source; no shell.
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(  # noqa: S603  (the user's own compiler on our own source, no shell)
                 [*command, "-o", str(made), "-lm"],
                 capture_output=True,
                 text=True,

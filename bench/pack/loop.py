@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor
 
 from bench.encode import Part
+from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Draws, Step
+from bench.pack.batches import Company, Draws, Step, pool
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
 from bench.pack.memory import keep_freed_memory
@@ -37,7 +38,6 @@ COMPACT = 0.75  # a pack is made anew when no more than this share of its places
 WARM_UP = 3  # steps taken one operation at a time before a GPU's step is captured
 
 Gradient = Callable[[Parameters, Step], Parameters]
-Progress = Callable[[int, int], None]
 
 
 class NetworkConfig(BaseModel):
@@ -64,8 +64,8 @@ class NetworkConfig(BaseModel):
 
     @property
     def rows_per_step(self) -> int:
-        """Rows that a step sees; each method has its own batches."""
-        raise NotImplementedError
+        """Rows that a step sees."""
+        raise NotImplementedError  # each method has its own batches, and no run is of this class itself
 
     @model_validator(mode="before")
     @classmethod
@@ -138,6 +138,26 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def fit_pack(
+    members: Sequence[Member], make: Callable[[Company], Steps], device: torch.device, progress: Progress
+) -> list[Fitted]:
+    """Train the members as one pack, with the steps that `make` makes for a company."""
+    configs = [member.config for member in members]
+    sides = zip(*(member.pools for member in members), strict=True)
+    pools = [pool(parts, device, dtype_of(configs[0])) for parts in sides]
+    everyone = Company(configs, [member.seed for member in members], pools)
+    trained = train(
+        configs,
+        everyone.seeds,
+        [member.valid for member in members],
+        lambda places: make(everyone.of(places)),
+        device=device,
+        progress=progress,
+    )
+    rows = configs[0].rows_per_step
+    return [Fitted(one.predict, one.steps, one.best_step, one.steps * rows) for one in trained]
 
 
 @one_thread()

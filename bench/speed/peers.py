@@ -241,4 +241,4 @@ def sklearn_epochs(X: Any, y: Any, hidden: Sequence[int], *, batch: int, lr: flo
 
 
 def _backward(loss: Tensor) -> None:
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
