@@ -19,10 +19,11 @@ from itertools import groupby
 
 import numpy as np
 
+from bench.allocator import keep_freed_memory
 from bench.errors import UnknownName
 from bench.metrics import METRICS, WIDTH, measure_ranked, row_weights
 from bench.names import cores, digest, seed_from
-from bench.ranking import Array, Floats, Places, Ranking, precision_area, rank, roc_area
+from bench.ranking import Array, Curve, Floats, Places, Ranking, rank
 
 RANKED = ("average_precision", "roc_auc", "gini")  # cheap enough to be measured on more resamples
 HELD = 1 << 25  # bytes of weights drawn at once
@@ -114,6 +115,7 @@ def replicates_by_arm(
         ((run, arm) for arm, runs in arms.items() for run in runs), key=lambda found: found[0].fold
     )
     metrics = list(METRICS if names is None else names)
+    keep_freed_memory()
     measured: dict[str, dict[tuple[int, int], dict[str, Floats]]] = {arm: {} for arm in arms}
     resamples: dict[str, dict[int, str]] = {arm: {} for arm in arms}
     with ThreadPoolExecutor(cores()) as threads:
@@ -227,18 +229,17 @@ def _by_row(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
 
 
 def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
-    leading = ranking.leading(ranking.cuts)
-    tp = np.zeros((len(ranking.hits) + 1, replicates))
-    tp[1:] = row_weights(np.ones(len(ranking.hits)), replicates, seed).T
-    tp = np.cumsum(tp, axis=0, out=tp)[leading]
-    negatives = np.diff(ranking.cuts - leading)
-    held = np.flatnonzero(negatives)
-    chances = negatives[held] / np.sum(negatives)
-    fp = np.zeros(tp.shape)
+    found, tp = ranking.found(row_weights(np.ones(len(ranking.hits)), replicates, seed).T)
+    blocks = np.diff(ranking.cuts - ranking.leading(ranking.cuts))
+    held = np.flatnonzero(blocks)
+    chances = blocks[held] / np.sum(blocks)
+    fp = np.zeros((len(ranking.cuts), replicates))
     rng = np.random.default_rng([seed, 1])  # another stream than that of the positives
-    fp[held + 1] = rng.multinomial(np.sum(negatives), chances, size=replicates).T
+    fp[held + 1] = rng.multinomial(np.sum(blocks), chances, size=replicates).T
     fp = np.cumsum(fp, axis=0, out=fp)
-    return {"roc_auc": roc_area(tp, fp), "average_precision": precision_area(tp, tp + fp)}
+    before, after = (fp[np.searchsorted(ranking.cuts, at)] for at in (ranking.starts, ranking.ends))
+    curve = Curve(found, tp, before, after)
+    return {"roc_auc": curve.roc_area(fp[-1]), "average_precision": curve.average_precision}
 
 
 def summarise(

@@ -21,11 +21,11 @@ from typing import Any, Protocol
 import torch
 from threadpoolctl import threadpool_limits
 
+from bench.allocator import keep_freed_memory
 from bench.errors import BenchError
 from bench.evaluate import Result, Workbench, record_failure, run_pack
 from bench.names import FAILED, TIMEOUT, cores
 from bench.pack.kernel import engine
-from bench.pack.memory import keep_freed_memory
 from bench.runs import Run
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 Value = TypeVar("Value")
 
+TINY = np.finfo(np.float64).tiny
 SLACK = 1e-9  # 0.07 * 100 is a little above 7
 PAGE = 16  # rows: of weights up to 15 their sum fits into a byte
 CACHED = 1 << 17  # values worked on at once: as floats 1 MiB
@@ -49,8 +50,9 @@ class lazy(Generic[Value]):  # noqa: N801  (a decorator, written as `property` i
 class Ranking:
     """Rows in the order of falling score, and where that order may be cut.
 
-    `cuts` and `ties` count leading rows, from 0 to n: `ties` (T,) after every group of equal
-    scores, `cuts` (M,) after every block, M ≤ 2 P + 2.
+    `cuts`, `ties`, `starts` and `ends` count leading rows, from 0 to n: `ties` (T,) after every group of
+    equal scores, `cuts` (M,) after every block, M ≤ 2 P + 2, the last two before and after each group
+    that holds a positive, (G,).
     """
 
     order: Places  # (n,) row numbers, most suspect first
@@ -58,11 +60,25 @@ class Ranking:
     hits: Places  # (P,) places of the positives in that order
     ties: Places
     cuts: Places
+    starts: Places
+    ends: Places
     flagged: int | None  # how many leading rows reach the threshold
 
     def leading(self, rows: Places | int) -> Places:
         """Return how many positives are among the leading `rows`."""
         return np.searchsorted(self.hits, rows)
+
+    def found(self, weights: Array) -> tuple[Floats, Floats]:
+        """Return the weight of the positives in each group of `starts`, and up to its end, each (G, R).
+
+        `weights` (P, R) are those of the positives in order.
+        """
+        groups = weights.astype(np.float64)
+        if len(self.starts) < len(weights):
+            groups = np.add.reduceat(groups, self.leading(self.starts), axis=0)
+        upto = groups.copy()
+        _run_down(upto)
+        return groups, upto
 
     @lazy
     def losses(self) -> Floats:
@@ -82,13 +98,16 @@ def rank(y: Array, score: Array, threshold: float | None = None) -> Ranking:
     order = np.argsort(-score)
     ranked, hits = score[order], np.flatnonzero(positive[order])
     ties = np.concatenate(([0], np.flatnonzero(ranked[1:] != ranked[:-1]) + 1, [len(ranked)]))
-    group = np.searchsorted(ties, hits, side="right")  # of each positive
+    group = np.unique(np.searchsorted(ties, hits, side="right"))
+    starts, ends = ties[group - 1], ties[group]
     return Ranking(
         order=order,
         score=ranked,
         hits=hits,
         ties=ties,
-        cuts=np.unique(np.concatenate(([0], ties[group - 1], ties[group], [len(ranked)]))),
+        cuts=np.unique(np.concatenate(([0], starts, ends, [len(ranked)]))),
+        starts=starts,
+        ends=ends,
         flagged=None if threshold is None else int(np.count_nonzero(ranked >= threshold)),
     )
 
@@ -115,6 +134,32 @@ def not_finite(score: Array) -> str:
     """Return the message for scores of which some are NaN or infinite."""
     bad = int(np.count_nonzero(~np.isfinite(score)))
     return f"Scores must be finite; {bad} of {len(score)} are NaN or infinite."
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Counts at each group of equal scores that holds a positive, in R resamples: each (G, R).
+
+    The areas need no more: between two groups no positive is found.
+    """
+
+    found: Floats  # positives in the group
+    tp: Floats  # positives up to its end
+    before: Floats  # negatives before the group
+    after: Floats  # negatives up to its end
+
+    def roc_area(self, negatives: Floats) -> Floats:
+        """Return the ROC-AUC (R,), with so many negatives (R,) in all."""
+        lost = np.einsum("gr,gr->r", self.found, self.before + self.after)
+        area: Floats = 1 - lost / (2 * self.tp[-1] * negatives)
+        return area
+
+    @property
+    def average_precision(self) -> Floats:
+        """The average precision, (R,)."""
+        precision = self.tp / np.maximum(self.tp + self.after, TINY)  # where no row is, none is found
+        area: Floats = np.einsum("gr,gr->r", self.found, precision) / self.tp[-1]
+        return area
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +198,7 @@ class Tally:
     @lazy
     def positives(self) -> Floats:
         """Positives in each resample, (R,)."""
-        positives: Floats = self._hits[-1]
+        positives: Floats = self.curve.tp[-1]
         return positives
 
     @lazy
@@ -167,9 +212,19 @@ class Tally:
         return self.alerts - self.tp
 
     @lazy
+    def curve(self) -> Curve:
+        """Numbers at the groups of ties that hold a positive."""
+        starts, ends, hits = self.ranking.starts, self.ranking.ends, self.ranking.hits
+        found, tp = self.ranking.found(self.weights.take(self.ranking.order[hits], axis=0))
+        before = after = self.at(starts) - (tp - found)
+        if len(hits) < np.sum(ends - starts):  # some group has negatives too
+            after = self.at(ends) - tp
+        return Curve(found, tp, before, after)
+
+    @lazy
     def roc_area(self) -> Floats:
         """ROC-AUC, (R,)."""
-        return roc_area(self.tp, self.fp)
+        return self.curve.roc_area(self.negatives)
 
     @lazy
     def confusion(self) -> tuple[Floats, Floats, Floats, Floats]:
@@ -362,19 +417,6 @@ def pick(values: Array, row: Places) -> Array:
     """Return the value of each column of (m, R) at a row of its own (..., R), counted round."""
     found: Array = values.reshape(-1).take(row * values.shape[1] + np.arange(values.shape[1]), mode="wrap")
     return found
-
-
-def precision_area(tp: Floats, alerts: Floats) -> Floats:
-    """Return the average precision (R,) of true positives and alerts (M, R) before each cut."""
-    area: Floats = np.sum(np.diff(tp, axis=0) * ratio(tp[1:], alerts[1:]), axis=0) / tp[-1]
-    return area
-
-
-def roc_area(tp: Floats, fp: Floats) -> Floats:
-    """Return the ROC-AUC (R,) of true and false positives (M, R) before each cut."""
-    pairs = np.sum(np.diff(fp, axis=0) * (tp[1:] + tp[:-1]), axis=0)
-    area: Floats = pairs / (2 * tp[-1] * fp[-1])
-    return area
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:

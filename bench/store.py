@@ -13,6 +13,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import BadStore, DiskFull
 from bench.metrics import METRICS
-from bench.names import digest
+from bench.names import cores, digest
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +175,9 @@ class Store:
 
     def records(self, dataset: str) -> list[dict[str, Any]]:
         """Return all readable records of a data set."""
-        found = (self.read(dataset, key) for key in self.keys(dataset))
-        return [record for record in found if record is not None]
+        with ThreadPoolExecutor(cores()) as threads:
+            found = threads.map(lambda key: self.read(dataset, key), self.keys(dataset))
+            return [record for record in found if record is not None]
 
     def datasets(self) -> list[str]:
         """Return the names of the data sets that have records."""

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor
 
+from bench.allocator import keep_freed_memory
 from bench.encode import Part
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
 from bench.pack.batches import Company, Draws, Step, pool
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
-from bench.pack.memory import keep_freed_memory
 from bench.pack.network import Parameters, initialise, logits
 from bench.pack.optimisers import OPTIMISERS, Optimiser
 from bench.pack.scoring import Scorer

@@ -1,10 +1,7 @@
-"""How much memory a member needs, how many fit a device, and how the C library is to treat freed blocks."""
+"""How much memory a member needs, and how many fit a device."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -37,12 +34,3 @@ def fitting_members(config: Any, n_features: int, free_bytes: int, block: int) -
 def free_bytes(device: str) -> int:
     """Return the free memory of a CUDA device, in bytes."""
     return int(torch.cuda.mem_get_info(torch.device(device))[0])
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: mapping temporaries anew at every operation costs more than they do."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
-        libc.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD, bytes

@@ -73,7 +73,7 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from bench.pack.memory import keep_freed_memory
+    from bench.allocator import keep_freed_memory
     from bench.speed.bars import bars
     from bench.speed.measure import Effort, peak_gflops
     from bench.speed.nets import NETS
