@@ -43,7 +43,7 @@ __all__ = ["SAMPLERS", "resample"]
 SLOW_ROWS = 20_000  # from here on a slow sampler has a process of its own and a time limit
 KEEP_SECONDS = 0.2  # a set that took less is made again rather than kept on disk
 KEEP_BYTES = 4 * 1024**3  # the oldest sets beyond this are removed
-REMEMBERED = 16  # sets that one process holds, so that runs share them in memory too
+REMEMBERED = 2**28  # bytes of sets that one process holds, so that runs share them in memory too
 
 UNREADABLE = (
     OSError,
@@ -77,7 +77,7 @@ def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) 
     if found is None:
         found = _made(part, sampler, chosen, seed, name, since)
     _remembered[name] = found
-    while len(_remembered) > REMEMBERED:
+    while sum(held.X.nbytes for held in _remembered.values()) > REMEMBERED:
         _remembered.popitem(last=False)
     return found
 
@@ -98,9 +98,10 @@ def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since
     with lock:
         with contextlib.suppress(*UNREADABLE):
             return _read(kept)
-        if len(part.X) < SLOW_ROWS:
-            return _make(part, sampler, seed, kept)
-        return _make_within(part, sampler, seed, kept, since)
+        if len(part.X) >= SLOW_ROWS:
+            with contextlib.suppress(OSError):  # a cache without room for the rows to be handed over
+                return _make_within(part, sampler, seed, kept, since)
+        return _make(part, sampler, seed, kept)
 
 
 def _make(part: Part, sampler: str, seed: int, kept: Path) -> Part:
@@ -140,9 +141,11 @@ def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) 
             finally:
                 child.kill()
         if child.returncode:
-            raise SamplerFailed(
-                error.strip().rpartition("\n")[2] or f"{sampler} ended with {child.returncode}"
-            )
+            ended = f"{sampler} ended with {child.returncode}"
+            if child.returncode == -signal.SIGKILL:
+                ended += " (killed: out of memory, or from outside)"
+            last = error.strip().rpartition("\n")[2] or ended
+            raise MemoryError(last) if "MemoryError" in last else SamplerFailed(last)
         made = _read(out)
         out.replace(kept)
     _make_room(kept)
@@ -164,9 +167,8 @@ def _build(part: Part, sampler: str, seed: int) -> Any:
 
 def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
     chosen = _build(part, sampler, seed)
-    if (
-        multiprocessing.current_process().daemon
-    ):  # a worker has one share of the cores, and may start no processes
+    if multiprocessing.current_process().daemon:
+        # A worker has one share of the cores, and may start no processes.
         jobs = [name for name in chosen.get_params() if name.rpartition("__")[2] == "n_jobs"]
         chosen.set_params(**dict.fromkeys(jobs))
     with threadpool_limits(1) if SAMPLERS[sampler].one_thread else contextlib.nullcontext():

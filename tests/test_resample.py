@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import subprocess
@@ -99,9 +100,9 @@ def test_runs_share_one_set_in_memory() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 2)
     rows = part()
     first = resample(rows, "random-over", 0)
+    monkeypatch.setattr(module, "REMEMBERED", 2 * first.X.nbytes)
     for seed in (1, 2):
         resample(rows, "random-over", seed)
     assert len(module._remembered) == 2
@@ -256,6 +257,39 @@ def test_a_samplers_own_error_comes_back_from_its_process(apart: Path) -> None:
     one_class = Part(rows.rows, rows.X, np.zeros_like(rows.labels))
     with pytest.raises(SamplerFailed, match="ValueError"):
         resample(one_class, "svm-smote", 1)
+    assert [path.suffix for path in apart.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "error", "told"),
+    [
+        ("raise MemoryError('Unable to allocate 9 GiB')", MemoryError, "9 GiB"),
+        ("os.kill(os.getpid(), 9)", SamplerFailed, "killed: out of memory, or from outside"),
+    ],
+)
+def test_memory_that_a_samplers_process_lacks_is_told(
+    apart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, error: type[Exception], told: str
+) -> None:
+    """The sampler of the process itself ends so: its interpreter reads a module of ours at its start."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, types\n"
+        f"class Full(types.ModuleType):\n    def __getattr__(self, name):\n        {ends}\n"
+        "if 'bench.resample' in sys.orig_argv:\n    sys.modules['imblearn'] = Full('imblearn')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(error, match=told):
+        resample(part(), "svm-smote", 1)
+
+
+def test_rows_that_find_no_room_are_resampled_here(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, part: Part) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    wanted = resample(part(), "svm-smote", 1)
+    monkeypatch.setattr(module, "_write", full)
+    for path in apart.iterdir():
+        path.unlink()
+    np.testing.assert_array_equal(resample(part(), "svm-smote", 1).X, wanted.X)
     assert [path.suffix for path in apart.iterdir()] == [".lock"]
 
 
