@@ -23,7 +23,8 @@ from bench.allocator import keep_freed_memory
 from bench.errors import UnknownName
 from bench.metrics import METRICS, WIDTH, measure_ranked, row_weights
 from bench.names import cores, digest, seed_from
-from bench.ranking import Array, Curve, Floats, Places, Ranking, rank
+from bench.ranking import Curve, Ranking, rank
+from bench.sums import Array, Floats, Places
 
 RANKED = ("average_precision", "roc_auc", "gini")  # cheap enough to be measured on more resamples
 HELD = 1 << 25  # bytes of weights drawn at once

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.ranking import SLACK, Array, Floats, Ranking, Tally, not_finite, rank, ratio
+from bench.ranking import SLACK, Ranking, Tally, not_finite, rank, ratio
+from bench.sums import Array, Floats
 
 ECE_BINS = 15
 HELD = 1 << 26  # bytes of weights and counts held at once

@@ -14,10 +14,10 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # A module imports only from rooms above it, or from `bench` itself.
 # fmt: off
 ORDER = [
-    "names", "errors", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
+    "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
-    "ranking", "metrics", "pack", "methods", "arms", "runs", "store", "provenance", "evaluate", "execute", "compare",
-    "report", "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
+    "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "runs", "store", "provenance", "evaluate",
+    "execute", "compare", "report", "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
 ]
 # fmt: on
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from bench.metrics import METRICS, measure_resampled, row_weights
-from bench.ranking import PAGE, Tally, rank, running
+from bench.ranking import Tally, rank
+from bench.sums import PAGE, running
 
 RANK_METRICS = [name for name in METRICS if "_at_" in name or name in ("average_precision", "roc_auc", "ks")]
 

@@ -12,47 +12,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from bench.encode import Part
 from bench.errors import UnknownName
+from bench.members import Fitted, Member, Progress
 
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One run inside a pack: its settings, its seed, and the rows that it may see.
-
-    `pools` are the training rows, one part per entry of the method's `POOLS`, already resampled;
-    `valid` is the validation part. The test part is not here: `Fitted.predict` meets it without labels.
-    """
-
-    config: Any
-    seed: int
-    pools: tuple[Part, ...]
-    valid: Part
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained member: `predict` maps a part to P(y=1), float64 (n,) in [0, 1]; and what it used.
-
-    `steps` are optimiser steps (boosting rounds, solver iterations), `best_step` the one kept,
-    `samples_seen` the rows drawn in all steps.
-    """
-
-    predict: Callable[[Part], NDArray[np.float64]]
-    steps: int = 0
-    best_step: int = 0
-    samples_seen: int = 0
+__all__ = ["Fitted", "Member", "Method", "Progress", "method", "methods"]
 
 
 class Method(Protocol):

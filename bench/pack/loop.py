@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bench.allocator import keep_freed_memory
 from bench.encode import Part
-from bench.methods import Fitted, Member, Progress
+from bench.members import Fitted, Member, Progress
 from bench.pack import streams
 from bench.pack.batches import Company, Draws, Step, pool
 from bench.pack.kernel import kernel
