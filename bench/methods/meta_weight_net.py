@@ -58,6 +58,10 @@ class Config(NetworkConfig):
         """Rows that a step sees."""
         return self.batch + self.meta_batch
 
+    def updates_in(self, epochs: int, sizes: Sequence[int]) -> int:
+        """Return one step per batch of the training rows, the last one of an epoch however short."""
+        return epochs * -(-sizes[0] // self.batch)
+
 
 def space(trial: Any) -> dict[str, Any]:
     """Return learning rates, decay, dropout and α."""
@@ -149,7 +153,8 @@ def _steps(company: Company, nets: WeightNets) -> Steps:
     counts = (config.batch, config.meta_batch)
     draws, keep = [], []
     for side, name, count in zip(company.pools, ("", "meta "), counts, strict=True):
-        draws.append(Draws(side, streams.keys(company.seeds, f"{name}order", like.device), count))
+        keys = streams.keys(company.seeds, f"{name}order", like.device)
+        draws.append(Draws(side, keys, count, config.whole(count)))
         keep.append(
             dropout(company.configs, streams.keys(company.seeds, f"{name}dropout", like.device), like.dtype)
         )

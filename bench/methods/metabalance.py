@@ -49,6 +49,13 @@ class Config(NetworkConfig):
         """Rows that a step sees."""
         return self.pairs * (self.inner_batch + self.outer_batch)
 
+    def updates_in(self, epochs: int, sizes: Sequence[int]) -> int:
+        """Return one step per `pairs` batches of the outer rows, the last of an epoch however short.
+
+        Pairs that an epoch leaves over are carried to the next.
+        """
+        return epochs * -(-sizes[1] // self.outer_batch) // self.pairs
+
 
 def space(trial: Any) -> dict[str, Any]:
     """Return learning rate, decay, dropout, α and λ."""
@@ -68,10 +75,12 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
 
 def _steps(company: Company) -> Steps:
     config, like = company.configs[0], company.pools[0].X
-    counts = (config.pairs * config.inner_batch, config.pairs * config.outer_batch)
+    batches = (config.inner_batch, config.outer_batch)
+    counts = [config.pairs * batch for batch in batches]
     draws, keep = [], []
-    for side, name, count in zip(company.pools, ("inner", "outer"), counts, strict=True):
-        draws.append(Draws(side, streams.keys(company.seeds, f"{name} order", like.device), count))
+    for side, name, count, batch in zip(company.pools, ("inner", "outer"), counts, batches, strict=True):
+        keys = streams.keys(company.seeds, f"{name} order", like.device)
+        draws.append(Draws(side, keys, count, config.whole(batch)))
         keep.append(
             dropout(company.configs, streams.keys(company.seeds, f"{name} dropout", like.device), like.dtype)
         )

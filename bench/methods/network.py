@@ -54,6 +54,10 @@ class Config(NetworkConfig):
         """Rows that a step sees."""
         return self.batch
 
+    def updates_in(self, epochs: int, sizes: Sequence[int]) -> int:
+        """Return one step per batch, the last one of an epoch however short."""
+        return epochs * -(-sizes[0] // self.batch)
+
 
 def space(trial: Any) -> dict[str, Any]:
     """Return learning rate, decay, dropout, class weight and the losses' own settings."""
@@ -77,12 +81,17 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
 def _steps(company: Company) -> Steps:
     config, (rows,) = company.configs[0], company.pools
     device = rows.X.device
-    draws = Draws(rows, streams.keys(company.seeds, "order", device), config.batch)
+    draws = Draws(
+        rows, streams.keys(company.seeds, "order", device), config.batch, config.whole(config.batch)
+    )
     keep = dropout(company.configs, streams.keys(company.seeds, "dropout", device), rows.X.dtype)
     found = terms(company.configs, rows.counts, rows.X)
     until = None
     if LOSSES[config.loss].deferred:
-        until = torch.tensor([int(c.deferred * c.steps) for c in company.configs], device=device)
+        budgets = company.budgets
+        until = torch.tensor(
+            [int(c.deferred * n) for c, n in zip(company.configs, budgets, strict=True)], device=device
+        )
 
     def gradient(parameters: Parameters, step: Step) -> Parameters:
         return loss_gradient(parameters, draws.batch(step), found.at(step, until), keep(step, config.batch))

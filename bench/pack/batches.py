@@ -52,6 +52,12 @@ class Company:
     seeds: list[int]
     pools: Sequence[Pool]
 
+    @property
+    def budgets(self) -> list[int]:
+        """Each member's budget in steps."""
+        sizes = zip(*(pool.size.tolist() for pool in self.pools), strict=True)
+        return [config.updates(of) for config, of in zip(self.configs, sizes, strict=True)]
+
     def of(self, members: Sequence[int]) -> Company:
         """Return some of the members, in the order given."""
         return Company(
@@ -98,10 +104,13 @@ def pool(parts: Sequence[Part], device: torch.device, dtype: torch.dtype = torch
 
 
 class Draws:
-    """Batches of `count` rows per step and member, drawn without replacement epoch by epoch, in chunks."""
+    """Batches of `count` rows per step and member, drawn without replacement epoch by epoch, in chunks.
 
-    def __init__(self, pool: Pool, keys: Tensor, count: int) -> None:
-        self.pool, self.keys, self.count = pool, keys, count
+    With a `batch`, of which a step takes one or several, an epoch is a whole number of them.
+    """
+
+    def __init__(self, pool: Pool, keys: Tensor, count: int, batch: int = 0) -> None:
+        self.pool, self.keys, self.count, self.batch_rows = pool, keys, count, batch
         self.chunk_steps = max(1, CHUNK // (len(keys) * count))
         self.rows = torch.empty(self.chunk_steps, len(keys), count, dtype=torch.int64, device=keys.device)
         self.first = -self.chunk_steps
@@ -113,7 +122,14 @@ class Draws:
             self.first = step
             self.first_on_device.fill_(step)
             n = self.chunk_steps * self.count
-            drawn = streams.rows(self.keys, self.pool.size, step * self.count, n, offsets=self.pool.start)
+            drawn = streams.rows(
+                self.keys,
+                self.pool.size,
+                step * self.count,
+                n,
+                batch=self.batch_rows,
+                offsets=self.pool.start,
+            )
             self.rows.copy_(drawn.view(len(drawn), self.chunk_steps, self.count).transpose(0, 1))
 
     def batch(self, step: Step) -> Batch:
@@ -129,14 +145,17 @@ def dropout(configs: Sequence[Any], keys: Tensor, dtype: torch.dtype) -> Callabl
     """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
     rates = torch.tensor([config.dropout for config in configs], dtype=dtype, device=keys.device)
     some = any(config.dropout for config in configs)
-    widths = configs[0].hidden
+    widths, after = configs[0].hidden, configs[0].dropout_after
 
     def draw(step: Step, rows: int) -> Keep:
         if not some:
             return None
         start, factors = step * rows * sum(widths), []
-        for width in widths:
-            factors.append(streams.dropout(keys, rates, start, rows * width).view(-1, rows, width))
+        for layer, width in enumerate(widths):
+            if after is None or layer + 1 in after:
+                factors.append(streams.dropout(keys, rates, start, rows * width).view(-1, rows, width))
+            else:
+                factors.append(rates.new_ones(len(keys), rows, width))
             start = start + rows * width
         return factors
 

@@ -589,18 +589,22 @@ static uint64_t feistel(uint64_t cell, uint64_t size, int bit_count, uint32_t ke
     return row << bit_count | column;
 }
 
-/* Positions start … start + count - 1 of each member's stream, plus its offset into the pool. */
-void stream_rows(int K, int64_t start, int64_t count, const int64_t *keys, const int64_t *sizes,
+/* Positions start … start + count - 1 of each member's stream, plus its offset into the pool. With a batch,
+   an epoch is a whole number of batches, and its last one is filled up with its own rows again. */
+void stream_rows(int K, int64_t start, int64_t count, int64_t batch, const int64_t *keys, const int64_t *sizes,
                  const int64_t *offsets, int64_t *found) {
     for (int k = 0; k < K; k++) {
-        uint64_t size = (uint64_t)sizes[k], cell = (uint64_t)start % size, epoch = (uint64_t)start / size;
+        uint64_t size = (uint64_t)sizes[k], B = (uint64_t)batch, length = B ? (size + B - 1) / B * B : size;
+        uint64_t place = (uint64_t)start % length, epoch = (uint64_t)start / length;
         int bit_count = size > 1 ? (64 - __builtin_clzll(size - 1)) / 2 : 0;
         uint32_t key = mix((uint32_t)keys[k] + mix((uint32_t)epoch));
         for (int64_t i = 0; i < count; i++) {
+            uint64_t first = B ? (size - 1) / B * B : 0;  /* of the last batch */
+            uint64_t cell = place < size ? place : first + (place - first) % (size - first);
             uint64_t row = feistel(cell, size, bit_count, key);
             while (row >= size) row = feistel(row, size, bit_count, key);
             found[k * count + i] = (int64_t)row + offsets[k];
-            if (++cell == size) cell = 0, key = mix((uint32_t)keys[k] + mix((uint32_t)++epoch));
+            if (++place == length) place = 0, key = mix((uint32_t)keys[k] + mix((uint32_t)++epoch));
         }
     }
 }

@@ -147,11 +147,13 @@ class Kernel:
         """
         self._call("adamw_step", len(tensors[0]), _long(tensors[0][0].numel()), *map(_pointer, tensors))
 
-    def stream_rows(self, keys: Tensor, sizes: Tensor, offsets: Tensor, start: int, count: int) -> Tensor:
+    def stream_rows(
+        self, keys: Tensor, sizes: Tensor, offsets: Tensor, start: int, count: int, batch: int
+    ) -> Tensor:
         """Return `bench.pack.streams.rows` plus each member's offset, int64 (K, count)."""
         found = torch.empty(len(keys), count, dtype=torch.int64)
         pointers = map(_pointer, (keys, sizes, offsets, found))
-        self._call("stream_rows", len(keys), _long(start), _long(count), *pointers)
+        self._call("stream_rows", len(keys), _long(start), _long(count), _long(batch), *pointers)
         return found
 
     def dropout_factors(self, keys: Tensor, rates: Tensor, start: int, n: int) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -23,10 +24,10 @@ from bench.allocator import keep_freed_memory
 from bench.encode import Part
 from bench.members import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Company, Draws, Step, pool
+from bench.pack.batches import Company, Draws, Keep, Step, dropout, pool
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
-from bench.pack.network import Parameters, initialise, logits
+from bench.pack.network import Parameters, forward, initialise, logits
 from bench.pack.optimisers import OPTIMISERS, Optimiser
 from bench.pack.scoring import Scorer
 from bench.pack.trial import try_kernel
@@ -46,7 +47,12 @@ class NetworkConfig(BaseModel):
     How the defaults were set, and on which data: results/LOG.md, 2026-11-23.
 
     `steps` is the budget in optimiser steps, `evaluations` how often within it the validation part is
-    scored, `patience` how many scorings without a better one end a member's training.
+    scored, `patience` how many scorings without a better one end a member's training. With `epochs`, a member's
+    budget is what so many passes over its rows take, and `steps` is not looked at. `keep` says which state counts:
+    that of the best scoring, or the last.
+
+    Dropout follows every hidden layer, or those named by `dropout_after`, the first being 1; with `test_dropout` it
+    stays on when rows are scored, as in code that forgets to switch it off.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +63,11 @@ class NetworkConfig(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1.0, ge=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout_after: tuple[PositiveInt, ...] | None = None
+    test_dropout: bool = False
     steps: int = Field(default=2000, gt=0)
+    epochs: PositiveInt | None = None
+    keep: Literal["best", "last"] = "best"
     evaluations: int = Field(default=40, gt=0)
     patience: int = Field(default=20, gt=0)
     dtype: Literal["float32", "float64"] = "float32"
@@ -67,6 +77,18 @@ class NetworkConfig(BaseModel):
         """Rows that a step sees."""
         raise NotImplementedError  # each method has its own batches, and no run is of this class itself
 
+    def updates(self, sizes: Sequence[int]) -> int:
+        """Return the budget in steps of a member whose pools have so many rows."""
+        return self.steps if self.epochs is None else max(1, self.updates_in(self.epochs, sizes))
+
+    def updates_in(self, epochs: int, sizes: Sequence[int]) -> int:
+        """Return how many whole steps so many epochs make."""
+        raise NotImplementedError  # as above
+
+    def whole(self, rows: int) -> int:
+        """Return `rows`, a batch's, where epochs are counted and so hold whole batches; else 0."""
+        return 0 if self.epochs is None else rows
+
     @model_validator(mode="before")
     @classmethod
     def _decay_of_sgd(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +96,12 @@ class NetworkConfig(BaseModel):
         return {"weight_decay": SGD_WEIGHT_DECAY, **given} if given.get("optimiser") == "sgd" else given
 
 
-NETWORK_STATIC = frozenset({"hidden", "optimiser", "steps", "evaluations", "patience", "dtype"})
+NETWORK_STATIC = frozenset(
+    {
+        *("hidden", "optimiser", "steps", "epochs", "evaluations", "patience", "keep", "dtype"),
+        *("dropout_after", "test_dropout"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -98,12 +125,16 @@ class Trained:
     steps: int
     best_step: int
 
-    def predict(self, part: Part) -> NDArray[np.float64]:
-        """Return P(y=1) of each row, float64 (n,)."""
+    def predict(self, part: Part, keep: Callable[[Step, int], Keep] | None = None) -> NDArray[np.float64]:
+        """Return P(y=1) of each row, float64 (n,); `keep` is dropout that is left on, drawn on the CPU."""
         like = self.layers[0]
         with torch.inference_mode(), one_thread():
-            z = logits(self.layers, 0, torch.from_numpy(part.X).to(like)).double()
-            scored: NDArray[np.float64] = sigmoid(z).cpu().numpy()
+            x = torch.from_numpy(part.X).to(like)
+            if keep is None or (factors := keep(0, len(x))) is None:
+                z = logits(self.layers, 0, x)
+            else:
+                z = forward(self.layers, x.unsqueeze(0), [f.to(like) for f in factors]).logits[0]
+            scored: NDArray[np.float64] = sigmoid(z.double()).cpu().numpy()
         return scored
 
 
@@ -153,11 +184,23 @@ def fit_pack(
         everyone.seeds,
         [member.valid for member in members],
         lambda places: make(everyone.of(places)),
+        budgets=everyone.budgets,
         device=device,
         progress=progress,
     )
     rows = configs[0].rows_per_step
-    return [Fitted(one.predict, one.steps, one.best_step, one.steps * rows) for one in trained]
+    return [
+        Fitted(partial(one.predict, keep=_left_on(member)), one.steps, one.best_step, one.steps * rows)
+        for member, one in zip(members, trained, strict=True)
+    ]
+
+
+def _left_on(member: Member) -> Callable[[Step, int], Keep] | None:
+    """Return the dropout that stays on when the member scores rows; None where it is off."""
+    if not member.config.test_dropout:
+        return None
+    key = streams.keys([member.seed], "test dropout")
+    return dropout([member.config], key, dtype_of(member.config))
 
 
 @one_thread()
@@ -167,15 +210,16 @@ def train(
     valid: Sequence[Part],
     steps_of: Callable[[Sequence[int]], Steps],
     *,
+    budgets: Sequence[int] | None = None,
     device: torch.device,
     progress: Progress,
 ) -> list[Trained]:
-    """Train the pack and return each member's best state.
+    """Train the pack and return each member's best, or last, state.
 
     `steps_of` makes the steps of the members that it is given by number: idle company may be among them,
     which trains along and is neither scored nor returned. Every member starts at PyTorch's default
     initialisation from its own stream, steps with its own settings, and stops by its own validation
-    average precision.
+    average precision, or at the end of its budget in steps (`budgets`, default the configuration's).
     """
     keep_freed_memory()
     config = configs[0]
@@ -196,18 +240,21 @@ def train(
     size = BLOCK if device.type == "cuda" else len(company)
     blocks = [steps_of(company[first : first + size]) for first in range(0, len(company), size)]
     pack = _Pack(company, parameters, optimiser, blocks)
-    best = _Best([tensor[: len(configs)] for tensor in parameters], config.patience)
+    budgets = [config.steps] * len(configs) if budgets is None else budgets
+    best = _Best([tensor[: len(configs)] for tensor in parameters], budgets, config.patience)
     scorer = Scorer(valid, like)
-    every = -(-config.steps // config.evaluations)
-    for step in range(config.steps):
-        pack.step(step)
-        if (step + 1) % every == 0 or step + 1 == config.steps:
-            running = best.running()
-            at = [pack.company.index(k) for k in running]
-            best.update(running, pack.parameters, at, scorer.scores(pack.parameters, at, running), step + 1)
-            progress(step + 1, config.steps)
-            if not (running := best.running()):
-                break
+    times = 1 if config.keep == "last" else config.evaluations
+    every = [-(-budget // times) for budget in budgets]
+    step = 0
+    while running := best.running():
+        last, step = step, min(min((step // every[k] + 1) * every[k], budgets[k]) for k in running)
+        for taken in range(last, step):
+            pack.step(taken)
+        due = [k for k in running if step % every[k] == 0 or step == budgets[k]]
+        at = [pack.company.index(k) for k in due]
+        best.update(due, pack.parameters, at, scorer.scores(pack.parameters, at, due), step)
+        progress(step, max(budgets))
+        if running := best.running():
             pack = pack.compacted(running, like)
     return best.trained()
 
@@ -271,8 +318,9 @@ class _Pack:
 class _Best:
     """Each member's best parameters so far, and when it stopped; a tie keeps the earlier step."""
 
-    def __init__(self, parameters: Parameters, patience: int) -> None:
+    def __init__(self, parameters: Parameters, budgets: Sequence[int], patience: int) -> None:
         K = len(parameters[0])
+        self.budgets = np.asarray(budgets)
         self.parameters = [tensor.clone() for tensor in parameters]
         self.patience = patience
         self.score = np.full(K, -np.inf)
@@ -281,8 +329,9 @@ class _Best:
         self.without_gain = np.zeros(K, dtype=int)
 
     def running(self) -> list[int]:
-        """Return the members that still have patience."""
-        return [int(k) for k in np.flatnonzero(self.without_gain < self.patience)]
+        """Return the members that still have patience and budget."""
+        going = (self.without_gain < self.patience) & (self.steps < self.budgets)
+        return [int(k) for k in np.flatnonzero(going)]
 
     def update(
         self, members: Sequence[int], parameters: Parameters, at: Sequence[int], scores: Any, step: int

@@ -30,7 +30,10 @@ class Scorer:
         self.labels = {id(part): part.labels for part in valid}
 
     def scores(self, parameters: Parameters, at: Sequence[int], members: Sequence[int]) -> list[float]:
-        """Return the average precision of each of `members`, whose parameters are at the places `at`."""
+        """Return the average precision of each of `members`, whose parameters are at the places `at`.
+
+        A part without rows, of a protocol that does not validate, gives NO_NUMBER.
+        """
         if parameters[0].device.type == "cpu":
             return [self._score(parameters, k, self.part[m]) for k, m in zip(at, members, strict=True)]
         found: dict[int, float] = {}
@@ -44,6 +47,8 @@ class Scorer:
         return [found[m] for m in members]
 
     def _score(self, parameters: Parameters, k: int, part: int) -> float:
+        if not len(self.labels[part]):
+            return NO_NUMBER
         z = logits(parameters, k, self.rows[part]).numpy()
         return average_precision(self.labels[part], z) if np.isfinite(z).all() else NO_NUMBER
 
@@ -59,6 +64,8 @@ def batched_scores(z: Tensor, y: NDArray[np.int8]) -> list[float]:
 
     A scoring that is not finite has −1.
     """
+    if not len(y):
+        return [NO_NUMBER] * len(z)
     positive = torch.from_numpy(np.flatnonzero(y)).to(z.device)
     everyone, positives = z.sort(dim=1).values, z[:, positive].sort(dim=1).values
     hits = len(positive) - torch.searchsorted(positives, positives)

@@ -52,20 +52,31 @@ def dropout(key: Tensor, rates: Tensor, start: int | Tensor, n: int) -> Tensor:
     return (drawn >= rates[:, None]).to(rates) / (1.0 - rates[:, None])
 
 
-def rows(key: Tensor, sizes: Tensor, start: int, count: int, *, offsets: Tensor | None = None) -> Tensor:
+def rows(
+    key: Tensor, sizes: Tensor, start: int, count: int, *, batch: int = 0, offsets: Tensor | None = None
+) -> Tensor:
     """Return positions `start … start + count − 1` of each member's stream of rows.
 
     `key` and `sizes` are int64 (K,), `sizes` the number of rows each member draws from; the result
     is int64 (K, count) with 0 ≤ row < size, plus the member's offset. Every `size` consecutive positions
     that begin at a multiple of `size` are a permutation of its rows.
+
+    With a `batch`, an epoch is a whole number of batches, as a DataLoader's is. Its last one is short there;
+    here it is filled up with its own rows, each again as often as any other, give or take one.
     """
     offsets = torch.zeros_like(sizes) if offsets is None else offsets
     if fused := kernel(torch.empty(0, device=key.device)):
-        return fused.stream_rows(key, sizes, offsets, start, count)
+        return fused.stream_rows(key, sizes, offsets, start, count, batch)
     position = torch.arange(start, start + count, device=key.device, dtype=torch.float64)
     size = sizes[:, None]
-    epoch = torch.floor(position / size)  # exact below 2**53, and several times faster than integer division
-    cell = (position - epoch * size).to(torch.int64)
+    length = torch.ceil(size / batch) * batch if batch else size
+    epoch = torch.floor(
+        position / length
+    )  # exact below 2**53, and several times faster than integer division
+    cell = (position - epoch * length).to(torch.int64)
+    if batch:
+        first = length.to(torch.int64) - batch  # of the last batch
+        cell = torch.where(cell < size, cell, first + (cell - first) % (size - first))
     round_key = mix((key[:, None] + mix(epoch.to(torch.int64) & _MASK)) & _MASK)
     return _permute(cell, size.expand_as(cell), round_key) + offsets[:, None]
 
