@@ -72,6 +72,12 @@ _LOSSES = (
         settings={"loss": "class-balanced"},
     ),
     Arm(
+        "class-balanced-published",
+        "network",
+        "the same with β = .999, as in the MetaBalance paper: weights that are nearly equal",
+        settings={"loss": "class-balanced", "beta": 0.999},
+    ),
+    Arm(
         "logit-adjusted",
         "network",
         "logits shifted by the prior (Menon et al. 2021)",
@@ -102,7 +108,22 @@ _LISTED = (
         "row weights learned on balanced rows of the training part (Shu et al. 2019)",
         outer_sampler="random-under",
     ),
+    Arm(
+        "meta-weight-net-published",
+        "meta-weight-net-as-coded",
+        "as in the MetaBalance paper's code, where its weights are learned and not used",
+    ),
     _METABALANCE,
+    replace(
+        _METABALANCE,
+        name="metabalance-published",
+        description="MetaBalance with the samplers that its authors chose in the end, which the data set's card names",
+    ),
+    replace(
+        _METABALANCE,
+        name="metabalance-june-published",
+        description="MetaBalance as first published; inner natural, outer random under-sampling",
+    ),
     replace(
         _METABALANCE,
         name="metabalance-first-order",
@@ -143,7 +164,7 @@ _CELLS = (
         on_rows(_FOCAL, name)
         for name in ("smote", "borderline-smote", "adasyn", "random-over", "random-under")
     ),
-    *(on_rows(arm, "all-knn") for arm in _LOSSES),
+    *(on_rows(arm, "all-knn") for arm in _LOSSES if not arm.name.endswith("-published")),
 )
 _GRID = tuple(
     on_rows(_METABALANCE, inner, outer) for inner in (None, *_SAMPLED) for outer in (None, *_SAMPLED)
@@ -182,11 +203,22 @@ _CORE = {
     "balanced-random-forest",
     "easy-ensemble",
 }
+_PUBLISHED = (
+    "none",
+    *_SAMPLED,
+    "class-balanced-published",
+    "class-balanced",
+    "meta-weight-net-published",
+    "meta-weight-net",
+    "metabalance-published",
+    "metabalance-june-published",
+)
 _FULL = {*_CORE, *_SAMPLED, "ldam-drw", *(arm.name for arm in _CELLS), *GRID}
 MATRICES: Mapping[str, tuple[str, ...]] = {
     "quick": _QUICK,
     "core": tuple(name for name in ARMS if name in _CORE),
     "full": tuple(name for name in ARMS if name in _FULL),
+    "published": _PUBLISHED,
 }
 
 

@@ -73,6 +73,23 @@ class Simulator(_Frozen):
     seed: int = Field(ge=0)
 
 
+class Published(_Frozen):
+    """How the code of the MetaBalance paper used this set: what the protocol `published` takes from the card.
+
+    `drop` are features left out, `standardise` those that are scaled (None: all), the others stay raw. `dropout`
+    follows the hidden layers `dropout_after`, the first being 1. `arms` has by arm the settings it was published with,
+    and for MetaBalance its samplers.
+    """
+
+    drop: tuple[str, ...] = ()
+    standardise: tuple[str, ...] | None = None
+    hidden: tuple[int, ...]
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout_after: tuple[int, ...] | None = None
+    seeds: int = Field(gt=0)
+    arms: dict[str, dict[str, float | str]]
+
+
 class Dataset(_Frozen):
     """One table with a binary label and its provenance.
 
@@ -101,6 +118,7 @@ class Dataset(_Frozen):
     expected: Expected | None = None
     sources: tuple[Source, ...] = ()
     simulator: Simulator | None = None
+    published: Published | None = None
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -21,16 +21,16 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from bench.encode import Encoded, Part, encode
+from bench.encode import Encoded, Part, encode, encode_published
 from bench.errors import BadSetting, BadStore, SamplerTimeout
 from bench.methods import Fitted, Member, method
 from bench.metrics import best_threshold, measure
-from bench.names import FAILED, OK, OOM, TEST, TIMEOUT, VALID
+from bench.names import FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
 from bench.pack.kernel import engine
 from bench.provenance import checkout, forget_peak_memory, peak_memory_mb, versions
 from bench.resample import resample
 from bench.runs import Run
-from bench.splits import Split
+from bench.splits import Split, protocol_named
 from bench.store import SCORES, Store
 from bench.tables import Table
 
@@ -49,6 +49,7 @@ class Workbench:
     store: Store
     device: str
     since: float = inf
+    protocol: str = "strict"
     encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encode(self, split_sha256: str) -> Encoded:
@@ -56,8 +57,14 @@ class Workbench:
         if split_sha256 not in self.encoded:
             if len(self.encoded) >= ENCODED_KEPT:
                 self.encoded.pop(next(iter(self.encoded)))
-            self.encoded[split_sha256] = encode(self.table, self.splits[split_sha256])
+            self.encoded[split_sha256] = self._encode(self.splits[split_sha256])
         return self.encoded[split_sha256]
+
+    def _encode(self, part: Split) -> Encoded:
+        protocol, how = protocol_named(self.protocol), self.table.card.published
+        if not protocol.is_published or how is None:
+            return encode(self.table, part)
+        return encode_published(self.table, part, how, train_only=protocol.has("train-scaler"))
 
 
 @dataclass(frozen=True)
@@ -225,7 +232,8 @@ def _fit_and_score(
 
 def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> _Outcome:
     started = time.perf_counter()
-    scores = {VALID: fitted.predict(encoded.valid), TEST: fitted.predict(encoded.test)}
+    parts = {VALID: encoded.valid, TEST: encoded.test}
+    scores = {name: fitted.predict(part) for name, part in parts.items() if len(part.rows)}
     return _Outcome(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
 
 
@@ -235,11 +243,12 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
     y_test, scores, seconds = bench.table.y[test.rows], outcome.scores, outcome.seconds
     began = time.perf_counter()
     try:
-        threshold = best_threshold(valid.labels, scores[VALID])
+        threshold = best_threshold(valid.labels, scores[VALID]) if VALID in scores else None
+        labels = {VALID: valid.labels, TEST: y_test}
         metrics = {
             f"{part}_{name}": value
-            for part, y in ((VALID, valid.labels), (TEST, y_test))
-            for name, value in measure(y, scores[part], threshold).items()
+            for part, scored in scores.items()
+            for name, value in measure(labels[part], scored, threshold).items()
         }
     except ValueError as error:
         return record_failure(bench.store, run, FAILED, _reason(error), started, bench.table)
@@ -256,6 +265,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         "steps": outcome.fitted.steps,
         "best_step": outcome.fitted.best_step,
         "samples_seen": outcome.fitted.samples_seen,
+        "selected": canonical(dict(outcome.fitted.selected)),
         "fit_seconds": seconds["training"],
         "score_seconds": seconds["scoring"],
         "resample_seconds": seconds["resampling"],
@@ -283,7 +293,7 @@ def _scores_table(
             np.concatenate([valid.rows, test.rows]),
             [VALID] * len(valid.rows) + [TEST] * len(test.rows),
             np.concatenate([valid.labels, y_test]).astype(np.int8),
-            np.concatenate([scores[VALID], scores[TEST]]).astype(np.float64),
+            np.concatenate(list(scores.values())).astype(np.float64),
         ],
         schema=SCORES,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,11 @@ class Fitted:
     """A trained member: `predict` maps a part to P(y=1), float64 (n,) in [0, 1]; and what it used.
 
     `steps` are optimiser steps (boosting rounds, solver iterations), `best_step` the one kept,
-    `samples_seen` the rows drawn in all steps.
+    `samples_seen` the rows drawn in all steps, `selected` the settings that were chosen on validation.
     """
 
     predict: Callable[[Part], NDArray[np.float64]]
     steps: int = 0
     best_step: int = 0
     samples_seen: int = 0
+    selected: Mapping[str, Any] = field(default_factory=dict)

@@ -8,6 +8,7 @@ it is run (device, pack, workers): "is it done?" and "is it the same?" are one q
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -105,7 +106,7 @@ def select(
     """
     if matrix is not None and matrix not in MATRICES:
         raise UnknownName("matrix", matrix, MATRICES)
-    chosen = [arm_named(name) for name in names] + (read_arms(arms_file) if arms_file else [])
+    chosen = [_typed(name) for name in names] + (read_arms(arms_file) if arms_file else [])
     if matrix or not chosen:
         from_matrix = [ARMS[name] for name in MATRICES[matrix or "quick"]]
         chosen += [arm for arm in from_matrix if has_probability or not arm.needs_probability]
@@ -114,6 +115,22 @@ def select(
             f"The arm {bad[0]!r} needs a simulated data set (fraud-sim, loan-sim): it is its P(y=1 | x)."
         )
     return list({arm.name: arm for arm in chosen}.values())
+
+
+def _typed(name: str) -> Arm:
+    """Return the arm that a name means, as a table prints it: `ARM`, or with settings `ARM(field=value,…)`."""
+    found = re.fullmatch(r"([^()]+)\(([^()]*)\)", name)
+    if found is None:
+        return arm_named(name)
+    arm, given = arm_named(found[1]), found[2].split(",")
+    fields = method(arm.method).Config.model_fields
+    settings: dict[str, str] = {}
+    for pair in given:
+        field, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or field not in fields:
+            raise UnknownName(f"setting in {name},", field, fields)
+        settings[field] = value
+    return adjust(arm, settings)
 
 
 def adjust(arm: Arm, settings: Mapping[str, str]) -> Arm:
@@ -177,7 +194,7 @@ def plan(
     """Return the runs of every arm on every split with seeds 0 … seeds − 1, arm by arm."""
     if seeds < 1:
         raise BadSetting(f"Asked for {seeds} seeds; at least 1 is needed.")
-    scope, recipe = scope_of(table, protocol, splits), table.card.recipe_sha256
+    scope, recipe = scope_of(table, protocol, splits), _recipe(table, protocol)
     runs = []
     for arm in arms:
         config, version = configure(arm), method(arm.method).VERSION
@@ -206,9 +223,17 @@ def plan(
     return runs
 
 
+def _recipe(table: Table, protocol: Protocol) -> str:
+    """Return the hash of what the card makes of a raw file under the protocol."""
+    if not protocol.is_published or table.card.published is None:
+        return table.card.recipe_sha256
+    features = table.card.published.model_dump(mode="json", include={"drop", "standardise"})
+    return digest([table.card.recipe, features])
+
+
 def scope_of(table: Table, protocol: Protocol, splits: Sequence[Split]) -> str:
     """Return the hash of what all runs of one table must share: the data and the whole set of splits."""
-    made_of = [table.sha256, table.card.recipe_sha256, protocol.name, [part.sha256 for part in splits]]
+    made_of = [table.sha256, _recipe(table, protocol), protocol.name, [part.sha256 for part in splits]]
     return digest([*made_of, PIPELINE_VERSIONS])
 
 

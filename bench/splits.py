@@ -2,21 +2,24 @@
 
 `strict` repeats stratified folds. Rows that are equal in every feature and in the label form one
 group, and a group is never on two sides of a split: a duplicate in the test part would be a leak. Within a
-fold's training rows a stratified fifth validates (early stopping, thresholds, tuning). A split
+fold's training rows a stratified fifth validates (early stopping, thresholds, tuning). `published` is the
+protocol of the MetaBalance paper's code, faults included: one split drawn without regard to the label, no
+validation. Its faults can be repaired one by one: `published+stratified+train-scaler`. A split
 is made of row ids only and named by their hash, so that a record can say on which rows it stands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 
-from bench.errors import BadSetting, BadTable
+from bench.errors import BadSetting, BadTable, UnknownName
 from bench.names import MAIN_METRIC, digest, seed_from
 from bench.tables import Table
 
@@ -30,7 +33,8 @@ class Protocol:
 
     `valid_share` is the share of a fold's training groups that validate. Tables of more than
     50,000 rows default to one seed per fold: their test parts are large enough that the rows, not
-    the seeds, set the width of an interval, and a newcomer's first run should end in minutes.
+    the seeds, set the width of an interval, and a newcomer's first run should end in minutes. `repairs` are the
+    faults of `published` that are mended; None where it is another protocol.
     """
 
     name: str
@@ -41,11 +45,38 @@ class Protocol:
     seeds: int = 3
     seeds_big: int = 1
     valid_share: float = 0.2
+    repairs: frozenset[str] | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether this is the paper's protocol, repaired or not."""
+        return self.repairs is not None
+
+    def has(self, repair: str) -> bool:
+        """Return whether the protocol is free of the fault that `repair` mends; `strict` is free of all."""
+        return self.repairs is None or repair in self.repairs
+
+    @property
+    def validates(self) -> bool:
+        """Whether some training rows are held out for validation."""
+        return any(self.has(repair) for repair in NEED_VALIDATION)
 
     def default_seeds(self, n_rows: int) -> int:
         """Return the default number of seeds per fold for a table of `n_rows` rows."""
         return self.seeds if n_rows <= BIG_TABLE_ROWS else self.seeds_big
 
+
+REPAIRS: Mapping[str, str] = {
+    "stratified": "stratified folds with a validation part, duplicates on one side",
+    "train-scaler": "the scaler is fitted on training rows alone",
+    "evaluation-mode": "dropout is off when rows are scored",
+    "equal-updates": "every network makes the same number of updates",
+    "early-stopping": "the best state on validation counts, not the last",
+    "equal-search": "every network arm has its learning rate chosen on validation from the same rates",
+    "second-order": "MetaBalance differentiates through its inner step",
+    "row-weights": "Meta-Weight-Net trains on the weights that it learns",
+}
+NEED_VALIDATION = ("stratified", "early-stopping", "equal-search")
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "strict": Protocol(
@@ -53,7 +84,30 @@ PROTOCOLS: Mapping[str, Protocol] = {
         "repeated stratified folds; everything fitted on training rows only; duplicates never on both sides; "
         "validation for early stopping and thresholds; one budget for every network; test scored once",
     ),
+    "published": Protocol(
+        "published",
+        "as the MetaBalance paper's code, faults included: one split, scaler on all rows, epochs, last epoch; each "
+        "fault can be repaired: published+REPAIR+…, of " + ", ".join(REPAIRS),
+        main_metric="roc_auc",
+        folds=1,
+        repairs=frozenset(),
+    ),
 }
+
+
+def protocol_named(name: str) -> Protocol:
+    """Return the protocol of that name, `published+REPAIR+…` included; raise UnknownName with the nearest names."""
+    base, *repairs = name.split("+")
+    if base not in PROTOCOLS or (repairs and not PROTOCOLS[base].is_published):
+        raise UnknownName("protocol", name, [*PROTOCOLS, "published+REPAIR"])
+    for repair in repairs:
+        if repair not in REPAIRS:
+            raise UnknownName("repair", repair, REPAIRS)
+    if not repairs:
+        return PROTOCOLS[base]
+    ordered = [repair for repair in REPAIRS if repair in repairs]
+    folds = PROTOCOLS["strict"].folds if "stratified" in repairs else 1
+    return replace(PROTOCOLS[base], name="+".join([base, *ordered]), folds=folds, repairs=frozenset(ordered))
 
 
 @dataclass(frozen=True)
@@ -81,6 +135,8 @@ def split(
     than two folds or no repeat, and BadTable where there are too few positives or negatives, with the
     largest number of folds that works.
     """
+    if not protocol.has("stratified"):
+        return [_one_split(table, protocol, folds, repeats)]
     folds = protocol.folds if folds is None else folds
     repeats = protocol.repeats if repeats is None else repeats
     if folds < 2 or repeats < 1:
@@ -96,6 +152,30 @@ def split(
         for repeat in range(repeats)
         for fold in range(folds)
     ]
+
+
+def _one_split(table: Table, protocol: Protocol, folds: int | None, repeats: int | None) -> Split:
+    """Return the paper's split: a fifth of all rows tests, drawn with seed 0 and without regard to the label.
+
+    A repair that needs validation holds out a stratified share of the training rows.
+    """
+    if (folds or 1, repeats or 1) != (1, 1):
+        raise BadSetting(
+            f"The protocol {protocol.name} has one split; folds and repeats go with published+stratified or strict."
+        )
+    train, test = train_test_split(np.arange(table.n_rows), test_size=0.2, random_state=0)
+    valid = train[:0]
+    if protocol.validates:
+        train, valid = train_test_split(
+            train, test_size=protocol.valid_share, random_state=0, stratify=table.y[train]
+        )
+    for name, rows in (("training", train), ("test", test)):
+        if len(np.unique(table.y[rows])) < 2:
+            raise BadTable(
+                f"The paper's split of {table.name!r} ({table.n_rows:,} rows, {table.n_positives} positives) has one "
+                f"class alone in its {name} part; --protocol strict divides the classes evenly."
+            )
+    return Split(0, 0, *(np.sort(rows).astype(np.int64) for rows in (train, valid, test)))
 
 
 def duplicate_groups(X: pd.DataFrame, y: NDArray[np.int8]) -> NDArray[np.int64]:

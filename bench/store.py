@@ -64,6 +64,7 @@ RECORD = pa.schema(
         ("steps", pa.int64()),
         ("best_step", pa.int64()),
         ("samples_seen", pa.int64()),
+        ("selected", pa.string()),
         ("fit_seconds", pa.float64()),
         ("score_seconds", pa.float64()),
         ("resample_seconds", pa.float64()),

@@ -21,12 +21,15 @@ from bench.evaluate import Result, Workbench, choose_device, configuration
 from bench.execute import Reporter, execute
 from bench.fetch import SOURCES, cache_folder
 from bench.names import FAILED, OK, cores
-from bench.pack.loop import BLOCK, NetworkConfig
+from bench.pack.config import NetworkConfig
+from bench.pack.loop import BLOCK
 from bench.pack.memory import fitting_members, free_bytes
+from bench.published import as_published
 from bench.report import leaderboard as boards
 from bench.report.tables import FORMATS, markdown
 from bench.runs import Run, adjust_all, packs, plan, select
-from bench.splits import BIG_TABLE_ROWS, PROTOCOLS, split
+from bench.splits import BIG_TABLE_ROWS, protocol_named, split
+from bench.splits import Protocol as Judged
 from bench.store import Store, write_text
 from bench.tables import Table, load
 
@@ -152,15 +155,14 @@ def make_plan(
     A dry run changes nothing in the results folder.
     """
     began = time.perf_counter()
-    if request.protocol not in PROTOCOLS:
-        raise UnknownName("protocol", request.protocol, PROTOCOLS)
+    protocol = protocol_named(request.protocol)
     if request.source not in SOURCES:
         raise UnknownName("source", request.source, SOURCES)
     chosen = the_card(request)
     early = select(
         request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
     )
-    arms = adjust_all(early, request.settings)
+    arms = [as_published(arm, chosen, protocol) for arm in adjust_all(early, request.settings)]
     device = choose_device(request.device)
     workers = _workers(request, device)
     store = Store(request.results, read_only=dry_run)
@@ -170,22 +172,28 @@ def make_plan(
     table = load(
         chosen, data_file=request.data_file, source=request.source, rows=request.rows, progress=download
     )
-    protocol = PROTOCOLS[request.protocol]
-    seeds = protocol.default_seeds(table.n_rows) if request.seeds is None else request.seeds
+    seeds = _seeds(table, protocol) if request.seeds is None else request.seeds
     _check_size(len(arms), seeds, (request.folds or protocol.folds) * (request.repeats or protocol.repeats))
     splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
     runs = plan(table, protocol, splits, arms, seeds)
     mine = _shard(runs, request.shard)
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
     notes = [f"{table.name}: {table.n_rows:,} rows, {table.n_positives:,} positives ({table.prevalence:.4%})"]
-    if request.seeds is None and table.n_rows > BIG_TABLE_ROWS:
+    if request.seeds is None and table.n_rows > BIG_TABLE_ROWS and not protocol.is_published:
         notes.append(
             f"more than {BIG_TABLE_ROWS:,} rows: {seeds} seed per fold by default; --seeds N asks for more"
         )
-    bench = Workbench(table, {part.sha256: part for part in splits}, store, device, since=time.time())
+    by_hash = {part.sha256: part for part in splits}
+    bench = Workbench(table, by_hash, store, device, since=time.time(), protocol=protocol.name)
     limit = partial(_members_that_fit, table) if device == "cuda" else None
     grouped = packs(todo, pack=request.pack, workers=workers, limit=limit)
     return Plan(request, table, bench, mine, todo, grouped, workers, notes, began)
+
+
+def _seeds(table: Table, protocol: Judged) -> int:
+    if protocol.is_published and table.card.published:
+        return table.card.published.seeds
+    return protocol.default_seeds(table.n_rows)
 
 
 def _members_that_fit(table: Table, runs: Sequence[Run]) -> int:
@@ -255,7 +263,7 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         raise BadStore(
             f"No scores under {store.root} can be read; run the same command again to make them anew."
         )
-    path = boards.board_path(store, made.table.name, made.request.protocol)
+    path = boards.board_path(store, made.table.name, made.bench.protocol)
     if boards.scope_at(path) not in (None, made.runs[0].scope):
         reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
     boards.write(board, path)
@@ -303,10 +311,14 @@ def _shares(
 def budget(runs: Sequence[Run]) -> str:
     """Return the network arms' budget in words: optimiser steps, rows per step, rows in all."""
     configs = [configuration(run) for run in {run.arm: run for run in runs}.values()]
-    found = {(c.steps, c.rows_per_step) for c in configs if isinstance(c, NetworkConfig)}
-    if not found:
+    networks = [c for c in configs if isinstance(c, NetworkConfig)]
+    if not networks:
         return "no network in this matrix"
-    return "; ".join(f"{s:,} steps × {r:,} rows = {s * r:,} rows per network" for s, r in sorted(found))
+    epochs = {(c.epochs, c.rows_per_step) for c in networks if c.epochs is not None}
+    steps = {(c.steps, c.rows_per_step) for c in networks if c.epochs is None}
+    words = [f"{n:,} epochs in steps of {r:,} rows" for n, r in sorted(epochs)]
+    words += [f"{s:,} steps × {r:,} rows = {s * r:,} rows per network" for s, r in sorted(steps)]
+    return "; ".join(words)
 
 
 @dataclass(frozen=True)
@@ -349,9 +361,9 @@ def regenerate(
     Raises UnknownName for a data set, protocol or format that is not there.
     """
     store = Store(results, read_only=read_only)
+    protocol = protocol_named(protocol).name if protocol else None
     for kind, asked, known in (
         ("data set with records", dataset, store.datasets()),
-        ("protocol", protocol, list(PROTOCOLS)),
         *(("format", name, list(FORMATS)) for name in formats),
     ):
         if asked is not None and asked not in known:

@@ -22,7 +22,7 @@ from bench.errors import BadSetting, UnknownName
 from bench.methods import Fitted, Member, method, methods
 from bench.metrics import METRICS, measure
 from bench.names import MAIN_METRIC, slug
-from bench.pack.loop import NetworkConfig
+from bench.pack.config import NetworkConfig
 from bench.pack.losses import LOSSES, slope, terms, value
 from bench.pack.optimisers import OPTIMISERS
 from bench.resample import SAMPLERS, resample

@@ -16,8 +16,8 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 ORDER = [
     "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
-    "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "runs", "store", "provenance", "evaluate",
-    "execute", "compare", "report", "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
+    "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "published", "runs", "store", "provenance",
+    "evaluate", "execute", "compare", "report", "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
 ]
 # fmt: on
 

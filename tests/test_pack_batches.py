@@ -10,7 +10,7 @@ from conftest import by_both
 from bench.encode import Part
 from bench.pack import batches, streams
 from bench.pack.batches import Batch, Draws, dropout, pool
-from bench.pack.loop import NetworkConfig
+from bench.pack.config import NetworkConfig
 
 CPU = torch.device("cpu")
 

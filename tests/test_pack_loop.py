@@ -18,7 +18,9 @@ from bench.encode import encode
 from bench.methods import Member, method
 from bench.metrics import average_precision
 from bench.pack import batches, loop, streams
-from bench.pack.loop import PAD, NetworkConfig, Steps, places, setting, train
+from bench.pack import fit as pack_fit
+from bench.pack.config import NetworkConfig, setting
+from bench.pack.loop import PAD, Steps, places, train
 from bench.pack.losses import LOSSES
 from bench.pack.network import initialise
 from bench.pack.optimisers import OPTIMISERS
@@ -352,9 +354,10 @@ def steps_as_the_loop_gets_them(name, members):
     def take(configs, seeds, valid, steps_of, **others):
         raise Handed(steps_of)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Handed) as handed:
-        patch.setattr(loop, "train", take)
-        method(name).fit(members, CPU, quiet)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack_fit, "train", take)
+        with pytest.raises(Handed) as handed:
+            method(name).fit(members, CPU, quiet)
     return handed.value.args[0]
 
 

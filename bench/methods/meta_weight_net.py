@@ -23,8 +23,10 @@ from torch import Tensor
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
 from bench.pack.batches import Batch, Company, Draws, Keep, Step, dropout
+from bench.pack.config import NETWORK_STATIC, NetworkConfig, setting
+from bench.pack.fit import fit_pack
 from bench.pack.kernel import kernel
-from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, fit_pack, setting
+from bench.pack.loop import Steps
 from bench.pack.losses import cross_entropy, sigmoid, slope, value
 from bench.pack.network import Parameters, forward, gradient, initialise, per_member, r_forward
 from bench.pack.optimisers import AdamW

@@ -17,7 +17,9 @@ from pydantic import Field
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
 from bench.pack.batches import Company, Draws, Step, dropout
-from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, fit_pack, setting
+from bench.pack.config import NETWORK_STATIC, NetworkConfig, setting
+from bench.pack.fit import fit_pack
+from bench.pack.loop import Steps
 from bench.pack.meta import outer_gradient
 from bench.pack.network import Parameters
 

@@ -15,12 +15,14 @@ from pydantic import Field, field_validator
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
 from bench.pack.batches import Company, Draws, Step, dropout
-from bench.pack.loop import NETWORK_STATIC, NetworkConfig, Steps, fit_pack
+from bench.pack.config import NETWORK_STATIC, NetworkConfig
+from bench.pack.fit import fit_pack
+from bench.pack.loop import Steps
 from bench.pack.losses import LOSSES, terms
 from bench.pack.network import Parameters
 from bench.pack.plain import loss_gradient
 
-VERSION = 2
+VERSION = 3
 COST = 2.5
 STATIC = NETWORK_STATIC | {"batch", "loss"}
 
@@ -28,15 +30,15 @@ STATIC = NETWORK_STATIC | {"batch", "loss"}
 class Config(NetworkConfig):
     """`class_weight` "balanced" weights a row by n / (2 n_class) over its pool.
 
-    Of the losses, focal takes `gamma`; class-balanced `beta`; logit-adjusted `tau`; ldam-drw `max_margin`,
-    `scale` and `beta`, its weights from the share `deferred` of the steps on.
+    Of the losses, focal takes `gamma`; class-balanced `beta` (None is (n − 1)/n); logit-adjusted `tau`; ldam-drw
+    `max_margin`, `scale` and `beta`, its weights from the share `deferred` of the steps on.
     """
 
     batch: int = Field(default=640, gt=0)
     loss: str = "cross-entropy"
     class_weight: Literal["balanced"] | None = None
     gamma: float = Field(default=2.0, ge=0)
-    beta: float = Field(default=0.999, ge=0, le=1)
+    beta: float | None = Field(default=None, ge=0, le=1)
     tau: float = Field(default=1.0, ge=0)
     max_margin: float = Field(default=0.5, ge=0)
     scale: float = Field(default=1.0, gt=0)

@@ -19,7 +19,7 @@ COST = 15.0
 
 
 class Config(BaseModel):
-    """XGBoost's own names; `rounds` is the most trees there can be.
+    """XGBoost's own names; `rounds` is the most trees there can be, and their number without validation rows.
 
     `scale_pos_weight` None is 1; "balanced" is negatives / positives of the training rows, as XGBoost's notes on
     parameter tuning advise for unbalanced data.
@@ -59,17 +59,17 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
 def _fit(member: Member, progress: Progress) -> Fitted:
     import xgboost
 
-    (rows,), config = member.pools, member.config
+    (rows,), config, validates = member.pools, member.config, len(member.valid.X) > 0
     booster = xgboost.train(
         _settings(member),
         _matrices.of(rows),
         num_boost_round=config.rounds,
-        evals=[(xgboost.DMatrix(member.valid.X, member.valid.labels), "valid")],
-        early_stopping_rounds=config.early_stopping_rounds,
+        evals=[(xgboost.DMatrix(member.valid.X, member.valid.labels), "valid")] if validates else [],
+        early_stopping_rounds=config.early_stopping_rounds if validates else None,
         verbose_eval=False,
     )
     progress(config.rounds, config.rounds)
-    best = int(booster.best_iteration) + 1
+    best = int(booster.best_iteration) + 1 if validates else config.rounds
 
     def predict(part: Part) -> NDArray[np.float64]:
         scored = booster.predict(xgboost.DMatrix(part.X), iteration_range=(0, best))

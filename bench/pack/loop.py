@@ -11,20 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor
 
 from bench.allocator import keep_freed_memory
 from bench.encode import Part
-from bench.members import Fitted, Member, Progress
+from bench.members import Progress
 from bench.pack import streams
-from bench.pack.batches import Company, Draws, Keep, Step, dropout, pool
+from bench.pack.batches import Draws, Keep, Step
+from bench.pack.config import NetworkConfig, dtype_of, setting
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
 from bench.pack.network import Parameters, forward, initialise, logits
@@ -34,74 +33,10 @@ from bench.pack.trial import try_kernel
 
 PAD = 8  # torch on a CPU gets a multiple of these members: with fewer, matrix products take other paths, other bits
 BLOCK = 64  # on a GPU, members are computed in blocks of this size: its libraries choose paths by the number
-SGD_WEIGHT_DECAY = 5e-4
 COMPACT = 0.75  # a pack is made anew when no more than this share of its places still trains
 WARM_UP = 3  # steps taken one operation at a time before a GPU's step is captured
 
 Gradient = Callable[[Parameters, Step], Parameters]
-
-
-class NetworkConfig(BaseModel):
-    """What every network method can be set to; one budget for all of them in a protocol.
-
-    How the defaults were set, and on which data: results/LOG.md, 2026-11-23.
-
-    `steps` is the budget in optimiser steps, `evaluations` how often within it the validation part is
-    scored, `patience` how many scorings without a better one end a member's training. With `epochs`, a member's
-    budget is what so many passes over its rows take, and `steps` is not looked at. `keep` says which state counts:
-    that of the best scoring, or the last.
-
-    Dropout follows every hidden layer, or those named by `dropout_after`, the first being 1; with `test_dropout` it
-    stays on when rows are scored, as in code that forgets to switch it off.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    hidden: tuple[PositiveInt, ...] = (32, 16)
-    optimiser: Literal["sgd", "adamw"] = "adamw"
-    lr: float = Field(default=0.003, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1.0, ge=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    dropout_after: tuple[PositiveInt, ...] | None = None
-    test_dropout: bool = False
-    steps: int = Field(default=2000, gt=0)
-    epochs: PositiveInt | None = None
-    keep: Literal["best", "last"] = "best"
-    evaluations: int = Field(default=40, gt=0)
-    patience: int = Field(default=20, gt=0)
-    dtype: Literal["float32", "float64"] = "float32"
-
-    @property
-    def rows_per_step(self) -> int:
-        """Rows that a step sees."""
-        raise NotImplementedError  # each method has its own batches, and no run is of this class itself
-
-    def updates(self, sizes: Sequence[int]) -> int:
-        """Return the budget in steps of a member whose pools have so many rows."""
-        return self.steps if self.epochs is None else max(1, self.updates_in(self.epochs, sizes))
-
-    def updates_in(self, epochs: int, sizes: Sequence[int]) -> int:
-        """Return how many whole steps so many epochs make."""
-        raise NotImplementedError  # as above
-
-    def whole(self, rows: int) -> int:
-        """Return `rows`, a batch's, where epochs are counted and so hold whole batches; else 0."""
-        return 0 if self.epochs is None else rows
-
-    @model_validator(mode="before")
-    @classmethod
-    def _decay_of_sgd(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Give SGD the paper's decay: AdamW's is decoupled from the gradient, and of another size."""
-        return {"weight_decay": SGD_WEIGHT_DECAY, **given} if given.get("optimiser") == "sgd" else given
-
-
-NETWORK_STATIC = frozenset(
-    {
-        *("hidden", "optimiser", "steps", "epochs", "evaluations", "patience", "keep", "dtype"),
-        *("dropout_after", "test_dropout"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -124,6 +59,7 @@ class Trained:
     layers: Parameters
     steps: int
     best_step: int
+    score: float
 
     def predict(self, part: Part, keep: Callable[[Step, int], Keep] | None = None) -> NDArray[np.float64]:
         """Return P(y=1) of each row, float64 (n,); `keep` is dropout that is left on, drawn on the CPU."""
@@ -138,11 +74,6 @@ class Trained:
         return scored
 
 
-def dtype_of(config: NetworkConfig) -> torch.dtype:
-    """Return the dtype that the configuration names."""
-    return torch.float64 if config.dtype == "float64" else torch.float32
-
-
 def places(members: Sequence[int], like: Tensor, n_layers: int) -> list[int]:
     """Return the members followed by copies of the first, up to what torch must be given: idle company.
 
@@ -150,11 +81,6 @@ def places(members: Sequence[int], like: Tensor, n_layers: int) -> list[int]:
     """
     multiple = BLOCK if like.device.type == "cuda" else 1 if kernel(like, n_layers) else PAD
     return [*members, *[members[0]] * (-len(members) % multiple)]
-
-
-def setting(configs: Sequence[Any], field: str, like: Tensor) -> Tensor:
-    """Return one field of the members' configurations, (K,)."""
-    return like.new_tensor([float(getattr(config, field)) for config in configs])
 
 
 @contextmanager
@@ -169,38 +95,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def fit_pack(
-    members: Sequence[Member], make: Callable[[Company], Steps], device: torch.device, progress: Progress
-) -> list[Fitted]:
-    """Train the members as one pack, with the steps that `make` makes for a company."""
-    configs = [member.config for member in members]
-    sides = zip(*(member.pools for member in members), strict=True)
-    pools = [pool(parts, device, dtype_of(configs[0])) for parts in sides]
-    everyone = Company(configs, [member.seed for member in members], pools)
-    trained = train(
-        configs,
-        everyone.seeds,
-        [member.valid for member in members],
-        lambda places: make(everyone.of(places)),
-        budgets=everyone.budgets,
-        device=device,
-        progress=progress,
-    )
-    rows = configs[0].rows_per_step
-    return [
-        Fitted(partial(one.predict, keep=_left_on(member)), one.steps, one.best_step, one.steps * rows)
-        for member, one in zip(members, trained, strict=True)
-    ]
-
-
-def _left_on(member: Member) -> Callable[[Step, int], Keep] | None:
-    """Return the dropout that stays on when the member scores rows; None where it is off."""
-    if not member.config.test_dropout:
-        return None
-    key = streams.keys([member.seed], "test dropout")
-    return dropout([member.config], key, dtype_of(member.config))
 
 
 @one_thread()
@@ -351,6 +245,11 @@ class _Best:
     def trained(self) -> list[Trained]:
         """Return the members' outcomes, each with parameters of its own (leading axis 1)."""
         return [
-            Trained([tensor[k : k + 1].clone() for tensor in self.parameters], int(self.steps[k]), int(best))
-            for k, best in enumerate(self.best_step)
+            Trained(
+                [tensor[k : k + 1].clone() for tensor in self.parameters],
+                int(self.steps[k]),
+                int(self.best_step[k]),
+                float(self.score[k]),
+            )
+            for k in range(len(self.steps))
         ]

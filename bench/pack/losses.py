@@ -117,8 +117,12 @@ def _weight(loss: Loss, config: Any, counts: Pair) -> Pair:
 
 
 def _effective_number(config: Any, counts: Pair) -> Pair:
-    """Weights by inverse effective number of rows, (1 − β)/(1 − β^n), made to sum to 2 (Cui et al. 2019, eq. 6)."""
-    raw = [(1 - config.beta) / (1 - config.beta**n) if config.beta < 1 else 1 / n for n in counts]
+    """Weights by inverse effective number of rows, (1 − β)/(1 − β^n), made to sum to 2 (Cui et al. 2019, eq. 6).
+
+    β is (N − 1)/N, with N the rows of both classes where it is not set: their N is the number of prototypes.
+    """
+    beta = 1 - 1 / sum(counts) if config.beta is None else config.beta
+    raw = [(1 - beta) / (1 - beta**n) if beta < 1 else 1 / n for n in counts]
     return 2 * raw[0] / sum(raw), 2 * raw[1] / sum(raw)
 
 

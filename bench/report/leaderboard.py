@@ -22,6 +22,7 @@ from bench.compare import Difference, Replicates, RunScores, difference, replica
 from bench.errors import Unavailable
 from bench.metrics import METRICS
 from bench.names import MAIN_METRIC, OK, TEST, cores
+from bench.splits import protocol_named
 from bench.store import Store, read_checked, write_atomically
 
 Record = Mapping[str, Any]
@@ -50,12 +51,13 @@ def leaderboard(
     fit = [arm for arm in good if arm not in failed]
     reference = next((arm for arm in REFERENCES if arm in fit), next(iter(fit), None))
     rows = []
+    main_metric = protocol_named(records[0]["protocol"]).main_metric if records else MAIN_METRIC
     for arm in filter(kept.get, arms):
         row = _describe(arm, kept[arm])
         row |= _metrics(good[arm]) if arm in good else {}
-        row |= _against(good, arm, reference)
+        row |= _against(good, arm, reference, main_metric)
         rows.append(row)
-    return _ranked(pd.DataFrame(rows, columns=columns()))
+    return _ranked(pd.DataFrame(rows, columns=columns()), main_metric)
 
 
 def columns() -> list[str]:
@@ -151,10 +153,10 @@ def _metrics(found: Replicates) -> dict[str, float]:
     }
 
 
-def _against(good: Mapping[str, Replicates], arm: str, reference: str | None) -> dict[str, Any]:
+def _against(good: Mapping[str, Replicates], arm: str, reference: str | None, metric: str) -> dict[str, Any]:
     if reference is None or arm not in good or set(good[arm].runs).isdisjoint(good[reference].runs):
         return {"reference": reference}
-    found: Difference = difference(good[arm], good[reference], MAIN_METRIC)
+    found: Difference = difference(good[arm], good[reference], metric)
     return {
         "reference": reference,
         "difference_mean": found.mean,
@@ -164,10 +166,10 @@ def _against(good: Mapping[str, Replicates], arm: str, reference: str | None) ->
     }
 
 
-def _ranked(board: pd.DataFrame) -> pd.DataFrame:
+def _ranked(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     # An arm with failed runs was not judged on the same rows as the others: it stands below those without.
     order = board.assign(incomplete=board["n_failed"] > 0).sort_values(
-        ["incomplete", f"{MAIN_METRIC}_mean", "arm"], ascending=[True, False, True], na_position="last"
+        ["incomplete", f"{metric}_mean", "arm"], ascending=[True, False, True], na_position="last"
     )
     order = order.drop(columns="incomplete")
     order["rank"] = np.arange(1, len(order) + 1)

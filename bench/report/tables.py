@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.names import MAIN_METRIC
+from bench.splits import protocol_named
 
 SHOWN = (
     "average_precision",
@@ -23,14 +23,19 @@ SHOWN = (
 SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
 
 
-def headings() -> list[str]:
+def main_metric(board: pd.DataFrame) -> str:
+    """Return the metric that the board's protocol ranks by."""
+    return protocol_named(board["protocol"].iloc[0]).main_metric
+
+
+def headings(board: pd.DataFrame) -> list[str]:
     """Return the table's column headings."""
     return [
         "rank",
         "arm",
         *(name.replace("_", " ") for name in SHOWN),
         *(name.replace("_", " ") for name in SHOWN_PLAIN),
-        f"Δ {MAIN_METRIC.replace('_', ' ')}",
+        f"Δ {main_metric(board).replace('_', ' ')}",
         "runs",
         "failed",
         "steps",
@@ -88,7 +93,7 @@ def caption(board: pd.DataFrame) -> str:
     first = board.iloc[0]
     reference = first["reference"]
     against = (
-        f" Δ is the paired difference in average precision to {reference}."
+        f" Δ is the paired difference in {main_metric(board).replace('_', ' ')} to {reference}."
         if isinstance(reference, str)
         else ""
     )
@@ -102,7 +107,7 @@ def caption(board: pd.DataFrame) -> str:
 
 def markdown(board: pd.DataFrame) -> str:
     """Return the leaderboard as a Markdown page."""
-    head = headings()
+    head = headings(board)
     lines = [f"# {board['dataset'].iloc[0]}, {board['protocol'].iloc[0]}", "", caption(board), ""]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in cells(board)]
@@ -111,7 +116,7 @@ def markdown(board: pd.DataFrame) -> str:
 
 def latex(board: pd.DataFrame) -> str:
     """Return the leaderboard as a LaTeX table for the booktabs package."""
-    head = headings()
+    head = headings(board)
     lines = [r"\begin{table}", r"\caption{" + _tex(caption(board)) + "}"]
     lines += [r"\begin{tabular}{rl" + "r" * (len(head) - 2) + "}", r"\toprule"]
     lines += [_tex_row(head), r"\midrule", *(_tex_row(row) for row in cells(board))]
@@ -151,7 +156,7 @@ FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "tex": l
 
 def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
     """Return the leaderboard as a rich table; one that is not wide has the main metric's interval only."""
-    failed = bool(board["n_failed"].sum())
+    failed, main = bool(board["n_failed"].sum()), main_metric(board)
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -161,12 +166,13 @@ def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
     )
     table.add_column("#", no_wrap=True)
     table.add_column("arm", overflow="fold")  # the only one to give way: no number is ever cut short
-    for head in (*TERMINAL.values(), "Δ AP", "runs", *(["failed"] if failed else []), "sec"):
+    heads = {m: f"{short} [95 %]" if m == main else short for m, short in TERMINAL.items()}
+    for head in (*heads.values(), f"Δ {TERMINAL[main]}", "runs", *(["failed"] if failed else []), "sec"):
         table.add_column(head, justify="right", no_wrap=True)
     for _, row in board.iterrows():
         shown = [
             interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"])
-            if wide or m == MAIN_METRIC
+            if wide or m == main
             else number(row[f"{m}_mean"])
             for m in TERMINAL
         ]
@@ -184,7 +190,7 @@ def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
 
 
 TERMINAL = {
-    "average_precision": "AP [95 %]",
+    "average_precision": "AP",
     "roc_auc": "AUC",
     "recall_at_1pct_review": "R@1%",
 }

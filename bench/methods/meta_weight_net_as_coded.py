@@ -1,0 +1,51 @@
+"""Meta-Weight-Net as the MetaBalance paper's code has it: the weights it learns are never used.
+
+That code trains on the plain mean of the losses, whatever the weight net says. What is left of the method is that its
+meta rows are missing from the training rows: `meta_share` of the rarer class's rows, of each class. So this is
+the plain network on fewer rows. What was meant is `bench.methods.meta_weight_net`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from bench.encode import Part
+from bench.methods import Fitted, Member, Progress, network
+from bench.names import seed_from
+
+VERSION = 1
+COST = network.COST
+STATIC = network.STATIC
+
+
+class Config(network.Config):
+    """The plain network's, and the share of the rarer class that the meta set takes from each class."""
+
+    meta_share: float = Field(default=0.2, gt=0, lt=1)
+
+
+def space(trial: Any) -> dict[str, Any]:
+    """Return the plain network's learning rate, decay and dropout."""
+    drawn = network.space(trial)
+    return {name: drawn[name] for name in ("lr", "weight_decay", "dropout")}
+
+
+def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+    """Train the members as one pack on what the meta set leaves of their rows."""
+    left = [replace(member, pools=(_without_meta_rows(member),)) for member in members]
+    return network.fit(left, device, progress)
+
+
+def _without_meta_rows(member: Member) -> Part:
+    (part,) = member.pools
+    classes = [np.flatnonzero(part.labels == label) for label in (0, 1)]
+    count = int(member.config.meta_share * min(map(len, classes)))
+    rng = np.random.default_rng(seed_from("meta rows", member.seed))
+    taken = np.concatenate([rng.choice(rows, count, replace=False) for rows in classes])
+    rest = np.setdiff1d(np.arange(len(part.labels)), taken)
+    return Part(part.rows[rest], np.ascontiguousarray(part.X[rest]), part.labels[rest])

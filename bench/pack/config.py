@@ -1,0 +1,87 @@
+"""What every network method can be set to, and what must agree within a pack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from torch import Tensor
+
+SGD_WEIGHT_DECAY = 5e-4
+
+
+class NetworkConfig(BaseModel):
+    """What every network method can be set to; one budget for all of them in a protocol.
+
+    How the defaults were set, and on which data: results/LOG.md, 2026-11-23.
+
+    `steps` is the budget in optimiser steps, `evaluations` how often within it the validation part is
+    scored, `patience` how many scorings without a better one end a member's training. With `epochs`, a member's
+    budget is what so many passes over its rows take, and `steps` is not looked at. `keep` says which state counts:
+    that of the best scoring, or the last.
+
+    Dropout follows every hidden layer, or those named by `dropout_after`, the first being 1; with `test_dropout` it
+    stays on when rows are scored, as in code that forgets to switch it off. With `search_lr` a run is trained at each
+    of these rates in place of `lr`, and the one that is best on validation counts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden: tuple[PositiveInt, ...] = (32, 16)
+    optimiser: Literal["sgd", "adamw"] = "adamw"
+    lr: float = Field(default=0.003, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1.0, ge=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout_after: tuple[PositiveInt, ...] | None = None
+    test_dropout: bool = False
+    steps: int = Field(default=2000, gt=0)
+    epochs: PositiveInt | None = None
+    keep: Literal["best", "last"] = "best"
+    search_lr: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    evaluations: int = Field(default=40, gt=0)
+    patience: int = Field(default=20, gt=0)
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step sees."""
+        raise NotImplementedError  # each method has its own batches, and no run is of this class itself
+
+    def updates(self, sizes: Sequence[int]) -> int:
+        """Return the budget in steps of a member whose pools have so many rows."""
+        return self.steps if self.epochs is None else max(1, self.updates_in(self.epochs, sizes))
+
+    def updates_in(self, epochs: int, sizes: Sequence[int]) -> int:
+        """Return how many whole steps so many epochs make."""
+        raise NotImplementedError  # as above
+
+    def whole(self, rows: int) -> int:
+        """Return `rows`, a batch's, where epochs are counted and so hold whole batches; else 0."""
+        return 0 if self.epochs is None else rows
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decay_of_sgd(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Give SGD the paper's decay: AdamW's is decoupled from the gradient, and of another size."""
+        return {"weight_decay": SGD_WEIGHT_DECAY, **given} if given.get("optimiser") == "sgd" else given
+
+
+NETWORK_STATIC = frozenset(
+    {
+        *("hidden", "optimiser", "steps", "epochs", "evaluations", "patience", "keep", "dtype"),
+        *("dropout_after", "test_dropout", "search_lr"),
+    }
+)
+
+
+def dtype_of(config: NetworkConfig) -> torch.dtype:
+    """Return the dtype that the configuration names."""
+    return torch.float64 if config.dtype == "float64" else torch.float32
+
+
+def setting(configs: Sequence[Any], field: str, like: Tensor) -> Tensor:
+    """Return one field of the members' configurations, (K,)."""
+    return like.new_tensor([float(getattr(config, field)) for config in configs])
