@@ -30,9 +30,8 @@ class Config(network.Config):
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return the plain network's learning rate, decay and dropout."""
-    drawn = network.space(trial)
-    return {name: drawn[name] for name in ("lr", "weight_decay", "dropout")}
+    """Return the plain network's space."""
+    return network.space(trial)
 
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:

@@ -137,20 +137,34 @@ def train(
     budgets = [config.steps] * len(configs) if budgets is None else budgets
     best = _Best([tensor[: len(configs)] for tensor in parameters], budgets, config.patience)
     scorer = Scorer(valid, like)
-    times = 1 if config.keep == "last" else config.evaluations
-    every = [-(-budget // times) for budget in budgets]
+    stops = _Stops(budgets, 1 if config.keep == "last" else config.evaluations)
     step = 0
     while running := best.running():
-        last, step = step, min(min((step // every[k] + 1) * every[k], budgets[k]) for k in running)
+        last, step = step, stops.after(step, running)
         for taken in range(last, step):
             pack.step(taken)
-        due = [k for k in running if step % every[k] == 0 or step == budgets[k]]
+        due = stops.due(step, running)
         at = [pack.company.index(k) for k in due]
         best.update(due, pack.parameters, at, scorer.scores(pack.parameters, at, due), step)
         progress(step, max(budgets))
         if running := best.running():
             pack = pack.compacted(running, like)
     return best.trained()
+
+
+class _Stops:
+    """The steps after which each member is scored: at equal intervals of its own budget, and at its end."""
+
+    def __init__(self, budgets: Sequence[int], times: int) -> None:
+        self.budgets, self.every = budgets, [-(-budget // times) for budget in budgets]
+
+    def after(self, step: int, members: Sequence[int]) -> int:
+        """Return the next step at which one of the members is due."""
+        return min(min((step // self.every[k] + 1) * self.every[k], self.budgets[k]) for k in members)
+
+    def due(self, step: int, members: Sequence[int]) -> list[int]:
+        """Return the members that are due at this step."""
+        return [k for k in members if step % self.every[k] == 0 or step == self.budgets[k]]
 
 
 class _Pack:
