@@ -38,7 +38,7 @@ def _of_class(y, pair):
 
 def _by_effective_number(y, config, counts):
     """Return each row's (1 − β)/(1 − β^n_y), scaled to sum to the number of classes (Cui et al. 2019, eq. 12)."""
-    beta = config.beta
+    beta = 1 - 1 / sum(counts) if config.beta is None else config.beta
     inverse = [(1 - beta) / (1 - beta**n) if beta < 1 else 1 / n for n in counts]
     return _of_class(y, [2 * w / sum(inverse) for w in inverse])
 

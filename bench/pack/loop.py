@@ -125,12 +125,7 @@ def train(
         (valid[0].X.shape[1], *config.hidden, 1),
         like.dtype,
     )
-    optimiser = OPTIMISERS[config.optimiser](
-        **{
-            field: setting([configs[k] for k in company], field, like)
-            for field in ("lr", "weight_decay", "momentum")
-        }
-    )
+    optimiser = _optimiser([configs[k] for k in company], like)
     size = BLOCK if device.type == "cuda" else len(company)
     blocks = [steps_of(company[first : first + size]) for first in range(0, len(company), size)]
     pack = _Pack(company, parameters, optimiser, blocks)
@@ -150,6 +145,11 @@ def train(
         if running := best.running():
             pack = pack.compacted(running, like)
     return best.trained()
+
+
+def _optimiser(configs: Sequence[NetworkConfig], like: Tensor) -> Optimiser:
+    settings = {field: setting(configs, field, like) for field in ("lr", "weight_decay", "momentum")}
+    return OPTIMISERS[configs[0].optimiser](**settings)
 
 
 class _Stops:
