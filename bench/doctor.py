@@ -59,18 +59,19 @@ def _device() -> Check:
 
 def _kernel() -> Check:
     """Say what trains the networks on the CPU; without the kernel torch does, only slower."""
-    from bench.pack.compiler import NoCompiler, library
-    from bench.pack.kernel import engine
+    import torch
+
+    from bench.pack.compiler import library
+    from bench.pack.kernel import why_torch
+    from bench.pack.trial import try_kernel
 
     try:
-        if engine("cpu") == "c":
-            return Check("kernel", True, f"compiled: {library('float')}")
-        library("float")
-    except NoCompiler as error:
-        return Check("kernel", True, f"torch alone, some five times slower: {error}")
+        try_kernel(torch.empty(0))
+        if reason := why_torch():
+            return Check("kernel", True, f"torch alone, some five times slower: {reason}")
+        return Check("kernel", True, f"compiled: {library('float')}")
     except BenchError as error:
         return Check("kernel", False, str(error))
-    return Check("kernel", True, "torch alone: BENCH_KERNEL=off")
 
 
 def _cards() -> Check:

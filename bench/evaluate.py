@@ -41,7 +41,8 @@ ENCODED_KEPT = 8  # encoded splits that one process holds
 class Workbench:
     """What a process needs to run packs: the table, its splits, the store, the device; encodings are kept.
 
-    `since` is when this benchmark began (Unix seconds): a sampler that has run out of time since is not tried again.
+    So are failures of samplers, by split and sampler. `since` is when this benchmark began (Unix seconds): a
+    sampler that has run out of time since is not tried again.
     """
 
     table: Table
@@ -51,6 +52,7 @@ class Workbench:
     since: float = inf
     protocol: str = "strict"
     encoded: dict[str, Encoded] = field(default_factory=dict)
+    failures: dict[tuple[str, str | None], _Failure] = field(default_factory=dict)
 
     def encode(self, split_sha256: str) -> Encoded:
         """Return the split's encoded parts, made once per process."""
@@ -195,16 +197,22 @@ class _Prepared:
     seconds: dict[str, float]  # by stage
 
 
-def _prepare(bench: Workbench, run: Run) -> _Prepared:
+def _prepare(bench: Workbench, run: Run) -> _Prepared | _Failure:
+    """Return the run as a member of a pack; a sampler that failed on these rows before is not asked again."""
     began = time.perf_counter()
     encoded = bench.encode(run.split_sha256)
     started = time.perf_counter()
-    chosen = method(run.method)
-    pools = tuple(
-        resample(encoded.train, getattr(run, role), run.sampling_seed, since=bench.since)
-        for role in chosen.POOLS
-    )
-    member = Member(configuration(run), run.stream_seed, pools, encoded.valid)
+    pools = []
+    for role in method(run.method).POOLS:
+        sampler = getattr(run, role)
+        made = bench.failures.get((run.split_sha256, sampler)) or _attempt(
+            partial(resample, encoded.train, sampler, run.sampling_seed, since=bench.since)
+        )
+        if isinstance(made, _Failure):
+            bench.failures[run.split_sha256, sampler] = made
+            return made
+        pools.append(made)
+    member = Member(configuration(run), run.stream_seed, tuple(pools), encoded.valid)
     return _Prepared(member, {"encoding": started - began, "resampling": time.perf_counter() - started})
 
 
@@ -282,7 +290,8 @@ def _where(bench: Workbench, run: Run) -> dict[str, Any]:
     """Return device, engine and threads: networks take the device, and one thread where that is the CPU."""
     if method(run.method).STATIC is None:
         return {"device": "cpu", "threads": torch.get_num_threads()}
-    return {"device": bench.device, "threads": 1, "engine": engine(bench.device)}
+    n_layers = len(configuration(run).hidden) + 1
+    return {"device": bench.device, "threads": 1, "engine": engine(bench.device, n_layers)}
 
 
 def _scores_table(

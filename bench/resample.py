@@ -1,9 +1,10 @@
 """Resampled training rows: made once for rows, sampler and seed, and shared by every run that needs them.
 
-A set is named by the hash of what made it (rows, labels, sampler, its settings, imbalanced-learn's version)
-and kept on disk under that name; a lock sees to it that of several processes one makes it. A slow sampler
-on a large table works in a process of its own, which is ended at its time limit; that it ran out of time is
-kept too, so that nobody waits for it again in the same benchmark.
+A set is named by the hash of what made it (rows, labels, sampler, its settings, imbalanced-learn's version).
+A process has it once while anyone holds it; one that took time is kept on disk under its name, and of several
+processes one makes a slow sampler's. A slow sampler on a large table works in a process of its own, which
+is ended at its time limit; that it ran out of time is kept too, so that nobody waits for it again in the
+same benchmark.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ __all__ = ["SAMPLERS", "resample"]
 SLOW_ROWS = 20_000  # from here on a slow sampler has a process of its own and a time limit
 KEEP_SECONDS = 0.2  # a set that took less is made again rather than kept on disk
 KEEP_BYTES = 4 * 1024**3  # the oldest sets beyond this are removed
-REMEMBERED = 2**28  # bytes of sets that one process holds, so that runs share them in memory too
+REMEMBERED = 2**28  # bytes of sets that one process holds though no pack does
 
 UNREADABLE = (
     OSError,
@@ -55,6 +56,7 @@ UNREADABLE = (
 )  # a file that is not a set
 
 _remembered: OrderedDict[str, Part] = OrderedDict()
+_alive: WeakValueDictionary[str, Part] = WeakValueDictionary()  # every set that anyone holds
 _hashed: WeakValueDictionary[int, Part] = WeakValueDictionary()  # by id, the parts whose hash is known
 _hashes: dict[int, str] = {}
 
@@ -73,10 +75,11 @@ def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) 
         raise UnknownName("sampler", sampler, SAMPLERS)
     chosen = SAMPLERS[sampler]
     name = _name(part, sampler, seed)
-    found = _remembered.pop(name, None)
+    found = _alive.get(name)
     if found is None:
-        found = _made(part, sampler, chosen, seed, name, since)
+        found = _alive[name] = _made(part, sampler, chosen, seed, name, since)
     _remembered[name] = found
+    _remembered.move_to_end(name)
     while sum(held.X.nbytes for held in _remembered.values()) > REMEMBERED:
         _remembered.popitem(last=False)
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
+import torch
 
 from bench.cards import Dataset, card, card_for_file
 from bench.encode import MAX_CATEGORIES
@@ -20,10 +21,11 @@ from bench.errors import BadSetting, BadStore, UnknownName
 from bench.evaluate import Result, Workbench, choose_device, configuration
 from bench.execute import Reporter, execute
 from bench.fetch import SOURCES, cache_folder
+from bench.methods import method
 from bench.names import FAILED, OK, cores
 from bench.pack.config import NetworkConfig
-from bench.pack.loop import BLOCK
-from bench.pack.memory import fitting_members, free_bytes
+from bench.pack.memory import BLOCK, fitting_members, free_bytes
+from bench.pack.trial import try_kernel
 from bench.published import as_published
 from bench.report import leaderboard as boards
 from bench.report.tables import FORMATS, markdown
@@ -164,6 +166,8 @@ def make_plan(
     )
     arms = [as_published(arm, chosen, protocol) for arm in adjust_all(early, request.settings)]
     device = choose_device(request.device)
+    if any(method(arm.method).STATIC is not None for arm in arms):
+        try_kernel(torch.empty(0, device=device))
     workers = _workers(request, device)
     store = Store(request.results, read_only=dry_run)
     if not dry_run:
@@ -185,7 +189,7 @@ def make_plan(
         )
     by_hash = {part.sha256: part for part in splits}
     bench = Workbench(table, by_hash, store, device, since=time.time(), protocol=protocol.name)
-    limit = partial(_members_that_fit, table) if device == "cuda" else None
+    limit = partial(_members_that_fit, table, workers) if device == "cuda" else None
     grouped = packs(todo, pack=request.pack, workers=workers, limit=limit)
     return Plan(request, table, bench, mine, todo, grouped, workers, notes, began)
 
@@ -196,13 +200,16 @@ def _seeds(table: Table, protocol: Judged) -> int:
     return protocol.default_seeds(table.n_rows)
 
 
-def _members_that_fit(table: Table, runs: Sequence[Run]) -> int:
-    """Return how many of the runs a GPU's free memory holds at once; a pack that proves too large is halved."""
+def _members_that_fit(table: Table, workers: int, runs: Sequence[Run]) -> int:
+    """Return how many of the runs a worker's share of a GPU's free memory holds at once.
+
+    A pack that proves too large is halved.
+    """
     config = configuration(runs[0])
     if not isinstance(config, NetworkConfig):
         return len(runs)
     most_features = 2 * len(table.numeric) + (MAX_CATEGORIES + 1) * len(table.categorical)
-    return fitting_members(config, most_features, free_bytes("cuda"), BLOCK)
+    return fitting_members(config, most_features, free_bytes("cuda") // max(1, workers), BLOCK)
 
 
 def _workers(request: Request, device: str) -> int:

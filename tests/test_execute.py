@@ -118,7 +118,7 @@ def test_a_sampler_that_fails_costs_its_own_runs_and_the_pack_trains_without_the
     error: Exception,
     status: str,
 ) -> None:
-    """One pack of three folds of `none` and of `smote`: the sampler is asked once a run, and never again."""
+    """One pack of three folds of `none` and of `smote`: the sampler is asked once a fold, and never again."""
     asked = []
 
     def resample_or_not(part: Part, sampler: str | None, seed: int, *, since: float) -> Part:

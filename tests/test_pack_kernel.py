@@ -18,6 +18,7 @@ from bench.errors import BadKernel, BadSetting
 from bench.methods import method
 from bench.methods.meta_weight_net import WeightNets, reweighted_gradient
 from bench.pack import compiler, streams, trial
+from bench.pack import kernel as module
 from bench.pack.batches import Batch
 from bench.pack.compiler import NoCompiler, library
 from bench.pack.kernel import _kernel, engine, kernel
@@ -30,7 +31,8 @@ LIKE = torch.empty(0)
 
 def forget():
     """Let the next call look for its compiler and its library again."""
-    for cached in (library, _kernel, trial._try):
+    module._distrusted.clear()
+    for cached in (library, _kernel, module._loaded, trial._fault):
         cached.cache_clear()
 
 
@@ -167,16 +169,6 @@ def test_a_source_that_does_not_compile_is_reported_with_the_compilers_words(fre
 
 
 @needs_compiler
-def test_a_library_that_cannot_be_loaded_is_as_good_as_none(fresh, monkeypatch):
-    monkeypatch.setenv("CC", script(fresh))
-    library("float").write_bytes(b"no library")
-    assert kernel(LIKE) is None
-    monkeypatch.setenv("BENCH_KERNEL", "on")
-    with pytest.raises(BadSetting, match="cannot be had"):
-        kernel(LIKE)
-
-
-@needs_compiler
 def test_two_processes_that_compile_at_once_end_with_one_good_library(fresh):
     """Each compiler waits until both have begun. The module is run by path: its package would import torch."""
     wait = f"""case "$*" in --version) exit;; esac
@@ -206,21 +198,64 @@ def test_the_source_compiles_without_a_warning(real, native, tmp_path):
 
 @needs_compiler
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_kernel_that_computes_something_else_is_refused(dtype, fresh, monkeypatch):
-    """A compiler may be wrong; here the source is: the last layer's slope has another sign."""
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("w[i] = scale * from->wt[l][i];", "w[i] = -scale * from->wt[l][i];"),
+        ("parameter[i] -= lr[k] * (g + momentum[k] * velocity[i]);", "parameter[i] -= lr[k] * g;"),
+        ("if (high) key = mix(key + mix(high));", ";"),
+        ("if (++place == length)", "if (++place == size)"),
+    ],
+    ids=["gradient", "optimiser", "dropout", "rows"],
+)
+def test_a_kernel_that_computes_something_else_is_not_used(right, wrong, dtype, fresh, monkeypatch, caplog):
+    """A compiler may be wrong; here the source is. Where the kernel is insisted on, that is an error."""
     monkeypatch.setenv("CC", script(fresh))
     trial.try_kernel(torch.empty(0, dtype=dtype))
-    right = "for (int i = 0; i < in; i++) w[i] = scale * from->wt[l][i];"
     source = compiler.SOURCE.read_text()
     assert right in source
-    wrong = fresh / "kernel.c"
-    wrong.write_text(source.replace(right, right.replace("scale *", "-scale *")))
-    monkeypatch.setattr(compiler, "SOURCE", wrong)
+    path = fresh / "kernel.c"
+    path.write_text(source.replace(right, wrong))
+    monkeypatch.setattr(compiler, "SOURCE", path)
+    like = torch.empty(0, dtype=dtype)
     forget()
+    monkeypatch.setenv("BENCH_KERNEL", "on")
     with pytest.raises(BadKernel, match="differs from torch's"):
-        trial.try_kernel(torch.empty(0, dtype=dtype))
+        trial.try_kernel(like)
+    monkeypatch.setenv("BENCH_KERNEL", "auto")
+    trial.try_kernel(like)
+    assert "differs from torch's" in caplog.text
+    assert kernel(like) is None
+    forget()
     monkeypatch.setenv("BENCH_KERNEL", "off")
-    trial.try_kernel(torch.empty(0, dtype=dtype))
+    trial.try_kernel(like)
+
+
+@needs_compiler
+def test_a_damaged_library_is_compiled_anew(fresh, monkeypatch):
+    monkeypatch.setenv("CC", script(fresh))
+    path = library("float")
+    path.write_bytes(b"no library")
+    forget()
+    assert engine("cpu") == "c"
+    assert path.read_bytes() != b"no library"
+
+
+@needs_compiler
+def test_a_library_that_never_loads_leaves_the_steps_to_torch_and_says_why(fresh, monkeypatch):
+    """The compiler makes a file that is no library."""
+    program = fresh / "compiler"
+    program.write_text(
+        '#!/bin/sh\nfor word; do [ "$before" = -o ] && echo none > "$word"; before=$word; done\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("CC", str(program))
+    assert engine("cpu") == "torch"
+    assert module.why_torch() != "BENCH_KERNEL=off"
+    assert ".so" in module.why_torch()
+    monkeypatch.setenv("BENCH_KERNEL", "on")
+    with pytest.raises(BadSetting, match="cannot be had"):
+        kernel(LIKE)
 
 
 @needs_compiler

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,19 @@ def part(positives: int = 20, negatives: int = 120, seed: int = 0) -> Part:
     return Part(np.arange(1000, 1000 + len(y)), X, y)
 
 
+class Forgetful(dict[str, Part]):
+    """Holds nothing: every call is like that of another process."""
+
+    def __setitem__(self, name: str, part: Part) -> None:
+        pass
+
+
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep every resampled set, however quickly made, in a cache of this test's own; return its folder."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(module, "REMEMBERED", 0)
+    monkeypatch.setattr(module, "_alive", Forgetful())
     monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
     return tmp_path / "resampled"
 
@@ -106,7 +115,21 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in (1, 2):
         resample(rows, "random-over", seed)
     assert len(module._remembered) == 2
-    assert resample(rows, "random-over", 0) is not first
+    assert resample(rows, "random-over", 0) is first  # held here: shared all the same
+    gone = weakref.ref(first)
+    del first
+    for seed in (1, 2):
+        resample(rows, "random-over", seed)
+    assert gone() is None
+
+
+def test_a_set_larger_than_what_is_remembered_is_shared_while_it_is_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 1)
+    rows = part()
+    held = [resample(rows, "random-over", seed) for seed in (0, 1, 2)]
+    assert all(resample(rows, "random-over", seed) is held[seed] for seed in (0, 1, 2))
 
 
 def test_no_sampler_returns_the_rows_themselves() -> None:

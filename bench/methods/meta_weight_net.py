@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Batch, Company, Draws, Keep, Step, dropout
+from bench.pack.batches import Batch, Company, Keep, Step, drawn_sides
 from bench.pack.config import NETWORK_STATIC, NetworkConfig, setting
 from bench.pack.fit import fit_pack
 from bench.pack.kernel import kernel
@@ -152,19 +152,12 @@ def _start(company: Company) -> Steps:
 
 def _steps(company: Company, nets: WeightNets) -> Steps:
     config, like = company.configs[0], company.pools[0].X
-    counts = (config.batch, config.meta_batch)
-    draws, keep = [], []
-    for side, name, count in zip(company.pools, ("", "meta "), counts, strict=True):
-        keys = streams.keys(company.seeds, f"{name}order", like.device)
-        draws.append(Draws(side, keys, count, config.whole(count)))
-        keep.append(
-            dropout(company.configs, streams.keys(company.seeds, f"{name}dropout", like.device), like.dtype)
-        )
+    draws, keep = drawn_sides(company, ("", "meta "), (config.batch, config.meta_batch))
     alpha = setting(company.configs, "inner_lr", like)
 
     def step_gradient(parameters: Parameters, step: Step) -> Parameters:
         batch, meta = (drawn.batch(step) for drawn in draws)
-        factors = [factor(step, count) for factor, count in zip(keep, counts, strict=True)]
+        factors = [factor(step, side.count) for factor, side in zip(keep, draws, strict=True)]
         return reweighted_gradient(parameters, batch, meta, nets, inner_lr=alpha, keep=factors)
 
     def some(at: Sequence[int]) -> Steps:

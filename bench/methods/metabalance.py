@@ -15,8 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack import streams
-from bench.pack.batches import Company, Draws, Step, dropout
+from bench.pack.batches import Company, Step, drawn_sides
 from bench.pack.config import NETWORK_STATIC, NetworkConfig, setting
 from bench.pack.fit import fit_pack
 from bench.pack.loop import Steps
@@ -78,14 +77,7 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
 def _steps(company: Company) -> Steps:
     config, like = company.configs[0], company.pools[0].X
     batches = (config.inner_batch, config.outer_batch)
-    counts = [config.pairs * batch for batch in batches]
-    draws, keep = [], []
-    for side, name, count, batch in zip(company.pools, ("inner", "outer"), counts, batches, strict=True):
-        keys = streams.keys(company.seeds, f"{name} order", like.device)
-        draws.append(Draws(side, keys, count, config.whole(batch)))
-        keep.append(
-            dropout(company.configs, streams.keys(company.seeds, f"{name} dropout", like.device), like.dtype)
-        )
+    draws, keep = drawn_sides(company, ("inner ", "outer "), batches, each=config.pairs)
     inner_lr, inner_weight = (setting(company.configs, field, like) for field in ("inner_lr", "inner_weight"))
 
     def gradient(parameters: Parameters, step: Step) -> Parameters:
@@ -96,8 +88,8 @@ def _steps(company: Company) -> Steps:
             inner_lr=inner_lr,
             inner_weight=inner_weight,
             order=config.order,
-            inner_keep=keep[0](step, counts[0]),
-            outer_keep=keep[1](step, counts[1]),
+            inner_keep=keep[0](step, draws[0].count),
+            outer_keep=keep[1](step, draws[1].count),
         )
 
     return Steps(gradient, draws, lambda at: _steps(company.of(at)))

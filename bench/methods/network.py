@@ -13,8 +13,7 @@ import torch
 from pydantic import Field, field_validator
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack import streams
-from bench.pack.batches import Company, Draws, Step, dropout
+from bench.pack.batches import Company, Step, drawn_sides
 from bench.pack.config import NETWORK_STATIC, NetworkConfig
 from bench.pack.fit import fit_pack
 from bench.pack.loop import Steps
@@ -31,7 +30,7 @@ class Config(NetworkConfig):
     """`class_weight` "balanced" weights a row by n / (2 n_class) over its pool.
 
     Of the losses, focal takes `gamma`; class-balanced `beta` (None is (n − 1)/n); logit-adjusted `tau`; ldam-drw
-    `max_margin`, `scale` and `beta`, its weights from the share `deferred` of the steps on.
+    `max_margin`, `scale` and `beta`, all its weights, class weights too, from the share `deferred` of the steps on.
     """
 
     batch: int = Field(default=640, gt=0)
@@ -82,17 +81,13 @@ def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitt
 
 def _steps(company: Company) -> Steps:
     config, (rows,) = company.configs[0], company.pools
-    device = rows.X.device
-    draws = Draws(
-        rows, streams.keys(company.seeds, "order", device), config.batch, config.whole(config.batch)
-    )
-    keep = dropout(company.configs, streams.keys(company.seeds, "dropout", device), rows.X.dtype)
+    (draws,), (keep,) = drawn_sides(company, ("",), (config.batch,))
     found = terms(company.configs, rows.counts, rows.X)
     until = None
     if LOSSES[config.loss].deferred:
         budgets = company.budgets
         until = torch.tensor(
-            [int(c.deferred * n) for c, n in zip(company.configs, budgets, strict=True)], device=device
+            [int(c.deferred * n) for c, n in zip(company.configs, budgets, strict=True)], device=rows.X.device
         )
 
     def gradient(parameters: Parameters, step: Step) -> Parameters:

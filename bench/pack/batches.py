@@ -141,6 +141,20 @@ class Draws:
         return Batch(self.pool.X, self.pool.y, rows, (len(rows), self.count))
 
 
+def drawn_sides(
+    company: Company, names: Sequence[str], batches: Sequence[int], *, each: int = 1
+) -> tuple[list[Draws], list[Callable[[Step, int], Keep]]]:
+    """Return what draws each pool's rows, `each` batches a step, and its dropout; `names` tell their streams apart."""
+    config, device = company.configs[0], company.pools[0].X.device
+    draws, keep = [], []
+    for side, name, batch in zip(company.pools, names, batches, strict=True):
+        keys = streams.keys(company.seeds, f"{name}order", device)
+        draws.append(Draws(side, keys, each * batch, config.whole(batch)))
+        masks = streams.keys(company.seeds, f"{name}dropout", device)
+        keep.append(dropout(company.configs, masks, side.X.dtype))
+    return draws, keep
+
+
 def dropout(configs: Sequence[Any], keys: Tensor, dtype: torch.dtype) -> Callable[[Step, int], Keep]:
     """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
     rates = torch.tensor([config.dropout for config in configs], dtype=dtype, device=keys.device)

@@ -5,7 +5,8 @@
    rows begin at multiples of 32 bytes, and the padding holds zeros, which every operation keeps.
    Layouts, with `sizes` = inputs, hidden …, 1: parameters W (K, in, out) and b (K, out) as torch has them;
    `rows` (K, P·B) picks from the pool X (n, in), y (n); NULL takes row after row.
-   The tests hold every function to its torch counterpart and to autograd. */
+   The tests hold every function to its torch counterpart and to autograd.
+   One file, longer than others here: a step is fast because the compiler sees all of it at once. */
 
 #include <math.h>
 #include <stdint.h>
@@ -84,11 +85,18 @@ typedef struct {
     size_t used;
 } Arena; /* next == NULL only counts */
 
-static real *take(Arena *arena, int n) {
-    size_t bytes = (size_t)pad(n) * sizeof(real);
+static real *take(Arena *arena, int64_t n) {
+    size_t bytes = (size_t)((n + LANES - 1) / LANES * LANES) * sizeof(real);
     real *found = (real *)(arena->next ? arena->next + arena->used : NULL);
     arena->used += bytes;
     return found;
+}
+
+/* Zeroed memory for what was counted; 0 where there is none. */
+static int allocate(Arena *arena, size_t bytes) {
+    arena->next = aligned_alloc(WIDTH, bytes);
+    if (arena->next) memset(arena->next, 0, bytes);
+    return arena->next != NULL;
 }
 
 static Shape shape_of(int L, const int *sizes) {
@@ -99,6 +107,14 @@ static Shape shape_of(int L, const int *sizes) {
         if (s.pin[l] > s.widest) s.widest = s.pin[l];
     }
     return s;
+}
+
+/* Whether places in a pass of B rows, or in the weights, are more than an int counts. */
+static int is_too_large(const Shape *s, int B) {
+    int64_t most = (int64_t)B * s->widest;
+    for (int l = 0; l < s->L; l++)
+        if ((int64_t)s->pin[l] * s->pout[l] > most) most = (int64_t)s->pin[l] * s->pout[l];
+    return most > INT32_MAX;
 }
 
 static int is_last(const Shape *s, int l) { return l == s->L - 1; }
@@ -300,6 +316,7 @@ int loss_gradient(int K, int B, int L, const int *sizes, const real *const *para
                   const real *X, const real *y, const int64_t *rows, const real *const *keep, const real *weight,
                   const real *margin, const real *scale, const real *gamma, int focusing) {
     Shape s = shape_of(L, sizes);
+    if (is_too_large(&s, BLOCK)) return 1;
     Terms terms = {weight, margin, scale, gamma, focusing};
     Arena arena = {NULL, 0};
     for (int counted = 0; counted < 2; counted++) {
@@ -308,8 +325,7 @@ int loss_gradient(int K, int B, int L, const int *sizes, const real *const *para
         Pass pass = take_pass(&s, &now, BLOCK);
         s.zeros = take(&now, s.widest);
         if (!counted) {
-            if (!(arena.next = aligned_alloc(WIDTH, now.used))) return 1;
-            memset(arena.next, 0, now.used);
+            if (!allocate(&arena, now.used)) return 1;
             continue;
         }
         for (int k = 0; k < K; k++) {
@@ -392,6 +408,7 @@ int meta_gradient(int K, int P, int B_in, int B_out, int L, const int *sizes, co
                   const real *const *keep_in, const real *X_out, const real *y_out, const int64_t *rows_out,
                   const real *const *keep_out, const real *inner_lr, const real *inner_weight, int order) {
     Shape s = shape_of(L, sizes);
+    if (is_too_large(&s, B_in > B_out ? B_in : B_out)) return 1;
     Side inner = {X_in, y_in, rows_in, keep_in, B_in}, outer = {X_out, y_out, rows_out, keep_out, B_out};
     Arena arena = {NULL, 0};
     for (int counted = 0; counted < 2; counted++) {
@@ -401,8 +418,7 @@ int meta_gradient(int K, int P, int B_in, int B_out, int L, const int *sizes, co
         Pass in = take_pass(&s, &now, B_in), after = take_pass(&s, &now, B_out), r = take_pass(&s, &now, B_in);
         s.zeros = take(&now, s.widest);
         if (!counted) {
-            if (!(arena.next = aligned_alloc(WIDTH, now.used))) return 1;
-            memset(arena.next, 0, now.used);
+            if (!allocate(&arena, now.used)) return 1;
             continue;
         }
         for (int k = 0; k < K; k++) {
@@ -511,6 +527,30 @@ static void weigh_back(const WeightNet *net, int B, const real *loss, const real
     }
 }
 
+/* One step of Adam along member k's gradients `moved`. */
+static void step_net(int k, const WeightNet *moved, real *const *phi, real *const *mean, real *const *square,
+                     const Adam *adam) {
+    for (int i = 0; i < 4; i++) {
+        long n = i < 3 ? moved->H : 1;
+        adamw_member(k, n, phi[i] + k * n, moved->part[i], mean[i] + k * n, square[i] + k * n, adam);
+    }
+}
+
+/* d: each row's slope times its share of all weights, of which B are one each on average. */
+static void share_out(int B, const real *V, const real *slope, real *d) {
+    real total = 0;
+    for (int i = 0; i < B; i++) total += V[i];
+    for (int i = 0; i < B; i++) d[i] = B * slope[i] * V[i] / total;
+}
+
+/* The cross-entropy of each row of a pass. */
+static void losses(const Side *side, int64_t first, const Pass *pass, real *loss) {
+    for (int i = 0; i < side->B; i++) {
+        real u = label(side, first + i) > 0 ? pass->z[i] : -pass->z[i];
+        loss[i] = logarithm1p(exponential(-fabs(u))) - (u < 0 ? u : 0);
+    }
+}
+
 /* Step the weight nets, and return the gradient of the re-weighted loss; 1 where memory is out. */
 int reweighted_gradient(int K, int B, int B_meta, int L, const int *sizes, const real *const *parameters,
                         real *const *gradients, const real *X, const real *y, const int64_t *rows,
@@ -519,6 +559,7 @@ int reweighted_gradient(int K, int B, int B_meta, int L, const int *sizes, const
                         real *const *mean, real *const *square, const real *lr, const real *decay,
                         const real *momentum, const real *correction, const real *root) {
     Shape s = shape_of(L, sizes);
+    if (is_too_large(&s, B > B_meta ? B : B_meta) || (int64_t)B * H > INT32_MAX) return 1;
     Side train = {X, y, rows, keep, B}, meta = {X_meta, y_meta, rows_meta, keep_meta, B_meta};
     Adam adam = {lr, decay, momentum, correction, root};
     Arena arena = {NULL, 0};
@@ -530,19 +571,15 @@ int reweighted_gradient(int K, int B, int B_meta, int L, const int *sizes, const
         WeightNet moved = {H, {take(&now, H), take(&now, H), take(&now, H), take(&now, 1)}};
         s.zeros = take(&now, s.widest);
         if (!counted) {
-            if (!(arena.next = aligned_alloc(WIDTH, now.used))) return 1;
-            memset(arena.next, 0, now.used);
+            if (!allocate(&arena, now.used)) return 1;
             continue;
         }
         for (int k = 0; k < K; k++) {
             WeightNet net = net_of(H, phi, k);
             load(&s, parameters, k, &w);
             pass_through(&s, &w, &train, (int64_t)k * B, &pass); /* d is of the mean over B */
-            for (int i = 0; i < B; i++) {
-                real u = label(&train, (int64_t)k * B + i) > 0 ? pass.z[i] : -pass.z[i];
-                loss[i] = logarithm1p(exponential(-fabs(u))) - (u < 0 ? u : 0);
-                slope[i] = pass.d[i];
-            }
+            losses(&train, (int64_t)k * B, &pass, loss);
+            copy(slope, pass.d, B);
             weigh(&net, B, loss, hidden, V);
             for (int i = 0; i < B; i++) pass.d[i] = V[i] * slope[i];
             backward(&s, &w, B, &pass, NULL, NULL);
@@ -553,14 +590,9 @@ int reweighted_gradient(int K, int B, int B_meta, int L, const int *sizes, const
             r_forward(&s, &w, &sum, B, &pass, &r);
             for (int i = 0; i < B; i++) r.d[i] = -inner_lr[k] * slope[i] * r.z[i];
             weigh_back(&net, B, loss, hidden, V, r.d, &moved);
-            for (int i = 0; i < 4; i++) {
-                long n = i < 3 ? H : 1;
-                adamw_member(k, n, phi[i] + k * n, moved.part[i], mean[i] + k * n, square[i] + k * n, &adam);
-            }
+            step_net(k, &moved, phi, mean, square, &adam);
             weigh(&net, B, loss, hidden, V);
-            real total = 0;
-            for (int i = 0; i < B; i++) total += V[i];
-            for (int i = 0; i < B; i++) pass.d[i] = B * slope[i] * V[i] / total;
+            share_out(B, V, slope, pass.d);
             backward(&s, &w, B, &pass, NULL, NULL);
             gradient(&s, B, &pass, &sum, 0, 0);
             store(&s, &sum, 1, gradients, k);
@@ -613,9 +645,14 @@ void stream_rows(int K, int64_t start, int64_t count, int64_t batch, const int64
 void dropout_factors(int K, int64_t start, int64_t n, const int64_t *keys, const real *rates, real *found) {
     for (int k = 0; k < K; k++) {
         real kept = 1 / (1 - rates[k]);
-        for (int64_t i = 0; i < n; i++) {
-            uint32_t drawn = mix(mix((uint32_t)(start + i) + 0x9E3779B9u) + (uint32_t)keys[k]) >> 8;
-            found[k * n + i] = (float)drawn * 0x1p-24f >= rates[k] ? kept : 0;
+        for (int64_t i = 0, end; i < n; i = end) { /* beyond 2^32 numbers the key is another */
+            uint32_t high = (uint32_t)((start + i) >> 32), key = (uint32_t)keys[k];
+            int64_t left = ((int64_t)(high + 1) << 32) - start;
+            if (high) key = mix(key + mix(high));
+            for (end = left < n ? left : n; i < end; i++) {
+                uint32_t drawn = mix(mix((uint32_t)(start + i) + 0x9E3779B9u) + key) >> 8;
+                found[k * n + i] = (float)drawn * 0x1p-24f >= rates[k] ? kept : 0;
+            }
         }
     }
 }

@@ -13,13 +13,17 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from bench.errors import BadSetting, BadStore
 from bench.pack.compiler import NoCompiler, library
+
+if TYPE_CHECKING:
+    from bench.pack.batches import Batch, Keep
+    from bench.pack.losses import Terms
 
 MAX_LAYERS = 16  # as in kernel.c
 _REAL = {torch.float32: "float", torch.float64: "double"}
@@ -35,9 +39,26 @@ def kernel(like: Tensor, n_layers: int = 1) -> Kernel | None:
     return _kernel(_REAL[like.dtype], os.environ.get("BENCH_KERNEL", "auto"))
 
 
-def engine(device: str) -> str:
-    """Return what makes a network's steps on this device: "c" or "torch"."""
-    return "c" if kernel(torch.empty(0, device=device)) else "torch"
+def engine(device: str, n_layers: int = 1) -> str:
+    """Return what makes the steps of a network of so many layers on this device: "c" or "torch"."""
+    return "c" if kernel(torch.empty(0, device=device), n_layers) else "torch"
+
+
+def why_torch() -> str | None:
+    """Return why torch makes the steps on the CPU; None where the kernel does."""
+    if kernel(torch.empty(0)):
+        return None
+    return "BENCH_KERNEL=off" if os.environ.get("BENCH_KERNEL") == "off" else str(_loaded("float"))
+
+
+def distrust(dtype: torch.dtype, reason: str) -> None:
+    """Leave this dtype to torch from now on, in this process."""
+    _distrusted[_REAL[dtype]] = reason
+    for cached in (_kernel, _loaded):
+        cached.cache_clear()
+
+
+_distrusted: dict[str, str] = {}
 
 
 @cache
@@ -46,12 +67,29 @@ def _kernel(real: str, wanted: str) -> Kernel | None:
         raise BadSetting(f"BENCH_KERNEL={wanted}: auto (if there is a C compiler), on or off.")
     if wanted == "off":
         return None
+    found = _loaded(real)
+    if isinstance(found, Kernel):
+        return found
+    if wanted == "on":
+        raise BadSetting(f"BENCH_KERNEL=on, but the kernel cannot be had: {found}.")
+    return None
+
+
+@cache
+def _loaded(real: str) -> Kernel | str:
+    """Return the kernel, or why there is none; a library that cannot be loaded is made anew, once."""
+    if real in _distrusted:
+        return _distrusted[real]
     try:
-        return Kernel(library(real))
+        path = library(real)
+        try:
+            return Kernel(path)
+        except OSError:
+            path.unlink(missing_ok=True)
+            library.cache_clear()
+            return Kernel(library(real))
     except (NoCompiler, BadStore, OSError) as error:
-        if wanted == "on":
-            raise BadSetting(f"BENCH_KERNEL=on, but the kernel cannot be had: {error}.") from error
-        return None
+        return str(error)
 
 
 class Kernel:
@@ -62,7 +100,9 @@ class Kernel:
         for name in ("sgd_step", "adamw_step", "stream_rows", "dropout_factors"):
             getattr(self.library, name).restype = None  # void: the others say 1 where memory is out
 
-    def loss_gradient(self, parameters: Sequence[Tensor], batch: Any, terms: Any, keep: Any) -> list[Tensor]:
+    def loss_gradient(
+        self, parameters: Sequence[Tensor], batch: Batch, terms: Terms, keep: Keep
+    ) -> list[Tensor]:
         """Return `bench.pack.plain.loss_gradient`."""
         found = [torch.empty_like(p) for p in parameters]
         K, B = batch.shape
@@ -78,17 +118,17 @@ class Kernel:
     def meta_gradient(
         self,
         parameters: Sequence[Tensor],
-        inner: Any,
-        outer: Any,
+        inner: Batch,
+        outer: Batch,
         *,
         pairs: int,
         inner_lr: Tensor,
         inner_weight: Tensor,
         order: int,
-        inner_keep: Any,
-        outer_keep: Any,
+        inner_keep: Keep,
+        outer_keep: Keep,
     ) -> list[Tensor]:
-        """Return `bench.pack.meta.meta_gradient`; `inner` and `outer` are batches of `pairs` times B rows."""
+        """Return `bench.pack.meta.outer_gradient`."""
         found = [torch.empty_like(p) for p in parameters]
         K, n_in = inner.shape
         self._call(
@@ -104,11 +144,11 @@ class Kernel:
     def reweighted_gradient(
         self,
         parameters: Sequence[Tensor],
-        batch: Any,
-        meta: Any,
+        batch: Batch,
+        meta: Batch,
         *,
-        keep: Any,
-        meta_keep: Any,
+        keep: Keep,
+        meta_keep: Keep,
         inner_lr: Tensor,
         phi: Sequence[Tensor],
         moments: Sequence[Sequence[Tensor]],
@@ -150,7 +190,7 @@ class Kernel:
     def stream_rows(
         self, keys: Tensor, sizes: Tensor, offsets: Tensor, start: int, count: int, batch: int
     ) -> Tensor:
-        """Return `bench.pack.streams.rows` plus each member's offset, int64 (K, count)."""
+        """Return `bench.pack.streams.rows`, int64 (K, count)."""
         found = torch.empty(len(keys), count, dtype=torch.int64)
         pointers = map(_pointer, (keys, sizes, offsets, found))
         self._call("stream_rows", len(keys), _long(start), _long(count), _long(batch), *pointers)
@@ -183,6 +223,6 @@ def _sizes(parameters: Sequence[Tensor]) -> Any:
     return (ctypes.c_int * len(sizes))(*sizes)
 
 
-def _batch(batch: Any, keep: Sequence[Tensor] | None) -> tuple[Any, ...]:
+def _batch(batch: Batch, keep: Keep) -> tuple[Any, ...]:
     rows = None if batch.rows is None else _pointer(batch.rows)
     return _pointer(batch.X), _pointer(batch.y), rows, None if keep is None else _pointers(keep)

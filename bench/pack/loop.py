@@ -26,13 +26,13 @@ from bench.pack.batches import Draws, Keep, Step
 from bench.pack.config import NetworkConfig, dtype_of, setting
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
+from bench.pack.memory import BLOCK
 from bench.pack.network import Parameters, forward, initialise, logits
 from bench.pack.optimisers import OPTIMISERS, Optimiser
 from bench.pack.scoring import Scorer
 from bench.pack.trial import try_kernel
 
 PAD = 8  # torch on a CPU gets a multiple of these members: with fewer, matrix products take other paths, other bits
-BLOCK = 64  # on a GPU, members are computed in blocks of this size: its libraries choose paths by the number
 COMPACT = 0.75  # a pack is made anew when no more than this share of its places still trains
 WARM_UP = 3  # steps taken one operation at a time before a GPU's step is captured
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+BLOCK = 64  # on a GPU, members are computed in blocks of this size: its libraries choose paths by the number
 SHARE = 0.6  # of a device's free memory that a pack may fill
 WEIGHT_COPIES = 8  # of each set of weights alive at once: fast weights, slopes, directions, optimiser's state
 ROW_COPIES = 12  # of each row's activations alive at once: inputs, masks, deltas, R-forms
@@ -14,14 +15,16 @@ MOST = 8192  # members in a pack
 
 
 def member_bytes(config: Any, n_features: int) -> int:
-    """Return an upper estimate of what one member of a pack takes in a step of torch operations.
+    """Return an estimate, on the high side, of what one member of a pack takes in a step of torch operations.
 
-    `config` is a network method's; MetaBalance has weights for each of its pairs.
+    `config` is a network method's; MetaBalance has weights for each of its pairs, Meta-Weight-Net a weight net.
+    The rows that members draw from are not in it.
     """
     widths = (n_features, *config.hidden, 1)
     weights = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(widths))
     pairs = 1 + getattr(config, "pairs", 0)
-    numbers: int = WEIGHT_COPIES * pairs * weights + ROW_COPIES * config.rows_per_step * sum(widths)
+    units = sum(widths) + getattr(config, "weight_hidden", 0)
+    numbers: int = WEIGHT_COPIES * pairs * weights + ROW_COPIES * config.rows_per_step * units
     return numbers * (8 if config.dtype == "float64" else 4)
 
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from bench.encode import Part
 from bench.metrics import average_precision
+from bench.pack.memory import BLOCK
 from bench.pack.network import Parameters, forward, logits
 
 NO_NUMBER = -1.0  # the score of logits that are not finite: below every average precision
-ROWS_AT_ONCE = 2**24  # logits on a GPU
+ROWS_AT_ONCE = 2**15  # of a part, for each of them
 
 
 class Scorer:
@@ -39,11 +40,12 @@ class Scorer:
         found: dict[int, float] = {}
         for part in dict.fromkeys(self.part[m] for m in members):
             mine = [(k, m) for k, m in zip(at, members, strict=True) if self.part[m] == part]
-            count = max(1, ROWS_AT_ONCE // len(self.labels[part]))
-            for first in range(0, len(mine), count):
-                some = mine[first : first + count]
-                z = batched_logits(parameters, [k for k, _ in some], self.rows[part])
-                found.update(zip((m for _, m in some), batched_scores(z, self.labels[part]), strict=True))
+            for first in range(0, len(mine), BLOCK):
+                some = mine[first : first + BLOCK]
+                company = [k for k, _ in some] + [some[0][0]] * (BLOCK - len(some))
+                z = batched_logits(parameters, company, self.rows[part])
+                scored = batched_scores(z[: len(some)], self.labels[part])
+                found.update(zip((m for _, m in some), scored, strict=True))
         return [found[m] for m in members]
 
     def _score(self, parameters: Parameters, k: int, part: int) -> float:
@@ -56,7 +58,11 @@ class Scorer:
 def batched_logits(parameters: Parameters, at: Sequence[int], x: Tensor) -> Tensor:
     """Return the logits (K, n) of the networks at some places on the same rows x (n, in)."""
     chosen = [p[list(at)] for p in parameters]
-    return forward(chosen, x.expand(len(at), *x.shape)).logits
+    found = []
+    for first in range(0, len(x), ROWS_AT_ONCE):
+        rows = x[first : first + ROWS_AT_ONCE]
+        found.append(forward(chosen, rows.expand(len(at), *rows.shape)).logits)
+    return torch.cat(found, 1)
 
 
 def batched_scores(z: Tensor, y: NDArray[np.int8]) -> list[float]:

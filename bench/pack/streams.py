@@ -35,7 +35,9 @@ def mix(x: Tensor) -> Tensor:
 
 
 def uniform(key: Tensor, counter: Tensor) -> Tensor:
-    """Return float32 numbers in [0, 1), 24 bits each, for every pair of broadcast key and counter."""
+    """Return float32 numbers in [0, 1), 24 bits each, for every pair of broadcast key and counter (below 2**63)."""
+    high = counter >> 32  # beyond 2**32 numbers the key is another
+    key = torch.where(high > 0, mix((key + mix(high & _MASK)) & _MASK), key)
     bits = mix((mix((counter + 0x9E3779B9) & _MASK) + key) & _MASK)
     return (bits >> 8).to(torch.float32) * 2.0**-24
 
@@ -83,8 +85,8 @@ def rows(
 
 def _permute(cell: Tensor, size: Tensor, key: Tensor) -> Tensor:
     """Return π_key(cell) < size, walking on from cells that fall outside; all three of one shape."""
-    exponents = torch.tensor([(int(n) - 1).bit_length() // 2 for n in size[:, 0]], device=size.device)
-    bits = exponents[:, None].expand_as(cell)
+    bits = torch.frexp((size[:, :1] - 1).double()).exponent.long() // 2  # half the bits of size − 1
+    bits = bits.expand_as(cell)
     found = _feistel(cell, bits, size, key)
     while bool((outside := found >= size).any()):
         found[outside] = _feistel(found[outside], bits[outside], size[outside], key[outside])
