@@ -303,12 +303,13 @@ def test_everything_at_once_prints_one_object():
         "plain",
         "meta-weight-net",
         "end-to-end",
+        "grid",
         "workers",
     }
     assert all(row.keys() == ROW_KEYS | {"share_of_peak", "ratios", "note"} for row in rows)
     assert all(
         row["seconds"] > 0 and row["ratios"] for row in rows if row["engine"] and row["name"] != "one worker"
     )
-    assert len(found["bars"]) == 9
+    assert len(found["bars"]) == 10
     assert {bar["met"] for bar in found["bars"]} == {None}  # quick is no measurement
     assert all("no real loans" in row["name"] for row in rows if row["section"] == "end-to-end")

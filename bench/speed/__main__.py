@@ -16,7 +16,7 @@ from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 CLOCKS = ("cpu", "wall")
-SECTIONS = ("peak", "metabalance", "plain", "meta-weight-net", "end-to-end", "workers")
+SECTIONS = ("peak", "metabalance", "plain", "meta-weight-net", "end-to-end", "grid", "workers")
 REPEATS, SECONDS, MEMBERS = 5, 0.5, (1, 8, 64, 256)
 QUICK_REPEATS, QUICK_SECONDS, QUICK_MEMBERS = 1, 0.01, (1, 8)
 
@@ -75,6 +75,7 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
 
     from bench.allocator import keep_freed_memory
     from bench.speed.bars import bars
+    from bench.speed.grid import grid
     from bench.speed.measure import Effort, peak_gflops
     from bench.speed.nets import NETS
     from bench.speed.published import end_to_end, loans
@@ -104,6 +105,9 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
         if data:
             _tell("end-to-end")
             rows += end_to_end(data, effort, _tell)
+        if "grid" in wanted:
+            _tell("grid")
+            rows += grid(effort, _tell)
         if "workers" in wanted:
             _tell("workers")
             rows += workers(effort, _tell)

@@ -43,10 +43,12 @@ def synthetic(net: Net, rows: int, seed: int = 0) -> Part:
     return Part(np.arange(rows), X, y)
 
 
-def metabalance(net: Net, part: Part, K: int, order: int, *, whole_chunks: bool) -> Contender:
+def metabalance(
+    net: Net, part: Part, K: int, order: int, *, whole_chunks: bool, device: torch.device = CPU
+) -> Contender:
     """Return MetaBalance's updates of K members."""
-    rows = META.pairs * max(META.inner, META.outer)
-    made = _contender("metabalance", net, part, K, meta_settings(order), rows if whole_chunks else None)
+    rows = META.pairs * max(META.inner, META.outer) if whole_chunks else None
+    made = _contender("metabalance", net, part, K, meta_settings(order), rows, device)
     return replace(made, order=order)
 
 
@@ -103,7 +105,13 @@ def config(name: str, net: Net, steps: int, settings: dict[str, Any]) -> Any:
 
 
 def _contender(
-    name: str, net: Net, part: Part, K: int, settings: dict[str, Any], rows: int | None
+    name: str,
+    net: Net,
+    part: Part,
+    K: int,
+    settings: dict[str, Any],
+    rows: int | None,
+    device: torch.device = CPU,
 ) -> Contender:
     """Return the contender; `rows` drawn per step tell after how many steps rows are drawn again."""
     valid = Part(part.rows[:VALID_ROWS], part.X[:VALID_ROWS], part.labels[:VALID_ROWS])
@@ -111,7 +119,7 @@ def _contender(
 
     def run(n: int) -> None:
         chosen = config(name, net, n, settings)
-        method(name).fit([Member(chosen, seed, pools, valid) for seed in range(K)], CPU, quiet)
+        method(name).fit([Member(chosen, seed, pools, valid) for seed in range(K)], device, quiet)
 
     period = 1 if rows is None else max(1, CHUNK // (K * rows))
     return Contender(f"bench, K = {K}", run, members=K, period=period, starts=True)
