@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from math import nan
 
 import pandas as pd
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bench.cards import card, dataset_names
 from bench.splits import protocol_named
 
 SHOWN = (
@@ -33,6 +35,7 @@ def headings(board: pd.DataFrame) -> list[str]:
     return [
         "rank",
         "arm",
+        *(["authors' code"] if authors(board) else []),
         *(name.replace("_", " ") for name in SHOWN),
         *(name.replace("_", " ") for name in SHOWN_PLAIN),
         f"Δ {main_metric(board).replace('_', ' ')}",
@@ -46,10 +49,12 @@ def headings(board: pd.DataFrame) -> list[str]:
 
 def cells(board: pd.DataFrame) -> list[list[str]]:
     """Return the table's cells as text, row by row; an interval is `.123 [.100, .150]`."""
+    measured = authors(board)
     return [
         [
             str(row["rank"]),
             row["arm"],
+            *([spread(*measured.get(row["arm"], (nan, nan)))] if measured else []),
             *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN),
             *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN_PLAIN),
             interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
@@ -61,6 +66,20 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
         ]
         for _, row in board.iterrows()
     ]
+
+
+def authors(board: pd.DataFrame) -> Mapping[str, tuple[float, float]]:
+    """Return by arm what the authors' code gave (ROC-AUC, mean and deviation), where the board repeats it."""
+    name, protocol = board[["dataset", "protocol"]].iloc[0]
+    if protocol != "published" or name not in dataset_names():
+        return {}
+    published = card(name).published
+    return published.measured if published else {}
+
+
+def spread(mean: float, sd: float) -> str:
+    """Return `.657 ± .006`, or a dash for a missing number."""
+    return "–" if pd.isna(mean) else f"{number(mean)} ± {number(sd)}"
 
 
 def interval(mean: float, lo: float, hi: float, *, sign: bool = False) -> str:
@@ -97,6 +116,8 @@ def caption(board: pd.DataFrame) -> str:
         if isinstance(reference, str)
         else ""
     )
+    if authors(board):
+        against += " The authors' code: its own test ROC-AUC, mean ± standard deviation over 2–3 seeds."
     return (
         f"{first['dataset']} ({count(board['n_rows'].max())} rows), protocol {first['protocol']}: means over runs with "
         "95 % intervals (two-level bootstrap over runs and test rows). Prevalence in the test parts "
