@@ -39,7 +39,8 @@ def run(**request: Any) -> pd.DataFrame:
     """Run a benchmark as `bench run` does and return its leaderboard, one row per arm, best first.
 
     Takes the fields of `bench.suite.Request` (`dataset`, `matrix`, `arms`, `seeds`, `folds`, `results` …).
-    Runs in this process unless `workers` says otherwise. Failed runs are counted in `n_failed`.
+    Runs in this process unless `workers` says otherwise; a script that asks for workers keeps the call under
+    `if __name__ == "__main__":`, since they import it. Failed runs are counted in `n_failed`.
     """
     from rich.console import Console
 

@@ -231,6 +231,8 @@ def arm_named(name: str) -> Arm:
         near = get_close_matches(name, GRID, cutoff=0.8)  # of the whole grid only what may be meant
         raise UnknownName("arm", name, [*plain, *near, "ARM[SAMPLER]", CELL])
     arm, samplers = spelled
+    if samplers == ["none"]:
+        return arm
     for sampler in samplers:
         if sampler not in ("none", *SAMPLERS):
             raise UnknownName(f"sampler in {name},", sampler, ["none", *SAMPLERS])
@@ -245,7 +247,7 @@ def _spelled(name: str) -> tuple[Arm, list[str]] | None:
     arm, samplers = ARMS[found[1]], found[2].split("/")
     pools = method(arm.method).POOLS
     roles = ("sampler",) if len(samplers) == 1 else ("inner_sampler", "outer_sampler")
-    if arm.sampler is not None or len(samplers) > 2 or pools != roles:
+    if arm.sampler is not None or arm.needs_probability or len(samplers) > 2 or pools != roles:
         return None
     return arm, samplers
 

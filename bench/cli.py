@@ -244,7 +244,7 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
         first = outcome.failed[0]
         typer.echo(
             f"{len(outcome.failed)} of {outcome.n_runs} runs failed; the first, {first.arm} ({first.key[:12]}): "
-            f"{first.status}: {first.error}. Try them again with --retry-failed.",
+            f"{first.status}: {(first.error or '').rstrip('.')}. Try them again with --retry-failed.",
             err=True,
         )
         raise typer.Exit(SOME_FAILED)

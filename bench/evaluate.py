@@ -22,10 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from bench.encode import Encoded, Part, encode, encode_published
-from bench.errors import BadSetting, BadStore, SamplerTimeout
+from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
 from bench.methods import Fitted, Member, method
 from bench.metrics import best_threshold, measure
 from bench.names import FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
+from bench.pack.config import dtype_of
 from bench.pack.kernel import engine
 from bench.provenance import checkout, forget_peak_memory, peak_memory_mb, versions
 from bench.resample import resample
@@ -102,7 +103,8 @@ def choose_device(asked: str) -> str:
 def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[Result]:
     """Run the pack and write every run's record; return the results in the runs' order.
 
-    Raises only BadStore and DiskFull: where nothing can be written, nothing can be recorded.
+    Raises only BadStore and DiskFull (where nothing can be written, nothing can be recorded), and BadSetting and
+    BadKernel, which are the command's.
     """
     if method(runs[0].method).STATIC is None and len(runs) > 1:  # one at a time: nothing is gained by company
         alone = []
@@ -112,7 +114,12 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
         return alone
     started = datetime.now(UTC)
     forget_peak_memory()
-    prepared = {run.key: _attempt(partial(_prepare, bench, run)) for run in runs}
+    prepared = {}
+    for run in runs:
+        progress(
+            0, 1
+        )  # a worker that nobody listens to any more ends here, rather than after hours of samplers
+        prepared[run.key] = _attempt(partial(_prepare, bench, run))
     ready = [run for run in runs if not isinstance(prepared[run.key], _Failure)]
     made = _attempt(partial(_fit_and_score, bench, ready, [prepared[run.key] for run in ready], progress))
     if isinstance(made, _Failure) and len(ready) > 1:
@@ -141,10 +148,10 @@ class _Failure:
 
 
 def _attempt(work: Callable[[], Any]) -> Any:
-    """Return what the work returns, or a _Failure; BadStore and DiskFull pass."""
+    """Return what the work returns, or a _Failure; what is no run's fault passes."""
     try:
         return work()
-    except BadStore:
+    except (BadStore, BadSetting, BadKernel):
         raise
     except Exception as error:  # the one place: whatever a method or sampler raises becomes a record
         return _Failure(_status(error), _reason(error))
@@ -290,8 +297,9 @@ def _where(bench: Workbench, run: Run) -> dict[str, Any]:
     """Return device, engine and threads: networks take the device, and one thread where that is the CPU."""
     if method(run.method).STATIC is None:
         return {"device": "cpu", "threads": torch.get_num_threads()}
-    n_layers = len(configuration(run).hidden) + 1
-    return {"device": bench.device, "threads": 1, "engine": engine(bench.device, n_layers)}
+    config = configuration(run)
+    made_by = engine(bench.device, len(config.hidden) + 1, dtype_of(config))
+    return {"device": bench.device, "threads": 1, "engine": made_by}
 
 
 def _scores_table(

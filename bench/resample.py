@@ -23,6 +23,7 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from importlib.metadata import version
+from itertools import takewhile
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since
     """Return the set, read or made; one process at a time makes a slow one."""
     kept = cache_folder() / "resampled" / f"{name}.npz"
     with contextlib.suppress(*UNREADABLE):
-        return _read(kept)
+        return _read(kept, part)
     if not chosen.slow:
         return _make(part, sampler, seed, kept)
     with contextlib.suppress(OSError):
@@ -100,7 +101,7 @@ def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since
         return _make(part, sampler, seed, kept)
     with lock:
         with contextlib.suppress(*UNREADABLE):
-            return _read(kept)
+            return _read(kept, part)
         if len(part.X) >= SLOW_ROWS:
             with contextlib.suppress(OSError):  # a cache without room for the rows to be handed over
                 return _make_within(part, sampler, seed, kept, since)
@@ -147,9 +148,11 @@ def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) 
             ended = f"{sampler} ended with {child.returncode}"
             if child.returncode == -signal.SIGKILL:
                 ended += " (killed: out of memory, or from outside)"
-            last = error.strip().rpartition("\n")[2] or ended
+            # The exception's own words follow the last indented line of its traceback.
+            own = takewhile(lambda line: not line.startswith(" "), reversed(error.strip().splitlines()))
+            last = " ".join(reversed([*own])) or ended
             raise MemoryError(last) if "MemoryError" in last else SamplerFailed(last)
-        made = _read(out)
+        made = _read(out, part)
         out.replace(kept)
     _make_room(kept)
     return made
@@ -195,9 +198,17 @@ def _hash(part: Part) -> str:
     return _hashes[id(part)]
 
 
-def _read(path: Path) -> Part:
+def _read(path: Path, of: Part | None = None) -> Part:
+    """Return the set; raise one of UNREADABLE where it cannot be one of the rows `of`."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-        return Part(kept["rows"], kept["X"], kept["y"])
+        found = Part(kept["rows"], kept["X"], kept["y"])
+    if of is not None:
+        fits = found.X.ndim == 2 and found.X.shape[1] == of.X.shape[1] and np.isfinite(found.X).all()
+        fits &= len(found.rows) == len(found.X) == len(found.labels) > 0
+        fits &= all(a.dtype == b.dtype for a, b in ((found.X, of.X), (found.labels, of.labels)))
+        if not fits or not np.isin(found.labels, (0, 1)).all():
+            raise ValueError(f"{path} is no resampled set of these rows")
+    return found
 
 
 def _write(path: Path, part: Part) -> None:

@@ -154,7 +154,9 @@ def adjust_all(arms: Iterable[Arm], settings: Mapping[str, str]) -> list[Arm]:
 
 
 def _value(text: str) -> Any:
-    """Return a TOML value where the text is one, else the text."""
+    """Return a TOML value where the text is one, else the text; raise BadSetting where it goes past a value."""
+    if "#" in text or any(letter < " " for letter in text):
+        raise BadSetting(f"{text!r} is more than a value; a setting has no comment and no line break.")
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

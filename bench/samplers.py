@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.errors import SamplerFailed
+
 SLOW_SECONDS = 900.0
 Factory = Callable[[int, int, int], Any]  # (seed, minority rows, rows) -> sampler
 
@@ -107,7 +109,12 @@ def _smoteenn(seed: int, minority: int, rows: int) -> Any:
 
 
 def _neighbours(wanted: int, rows: int) -> int:
-    return max(1, min(wanted, rows - 1))
+    if rows < 2:
+        raise SamplerFailed(
+            f"A sampler that looks for neighbours needs 2 rows of the rarer class in a fold's training part; there is "
+            f"{rows}. Take fewer --folds, or arms without it."
+        )
+    return min(wanted, rows - 1)
 
 
 SAMPLERS: Mapping[str, Sampler] = {

@@ -56,7 +56,11 @@ def script(folder, before=""):
 
 
 def libraries(folder):
-    return sorted(path.name for path in (folder / "cache" / "kernel").iterdir())
+    found = sorted((folder / "cache" / "kernel").iterdir())
+    assert [path for path in found if path.suffix == ".sha256"] == [
+        p.with_suffix(".sha256") for p in found[1::2]
+    ]
+    return [path.name for path in found if path.suffix != ".sha256"]
 
 
 NO_COMPILER = {  # value of CC, and what the reason names
@@ -232,13 +236,50 @@ def test_a_kernel_that_computes_something_else_is_not_used(right, wrong, dtype, 
 
 
 @needs_compiler
-def test_a_damaged_library_is_compiled_anew(fresh, monkeypatch):
+@pytest.mark.parametrize("torn", [lambda whole: b"", lambda whole: b"no library", lambda whole: whole[:8000]])
+def test_a_damaged_library_is_compiled_anew(torn, fresh, monkeypatch):
+    """One cut short would kill whoever loads it."""
     monkeypatch.setenv("CC", script(fresh))
     path = library("float")
-    path.write_bytes(b"no library")
+    whole = path.read_bytes()
+    path.write_bytes(torn(whole))
     forget()
     assert engine("cpu") == "c"
-    assert path.read_bytes() != b"no library"
+    assert len(path.read_bytes()) == len(whole)
+
+
+@needs_compiler
+def test_a_library_without_our_functions_leaves_the_steps_to_torch(fresh, monkeypatch):
+    program = fresh / "compiler"
+    program.write_text(
+        f'#!/bin/sh\nfor word; do [ "$before" = -o ] && out=$word; before=$word; done\n'
+        f'echo "int x;" | {CC} -shared -fPIC -o "$out" -xc -\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("CC", str(program))
+    assert engine("cpu") == "torch"
+    assert "sgd_step" in module.why_torch()
+
+
+@needs_compiler
+@pytest.mark.parametrize(("hidden", "rows"), [(32, 2**27 + 1), (65536, 65537)])
+def test_a_step_that_no_memory_holds_is_told_before_it_is_begun(hidden, rows):
+    """Its places are more than the kernel counts; views of one number stand for what nobody has."""
+    one = torch.zeros(1)
+    parameters = [one.expand(1, 2, hidden), one.expand(1, hidden), one.expand(1, hidden, 1), one.expand(1, 1)]
+    batch = Batch(one.expand(1, 2), one, one.long().expand(1, rows), (1, rows))
+    with steps_by("c"), pytest.raises(MemoryError, match="no memory"):
+        kernel(LIKE).meta_gradient(
+            parameters,
+            batch,
+            batch,
+            pairs=1,
+            inner_lr=one,
+            inner_weight=one,
+            order=2,
+            inner_keep=None,
+            outer_keep=None,
+        )
 
 
 @needs_compiler

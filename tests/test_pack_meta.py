@@ -346,6 +346,17 @@ WRONG = {  # what is wrong → what the message names, and how to make it so
         "outer_keep",
         lambda p, i, o, a: (p, i, o, a | {"outer_keep": a["outer_keep"][:1]}),
     ),
+    "a number for inner_lr": ("inner_lr", lambda p, i, o, a: (p, i, o, a | {"inner_lr": 0.1})),
+    "an array for x": ("inner", lambda p, i, o, a: (p, (i[0].numpy(), i[1]), o, a)),
+    "x without pairs": ("outer", lambda p, i, o, a: (p, i, (o[0][0], o[1]), a)),
+    "y without rows": ("inner", lambda p, i, o, a: (p, (i[0], i[1].sum()), o, a)),
+    "no rows": ("outer", lambda p, i, o, a: (p, i, (o[0][:, :, :0], o[1][:, :, :0]), a)),
+    "no members": (
+        "W1",
+        lambda p, i, o, a: ([q[:0] for q in p], tuple(t[:0] for t in i), tuple(t[:0] for t in o), a),
+    ),
+    "a weight of two axes": ("W1", lambda p, i, o, a: ([p[0][0], *p[1:]], i, o, a)),
+    "whole numbers": ("floating", lambda p, i, o, a: ([q.long() for q in p], i, o, a)),
     "an odd number of parameters": ("parameters", lambda p, i, o, a: (p[:-1], i, o, a)),
     "no parameters": ("parameters", lambda p, i, o, a: ([], i, o, a)),
     "one parameter of another dtype": (
@@ -353,6 +364,17 @@ WRONG = {  # what is wrong → what the message names, and how to make it so
         lambda p, i, o, a: ([p[0].float(), p[1], *(q.float() for q in p[2:])], i, o, a),
     ),
 }
+
+
+def test_parameters_of_a_module_may_require_gradients(engine):
+    """And an order may be a float that is 1 or 2."""
+    parameters, inner, outer, arguments = problem((5, 8, 6, 1), dropout=True)
+    wanted = meta_gradient(parameters, inner, outer, **arguments)
+    asking = [torch.nn.Parameter(p) for p in parameters]
+    found = meta_gradient(asking, inner, outer, **arguments, order=2.0)
+    for a, b in zip(found, wanted, strict=True):
+        assert torch.equal(a, b)
+        assert not a.requires_grad
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import io
 import os
 import subprocess
 import sys
@@ -204,6 +205,49 @@ def test_a_damaged_file_of_the_cache_is_made_anew(kept: Path, damage: Any) -> No
         np.testing.assert_array_equal(again["X"], first.X)
 
 
+def _written(**changed: Any) -> Any:
+    def damage(whole: bytes) -> bytes:
+        with np.load(io.BytesIO(whole), allow_pickle=False) as kept:
+            arrays = {name: changed[name](kept[name]) if name in changed else kept[name] for name in kept}
+        out = io.BytesIO()
+        np.savez(out, **arrays)
+        return out.getvalue()
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _written(y=lambda y: y[:10]),
+        _written(y=lambda y: y + np.int8(1)),
+        _written(y=lambda y: y.astype(np.float64)),
+        _written(X=lambda X: X[:, :2]),
+        _written(X=lambda X: np.full_like(X, np.nan)),
+        _written(X=lambda X: X[0]),
+        _written(rows=lambda rows: rows[:0], X=lambda X: X[:0], y=lambda y: y[:0]),
+    ],
+    ids=[
+        "labels cut",
+        "other labels",
+        "labels of another kind",
+        "columns cut",
+        "no numbers",
+        "one row",
+        "empty",
+    ],
+)
+def test_a_whole_file_that_is_no_set_of_these_rows_is_made_anew(kept: Path, damage: Any) -> None:
+    test_a_damaged_file_of_the_cache_is_made_anew(kept, damage)
+
+
+def test_too_few_rows_of_a_class_are_told_with_what_to_do() -> None:
+    rows = part()
+    one = Part(rows.rows, rows.X, (np.arange(len(rows.X)) == 3).astype(np.int8))
+    with pytest.raises(SamplerFailed, match=r"needs 2 rows of the rarer class.*there is 1.*--folds"):
+        resample(one, "smote", 1)
+
+
 def test_a_cache_that_cannot_keep_costs_only_the_copy(kept: Path) -> None:
     kept.write_text("a file in the folder's place")
     assert same(resample(part(), "smote", 1), resample(part(), "smote", 1))
@@ -275,11 +319,9 @@ def test_a_later_benchmark_tries_again(apart: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_samplers_own_error_comes_back_from_its_process(apart: Path) -> None:
-    """Without an estimated boundary there is nothing to make rows from: one class only."""
     rows = part()
-    one_class = Part(rows.rows, rows.X, np.zeros_like(rows.labels))
-    with pytest.raises(SamplerFailed, match="ValueError"):
-        resample(one_class, "svm-smote", 1)
+    with pytest.raises(SamplerFailed, match=r"ValueError.*NaN"):
+        resample(Part(rows.rows, np.full_like(rows.X, np.nan), rows.labels), "svm-smote", 1)
     assert [path.suffix for path in apart.iterdir()] == [".lock"]
 
 

@@ -232,3 +232,24 @@ def test_a_shard_that_is_none_is_refused(tmp_path: Path, shard: tuple[int, int])
 def test_an_arm_can_be_made_in_python(runs_of: Listed) -> None:
     (run, *_) = runs_of(Arm("mine", "network", sampler="smote", settings={"steps": 10}))
     assert (run.arm, run.sampler, run.config["steps"]) == ("mine", "smote", 10)
+
+
+@pytest.mark.parametrize("text", ["5 # a|b", "1\nfoo=2", "1\x07"])
+def test_a_setting_is_a_value_and_nothing_more(text: str) -> None:
+    with pytest.raises(BadSetting, match="more than a value"):
+        adjust(ARMS["none"], {"lr": text})
+
+
+def test_an_arm_is_typed_as_tables_print_it() -> None:
+    (arm,) = select(None, ["metabalance[none/smote](order=1,inner_lr=0.5)"], None, has_probability=False)
+    assert arm.name == "metabalance[none/smote](order=1,inner_lr=0.5)"
+    assert arm.outer_sampler == "smote"
+    assert arm.settings == {"order": 1, "inner_lr": 0.5}
+
+
+@pytest.mark.parametrize(("name", "told"), [("none(lrr=1)", "'lr'"), ("none(lr)", None), ("none()", None)])
+def test_a_typed_setting_that_is_none_is_refused(name: str, told: str | None) -> None:
+    if name == "none(lr)":
+        told = "setting in none"
+    with pytest.raises(UnknownName, match=told or "setting in none"):
+        select(None, [name], None, has_probability=False)

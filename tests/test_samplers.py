@@ -61,8 +61,8 @@ def test_smoteenn_is_made_of_its_own_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "setting", "expected"),
     [
-        ("smote", "k_neighbors", {1: 1, 2: 1, 4: 3, 6: 5, 7: 5}),
-        ("svm-smote", "k_neighbors", {1: 1, 2: 1, 4: 3, 6: 5, 7: 5}),
+        ("smote", "k_neighbors", {2: 1, 4: 3, 6: 5, 7: 5}),
+        ("svm-smote", "k_neighbors", {2: 1, 4: 3, 6: 5, 7: 5}),
         ("near-miss", "n_neighbors", {1: 1, 2: 2, 3: 3, 4: 3}),
     ],
 )

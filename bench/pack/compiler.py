@@ -45,11 +45,23 @@ def library(real: str) -> Path:
     for native in (["-march=native"], []):
         command = [*words, *_FLAGS, *native, f"-DREAL={real}"]
         path = cache_folder() / "kernel" / f"{_name(command)}.so"
-        if not path.exists() and (reason := _compile([*command, str(SOURCE)], path)):
+        if not _is_whole(path) and (reason := _compile([*command, str(SOURCE)], path)):
             reasons.append(reason)
             continue
         return path
     raise NoCompiler(reasons[-1])
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether the library is there and is what was compiled: a torn one would kill whoever loads it."""
+    try:
+        return digest(path.read_bytes()) == _hash_of(path).read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _hash_of(path: Path) -> Path:
+    return path.with_suffix(".sha256")
 
 
 def _name(command: list[str]) -> str:
@@ -80,8 +92,12 @@ def _compile(command: list[str], path: Path) -> str | None:
                 check=False,
             )
             if done.returncode:
-                return f"{shlex.join(command[:1])} failed: {' '.join(done.stderr.split())[:200]}"
+                said = " ".join(done.stderr.split())[:200] or "it does not say why"
+                return f"{shlex.join(command[:1])} failed: {said}"
+            hashed = _hash_of(made)
+            hashed.write_text(digest(made.read_bytes()))
             made.replace(path)
+            hashed.replace(_hash_of(path))
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{type(error).__name__}: {error}"
     return None

@@ -39,9 +39,9 @@ def kernel(like: Tensor, n_layers: int = 1) -> Kernel | None:
     return _kernel(_REAL[like.dtype], os.environ.get("BENCH_KERNEL", "auto"))
 
 
-def engine(device: str, n_layers: int = 1) -> str:
+def engine(device: str, n_layers: int = 1, dtype: torch.dtype = torch.float32) -> str:
     """Return what makes the steps of a network of so many layers on this device: "c" or "torch"."""
-    return "c" if kernel(torch.empty(0, device=device), n_layers) else "torch"
+    return "c" if kernel(torch.empty(0, device=device, dtype=dtype), n_layers) else "torch"
 
 
 def why_torch() -> str | None:
@@ -77,18 +77,12 @@ def _kernel(real: str, wanted: str) -> Kernel | None:
 
 @cache
 def _loaded(real: str) -> Kernel | str:
-    """Return the kernel, or why there is none; a library that cannot be loaded is made anew, once."""
+    """Return the kernel, or why there is none."""
     if real in _distrusted:
         return _distrusted[real]
     try:
-        path = library(real)
-        try:
-            return Kernel(path)
-        except OSError:
-            path.unlink(missing_ok=True)
-            library.cache_clear()
-            return Kernel(library(real))
-    except (NoCompiler, BadStore, OSError) as error:
+        return Kernel(library(real))
+    except (NoCompiler, BadStore, OSError, AttributeError) as error:
         return str(error)
 
 

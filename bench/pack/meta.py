@@ -15,7 +15,9 @@ the loss enters through its first and second derivative alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from bench.pack.batches import Batch, Keep
@@ -36,6 +38,7 @@ from bench.pack.network import (
 )
 
 
+@torch.no_grad()
 def meta_gradient(
     parameters: Parameters,
     inner: tuple[Tensor, Tensor],
@@ -67,10 +70,11 @@ def meta_gradient(
     Raises
     ------
     ValueError
-        Where a shape does not fit, or the order is neither 1 nor 2.
+        Where a shape or kind does not fit, an axis is empty, or the order is neither 1 nor 2.
     """
+    _check_tensors(parameters, inner=inner, outer=outer, inner_lr=inner_lr, inner_weight=inner_weight)
     leading = K, P = inner[0].shape[0], inner[0].shape[1]
-    _check(parameters, K, inner_lr=inner_lr, inner_weight=inner_weight)
+    _check(parameters, K, order, inner_lr=inner_lr, inner_weight=inner_weight)
     inner_batch, inner_flat = _side("inner", parameters, inner, inner_keep, leading)
     outer_batch, outer_flat = _side("outer", parameters, outer, outer_keep, leading)
     return outer_gradient(
@@ -80,7 +84,7 @@ def meta_gradient(
         pairs=P,
         inner_lr=inner_lr.to(parameters[0]).contiguous(),
         inner_weight=inner_weight.to(parameters[0]).contiguous(),
-        order=order,
+        order=int(order),
         inner_keep=inner_flat,
         outer_keep=outer_flat,
     )
@@ -99,8 +103,6 @@ def outer_gradient(
     outer_keep: Keep = None,
 ) -> Parameters:
     """Return `meta_gradient` on batches of `pairs` times B rows; dropout factors are (K, P·B, h)."""
-    if order not in (1, 2):
-        raise ValueError(f"order is 1 or 2, not {order!r}")
     fused = kernel(parameters[0], len(parameters) // 2)
     gradient_of = fused.meta_gradient if fused else torch_outer_gradient
     return gradient_of(
@@ -149,7 +151,30 @@ def torch_outer_gradient(
     return [(a + b) / pairs for a, b in zip(total, added, strict=True)]
 
 
-def _check(parameters: Parameters, K: int, **settings: Tensor) -> None:
+def _check_tensors(parameters: Parameters, **others: Any) -> None:
+    """Raise ValueError where something is no tensor, has too few axes, or is empty."""
+    given = [(f"{'Wb'[i % 2]}{i // 2 + 1}", p, 3 - i % 2) for i, p in enumerate(parameters)]
+    for name, of in others.items():
+        if name not in ("inner", "outer"):
+            given.append((name, of, 1))
+        elif len(of) != 2:
+            raise ValueError(f"{name} is a pair (x, y), not {len(of)} things.")
+        else:
+            given += [(f"{name} x", of[0], 4), (f"{name} y", of[1], 3)]
+    for name, one, wanted in given:
+        if not isinstance(one, Tensor):
+            raise ValueError(f"{name} is a {type(one).__name__}, expected a tensor.")
+        if one.dim() != wanted or 0 in one.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(one.shape)}, expected {wanted} axes, none of them empty."
+            )
+    if parameters and not parameters[0].is_floating_point():
+        raise ValueError(f"parameters are {parameters[0].dtype}, expected real floating numbers.")
+
+
+def _check(parameters: Parameters, K: int, order: float, **settings: Tensor) -> None:
+    if order not in (1, 2):
+        raise ValueError(f"order is 1 or 2, not {order!r}")
     if not parameters or len(parameters) % 2 or len({(p.dtype, p.device) for p in parameters}) > 1:
         found = [f"{tuple(p.shape)} {p.dtype} on {p.device}" for p in parameters]
         raise ValueError(

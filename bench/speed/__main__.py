@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Parse, measure, print; return the exit code."""
     asked = _parser().parse_args(words)
     os.environ.update(dict.fromkeys(THREADS, "1"))  # before torch and numpy are imported, and for workers
-    from bench.errors import INTERRUPTED, BenchError
+    from bench.errors import INTERRUPTED, SOME_FAILED, BenchError
 
     try:
         found = _measured(asked)
@@ -34,7 +34,14 @@ def main(words: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    sys.stdout.write(_text(found, as_json=asked.json) + "\n")
+    text = _text(found, as_json=asked.json) + "\n"
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _tell(f"{text}Error: standard output takes nothing ({error.strerror}); the figures stand above.")
+        sys.stdout = None  # or the interpreter flushes it once more, and fails
+        return SOME_FAILED
     return 0
 
 
