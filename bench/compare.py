@@ -11,48 +11,16 @@ on the narrow side (Bengio and Grandvalet 2004).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
 
 import numpy as np
+from scipy.stats import t
 
-from bench.allocator import keep_freed_memory
 from bench.errors import UnknownName
-from bench.metrics import METRICS, WIDTH, measure_ranked, row_weights
-from bench.names import cores, digest, seed_from
-from bench.ranking import Curve, Ranking, rank
-from bench.sums import Array, Floats, Places
-
-RANKED = ("average_precision", "roc_auc", "gini")  # cheap enough to be measured on more resamples
-HELD = 1 << 25  # bytes of weights drawn at once
-WAVE = 5  # draws held at once
-
-
-@dataclass(frozen=True, eq=False)
-class RunScores:
-    """What one run said of the test rows of its fold.
-
-    All runs of a fold, of every arm, hold the same rows in the same order.
-    """
-
-    fold: int
-    seed: int
-    y: Array  # (n,) labels in {0, 1}
-    score: Array  # (n,) probabilities
-    threshold: float | None = None  # chosen on the validation part
-
-
-@dataclass(frozen=True, eq=False)
-class Replicates:
-    """The metrics of one arm's runs, on the test rows and on R resamples of them."""
-
-    runs: tuple[tuple[int, int], ...]  # (fold, seed), sorted
-    points: Mapping[str, Floats]  # by metric, (runs,)
-    values: Mapping[str, Floats]  # by metric, (runs, R), R being another for some metrics than for others
-    resamples: Mapping[int, str]  # by fold, a hash of its rows and their resamples
+from bench.metrics import METRICS
+from bench.replicates import Replicates
+from bench.sums import Floats, Places
 
 
 @dataclass(frozen=True)
@@ -74,173 +42,6 @@ class Difference:
     hi: float
     p_value: float
     n_pairs: int
-
-
-def replicates(
-    runs: Sequence[RunScores],
-    *,
-    row_replicates: int = 200,
-    rank_replicates: int = 2000,
-    seed: int = 0,
-    names: Iterable[str] | None = None,
-) -> Replicates:
-    """Measure the runs of one arm on their test rows and on resamples of them.
-
-    All metrics are measured on the first `row_replicates` resamples, those of `RANKED` on all
-    `rank_replicates`. `names` limits the metrics. Raises ValueError where there is no run, a (fold, seed)
-    comes twice, or the labels of a fold differ, and as `bench.metrics.measure` does.
-    """
-    found = replicates_by_arm(
-        {"": runs}, row_replicates=row_replicates, rank_replicates=rank_replicates, seed=seed, names=names
-    )
-    return found[""]
-
-
-def replicates_by_arm(
-    arms: Mapping[str, Sequence[RunScores]],
-    *,
-    row_replicates: int = 200,
-    rank_replicates: int = 2000,
-    seed: int = 0,
-    names: Iterable[str] | None = None,
-) -> dict[str, Replicates]:
-    """Return `replicates` of every arm; a fold's resamples are drawn once and shared by all arms and seeds.
-
-    The runs of a fold are measured by as many threads as there are cores: numpy does the work.
-    """
-    for arm, runs in arms.items():
-        labels = [(run.fold, run.seed) for run in runs]
-        if not runs or len(set(labels)) < len(runs):
-            raise ValueError(f"Expected one run for each fold and seed; found {labels} {arm}".rstrip() + ".")
-    every = sorted(
-        ((run, arm) for arm, runs in arms.items() for run in runs), key=lambda found: found[0].fold
-    )
-    metrics = list(METRICS if names is None else names)
-    keep_freed_memory()
-    measured: dict[str, dict[tuple[int, int], dict[str, Floats]]] = {arm: {} for arm in arms}
-    resamples: dict[str, dict[int, str]] = {arm: {} for arm in arms}
-    with ThreadPoolExecutor(cores()) as threads:
-        for fold, group in groupby(every, key=lambda found: found[0].fold):
-            members = list(group)
-            runs = [run for run, _ in members]
-            y = _labels(runs)
-            name = digest([digest(y.tobytes()), row_replicates, rank_replicates, seed])
-            draws = _draws(len(y), row_replicates, rank_replicates, metrics)
-            values = _measured(threads, runs, partial(_weights, y, fold=fold, seed=seed), draws)
-            for (run, arm), found in zip(members, values, strict=True):
-                measured[arm][fold, run.seed] = found
-                resamples[arm][fold] = name
-    return {arm: _stacked(measured[arm], resamples[arm]) for arm in arms}
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """Some of the resamples of a fold's rows, and the metrics measured on them."""
-
-    first: int
-    count: int
-    names: list[str]
-
-
-def _draws(n: int, row_replicates: int, rank_replicates: int, names: list[str]) -> list[_Draw]:
-    """Share a fold's resamples out: at first those for all metrics, then the rest for `RANKED`."""
-    ranked = [name for name in names if name in RANKED]
-    step = max(1, min(WIDTH, HELD // n))
-    starts = range(row_replicates, rank_replicates if ranked else 0, step)
-    rest = [_Draw(start, min(step, rank_replicates - start), ranked) for start in starts]
-    return [_Draw(0, row_replicates, names), *rest]
-
-
-def _weights(y: Array, draw: _Draw, *, fold: int, seed: int) -> Array:
-    """Draw the weights (R, n); as the very first come the rows themselves, for the point estimate."""
-    weights = row_weights(y, draw.count, seed_from("rows", fold, seed, draw.first))
-    return weights if draw.first else np.concatenate((np.ones((len(y), 1), np.uint8), weights.T), axis=1).T
-
-
-def _measured(
-    threads: ThreadPoolExecutor,
-    runs: Sequence[RunScores],
-    weights_of: Callable[[_Draw], Array],
-    draws: Sequence[_Draw],
-) -> list[dict[str, Floats]]:
-    """Measure the runs of a fold on all draws, a few of which are held at once; by metric, (1 + R,)."""
-    found: list[dict[str, list[Floats]]] = [{} for _ in runs]
-    for start in range(0, len(draws), WAVE):
-        wave = draws[start : start + WAVE]
-        weights = list(threads.map(weights_of, wave))
-        for values, parts in zip(found, threads.map(partial(_measure, wave, weights), runs), strict=True):
-            for part in parts:
-                for name, value in part.items():
-                    values.setdefault(name, []).append(value)
-    return [{name: np.concatenate(parts) for name, parts in values.items()} for values in found]
-
-
-def _measure(draws: Sequence[_Draw], weights: Sequence[Array], run: RunScores) -> list[dict[str, Floats]]:
-    ranking = rank(run.y, run.score, run.threshold)
-    return [
-        measure_ranked(ranking, part, names=draw.names) for draw, part in zip(draws, weights, strict=True)
-    ]
-
-
-def _stacked(measured: Mapping[tuple[int, int], dict[str, Floats]], resamples: dict[int, str]) -> Replicates:
-    runs = tuple(sorted(measured))
-    stacked = {name: np.stack([measured[run][name] for run in runs]) for name in measured[runs[0]]}
-    return Replicates(
-        runs=runs,
-        points={name: values[:, 0] for name, values in stacked.items()},
-        values={name: values[:, 1:] for name, values in stacked.items()},
-        resamples=resamples,
-    )
-
-
-def _labels(members: Sequence[RunScores]) -> Array:
-    first = np.asarray(members[0].y).astype(bool)
-    for member in members[1:]:
-        if not np.array_equal(first, np.asarray(member.y).astype(bool)):
-            raise ValueError(
-                f"Runs of fold {member.fold} must hold the same test rows in the same order; the labels of "
-                f"seeds {members[0].seed} and {member.seed} differ."
-            )
-    return first
-
-
-def bootstrap_ranks(y: Array, score: Array, *, replicates: int = 2000, seed: int = 0) -> dict[str, Floats]:
-    """Return ROC-AUC and average precision on resamples of the rows, within the classes: each (replicates,).
-
-    Resamples of this scoring alone, for its own interval: not shared with another's, so nothing is paired.
-    With few positives a resample is drawn as counts of negatives between positives, which has
-    the distribution of drawing rows. Raises ValueError as `bench.metrics.measure` does.
-    """
-    ranking = rank(y, score)
-    # A count costs as much as drawing and counting some 40 rows.
-    draw = _by_block if 40 * len(ranking.cuts) < len(ranking.order) else _by_row
-    step = max(1, min(replicates, HELD // (50 * len(ranking.cuts))))
-    parts = [
-        draw(ranking, min(step, replicates - start), seed_from("ranks", seed, start))
-        for start in range(0, replicates, step)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in ("roc_auc", "average_precision")}
-
-
-def _by_row(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
-    y = np.zeros(len(ranking.order), bool)
-    y[ranking.order[ranking.hits]] = True
-    names = ["roc_auc", "average_precision"]
-    return measure_ranked(ranking, row_weights(y, replicates, seed), names=names)
-
-
-def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
-    found, tp = ranking.found(row_weights(np.ones(len(ranking.hits)), replicates, seed).T)
-    blocks = np.diff(ranking.cuts - ranking.leading(ranking.cuts))
-    held = np.flatnonzero(blocks)
-    chances = blocks[held] / np.sum(blocks)
-    fp = np.zeros((len(ranking.cuts), replicates))
-    rng = np.random.default_rng([seed, 1])  # another stream than that of the positives
-    fp[held + 1] = rng.multinomial(np.sum(blocks), chances, size=replicates).T
-    fp = np.cumsum(fp, axis=0, out=fp)
-    before, after = (fp[np.searchsorted(ranking.cuts, at)] for at in (ranking.starts, ranking.ends))
-    curve = Curve(found, tp, before, after)
-    return {"roc_auc": curve.roc_area(fp[-1]), "average_precision": curve.average_precision}
 
 
 def summarise(
@@ -271,6 +72,16 @@ def difference(
     added, so it is never 0 and identical arms give 1. Raises ValueError where no run pairs, or
     the arms were measured on other rows or other resamples of them.
     """
+    pairs, rows_a, rows_b = _paired(a, b, metric)
+    differences = a.values[metric][rows_a] - b.values[metric][rows_b]
+    means = _plan(pairs, differences.shape[1], draws, seed).means(differences)
+    lo, hi = _interval(means, level)
+    mean = float(np.mean(a.points[metric][rows_a] - b.points[metric][rows_b]))
+    return Difference(mean, lo, hi, _p_value(means), len(pairs))
+
+
+def _paired(a: Replicates, b: Replicates, metric: str) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """Return the (fold, seed) that both arms ran, and the places of their runs in each."""
     for reps in (a, b):
         if metric not in reps.values:
             raise UnknownName("metric", metric, reps.values)
@@ -279,12 +90,71 @@ def difference(
     if not pairs or any(a.resamples[fold] != b.resamples[fold] for fold in folds):
         reason = "other test rows or resamples" if pairs else "no fold and seed in common"
         raise ValueError(f"The two arms cannot be compared in pairs: {reason}.")
-    rows_a, rows_b = ([reps.runs.index(pair) for pair in pairs] for reps in (a, b))
-    differences = a.values[metric][rows_a] - b.values[metric][rows_b]
-    means = _plan(pairs, differences.shape[1], draws, seed).means(differences)
+    return pairs, *([reps.runs.index(pair) for pair in pairs] for reps in (a, b))  # type: ignore[return-value]
+
+
+def difference_of_means(
+    a: Replicates, b: Replicates, metric: str, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> Difference:
+    """Return `difference` of two arms that share neither runs nor rows: the noises of both add up; `n_pairs` is 0."""
+    drawn = []
+    for i, reps in enumerate((a, b)):
+        values = reps.values[metric]
+        drawn.append(_plan(reps.runs, values.shape[1], draws, seed + i).means(values))
+    means = drawn[0] - drawn[1]
     lo, hi = _interval(means, level)
-    mean = float(np.mean(a.points[metric][rows_a] - b.points[metric][rows_b]))
-    return Difference(mean, lo, hi, _p_value(means), len(pairs))
+    mean = float(np.mean(a.points[metric]) - np.mean(b.points[metric]))
+    return Difference(mean, lo, hi, _p_value(means), 0)
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """How often a paired run of `a` beats its counterpart of `b`, ties being half, with its interval."""
+
+    share: float
+    lo: float
+    hi: float
+
+
+def improvement(
+    a: Replicates, b: Replicates, metric: str, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> Improvement:
+    """Return the probability of improvement over the runs that both have (Agarwal et al. 2021, paired).
+
+    For a metric of which less is better it is how often `a` is lower. Raises ValueError as `difference` does.
+    """
+    pairs, rows_a, rows_b = _paired(a, b, metric)
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    won = (1 + np.sign(sign * (a.values[metric][rows_a] - b.values[metric][rows_b]))) / 2
+    lo, hi = _interval(_plan(pairs, won.shape[1], draws, seed).means(won), level)
+    share = float(np.mean((1 + np.sign(sign * (a.points[metric][rows_a] - b.points[metric][rows_b]))) / 2))
+    return Improvement(share, min(lo, share), max(hi, share))
+
+
+def corrected_t(differences: Mapping[int, float], test_to_train: float) -> float:
+    """Return the two-sided p-value of no difference over folds, corrected for their shared training rows.
+
+    `differences` are means over seeds by fold, `test_to_train` is n_test / n_train (Nadeau and Bengio 2003). NaN for
+    fewer than two folds, or where all differences are the same but 0; 1 where all are 0.
+    """
+    found = np.array(list(differences.values()))
+    if len(found) < 2 or not np.isfinite(found).all():
+        return float("nan")
+    if not found.any():
+        return 1.0
+    spread = np.var(found, ddof=1) * (1 / len(found) + test_to_train)
+    if spread == 0:
+        return float("nan")
+    return float(2 * t.sf(abs(np.mean(found)) / np.sqrt(spread), len(found) - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted for being read together (Holm 1979); NaN stays, and does not count."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN sorts last
+    adjusted = p.copy()
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return [float(value) for value in adjusted]
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from bench.tables import Table
 
 RowIds = NDArray[np.int64]
 BIG_TABLE_ROWS = 50_000
+FOLDED = "strict"  # part of what folds are drawn by: those of a repaired `published` are the same
 
 
 @dataclass(frozen=True)
@@ -223,12 +224,11 @@ def _split(
     part = np.empty(len(group_label), dtype=np.int8)  # 0 train, 1 valid, 2 test
     for label in (0, 1):
         members = np.flatnonzero(group_label == label)
-        dealt = np.random.default_rng(seed_from("folds", protocol.name, repeat, label)).permutation(members)
+        dealt = np.random.default_rng(seed_from("folds", FOLDED, repeat, label)).permutation(members)
         # Negatives are dealt from the last fold backwards, so that the folds' sizes differ by one row at most.
         test = np.arange(len(dealt)) % folds == (fold if label else folds - 1 - fold)
-        rest = np.random.default_rng(seed_from("valid", protocol.name, repeat, fold, label)).permutation(
-            dealt[~test]
-        )
+        rng = np.random.default_rng(seed_from("valid", FOLDED, repeat, fold, label))
+        rest = rng.permutation(dealt[~test])
         n_valid = max(1, round(protocol.valid_share * len(rest)))
         part[dealt[test]], part[rest[:n_valid]], part[rest[n_valid:]] = 2, 1, 0
     train, valid, test_rows = (np.flatnonzero(part[group] == i).astype(np.int64) for i in range(3))

@@ -195,7 +195,7 @@ def make_plan(
 
 
 def _seeds(table: Table, protocol: Judged) -> int:
-    if protocol.is_published and table.card.published:
+    if protocol.is_published and not protocol.has("stratified") and table.card.published:
         return table.card.published.seeds
     return protocol.default_seeds(table.n_rows)
 

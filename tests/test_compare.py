@@ -7,20 +7,20 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
-from bench import compare
-from bench.compare import (
+from bench import replicates as measured
+from bench.compare import corrected_t, difference, difference_of_means, holm, improvement, summarise
+from bench.errors import UnknownName
+from bench.metrics import METRICS, measure, measure_resampled
+from bench.replicates import (
     RANKED,
     Replicates,
     RunScores,
     bootstrap_ranks,
-    difference,
     replicates,
     replicates_by_arm,
-    summarise,
 )
-from bench.errors import UnknownName
-from bench.metrics import METRICS, measure, measure_resampled
 
 NAMES = ["roc_auc", "average_precision", "brier"]
 
@@ -199,8 +199,8 @@ def test_rank_metrics_have_more_replicates_of_which_the_first_are_those_of_all_m
 def test_how_the_work_is_shared_out_changes_no_replicate(monkeypatch):
     arms = {"a": arm(1), "b": arm(2, seeds=3)}
     whole = replicates_by_arm(arms, row_replicates=20, rank_replicates=100)
-    monkeypatch.setattr(compare, "WAVE", 1)
-    monkeypatch.setattr(compare, "cores", lambda: 5)
+    monkeypatch.setattr(measured, "WAVE", 1)
+    monkeypatch.setattr(measured, "cores", lambda: 5)
     again = replicates_by_arm(arms, row_replicates=20, rank_replicates=100)
     for name in arms:
         for metric in METRICS:
@@ -246,7 +246,7 @@ def test_the_bootstrap_of_ranks_is_the_same_again_and_held_in_parts(monkeypatch,
     for name, values in first.items():
         assert np.array_equal(values, again[name])
         assert not np.array_equal(values, other[name])
-    monkeypatch.setattr(compare, "HELD", 1)
+    monkeypatch.setattr(measured, "HELD", 1)
     parts = bootstrap_ranks(y, score, replicates=7)
     assert len(np.unique(parts["roc_auc"])) == 7
 
@@ -273,3 +273,78 @@ def test_runs_that_do_not_belong_together_are_refused():
         replicates([first, first])
     with pytest.raises(ValueError, match="same test rows"):
         replicates([first, RunScores(0, 1, second.y[::-1], second.score)])
+
+
+def test_improvement_is_the_share_of_paired_runs_that_win() -> None:
+    a, b = (replicates(arm(seed, folds=3, seeds=4), names=NAMES) for seed in (1, 2))
+    for metric in NAMES:
+        sign = 1 if METRICS[metric].higher_is_better else -1
+        gains = sign * (a.points[metric] - b.points[metric])
+        wins = (gains > 0) + (gains == 0) / 2
+        found = improvement(a, b, metric)
+        assert found.share == pytest.approx(wins.mean())
+        assert 0 <= found.lo <= found.share <= found.hi <= 1
+        assert improvement(b, a, metric).share == pytest.approx(1 - found.share)
+    assert improvement(a, a, "roc_auc").share == 0.5
+
+
+def test_a_better_arm_improves_for_sure() -> None:
+    clear, blurred, others = (
+        replicates(arm(1, noise=noise, n=n, folds=3), names=["roc_auc"])
+        for noise, n in ((0.0, 150), (6.0, 150), (0.0, 160))
+    )
+    found = improvement(clear, blurred, "roc_auc")
+    assert (found.share, found.hi) == (1.0, 1.0)
+    assert found.lo > 0.9
+    with pytest.raises(ValueError, match="other test rows"):
+        improvement(clear, others, "roc_auc")
+
+
+def test_without_shared_rows_the_noises_of_both_arms_add_up() -> None:
+    a, b = (replicates(arm(seed, folds=3), names=["roc_auc"]) for seed in (1, 2))
+    paired, apart = difference(a, b, "roc_auc"), difference_of_means(a, b, "roc_auc")
+    assert apart.mean == pytest.approx(paired.mean)
+    assert apart.hi - apart.lo > 1.5 * (paired.hi - paired.lo)
+    widths = [one.hi - one.lo for one in (summarise(a)["roc_auc"], summarise(b)["roc_auc"])]
+    assert apart.hi - apart.lo == pytest.approx(np.hypot(*widths), rel=0.15)
+
+
+def test_the_corrected_t_is_the_plain_one_with_a_larger_variance() -> None:
+    found = {0: 0.02, 1: 0.01, 2: 0.03, 3: -0.01, 4: 0.02}
+    plain = ttest_1samp(list(found.values()), 0).pvalue
+    assert corrected_t(found, 0.0) == pytest.approx(plain)
+    assert corrected_t(found, 0.25) > plain
+    # By hand: mean .014, variance 2.3e-4, so t = .014 / sqrt((1/5 + 1/4) 2.3e-4) = 1.37612 with 4 degrees of freedom.
+    assert corrected_t(found, 0.25) == pytest.approx(0.24083, abs=1e-4)
+
+
+def test_the_corrected_t_keeps_its_level_over_overlapping_folds() -> None:
+    """Means of five folds of one sample: their training rows overlap, and plain t rejects far more than 5 %."""
+    rejected = np.zeros(2)
+    for i in range(400):
+        x = np.random.default_rng([3, i]).normal(size=200)
+        folds = np.array_split(x, 5)
+        # What a fold says is its test rows' mean plus that of the other rows, which all folds nearly share.
+        found = {k: part.mean() + (x.sum() - part.sum()) / 160 for k, part in enumerate(folds)}
+        rejected += [corrected_t(found, ratio) < 0.05 for ratio in (0.0, 0.25)]
+    plain, corrected = rejected / 400
+    assert corrected < plain
+    assert plain > 0.1
+
+
+@pytest.mark.parametrize("values", [{}, {0: 0.1}, {0: 0.1, 1: 0.1}, {0: 0.1, 1: math.nan}])
+def test_the_corrected_t_knows_when_it_cannot_tell(values: dict[int, float]) -> None:
+    assert math.isnan(corrected_t(values, 0.25))
+
+
+def test_no_difference_at_all_is_no_evidence() -> None:
+    assert corrected_t({0: 0.0, 1: 0.0}, 0.25) == 1.0
+
+
+def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    with_gap = holm([0.01, math.nan, 0.04])
+    assert with_gap[::2] == pytest.approx([0.02, 0.04])
+    assert math.isnan(with_gap[1])
+    assert holm([]) == []

@@ -17,7 +17,8 @@ ORDER = [
     "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "published", "runs", "store", "provenance",
-    "evaluate", "execute", "compare", "report", "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
+    "evaluate", "execute", "replicates", "compare", "report",
+    "suite", "catalogue", "progress", "doctor", "speed", "show", "cli",
 ]
 # fmt: on
 

@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.compare import Difference, Replicates, RunScores, difference, replicates_by_arm, summarise
+from bench.compare import Difference, difference, summarise
 from bench.errors import Unavailable
 from bench.metrics import METRICS
 from bench.names import MAIN_METRIC, OK, TEST, cores
+from bench.replicates import Replicates, RunScores, replicates_by_arm
 from bench.splits import protocol_named
 from bench.store import Store, read_checked, write_atomically
 
