@@ -252,6 +252,40 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
 
 
 @app.command()
+def compare(
+    arm_a: Annotated[str, typer.Argument(metavar="ARM", help="An arm with records.")],
+    arm_b: Annotated[str, typer.Argument(metavar="ARM", help="The arm to hold it against.")],
+    dataset: Annotated[str, typer.Option(help="The data set.")],
+    protocol: Annotated[str, typer.Option(help="See bench list protocols.")] = "strict",
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Compare two arms on the same test rows and runs, metric by metric, from the stored records.
+
+    Example: bench compare metabalance xgboost --dataset loan
+    """
+    with _interruptible():
+        from bench.report import comparison
+        from bench.show import show_json, show_table
+        from bench.splits import protocol_named
+        from bench.store import Store
+
+        name = protocol_named(protocol).name
+        found = comparison.comparison(Store(results, read_only=True), dataset, name, arm_a, arm_b)
+        if as_json:
+            show_json(
+                {
+                    "a": arm_a,
+                    "b": arm_b,
+                    "metrics": found.astype(object).where(found.notna(), None).to_dict("records"),
+                }
+            )
+        else:
+            show_table(list(comparison.HEADINGS), comparison.cells(found))
+            typer.echo(comparison.caption(found, dataset, name, (arm_a, arm_b)))
+
+
+@app.command()
 def tables(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,

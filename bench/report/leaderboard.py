@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.compare import Difference, difference, summarise
+from bench.compare import Difference, difference, holm, summarise
 from bench.errors import Unavailable
 from bench.metrics import METRICS
 from bench.names import MAIN_METRIC, OK, TEST, cores
@@ -39,26 +39,33 @@ def leaderboard(
     `wanted` says for an arm which of its recipes counts; without, the one that finished last does.
 
     Columns: rank, arm, method, n_runs, n_failed; per metric `<metric>_mean, _lo, _hi, _sd_seed`;
-    reference, `difference_mean, _lo, _hi, _p` of the main metric to it; seconds, steps and samples per
-    run; dataset, protocol, scope and the test rows' prevalence.
+    reference, `difference_mean, _lo, _hi, _p` of the main metric to it, `_p_holm` adjusted for all arms; seconds,
+    steps and samples per run; dataset, protocol, scope and the test rows' prevalence.
     """
-    latest = newest(records, wanted)
-    arms = list(dict.fromkeys(record["arm"] for record in latest))
-    with ThreadPoolExecutor(cores()) as threads:
-        found = list(threads.map(lambda arm: _scores(store, [r for r in latest if r["arm"] == arm]), arms))
-    kept = {arm: records for arm, (records, _) in zip(arms, found, strict=True)}
-    good = replicates_by_arm({arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs})
-    failed = {arm for arm in arms if any(record["status"] != OK for record in kept[arm])}
+    kept, good = measured(store, newest(records, wanted))
+    failed = {arm for arm in kept if any(record["status"] != OK for record in kept[arm])}
     fit = [arm for arm in good if arm not in failed]
     reference = next((arm for arm in REFERENCES if arm in fit), next(iter(fit), None))
     rows = []
     main_metric = protocol_named(records[0]["protocol"]).main_metric if records else MAIN_METRIC
-    for arm in filter(kept.get, arms):
+    for arm in filter(kept.get, kept):
         row = _describe(arm, kept[arm])
         row |= _metrics(good[arm]) if arm in good else {}
         row |= _against(good, arm, reference, main_metric)
         rows.append(row)
-    return _ranked(pd.DataFrame(rows, columns=columns()), main_metric)
+    board = pd.DataFrame(rows, columns=columns())
+    read_together = board["difference_p"].where(board["arm"] != reference).astype(float)
+    board["difference_p_holm"] = holm(read_together.tolist())
+    return _ranked(board, main_metric)
+
+
+def measured(store: Store, latest: Sequence[Record]) -> tuple[dict[str, list[Record]], dict[str, Replicates]]:
+    """Return by arm the records whose scores are there or never were, and the good runs on their resamples."""
+    arms = list(dict.fromkeys(record["arm"] for record in latest))
+    with ThreadPoolExecutor(cores()) as threads:
+        found = list(threads.map(lambda arm: _scores(store, [r for r in latest if r["arm"] == arm]), arms))
+    kept = {arm: records for arm, (records, _) in zip(arms, found, strict=True)}
+    return kept, replicates_by_arm({arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs})
 
 
 def columns() -> list[str]:
@@ -67,7 +74,14 @@ def columns() -> list[str]:
     return [
         *("rank", "arm", "method", "n_runs", "n_failed"),
         *metrics,
-        *("reference", "difference_mean", "difference_lo", "difference_hi", "difference_p"),
+        *(
+            "reference",
+            "difference_mean",
+            "difference_lo",
+            "difference_hi",
+            "difference_p",
+            "difference_p_holm",
+        ),
         *("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "budget_steps"),
         *("n_rows", "n_train", "n_test", "test_prevalence"),
         *("dataset", "data_source", "data_sha256", "protocol", "scope"),

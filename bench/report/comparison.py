@@ -1,0 +1,108 @@
+"""Two arms on the same test rows and runs: by how much they differ, how surely, and how often one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+
+from bench.arms import GRID
+from bench.compare import corrected_t, difference, holm, improvement, summarise
+from bench.errors import BadSetting, UnknownName
+from bench.metrics import METRICS
+from bench.names import OK
+from bench.replicates import Replicates
+from bench.report.leaderboard import measured, newest, scopes
+from bench.report.tables import interval, number
+from bench.store import Store
+
+
+def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.DataFrame:
+    """Return one row per metric for the arms `a` and `b`, from the records of the scope that finished last.
+
+    Columns: metric, mean_a, mean_b; difference_mean, _lo, _hi, _p of the paired bootstrap and _p_holm, adjusted for all
+    metrics; p_corrected_t, over folds (Nadeau and Bengio 2003; NaN for one); improvement, _lo, _hi, the share of
+    paired runs in which `a` is better; n_pairs. Raises UnknownName for an arm without a good run, BadSetting where no
+    run pairs.
+    """
+    if dataset not in store.datasets():
+        raise UnknownName("data set with records", dataset, store.datasets())
+    records = [r for r in store.records(dataset) if r["protocol"] == protocol]
+    if not records:
+        raise BadSetting(
+            f"There is no record of {dataset} under {protocol} in {store.root}: run bench run --dataset {dataset} "
+            f"--protocol {protocol} --arm {a} --arm {b} first."
+        )
+    latest = newest(next(iter(scopes(records).values())))
+    good = [record for record in latest if record["status"] == OK]
+    names = {record["arm"] for record in good}
+    for arm in (a, b):
+        if arm not in names:
+            known = sorted(names - set(GRID)) + get_close_matches(arm, names & set(GRID), cutoff=0.8)
+            raise UnknownName(f"arm with a good run on {dataset}, {protocol},", arm, known)
+    _, found = measured(store, [record for record in good if record["arm"] in (a, b)])
+    ratio = float(np.mean([record["n_test"] / record["n_train"] for record in good]))
+    try:
+        rows = [_row(found[a], found[b], metric, ratio) for metric in METRICS]
+    except ValueError as error:
+        raise BadSetting(f"{a} and {b} on {dataset}: {error}") from error
+    board = pd.DataFrame(rows)
+    board.insert(6, "difference_p_holm", holm(board["difference_p"].tolist()))
+    return board
+
+
+def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, float | str | int]:
+    apart, won = difference(a, b, metric), improvement(a, b, metric)
+    return {
+        "metric": metric,
+        "mean_a": summarise(a)[metric].mean,
+        "mean_b": summarise(b)[metric].mean,
+        "difference_mean": apart.mean,
+        "difference_lo": apart.lo,
+        "difference_hi": apart.hi,
+        "difference_p": apart.p_value,
+        "p_corrected_t": corrected_t(_by_fold(a, b, metric), ratio),
+        "improvement": won.share,
+        "improvement_lo": won.lo,
+        "improvement_hi": won.hi,
+        "n_pairs": apart.n_pairs,
+    }
+
+
+def _by_fold(a: Replicates, b: Replicates, metric: str) -> dict[int, float]:
+    """Return the mean difference over the seeds that both arms ran, by fold."""
+    points = [dict(zip(reps.runs, reps.points[metric], strict=True)) for reps in (a, b)]
+    folds: dict[int, list[float]] = {}
+    for run in sorted(set(points[0]) & set(points[1])):
+        folds.setdefault(run[0], []).append(float(points[0][run] - points[1][run]))
+    return {fold: float(np.mean(values)) for fold, values in folds.items()}
+
+
+HEADINGS = ("metric", "a", "b", "a − b [95 %]", "p", "p Holm", "p t", "a better [95 %]")
+
+
+def cells(board: pd.DataFrame) -> list[list[str]]:
+    """Return the comparison's cells as text, row by row, under HEADINGS."""
+    return [
+        [
+            row["metric"].replace("_", " "),
+            number(row["mean_a"]),
+            number(row["mean_b"]),
+            interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
+            *(number(row[name]) for name in ("difference_p", "difference_p_holm", "p_corrected_t")),
+            interval(row["improvement"], row["improvement_lo"], row["improvement_hi"]),
+        ]
+        for _, row in board.iterrows()
+    ]
+
+
+def caption(board: pd.DataFrame, dataset: str, protocol: str, arms: Sequence[str]) -> str:
+    """Return the line that the comparison must not be read without."""
+    return (
+        f"{dataset}, protocol {protocol}: a = {arms[0]}, b = {arms[1]}, {board['n_pairs'].iloc[0]} runs paired by "
+        "fold and seed, on the same test rows. Intervals and p: two-level bootstrap; p Holm: adjusted for all metrics; "
+        "p t: over folds, corrected for their shared training rows (Nadeau and Bengio); a better: share of paired runs "
+        "in which a is better, ties half."
+    )
