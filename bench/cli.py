@@ -252,6 +252,47 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
 
 
 @app.command()
+def repair(
+    dataset: Annotated[str, typer.Option(help="A data set that the paper used: fraud or loan.")],
+    data_file: Annotated[Path | None, typer.Option(help="A file you have, instead of fetching.")] = None,
+    arm: Annotated[
+        list[str] | None, typer.Option(help="One arm; repeatable. Default: the matrix published.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds per split; default the protocol's.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; default one per core.")] = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Climb from the paper's protocol to strict, one repair at a time, and print what each does to every arm.
+
+    Every rung is a run of its own, and is not run again where it has its records.
+
+    Example: bench repair --dataset loan
+    """
+    with _interruptible():
+        from bench.ladder import climb
+        from bench.progress import reporter
+        from bench.show import show_ladder
+        from bench.suite import Request
+
+        request = Request(
+            dataset=dataset,
+            data_file=data_file,
+            matrix=None if arm else "published",
+            arms=tuple(arm or ()),
+            seeds=seeds,
+            workers=workers,
+            results=results,
+        )
+        with reporter(_stderr()) as told:
+            outcome = climb(request, told)
+        show_ladder(outcome.board, outcome.path, as_json=as_json)
+        if outcome.n_failed:
+            typer.echo(f"{outcome.n_failed} runs failed; the first: {outcome.first_failure}", err=True)
+            raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
 def compare(
     arm_a: Annotated[str, typer.Argument(metavar="ARM", help="An arm with records.")],
     arm_b: Annotated[str, typer.Argument(metavar="ARM", help="The arm to hold it against.")],

@@ -16,7 +16,7 @@ from bench.cards import card as registered
 from bench.errors import BadSetting
 from bench.methods import method
 from bench.pack.config import NetworkConfig
-from bench.splits import Protocol
+from bench.splits import REPAIRS, Protocol
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # that an arm may choose from where the search is equal
 _SGD = {"optimiser": "sgd", "momentum": 0.9, "weight_decay": 5e-4}
@@ -94,3 +94,17 @@ def _network(arm: Arm, published: Published, protocol: Protocol) -> dict[str, An
     if protocol.has("second-order") and arm.method == "metabalance":
         settings["order"] = 2
     return settings
+
+
+def rungs(card: Dataset) -> list[str]:
+    """Return the protocols from `published` to `strict`, one repair more at a time.
+
+    A repair of what the card does not have (dropout) is no rung.
+    """
+    found, repairs = ["published"], []
+    for repair in REPAIRS:
+        if repair == "evaluation-mode" and card.published and not card.published.dropout:
+            continue
+        repairs.append(repair)
+        found.append("+".join(["published", *repairs]))
+    return [*found, "strict"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from bench.suite import Outcome, Plan
@@ -85,6 +86,19 @@ def _stdout() -> Console:
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
+    """Print where every arm stands on each rung of a ladder."""
+    from bench.report.ladder import caption, terminal_rows
+
+    if as_json:
+        return show_json(
+            {"ladder": str(path), "rows": board.astype(object).where(board.notna(), None).to_dict("records")}
+        )
+    show_table(*terminal_rows(board))
+    typer.echo(f"ROC-AUC and rank. {caption(board)}\nLadder: {path} (and .md, with intervals and changes)")
+    return None
 
 
 def show_json(value: Any) -> None:

@@ -1,0 +1,42 @@
+"""Run the ladder from `published` to `strict` and write what each repair does: what `bench repair` is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from bench.published import rungs
+from bench.report import ladder as report
+from bench.report.leaderboard import write
+from bench.store import Store, write_text
+from bench.suite import FullReporter, Request, make_plan, run_plan, the_card
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What a climb ended with: the table of `bench.report.ladder`, where it lies, and what failed."""
+
+    board: pd.DataFrame
+    path: Path
+    n_failed: int
+    first_failure: str | None
+
+
+def climb(request: Request, reporter: FullReporter) -> Ladder:
+    """Run the request under every rung's protocol, and write the ladder as parquet and Markdown.
+
+    Raises BadSetting, before anything is run, for a data set that the paper did not use.
+    """
+    card = the_card(request)
+    failed = []
+    for rung in rungs(card):
+        made = make_plan(replace(request, protocol=rung), reporter.download)
+        reporter.note(f"{rung}: {len(made.todo)} of {len(made.runs)} runs to do")
+        failed += run_plan(made, reporter).failed
+    board = report.ladder(Store(request.results, read_only=True), card)
+    path = request.results / "leaderboards" / f"{card.name}-ladder.parquet"
+    write(board, path)
+    write_text(path.with_suffix(".md"), report.markdown(board, card.name))
+    return Ladder(board, path, len(failed), failed[0].error if failed else None)
