@@ -100,9 +100,9 @@ def caption(board: pd.DataFrame) -> str:
     """Return the line that the ladder must not be read without."""
     counts = sorted(set(board["n_runs"]))
     return (
-        "Means over runs with 95 % intervals (two-level bootstrap over runs and test rows); each column adds one repair "
-        "to those before it. Changes are paired by fold, seed and test row, but the first: its rungs are judged on other "
-        f"test parts. Runs per arm: {', '.join(map(str, counts))}; failed runs: {board['n_failed'].sum()}."
+        "Means over runs with 95 % intervals (two-level bootstrap over runs and test rows); each column adds one "
+        "repair to those before it. Changes are paired by fold, seed and test row, but the first: its rungs are judged "
+        f"on other test parts. Runs per arm: {', '.join(map(str, counts))}; failed runs: {board['n_failed'].sum()}."
     )
 
 
