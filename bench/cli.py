@@ -8,11 +8,7 @@ imports stay inside the commands.
 from __future__ import annotations
 
 import io
-import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.catalogue import KINDS, catalogue, summary
-from bench.errors import INTERRUPTED, SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
+from bench.errors import SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
+from bench.reading import Json, Results, compare, interruptible, tables
 from bench.show import show_json, show_outcome, show_plan, show_table
 
 if TYPE_CHECKING:
@@ -35,8 +32,6 @@ app = typer.Typer(
     help="Benchmark suite for learning on imbalanced fraud and credit tables. "
     "Start with: bench run --dataset fraud-sim",
 )
-Results = Annotated[Path, typer.Option("--results", help="Folder of records, scores and leaderboards.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 
 def main() -> None:
@@ -51,20 +46,6 @@ def main() -> None:
     except BenchError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201  (the one place for errors)
         sys.exit(error.exit_code)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn Ctrl-C, and a request to terminate, into the command that goes on and exit code 130."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        command = shlex.join(["bench", *sys.argv[1:]])
-        typer.echo(f"Interrupted. Everything finished is kept; go on with:\n  {command}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _version(asked: bool) -> None:
@@ -127,7 +108,7 @@ def fetch(
             f"{simulated[0]} is simulated: there is nothing to fetch. Run it: bench run --dataset {simulated[0]}"
         )
     rows = []
-    with _interruptible(), reporter(_stderr()) as told:
+    with interruptible(), reporter(_stderr()) as told:
         for chosen in cards:
             raw = fetch_file(chosen, source=source, force=force, progress=told.download)
             rows.append(
@@ -155,18 +136,25 @@ def run(
     amount: Annotated[str | None, typer.Option(help="Your table's amount column.")] = None,
     rows: Annotated[int | None, typer.Option(help="How many rows to simulate.")] = None,
     source: Annotated[str, typer.Option(help="auto | kaggle | mirror | openml")] = "auto",
-    protocol: Annotated[str, typer.Option(help="See bench list protocols.")] = "strict",
+    protocol: Annotated[
+        str, typer.Option(help="See bench list protocols; published+REPAIR mends a fault of the paper's.")
+    ] = "strict",
     matrix: Annotated[
         str | None, typer.Option(help="A list of arms; see bench list matrices. Default: quick.")
     ] = None,
-    arm: Annotated[list[str] | None, typer.Option(help="One arm; repeatable. See bench list arms.")] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="One arm, also ARM[SAMPLER] or ARM(FIELD=VALUE); repeatable. See bench list arms."),
+    ] = None,
     arms_file: Annotated[Path | None, typer.Option(help="A TOML file of arms of your own.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="A setting of the arms; repeatable."),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds per fold; default 3, for big tables 1.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds; default 5.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds per fold; default the protocol's, for big tables 1.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds; default the protocol's (strict: 5).")] = None,
     repeats: Annotated[int | None, typer.Option(help="Repeats of the folds; default 1.")] = None,
     device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
     pack: Annotated[
@@ -194,7 +182,7 @@ def run(
 
     Example: bench run --data-file loans.csv --target defaulted --positive yes
     """
-    with _interruptible():
+    with interruptible():
         from bench.suite import Request
 
         request = Request(
@@ -269,7 +257,7 @@ def repair(
 
     Example: bench repair --dataset loan
     """
-    with _interruptible():
+    with interruptible():
         from bench.ladder import climb
         from bench.progress import reporter
         from bench.show import show_ladder
@@ -292,83 +280,8 @@ def repair(
             raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
-def compare(
-    arm_a: Annotated[str, typer.Argument(metavar="ARM", help="An arm with records.")],
-    arm_b: Annotated[str, typer.Argument(metavar="ARM", help="The arm to hold it against.")],
-    dataset: Annotated[str, typer.Option(help="The data set.")],
-    protocol: Annotated[str, typer.Option(help="See bench list protocols.")] = "strict",
-    results: Results = Path("results"),
-    as_json: Json = False,
-) -> None:
-    """Compare two arms on the same test rows and runs, metric by metric, from the stored records.
-
-    Example: bench compare metabalance xgboost --dataset loan
-    """
-    with _interruptible():
-        from bench.report import comparison
-        from bench.show import show_json, show_table
-        from bench.splits import protocol_named
-        from bench.store import Store
-
-        name = protocol_named(protocol).name
-        found = comparison.comparison(Store(results, read_only=True), dataset, name, arm_a, arm_b)
-        if as_json:
-            show_json(
-                {
-                    "a": arm_a,
-                    "b": arm_b,
-                    "metrics": found.astype(object).where(found.notna(), None).to_dict("records"),
-                }
-            )
-        else:
-            show_table(list(comparison.HEADINGS), comparison.cells(found))
-            typer.echo(comparison.caption(found, dataset, name, (arm_a, arm_b)))
-
-
-@app.command()
-def tables(
-    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
-    form: Annotated[list[str] | None, typer.Option("--format", help="md | tex | csv; repeatable.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a table is stale.")] = False,
-    results: Results = Path("results"),
-    as_json: Json = False,
-) -> None:
-    """Regenerate every leaderboard and table from the stored records.
-
-    Example: bench tables --format md --format tex
-    """
-    from bench.suite import regenerate
-
-    with _interruptible():
-        made = regenerate(
-            results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ("md",))
-        )
-        if not made:
-            raise BadStore(f"{results} holds no records. Make some first: bench run --dataset fraud-sim")
-        stale = [path for board in made for path in board.stale()]
-        if not check:
-            for board in made:
-                board.write()
-    for board in made:
-        if board.n_other_records:
-            typer.echo(
-                f"{board.path.stem}: the newest splits only; {board.n_other_records} records stand on others.",
-                err=True,
-            )
-    paths = [path for board in made for path in (board.path, *board.texts)]
-    if as_json:
-        show_json({"tables": [str(path) for path in paths], "stale": [str(path) for path in stale]})
-    else:
-        typer.echo(
-            "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
-        )
-    if check and stale:
-        raise BadStore(
-            f"{len(stale)} tables are not what the records give: {', '.join(map(str, stale))}. "
-            "bench tables makes them anew."
-        )
+app.command()(compare)
+app.command()(tables)
 
 
 @app.command()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.pages import regenerate
 from bench.published import rungs
 from bench.report import ladder as report
-from bench.report.leaderboard import write
-from bench.store import Store, write_text
+from bench.store import Store
 from bench.suite import FullReporter, Request, make_plan, run_plan, the_card
 
 
@@ -25,7 +25,7 @@ class Ladder:
 
 
 def climb(request: Request, reporter: FullReporter) -> Ladder:
-    """Run the request under every rung's protocol, and write the ladder as parquet and Markdown.
+    """Run the request under every rung's protocol, and write every table of the data set, the ladder among them.
 
     Raises BadSetting, before anything is run, for a data set that the paper did not use.
     """
@@ -37,6 +37,6 @@ def climb(request: Request, reporter: FullReporter) -> Ladder:
         failed += run_plan(made, reporter).failed
     board = report.ladder(Store(request.results, read_only=True), card)
     path = request.results / "leaderboards" / f"{card.name}-ladder.parquet"
-    write(board, path)
-    write_text(path.with_suffix(".md"), report.markdown(board, card.name))
+    for page in regenerate(request.results, dataset=card.name):
+        page.write()
     return Ladder(board, path, len(failed), failed[0].error if failed else None)

@@ -54,7 +54,7 @@ class Lines:
 
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
         """Print what there is to do."""
-        self.total = n_todo
+        self.total, self.done = n_todo, 0
         already = f", {n_done} done before" if n_done else ""
         self.note(f"{n_todo} runs to do in {n_packs} packs{already}")
 
@@ -110,6 +110,8 @@ class Bars(Lines):
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
         """Open the bar of all runs."""
         super().planned(n_todo, n_done, n_packs)
+        if "runs" in self.tasks:
+            self.progress.remove_task(self.tasks["runs"])
         self.tasks["runs"] = self.progress.add_task("runs", total=n_todo)
 
     def download(self, name: str, done: int, total: int | None) -> None:

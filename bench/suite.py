@@ -28,7 +28,7 @@ from bench.pack.memory import BLOCK, fitting_members, free_bytes
 from bench.pack.trial import try_kernel
 from bench.published import as_published
 from bench.report import leaderboard as boards
-from bench.report.tables import FORMATS, markdown
+from bench.report.tables import markdown
 from bench.runs import Run, adjust_all, packs, plan, select
 from bench.splits import BIG_TABLE_ROWS, protocol_named, split
 from bench.splits import Protocol as Judged
@@ -326,65 +326,3 @@ def budget(runs: Sequence[Run]) -> str:
     words = [f"{n:,} epochs in steps of {r:,} rows" for n, r in sorted(epochs)]
     words += [f"{s:,} steps × {r:,} rows = {s * r:,} rows per network" for s, r in sorted(steps)]
     return "; ".join(words)
-
-
-@dataclass(frozen=True)
-class Board:
-    """One regenerated leaderboard: its frame, where its parquet belongs, its texts by path, other scopes' runs."""
-
-    frame: pd.DataFrame
-    path: Path
-    texts: dict[Path, str]
-    n_other_records: int
-
-    def write(self) -> None:
-        """Write the parquet and every text."""
-        boards.write(self.frame, self.path)
-        for path, text in self.texts.items():
-            write_text(path, text)
-
-    def stale(self) -> list[Path]:
-        """Return the files that are missing or are not what the records give."""
-        texts = [
-            path
-            for path, text in self.texts.items()
-            if not path.exists() or path.read_bytes() != text.encode()
-        ]
-        return texts if boards.same(self.frame, self.path) else [self.path, *texts]
-
-
-def regenerate(
-    results: Path,
-    *,
-    read_only: bool = False,
-    dataset: str | None = None,
-    protocol: str | None = None,
-    formats: Sequence[str] = ("md",),
-) -> list[Board]:
-    """Return every leaderboard that the records of `results` give, without writing any.
-
-    Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there is
-    shown, else the one that finished last.
-    Raises UnknownName for a data set, protocol or format that is not there.
-    """
-    store = Store(results, read_only=read_only)
-    protocol = protocol_named(protocol).name if protocol else None
-    for kind, asked, known in (
-        ("data set with records", dataset, store.datasets()),
-        *(("format", name, list(FORMATS)) for name in formats),
-    ):
-        if asked is not None and asked not in known:
-            raise UnknownName(kind, asked, known)
-    made = []
-    for name in [dataset] if dataset else store.datasets():
-        records = store.records(name)
-        for judged in sorted({r["protocol"] for r in records if protocol in (None, r["protocol"])}):
-            found = boards.scopes([r for r in records if r["protocol"] == judged])
-            path = boards.board_path(store, name, judged)
-            there = boards.scope_at(path)
-            frame = boards.leaderboard(store, found.pop(there if there in found else next(iter(found))))
-            if frame.empty:  # every run's scores were damaged
-                continue
-            texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
-            made.append(Board(frame, path, texts, sum(map(len, found.values()))))
-    return made

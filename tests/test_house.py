@@ -18,7 +18,7 @@ ORDER = [
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "published", "runs", "store", "provenance",
     "evaluate", "execute", "replicates", "compare", "report",
-    "suite", "ladder", "catalogue", "progress", "doctor", "speed", "show", "cli",
+    "suite", "pages", "ladder", "catalogue", "progress", "doctor", "speed", "show", "reading", "cli",
 ]
 # fmt: on
 

@@ -22,13 +22,14 @@ from bench.errors import Unavailable, UnknownName
 from bench.evaluate import Workbench, record_failure, run_pack
 from bench.metrics import METRICS
 from bench.names import MAIN_METRIC
+from bench.pages import regenerate
 from bench.progress import Lines
 from bench.report import leaderboard as boards
 from bench.report.tables import as_csv, caption, cells, headings, interval, latex, markdown, number, terminal
 from bench.runs import ARMS, Run
 from bench.splits import Split
 from bench.store import SCORES, Store, read_checked, write_atomically
-from bench.suite import Request, make_plan, regenerate, run_plan
+from bench.suite import Request, make_plan, run_plan
 from bench.tables import Table
 
 Listed = Callable[..., list[Run]]

@@ -137,10 +137,14 @@ def markdown(board: pd.DataFrame) -> str:
 
 def latex(board: pd.DataFrame) -> str:
     """Return the leaderboard as a LaTeX table for the booktabs package."""
-    head = headings(board)
-    lines = [r"\begin{table}", r"\caption{" + _tex(caption(board)) + "}"]
-    lines += [r"\begin{tabular}{rl" + "r" * (len(head) - 2) + "}", r"\toprule"]
-    lines += [_tex_row(head), r"\midrule", *(_tex_row(row) for row in cells(board))]
+    return latex_table(headings(board), cells(board), caption(board), "rl")
+
+
+def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], text: str, columns: str) -> str:
+    """Return a table for the booktabs package; `columns` aligns the first ones, the others go to the right."""
+    lines = [r"\begin{table}", r"\caption{" + _tex(text) + "}"]
+    lines += [r"\begin{tabular}{" + columns + "r" * (len(head) - len(columns)) + "}", r"\toprule"]
+    lines += [_tex_row(head), r"\midrule", *(_tex_row(row) for row in rows)]
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,125 @@
+"""Every table and figure, from the stored records alone: what `bench tables` writes and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.cards import card, dataset_names
+from bench.errors import UnknownName
+from bench.report import figures, ladder, sides
+from bench.report import leaderboard as boards
+from bench.report.tables import FORMATS
+from bench.splits import protocol_named
+from bench.store import Store, write_text
+
+
+@dataclass(frozen=True)
+class Board:
+    """One regenerated table: its frame, where its parquet belongs, texts and figures by path, other scopes' records."""
+
+    frame: pd.DataFrame
+    path: Path
+    texts: dict[Path, str]
+    n_other_records: int = 0
+    figures: dict[Path, Callable[[], Any]] = field(default_factory=dict)
+
+    def write(self) -> list[Path]:
+        """Write the parquet, every text and every figure; return the paths."""
+        boards.write(self.frame, self.path)
+        for path, text in self.texts.items():
+            write_text(path, text)
+        drawn = [made for path, draw in self.figures.items() for made in figures.save(draw(), path)]
+        return [self.path, *self.texts, *drawn]
+
+    def stale(self) -> list[Path]:
+        """Return the files that are missing or are not what the records give; of a figure, that it is missing.
+
+        A figure shows a frame that is checked; its bytes are the drawing library's.
+        """
+        texts = [
+            path
+            for path, text in self.texts.items()
+            if not path.exists() or path.read_bytes() != text.encode()
+        ]
+        drawn = [
+            path.with_suffix(form)
+            for path in self.figures
+            for form in (".svg", ".png")
+            if not path.with_suffix(form).exists()
+        ]
+        return [*([] if boards.same(self.frame, self.path) else [self.path]), *texts, *drawn]
+
+
+def regenerate(
+    results: Path,
+    *,
+    read_only: bool = False,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    formats: Sequence[str] = ("md",),
+) -> list[Board]:
+    """Return every table that the records of `results` give, without writing any.
+
+    A leaderboard for each data set and protocol, with the grid of MetaBalance as a heat map where it was run; for a set
+    with records of both, the table of `published` beside `strict`; and the ladder of repairs where it was climbed.
+    Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there is
+    shown, else the one that finished last.
+    Raises UnknownName for a data set, protocol or format that is not there.
+    """
+    store = Store(results, read_only=read_only)
+    protocol = protocol_named(protocol).name if protocol else None
+    for kind, asked, known in (
+        ("data set with records", dataset, store.datasets()),
+        *(("format", name, list(FORMATS)) for name in formats),
+    ):
+        if asked is not None and asked not in known:
+            raise UnknownName(kind, asked, known)
+    made = []
+    for name in [dataset] if dataset else store.datasets():
+        records = store.records(name)
+        for judged in sorted({r["protocol"] for r in records if protocol in (None, r["protocol"])}):
+            found = boards.scopes([r for r in records if r["protocol"] == judged])
+            path = boards.board_path(store, name, judged)
+            there = boards.scope_at(path)
+            frame = boards.leaderboard(store, found.pop(there if there in found else next(iter(found))))
+            if frame.empty:  # every run's scores were damaged
+                continue
+            texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
+            drawn = _grid(frame, path)
+            made.append(Board(frame, path, texts, sum(map(len, found.values())), drawn))
+        if protocol is None:
+            made += _across_protocols(store, name, formats)
+    return made
+
+
+def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, Callable[[], Any]]:
+    """Return the heat map of the leaderboard's grid, if it has one."""
+    name, judged = frame[["dataset", "protocol"]].iloc[0]
+    metric = protocol_named(judged).main_metric
+    grid = figures.grid_of(frame, metric)
+    if grid.empty:
+        return {}
+    title = f"MetaBalance by samplers: {name}, {judged}"
+    return {path.with_name(f"{path.stem}-grid"): lambda: figures.draw_grid(grid, title, metric)}
+
+
+def _across_protocols(store: Store, name: str, formats: Sequence[str]) -> Iterator[Board]:
+    folder = store.root / "leaderboards"
+    both = sides.sides(store, name)
+    if not both.empty:
+        path = folder / f"{name}-sides.parquet"
+        yield Board(both, path, {path.with_suffix(f".{f}"): sides.FORMATS[f](both, name) for f in formats})
+    if name not in dataset_names():
+        return
+    climbed = ladder.ladder(store, card(name))
+    if climbed.empty or climbed["rung"].nunique() < 3:  # published and strict alone are no ladder
+        return
+    path = folder / f"{name}-ladder.parquet"
+    title = f"{name}: from published to strict, one repair at a time"
+    drawn = {path.with_suffix(""): lambda: figures.draw_ladder(climbed, title)}
+    yield Board(climbed, path, {path.with_suffix(".md"): ladder.markdown(climbed, name)}, figures=drawn)

@@ -1,0 +1,108 @@
+"""The commands that read stored records and run nothing: `bench compare` and `bench tables`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import INTERRUPTED, BadStore
+from bench.show import show_json
+
+Results = Annotated[Path, typer.Option("--results", help="Folder of records, scores and leaderboards.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C, and a request to terminate, into the command that goes on and exit code 130."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["bench", *sys.argv[1:]])
+        typer.echo(f"Interrupted. Everything finished is kept; go on with:\n  {command}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def compare(
+    arm_a: Annotated[str, typer.Argument(metavar="ARM", help="An arm with records.")],
+    arm_b: Annotated[str, typer.Argument(metavar="ARM", help="The arm to hold it against.")],
+    dataset: Annotated[str, typer.Option(help="The data set.")],
+    protocol: Annotated[str, typer.Option(help="See bench list protocols.")] = "strict",
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Compare two arms on the same test rows and runs, metric by metric, from the stored records.
+
+    Example: bench compare metabalance xgboost --dataset loan
+    """
+    with interruptible():
+        from bench.report import comparison
+        from bench.show import show_json, show_table
+        from bench.splits import protocol_named
+        from bench.store import Store
+
+        name = protocol_named(protocol).name
+        found = comparison.comparison(Store(results, read_only=True), dataset, name, arm_a, arm_b)
+        if as_json:
+            show_json(
+                {
+                    "a": arm_a,
+                    "b": arm_b,
+                    "metrics": found.astype(object).where(found.notna(), None).to_dict("records"),
+                }
+            )
+        else:
+            show_table(list(comparison.HEADINGS), comparison.cells(found))
+            typer.echo(comparison.caption(found, dataset, name, (arm_a, arm_b)))
+
+
+def tables(
+    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
+    form: Annotated[list[str] | None, typer.Option("--format", help="md | tex | csv; repeatable.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a table is stale.")] = False,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Regenerate every leaderboard and table from the stored records.
+
+    Example: bench tables --format md --format tex
+    """
+    from bench.pages import regenerate
+
+    with interruptible():
+        made = regenerate(
+            results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ("md",))
+        )
+        if not made:
+            raise BadStore(f"{results} holds no records. Make some first: bench run --dataset fraud-sim")
+        stale = [path for board in made for path in board.stale()]
+        written = [] if check else [path for board in made for path in board.write()]
+    for board in made:
+        if board.n_other_records:
+            typer.echo(
+                f"{board.path.stem}: the newest splits only; {board.n_other_records} records stand on others.",
+                err=True,
+            )
+    paths = written or [path for board in made for path in (board.path, *board.texts)]
+    if as_json:
+        show_json({"tables": [str(path) for path in paths], "stale": [str(path) for path in stale]})
+    else:
+        typer.echo(
+            "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
+        )
+    if check and stale:
+        raise BadStore(
+            f"{len(stale)} tables are not what the records give: {', '.join(map(str, stale))}. "
+            "bench tables makes them anew."
+        )

@@ -1,0 +1,97 @@
+"""The figures, as SVG and PNG: MetaBalance's grid of samplers as a heat map, and the ladder of repairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.arms import GRID
+from bench.report.ladder import METRIC
+
+DPI = 150
+LABELLED = 12  # arms named at the end of their line in the ladder; more would overlap
+
+
+def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the mean of `metric` by inner (rows) and outer sampler (columns), NaN for a cell that did not run.
+
+    `board` is a leaderboard; empty where it has no cell of the grid.
+    """
+    means = board.set_index("arm")[f"{metric}_mean"]
+    found = {name: means[name] for name in GRID if name in means.index}
+    pairs = {name: name.removeprefix("metabalance[").removesuffix("]").split("/") for name in found}
+    samplers = list(dict.fromkeys(part for name in GRID for part in name[12:-1].split("/")))
+    grid = pd.DataFrame(np.nan, index=samplers, columns=samplers)
+    for name, (inner, outer) in pairs.items():
+        grid.loc[inner, outer] = found[name]
+    return grid if found else grid.iloc[:0]
+
+
+def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:
+    """Return a figure of the grid, every cell with its number; a cell that did not run is blank."""
+    figure, axes = _canvas(9.0, 7.5)
+    image = axes.imshow(grid.to_numpy(float), cmap="viridis")
+    axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=40, ha="right")
+    axes.set_yticks(range(len(grid.index)), grid.index)
+    axes.set_xlabel("outer sampler")
+    axes.set_ylabel("inner sampler")
+    axes.set_title(title)
+    low, high = np.nanmin(grid), np.nanmax(grid)
+    for (i, j), value in np.ndenumerate(grid.to_numpy(float)):
+        if np.isfinite(value):
+            colour = "w" if value < (low + high) / 2 else "k"
+            text = f"{value:.3f}".lstrip("0")
+            axes.text(j, i, text, ha="center", va="center", fontsize=8, color=colour)
+    figure.colorbar(image, ax=axes, label=metric.replace("_", " "), shrink=0.85)
+    return figure
+
+
+def draw_ladder(board: pd.DataFrame, title: str) -> Any:
+    """Return a figure of every arm's ROC-AUC from rung to rung, with the interval of the mean."""
+    figure, axes = _canvas(11.0, 6.5)
+    repairs = list(dict.fromkeys(board["repair"]))
+    arms = list(dict.fromkeys(board.sort_values(f"{METRIC}_mean", ascending=False)["arm"]))
+    colours = _colours(len(arms))
+    for arm, colour in zip(arms, colours, strict=True):
+        mine = board[board["arm"] == arm].set_index("repair").reindex(repairs)
+        x = np.arange(len(repairs)) + (arms.index(arm) - len(arms) / 2) * 0.025
+        mean = mine[f"{METRIC}_mean"].to_numpy(float)
+        spread = [mean - mine[f"{METRIC}_lo"].to_numpy(float), mine[f"{METRIC}_hi"].to_numpy(float) - mean]
+        style = "o-" if "metabalance" in arm else "o--"
+        axes.errorbar(x, mean, yerr=spread, fmt=style, color=colour, label=arm, lw=1.3, ms=4, elinewidth=0.5)
+    axes.set_xticks(
+        range(len(repairs)), ["published", *(f"+ {name}" for name in repairs[1:])], rotation=25, ha="right"
+    )
+    axes.set_ylabel("test ROC-AUC, 95 % intervals")
+    axes.set_title(title)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return figure
+
+
+def save(figure: Any, path: Path) -> list[Path]:
+    """Write the figure as SVG and PNG beside each other and return both paths; the same figure gives the same SVG."""
+    import matplotlib as mpl
+
+    found = [path.with_suffix(".svg"), path.with_suffix(".png")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
+        figure.savefig(found[0], bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(found[1], bbox_inches="tight", dpi=DPI)
+    return found
+
+
+def _canvas(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # no pyplot: nothing global, no display
+
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots()
+
+
+def _colours(n: int) -> list[Any]:
+    import matplotlib as mpl
+
+    return [mpl.colormaps["tab20"](i % 20) for i in range(n)]
