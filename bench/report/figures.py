@@ -12,7 +12,8 @@ from bench.arms import GRID
 from bench.report.ladder import METRIC
 
 DPI = 150
-LABELLED = 12  # arms named at the end of their line in the ladder; more would overlap
+STRONG = ("#b2182b", "#000000", "#e08214")  # MetaBalance's arms in the ladder, with their intervals
+PLAIN = "#2166ac"  # the network on the rows as they are
 
 
 def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -50,22 +51,29 @@ def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:
 
 
 def draw_ladder(board: pd.DataFrame, title: str) -> Any:
-    """Return a figure of every arm's ROC-AUC from rung to rung, with the interval of the mean."""
+    """Return a figure of every arm's ROC-AUC from rung to rung.
+
+    MetaBalance's arms and the plain network stand out, with the intervals of their means.
+    """
     figure, axes = _canvas(11.0, 6.5)
     repairs = list(dict.fromkeys(board["repair"]))
-    arms = list(dict.fromkeys(board.sort_values(f"{METRIC}_mean", ascending=False)["arm"]))
-    colours = _colours(len(arms))
-    for arm, colour in zip(arms, colours, strict=True):
+    last = board[board["repair"] == repairs[-1]].set_index("arm")[f"{METRIC}_mean"]
+    arms = sorted(dict.fromkeys(board["arm"]), key=lambda arm: -last.get(arm, 0.0))
+    strong = dict(zip([arm for arm in arms if "metabalance" in arm], STRONG, strict=False)) | {"none": PLAIN}
+    for i, arm in enumerate(arms):
         mine = board[board["arm"] == arm].set_index("repair").reindex(repairs)
-        x = np.arange(len(repairs)) + (arms.index(arm) - len(arms) / 2) * 0.025
         mean = mine[f"{METRIC}_mean"].to_numpy(float)
+        x = np.arange(len(repairs)) + 0.06 * (list(strong).index(arm) - 1 if arm in strong else 0)
+        if arm not in strong:
+            style = {"color": _colour(i), "lw": 1.0, "ls": "--", "marker": "o", "ms": 3, "alpha": 0.8}
+            axes.plot(x, mean, label=arm, **style)
+            continue
         spread = [mean - mine[f"{METRIC}_lo"].to_numpy(float), mine[f"{METRIC}_hi"].to_numpy(float) - mean]
-        style = "o-" if "metabalance" in arm else "o--"
-        axes.errorbar(x, mean, yerr=spread, fmt=style, color=colour, label=arm, lw=1.3, ms=4, elinewidth=0.5)
-    axes.set_xticks(
-        range(len(repairs)), ["published", *(f"+ {name}" for name in repairs[1:])], rotation=25, ha="right"
-    )
-    axes.set_ylabel("test ROC-AUC, 95 % intervals")
+        style = {"color": strong[arm], "lw": 2.2, "ms": 5, "capsize": 3, "elinewidth": 1.0, "zorder": 3}
+        axes.errorbar(x, mean, yerr=spread, fmt="o-", label=arm, **style)
+    words = ["published", *(name if name == "strict" else f"+ {name}" for name in repairs[1:])]
+    axes.set_xticks(range(len(repairs)), words, rotation=25, ha="right")
+    axes.set_ylabel("test ROC-AUC; 95 % intervals where lines are solid")
     axes.set_title(title)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -91,7 +99,7 @@ def _canvas(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-def _colours(n: int) -> list[Any]:
+def _colour(i: int) -> Any:
     import matplotlib as mpl
 
-    return [mpl.colormaps["tab20"](i % 20) for i in range(n)]
+    return mpl.colormaps["tab20"](i % 20)

@@ -37,7 +37,7 @@ def ladder(store: Store, card: Dataset) -> pd.DataFrame:
         records = [record for record in everything if record["protocol"] == rung]
         if not records:
             continue
-        kept, good = measured(store, newest(next(iter(scopes(records).values()))))
+        kept, good = measured(store, newest(next(iter(scopes(records).values()))), [METRIC])
         found = [_row(rung, arm, kept[arm], good[arm], before.get(arm)) for arm in good]
         for place, row in enumerate(sorted(found, key=lambda row: -row[f"{METRIC}_mean"]), 1):
             rows.append(row | {"rank": place})

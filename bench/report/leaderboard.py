@@ -59,13 +59,19 @@ def leaderboard(
     return _ranked(board, main_metric)
 
 
-def measured(store: Store, latest: Sequence[Record]) -> tuple[dict[str, list[Record]], dict[str, Replicates]]:
-    """Return by arm the records whose scores are there or never were, and the good runs on their resamples."""
+def measured(
+    store: Store, latest: Sequence[Record], names: Iterable[str] | None = None
+) -> tuple[dict[str, list[Record]], dict[str, Replicates]]:
+    """Return by arm the records whose scores are there or never were, and the good runs on their resamples.
+
+    `names` limits the metrics.
+    """
     arms = list(dict.fromkeys(record["arm"] for record in latest))
     with ThreadPoolExecutor(cores()) as threads:
         found = list(threads.map(lambda arm: _scores(store, [r for r in latest if r["arm"] == arm]), arms))
     kept = {arm: records for arm, (records, _) in zip(arms, found, strict=True)}
-    return kept, replicates_by_arm({arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs})
+    runs_of = {arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs}
+    return kept, replicates_by_arm(runs_of, names=names)
 
 
 def columns() -> list[str]:

@@ -36,7 +36,7 @@ def sides(store: Store, dataset: str) -> pd.DataFrame:
         records = [record for record in everything if record["protocol"] == protocol]
         if not records:
             return pd.DataFrame()
-        found[protocol] = measured(store, newest(next(iter(scopes(records).values()))))
+        found[protocol] = measured(store, newest(next(iter(scopes(records).values()))), METRICS)
     shared = [arm for arm in found["strict"][1] if arm in found["published"][1]]
     rows = [_row(arm, found) for arm in shared]
     board = pd.DataFrame(rows)

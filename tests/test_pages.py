@@ -1,0 +1,252 @@
+"""Tables across protocols and figures come from records alone, and a stale or missing one is noticed."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import ladder, pages
+from bench.arms import GRID, arm_named
+from bench.cards import card
+from bench.errors import BadSetting, UnknownName
+from bench.evaluate import Workbench, run_pack
+from bench.published import as_published, rungs
+from bench.report import figures, sides
+from bench.report import ladder as report
+from bench.runs import plan
+from bench.splits import REPAIRS, protocol_named, split
+from bench.store import Store
+from bench.suite import Request
+from bench.tables import Table, load
+
+ARMS = ("none", "metabalance-published", "logistic-regression")
+PROTOCOLS = ("published", "published+stratified", "published+stratified+train-scaler", "strict")
+
+
+def loans() -> Table:
+    """Return simulated loans without gaps that go by the name and card of the paper's set."""
+    made = load(card("loan-sim"), rows=400)
+    X = made.X.select_dtypes("number")
+    X = X.fillna(X.median())
+    how = card("loan").published
+    assert how is not None
+    return replace(
+        made, card=card("loan").model_copy(update={"published": how.model_copy(update={"drop": ()})}), X=X
+    )
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return records of three arms on four rungs, of two seeds each."""
+    table, store = loans(), Store(tmp_path_factory.mktemp("results"))
+    for name in PROTOCOLS:
+        protocol = protocol_named(name)
+        splits = split(table, protocol)
+        arms = [as_published(arm_named(arm), table.card, protocol) for arm in ARMS]
+        short = {"epochs": 1} if name != "strict" else {"steps": 20, "evaluations": 2}
+        arms = [
+            arm if arm.method == "logistic-regression" else replace(arm, settings={**arm.settings, **short})
+            for arm in arms
+        ]
+        bench = Workbench(table, {p.sha256: p for p in splits}, store, "cpu", protocol=name)
+        for run in plan(table, protocol, splits, arms, 2):
+            (result,) = run_pack(bench, [run], lambda step, steps: None)
+            assert result.status == "ok", result.error
+    return store
+
+
+# The ladder.
+
+
+def test_the_ladder_adds_one_repair_at_a_time_and_ends_in_strict() -> None:
+    fraud = rungs(card("fraud"))
+    assert fraud[0] == "published"
+    assert fraud[-1] == "strict"
+    assert [rung.rpartition("+")[2] for rung in fraud[1:-1]] == list(REPAIRS)
+    assert set(fraud[-2].split("+")[1:]) == set(REPAIRS)
+
+
+def test_a_repair_of_what_a_set_does_not_have_is_no_rung() -> None:
+    assert not any("evaluation-mode" in rung for rung in rungs(card("loan")))
+
+
+def test_a_rung_says_where_every_arm_stands_and_what_it_changed(climbed: Store) -> None:
+    board = report.ladder(climbed, card("loan"))
+    assert list(dict.fromkeys(board["rung"])) == list(PROTOCOLS)
+    records = pd.DataFrame(climbed.records("loan"))
+    for _, row in board.iterrows():
+        mine = records[(records["protocol"] == row["rung"]) & (records["arm"] == row["arm"])]
+        assert row["roc_auc_mean"] == pytest.approx(mine["test_roc_auc"].mean())
+        assert row["n_runs"] == len(mine)
+        assert row["roc_auc_lo"] <= row["roc_auc_mean"] <= row["roc_auc_hi"]
+    for rung, of in board.groupby("rung"):
+        order = of.sort_values("rank")["roc_auc_mean"]
+        assert order.is_monotonic_decreasing, rung
+        assert sorted(of["rank"]) == [1, 2, 3]
+    means = board.set_index(["rung", "arm"])["roc_auc_mean"]
+    changes = board.set_index(["rung", "arm"])
+    for before, now in itertools.pairwise(PROTOCOLS):
+        for arm in ARMS:
+            assert changes.loc[(now, arm), "change_mean"] == pytest.approx(
+                means[now, arm] - means[before, arm]
+            )
+
+
+def test_changes_are_paired_from_the_second_rung_on(climbed: Store) -> None:
+    """The first has a test part of its own."""
+    board = report.ladder(climbed, card("loan"))
+    paired = board.groupby("rung", sort=False)["paired"].agg(set).to_dict()
+    assert paired[PROTOCOLS[0]] == {None}
+    assert paired[PROTOCOLS[1]] == {False}
+    assert paired[PROTOCOLS[2]] == paired["strict"] == {True}
+
+
+def test_the_page_bolds_what_an_interval_keeps_apart_from_nothing(climbed: Store) -> None:
+    board = report.ladder(climbed, card("loan"))
+    page = report.markdown(board, "loan")
+    for _, row in board.dropna(subset=["change_mean"]).iterrows():
+        sure = row["change_lo"] > 0 or row["change_hi"] < 0
+        text = f"{row['change_mean']:+.3f}".replace("0.", ".", 1)
+        assert (f"**{text} [" in page) or not sure
+
+
+def test_the_climb_of_another_set_than_the_papers_is_refused_before_it_begins(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="used fraud and loan"):
+        ladder.climb(Request(dataset="loan-sim", matrix="published", results=tmp_path / "r"), Quiet())
+    assert not (tmp_path / "r").exists()
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *words, **more: None
+
+
+# Published beside strict.
+
+
+def test_both_protocols_stand_side_by_side_with_their_difference(climbed: Store) -> None:
+    board = sides.sides(climbed, "loan").set_index("arm")
+    records = pd.DataFrame(climbed.records("loan"))
+    assert set(board.index) == set(ARMS)
+    for arm, row in board.iterrows():
+        for protocol in ("published", "strict"):
+            mine = records[(records["protocol"] == protocol) & (records["arm"] == arm)]
+            assert row[f"{protocol}_roc_auc_mean"] == pytest.approx(mine["test_roc_auc"].mean())
+            assert row[f"{protocol}_steps"] == mine["steps"].mean()
+            assert (row[f"{protocol}_runs"], row[f"{protocol}_failed"]) == (len(mine), 0)
+        change = row["strict_roc_auc_mean"] - row["published_roc_auc_mean"]
+        assert row["roc_auc_change_mean"] == pytest.approx(change)
+        assert row["roc_auc_change_lo"] < change < row["roc_auc_change_hi"]
+    for protocol in ("published", "strict"):
+        ranked = board.sort_values(f"{protocol}_roc_auc_rank")[f"{protocol}_roc_auc_mean"]
+        assert ranked.is_monotonic_decreasing
+
+
+def test_the_three_forms_have_the_same_rows_and_cells(climbed: Store) -> None:
+    board = sides.sides(climbed, "loan")
+    head, rows = sides.headings(), sides.cells(board)
+    assert {len(row) for row in rows} == {len(head)}
+    page = [line for line in sides.markdown(board, "loan").splitlines() if line.startswith("| ")]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in page] == [head, *rows]
+    assert sides.latex(board, "loan").count(r" \\") == len(rows) + 1
+    assert len(sides.as_csv(board, "loan").splitlines()) == len(rows) + 1
+
+
+def test_one_protocol_alone_has_nothing_beside_it(tmp_path: Path) -> None:
+    assert sides.sides(Store(tmp_path), "loan").empty
+
+
+# The figures and the pages.
+
+
+def grid_board(cells: dict[str, float]) -> pd.DataFrame:
+    return pd.DataFrame({"arm": ["none", *cells], "roc_auc_mean": [0.5, *cells.values()]})
+
+
+def test_a_grid_has_every_pair_in_its_place() -> None:
+    cells = {name: i / 1000 for i, name in enumerate(GRID)}
+    grid = figures.grid_of(grid_board(cells), "roc_auc")
+    assert grid.shape == (11, 11)
+    assert grid.loc["smote", "none"] == cells["metabalance[smote/none]"]
+    assert grid.loc["none", "smote"] == cells["metabalance[none/smote]"]
+    assert not grid.isna().any().any()
+
+
+def test_a_grid_that_was_not_run_is_empty_and_one_run_in_part_has_gaps() -> None:
+    assert figures.grid_of(grid_board({}), "roc_auc").empty
+    grid = figures.grid_of(grid_board({GRID[0]: 0.7, GRID[5]: 0.6}), "roc_auc")
+    assert int(grid.notna().sum().sum()) == 2
+
+
+def test_figures_are_drawn_and_the_same_drawing_is_the_same_file(climbed: Store, tmp_path: Path) -> None:
+    board = report.ladder(climbed, card("loan"))
+    grid = figures.grid_of(grid_board({GRID[0]: 0.7, GRID[5]: 0.6}), "roc_auc")
+    for i in (0, 1):
+        for name, drawn in (
+            ("ladder", figures.draw_ladder(board, "a title")),
+            ("grid", figures.draw_grid(grid, "a title", "roc_auc")),
+        ):
+            svg, png = figures.save(drawn, tmp_path / str(i) / name)
+            assert png.read_bytes().startswith(b"\x89PNG")
+            assert "a title" in svg.read_text()
+    for name in ("ladder", "grid"):
+        first, second = ((tmp_path / str(i) / f"{name}.svg").read_bytes() for i in (0, 1))
+        assert first == second
+    assert all(arm in (tmp_path / "0" / "ladder.svg").read_text() for arm in ARMS)
+
+
+def test_every_page_is_written_and_then_is_not_stale(climbed: Store) -> None:
+    made = pages.regenerate(climbed.root, formats=("md", "csv"))
+    names = {page.path.stem for page in made}
+    assert names == {*(f"loan-{protocol}" for protocol in PROTOCOLS), "loan-sides", "loan-ladder"}
+    written = [path for page in made for path in page.write()]
+    assert all(path.exists() for path in written)
+    again = pages.regenerate(climbed.root, read_only=True, formats=("md", "csv"))
+    assert [page.stale() for page in again] == [[]] * len(again)
+    for path in written:
+        whole = path.read_bytes()
+        path.unlink()
+        assert [p for page in again for p in page.stale()] == [path]
+        path.write_bytes(whole)
+
+
+def test_a_changed_page_is_noticed(climbed: Store) -> None:
+    made = pages.regenerate(climbed.root)
+    for page in made:
+        page.write()
+    (found,) = (page for page in made if page.path.stem == "loan-sides")
+    text = found.path.with_suffix(".md")
+    text.write_text(text.read_text().replace(".", ",", 1))
+    assert found.stale() == [text]
+    pd.DataFrame({"arm": ["none"]}).to_parquet(found.path)
+    assert found.stale() == [found.path, text]
+    found.write()
+
+
+def test_one_protocol_is_asked_for_by_name(climbed: Store) -> None:
+    (page,) = pages.regenerate(climbed.root, protocol="published+stratified")
+    assert page.path.stem == "loan-published+stratified"
+    with pytest.raises(UnknownName, match="Did you mean 'stratified'"):
+        pages.regenerate(climbed.root, protocol="published+stratifed")
+
+
+def test_what_the_authors_code_gave_stands_beside_published_alone(climbed: Store) -> None:
+    by_name = {page.path.stem: page for page in pages.regenerate(climbed.root)}
+    for name, there in (
+        ("loan-published", True),
+        ("loan-strict", False),
+        ("loan-published+stratified", False),
+    ):
+        (text,) = by_name[name].texts.values()
+        assert ("authors' code" in text) is there
+    (text,) = by_name["loan-published"].texts.values()
+    assert ".657 ± .006" in text
+    assert np.isfinite(by_name["loan-published"].frame["roc_auc_mean"]).all()
