@@ -112,7 +112,7 @@ def _protocols() -> list[dict[str, Any]]:
             "name": p.name,
             "main_metric": p.main_metric,
             "folds": p.folds,
-            "seeds": p.seeds,
+            "seeds": None if p.is_published else p.seeds,  # the card says it
             "description": p.description,
         }
         for p in PROTOCOLS.values()
