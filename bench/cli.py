@@ -120,7 +120,7 @@ def fetch(
         show_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
-@app.command()
+@app.command()  # as long as its options: typer reads them from the signature, and the body only hands them on
 def run(
     dataset: Annotated[str | None, typer.Option(help="A data set of bench list datasets.")] = None,
     data_file: Annotated[

@@ -90,7 +90,7 @@ def _paired(a: Replicates, b: Replicates, metric: str) -> tuple[list[tuple[int, 
     if not pairs or any(a.resamples[fold] != b.resamples[fold] for fold in folds):
         reason = "other test rows or resamples" if pairs else "no fold and seed in common"
         raise ValueError(f"The two arms cannot be compared in pairs: {reason}.")
-    return pairs, *([reps.runs.index(pair) for pair in pairs] for reps in (a, b))  # type: ignore[return-value]
+    return pairs, [a.runs.index(pair) for pair in pairs], [b.runs.index(pair) for pair in pairs]
 
 
 def difference_of_means(

@@ -9,8 +9,6 @@ import pandas as pd
 
 from bench.pages import regenerate
 from bench.published import rungs
-from bench.report import ladder as report
-from bench.store import Store
 from bench.suite import FullReporter, Request, make_plan, run_plan, the_card
 
 
@@ -35,8 +33,8 @@ def climb(request: Request, reporter: FullReporter) -> Ladder:
         made = make_plan(replace(request, protocol=rung), reporter.download)
         reporter.note(f"{rung}: {len(made.todo)} of {len(made.runs)} runs to do")
         failed += run_plan(made, reporter).failed
-    board = report.ladder(Store(request.results, read_only=True), card)
-    path = request.results / "leaderboards" / f"{card.name}-ladder.parquet"
-    for page in regenerate(request.results, dataset=card.name):
+    pages = regenerate(request.results, dataset=card.name)
+    for page in pages:
         page.write()
-    return Ladder(board, path, len(failed), failed[0].error if failed else None)
+    found = pages[-1]  # of a data set's pages the ladder comes last
+    return Ladder(found.frame, found.path, len(failed), failed[0].error if failed else None)

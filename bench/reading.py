@@ -47,7 +47,7 @@ def compare(
     """
     with interruptible():
         from bench.report import comparison
-        from bench.show import show_json, show_table
+        from bench.show import plain_rows, show_json, show_table
         from bench.splits import protocol_named
         from bench.store import Store
 
@@ -58,7 +58,7 @@ def compare(
                 {
                     "a": arm_a,
                     "b": arm_b,
-                    "metrics": found.astype(object).where(found.notna(), None).to_dict("records"),
+                    "metrics": plain_rows(found),
                 }
             )
         else:

@@ -93,12 +93,15 @@ def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
     from bench.report.ladder import caption, terminal_rows
 
     if as_json:
-        return show_json(
-            {"ladder": str(path), "rows": board.astype(object).where(board.notna(), None).to_dict("records")}
-        )
+        return show_json({"ladder": str(path), "rows": plain_rows(board)})
     show_table(*terminal_rows(board))
     typer.echo(f"ROC-AUC and rank. {caption(board)}\nLadder: {path} (and .md, with intervals and changes)")
     return None
+
+
+def plain_rows(board: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Return the frame's rows as JSON takes them: None for what is missing."""
+    return board.astype(object).where(board.notna(), None).to_dict("records")
 
 
 def show_json(value: Any) -> None:

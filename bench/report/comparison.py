@@ -14,7 +14,7 @@ from bench.errors import BadSetting, UnknownName
 from bench.metrics import METRICS
 from bench.names import OK
 from bench.replicates import Replicates
-from bench.report.leaderboard import measured, newest, scopes
+from bench.report.leaderboard import latest, measured
 from bench.report.tables import interval, number
 from bench.store import Store
 
@@ -35,8 +35,7 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
             f"There is no record of {dataset} under {protocol} in {store.root}: run bench run --dataset {dataset} "
             f"--protocol {protocol} --arm {a} --arm {b} first."
         )
-    latest = newest(next(iter(scopes(records).values())))
-    good = [record for record in latest if record["status"] == OK]
+    good = [record for record in latest(records) if record["status"] == OK]
     names = {record["arm"] for record in good}
     for arm in (a, b):
         if arm not in names:

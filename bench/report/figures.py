@@ -22,13 +22,12 @@ def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     `board` is a leaderboard; empty where it has no cell of the grid.
     """
     means = board.set_index("arm")[f"{metric}_mean"]
-    found = {name: means[name] for name in GRID if name in means.index}
-    pairs = {name: name.removeprefix("metabalance[").removesuffix("]").split("/") for name in found}
-    samplers = list(dict.fromkeys(part for name in GRID for part in name[12:-1].split("/")))
+    cells = {name: name.removeprefix("metabalance[").removesuffix("]").split("/") for name in GRID}
+    samplers = list(dict.fromkeys(sampler for pair in cells.values() for sampler in pair))
     grid = pd.DataFrame(np.nan, index=samplers, columns=samplers)
-    for name, (inner, outer) in pairs.items():
-        grid.loc[inner, outer] = found[name]
-    return grid if found else grid.iloc[:0]
+    for name, (inner, outer) in cells.items():
+        grid.loc[inner, outer] = means.get(name, np.nan)
+    return grid if grid.notna().any(axis=None) else grid.iloc[:0]
 
 
 def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:

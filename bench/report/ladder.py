@@ -16,8 +16,8 @@ from bench.compare import Difference, difference, difference_of_means, summarise
 from bench.names import OK
 from bench.published import rungs
 from bench.replicates import Replicates
-from bench.report.leaderboard import measured, newest, scopes
-from bench.report.tables import interval, number
+from bench.report.leaderboard import latest, measured
+from bench.report.tables import interval, markdown_table, number
 from bench.splits import REPAIRS
 from bench.store import Store
 
@@ -28,7 +28,8 @@ def ladder(store: Store, card: Dataset) -> pd.DataFrame:
     """Return one row per rung and arm, of the rungs that have records, in the ladder's order.
 
     Columns: rung (the protocol), repair (what it adds), arm, n_runs, n_failed; roc_auc_mean, _lo, _hi; rank among the
-    rung's arms; change_mean, _lo, _hi, _p against the rung before that has the arm; steps, samples_seen, means per run.
+    rung's arms; change_mean, _lo, _hi, _p against the last rung before it that has the arm, and whether it is paired;
+    steps, samples_seen, means per run.
     """
     rows: list[dict[str, Any]] = []
     before: dict[str, Replicates] = {}
@@ -37,7 +38,7 @@ def ladder(store: Store, card: Dataset) -> pd.DataFrame:
         records = [record for record in everything if record["protocol"] == rung]
         if not records:
             continue
-        kept, good = measured(store, newest(next(iter(scopes(records).values()))), [METRIC])
+        kept, good = measured(store, latest(records), [METRIC])
         found = [_row(rung, arm, kept[arm], good[arm], before.get(arm)) for arm in good]
         for place, row in enumerate(sorted(found, key=lambda row: -row[f"{METRIC}_mean"]), 1):
             rows.append(row | {"rank": place})
@@ -114,10 +115,9 @@ def _words(repair: str) -> str:
 
 
 def _table(arms: Sequence[str], repairs: Sequence[str], cell: Any) -> list[str]:
-    lines = ["| arm | " + " | ".join(repairs) + " |", "|" + "---|" * (len(repairs) + 1)]
-    return lines + [
-        f"| {arm} | " + " | ".join(cell(arm, repair) for repair in repairs) + " |" for arm in arms
-    ]
+    return markdown_table(
+        ["arm", *repairs], [[arm, *(cell(arm, repair) for repair in repairs)] for arm in arms]
+    )
 
 
 def _place(row: Any) -> str:

@@ -109,6 +109,11 @@ def newest(records: Iterable[Record], wanted: Mapping[str, Recipe] | None = None
     return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
 
 
+def latest(records: Sequence[Record]) -> list[Record]:
+    """Return the `newest` records of the scope that finished last; `records` share data set and protocol."""
+    return newest(next(iter(scopes(records).values())))
+
+
 def recipe(record: Record) -> Recipe:
     """Return what tells two ways of running an arm apart; `record` may be a run's columns too."""
     names = ("method", "version", "sampler", "inner_sampler", "outer_sampler", "config")

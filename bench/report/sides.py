@@ -6,8 +6,6 @@ both. The arms are those that ran under both.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +13,9 @@ import pandas as pd
 
 from bench.compare import difference_of_means, summarise
 from bench.names import OK
-from bench.report.leaderboard import Record, measured, newest, scopes
-from bench.report.tables import count, interval, latex_table
+from bench.report import tables
+from bench.report.leaderboard import Record, latest, measured
+from bench.report.tables import count, interval, latex_table, markdown_table
 from bench.store import Store
 
 METRICS = ("roc_auc", "average_precision")
@@ -36,7 +35,7 @@ def sides(store: Store, dataset: str) -> pd.DataFrame:
         records = [record for record in everything if record["protocol"] == protocol]
         if not records:
             return pd.DataFrame()
-        found[protocol] = measured(store, newest(next(iter(scopes(records).values()))), METRICS)
+        found[protocol] = measured(store, latest(records), METRICS)
     shared = [arm for arm in found["strict"][1] if arm in found["published"][1]]
     rows = [_row(arm, found) for arm in shared]
     board = pd.DataFrame(rows)
@@ -118,19 +117,13 @@ def caption(dataset: str) -> str:
 
 def markdown(board: pd.DataFrame, dataset: str) -> str:
     """Return the table as a Markdown page."""
-    head = headings()
-    lines = [f"# {dataset}: as published, and corrected", "", caption(dataset), ""]
-    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells(board))]) + "\n"
+    title = f"# {dataset}: as published, and corrected"
+    return "\n".join([title, "", caption(dataset), "", *markdown_table(headings(), cells(board))]) + "\n"
 
 
 def as_csv(board: pd.DataFrame, dataset: str) -> str:
     """Return every column and digit as CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["dataset", *board.columns])
-    writer.writerows([dataset, *row] for row in board.itertuples(index=False, name=None))
-    return out.getvalue()
+    return tables.as_csv(board.assign(dataset=dataset))
 
 
 def latex(board: pd.DataFrame, dataset: str) -> str:

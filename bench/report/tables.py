@@ -128,11 +128,14 @@ def caption(board: pd.DataFrame) -> str:
 
 def markdown(board: pd.DataFrame) -> str:
     """Return the leaderboard as a Markdown page."""
-    head = headings(board)
-    lines = [f"# {board['dataset'].iloc[0]}, {board['protocol'].iloc[0]}", "", caption(board), ""]
-    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in cells(board)]
-    return "\n".join(lines) + "\n"
+    title = f"# {board['dataset'].iloc[0]}, {board['protocol'].iloc[0]}"
+    return "\n".join([title, "", caption(board), "", *markdown_table(headings(board), cells(board))]) + "\n"
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
 
 
 def latex(board: pd.DataFrame) -> str:
