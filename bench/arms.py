@@ -173,6 +173,21 @@ _GRID = tuple(
 ARMS: Mapping[str, Arm] = {arm.name: arm for arm in (*_LISTED, *_CELLS, *_GRID)}
 GRID: tuple[str, ...] = tuple(arm.name for arm in _GRID)
 CELL = "metabalance[INNER/OUTER]"  # how one of them is spelled
+ALPHAS = (
+    0.001,
+    0.01,
+    0.1,
+    0.3,
+    1,
+    3,
+)  # MetaBalance's inner learning rates beside 0, where the order is nothing
+# MetaBalance by samplers, order and inner rate: by name (inner/outer, order, α); α = 0 comes first of its pair.
+ALPHA: Mapping[str, tuple[str, int, float]] = {
+    f"metabalance[{pair}](order={order},inner_lr={alpha})": (pair, order, alpha)
+    for pair in ("none/random-under", "random-under/none", "none/none", "svm-smote/random-under")
+    for order, alpha in [(1, 0), *((order, alpha) for order in (1, 2) for alpha in ALPHAS)]
+}
+ALPHA_CELL = f"{CELL}(order=ORDER,inner_lr=ALPHA)"
 
 _QUICK = (
     "prevalence",
@@ -214,11 +229,13 @@ _PUBLISHED = (
     "metabalance-june-published",
 )
 _FULL = {*_CORE, *_SAMPLED, "ldam-drw", *(arm.name for arm in _CELLS), *GRID}
-MATRICES: Mapping[str, tuple[str, ...]] = {
+MATRICES: Mapping[str, tuple[str, ...]] = {  # of arms as listed, or as typed with settings
     "quick": _QUICK,
     "core": tuple(name for name in ARMS if name in _CORE),
     "full": tuple(name for name in ARMS if name in _FULL),
     "published": _PUBLISHED,
+    "grid": GRID,
+    "alpha": tuple(ALPHA),
 }
 
 

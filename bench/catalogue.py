@@ -14,7 +14,7 @@ def catalogue(kind: str) -> list[dict[str, Any]]:
 
 def summary(kind: str) -> list[dict[str, Any]]:
     """Return the rows for people to read: all cells of MetaBalance's grid are one."""
-    from bench.arms import CELL, GRID
+    from bench.arms import ALPHA, ALPHA_CELL, CELL, GRID
 
     rows = catalogue(kind)
     if kind == "arms":
@@ -23,14 +23,15 @@ def summary(kind: str) -> list[dict[str, Any]]:
         one = dict.fromkeys(first) | {"name": CELL, "method": first["method"], "description": about}
         return [row for row in rows if row not in cells] + [one]
     if kind == "matrices":
-        return [row | {"arms": _grid_as_one(row["arms"], GRID, CELL)} for row in rows]
+        for many, one_name in ((GRID, CELL), (ALPHA, ALPHA_CELL)):
+            rows = [row | {"arms": _as_one(row["arms"], many, one_name)} for row in rows]
     return rows
 
 
-def _grid_as_one(names: list[str], grid: Collection[str], cell: str) -> list[str]:
-    others = [name for name in names if name not in grid]
+def _as_one(names: list[str], many: Collection[str], one: str) -> list[str]:
+    others = [name for name in names if name not in many]
     n_cells = len(names) - len(others)
-    return [*others, f"{cell} ({n_cells} arms)"] if n_cells else others
+    return [*others, f"{one} ({n_cells} arms)"] if n_cells else others
 
 
 def _datasets() -> list[dict[str, Any]]:

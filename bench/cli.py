@@ -17,7 +17,7 @@ import typer
 
 from bench.catalogue import KINDS, catalogue, summary
 from bench.errors import SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
-from bench.reading import Json, Results, compare, interruptible, tables
+from bench.reading import Json, Results, compact, compare, interruptible, tables
 from bench.show import show_json, show_outcome, show_plan, show_table
 
 if TYPE_CHECKING:
@@ -281,6 +281,7 @@ def repair(
 
 
 app.command()(compare)
+app.command()(compact)
 app.command()(tables)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench import compact
 from bench.cards import card, dataset_names
 from bench.errors import UnknownName
 from bench.report import figures, ladder, sides
 from bench.report import leaderboard as boards
+from bench.report.records import Measured, board_path, measure_tables
 from bench.report.tables import FORMATS
 from bench.splits import protocol_named
 from bench.store import Store, write_text
@@ -25,8 +28,8 @@ class Board:
     frame: pd.DataFrame
     path: Path
     texts: dict[Path, str]
-    n_other_records: int = 0
     figures: dict[Path, Callable[[], Any]] = field(default_factory=dict)
+    n_other_records: int = 0
 
     def write(self) -> list[Path]:
         """Write the parquet, every text and every figure; return the paths."""
@@ -81,19 +84,31 @@ def regenerate(
             raise UnknownName(kind, asked, known)
     made = []
     for name in [dataset] if dataset else store.datasets():
-        records = store.records(name)
-        for judged in sorted({r["protocol"] for r in records if protocol in (None, r["protocol"])}):
-            found = boards.scopes([r for r in records if r["protocol"] == judged])
-            path = boards.board_path(store, name, judged)
-            there = boards.scope_at(path)
-            frame = boards.leaderboard(store, found.pop(there if there in found else next(iter(found))))
+        found = measure_tables(store, name, protocol)
+        for judged, of in found.items():
+            frame = boards.leaderboard(of)
             if frame.empty:  # every run's scores were damaged
                 continue
+            path = board_path(store, name, judged)
             texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
-            drawn = _grid(frame, path)
-            made.append(Board(frame, path, texts, sum(map(len, found.values())), drawn))
+            made.append(Board(frame, path, texts, _grid(frame, path), of.n_others))
         if protocol is None:
-            made += _across_protocols(store, name, formats)
+            made += _across_protocols(store, name, found, formats)
+    return made
+
+
+def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
+    """Write the compact records and noise of every data set in `results` (or of one); return the paths.
+
+    They are those of the tables that `regenerate` gives. Raises UnknownName for a data set without records.
+    """
+    store = Store(results)
+    if dataset is not None and dataset not in store.datasets():
+        raise UnknownName("data set with records", dataset, store.datasets())
+    made = []
+    for name in [dataset] if dataset else store.datasets():
+        tables = measure_tables(store, name).values()
+        made += compact.write(store, name, [([*chain(*of.records.values())], of.replicates) for of in tables])
     return made
 
 
@@ -108,15 +123,17 @@ def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, Callable[[], Any]]:
     return {path.with_name(f"{path.stem}-grid"): lambda: figures.draw_grid(grid, title, metric)}
 
 
-def _across_protocols(store: Store, name: str, formats: Sequence[str]) -> Iterator[Board]:
+def _across_protocols(
+    store: Store, name: str, found: Mapping[str, Measured], formats: Sequence[str]
+) -> Iterator[Board]:
     folder = store.root / "leaderboards"
-    both = sides.sides(store, name)
+    both = sides.sides(found)
     if not both.empty:
         path = folder / f"{name}-sides.parquet"
         yield Board(both, path, {path.with_suffix(f".{f}"): sides.FORMATS[f](both, name) for f in formats})
     if name not in dataset_names():
         return
-    climbed = ladder.ladder(store, card(name))
+    climbed = ladder.ladder(found, card(name))
     if climbed.empty or climbed["rung"].nunique() < 3:  # published and strict alone are no ladder
         return
     path = folder / f"{name}-ladder.parquet"

@@ -1,4 +1,4 @@
-"""The commands that read stored records and run nothing: `bench compare` and `bench tables`."""
+"""The commands that read stored records and run nothing: `bench compare`, `bench compact` and `bench tables`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bench.errors import INTERRUPTED, BadStore
 from bench.show import show_json
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of records, scores and leaderboards.")]
+NO_RECORDS = "{} holds no records. Make some first: bench run --dataset fraud-sim"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 
@@ -66,6 +67,29 @@ def compare(
             typer.echo(comparison.caption(found, dataset, name, (arm_a, arm_b)))
 
 
+def compact(
+    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Write every data set's records in two small files that tables can be made from without the scores.
+
+    Run bench tables after it, or before: the tables are the same. What a protocol has under runs/ is read from there.
+
+    Example: bench compact --dataset loan
+    """
+    with interruptible():
+        from bench.pages import compact_records
+
+        made = compact_records(results, dataset)
+        if not made:
+            raise BadStore(NO_RECORDS.format(results))
+    if as_json:
+        show_json({"written": [{"path": str(path), "bytes": path.stat().st_size} for path in made]})
+    else:
+        typer.echo("\n".join(f"{path} ({path.stat().st_size / 1e6:.2f} MB)" for path in made))
+
+
 def tables(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
@@ -85,7 +109,7 @@ def tables(
             results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ("md",))
         )
         if not made:
-            raise BadStore(f"{results} holds no records. Make some first: bench run --dataset fraud-sim")
+            raise BadStore(NO_RECORDS.format(results))
         stale = [path for board in made for path in board.stale()]
         written = [] if check else [path for board in made for path in board.write()]
     for board in made:

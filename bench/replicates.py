@@ -2,18 +2,20 @@
 
 A resample draws positives among positives and negatives among negatives. The resamples of a fold depend on nothing
 but the fold, so every arm is measured on the same ones, and a difference of two arms is paired on seeds, folds
-and rows.
+and rows. What a resample adds to a metric is averaged over an arm's seeds and rounded to a byte: so few bytes are
+all that intervals need of the scores, and tables can be made again without them (`bench.compact`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.allocator import keep_freed_memory
 from bench.metrics import METRICS, WIDTH, measure_ranked, row_weights
@@ -21,7 +23,7 @@ from bench.names import cores, digest, seed_from
 from bench.ranking import Curve, Ranking, rank
 from bench.sums import Array, Floats
 
-RANKED = ("average_precision", "roc_auc", "gini")  # cheap enough to be measured on more resamples
+RANKED = ("average_precision", "roc_auc")  # cheap enough to be measured on more resamples
 HELD = 1 << 25  # bytes of weights drawn at once
 WAVE = 5  # draws held at once
 
@@ -48,6 +50,48 @@ class Replicates:
     points: Mapping[str, Floats]  # by metric, (runs,)
     values: Mapping[str, Floats]  # by metric, (runs, R), R being another for some metrics than for others
     resamples: Mapping[int, str]  # by fold, a hash of its rows and their resamples
+    noise: Mapping[str, Mapping[int, Noise]] = field(default_factory=dict)  # by metric and fold
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What resamples of a fold's rows add to a metric of an arm, the mean over its seeds there, in steps of `scale`.
+
+    Seeds of a fold share their test rows, so they share nearly all of this noise. Rounding it to 255 steps moves an
+    interval's end by less than a hundredth of its width. A metric that is not defined on a resample has the scale NaN.
+    """
+
+    scale: float
+    steps: npt.NDArray[np.int8]  # (R,)
+
+    @classmethod
+    def of(cls, values: Floats, points: Floats) -> Noise:
+        """Return the noise of `values` (seeds, R) about `points` (seeds,)."""
+        added = np.mean(values - points[:, None], axis=0)
+        if not np.isfinite(added).all():
+            return cls(float("nan"), np.zeros(len(added), np.int8))
+        scale = float(np.max(np.abs(added), initial=0.0)) / 127
+        return cls(scale, np.rint(added / (scale or 1.0)).astype(np.int8))
+
+
+def with_noise(
+    runs: Sequence[tuple[int, int]],
+    points: Mapping[str, Floats],
+    noise: Mapping[str, Mapping[int, Noise]],
+    resamples: Mapping[int, str],
+) -> Replicates:
+    """Return the replicates of runs, sorted by fold and seed: each run's metric and the noise of its fold's rows.
+
+    Gini is 2 ROC-AUC - 1: it comes with ROC-AUC, and has its noise from there.
+    """
+    points = dict(points)
+    values = {}
+    for name, by_fold in noise.items():
+        added = {fold: found.scale * found.steps.astype(np.float64) for fold, found in by_fold.items()}
+        values[name] = points[name][:, None] + np.stack([added[fold] for fold, _ in runs])
+    if "roc_auc" in noise:
+        points["gini"], values["gini"] = (2 * found["roc_auc"] - 1 for found in (points, values))
+    return Replicates(tuple(runs), points, {m: values[m] for m in METRICS if m in values}, resamples, noise)
 
 
 def replicates(
@@ -89,7 +133,8 @@ def replicates_by_arm(
     every = sorted(
         ((run, arm) for arm, runs in arms.items() for run in runs), key=lambda found: found[0].fold
     )
-    metrics = list(METRICS if names is None else names)
+    wanted = METRICS if names is None else names
+    metrics = list(dict.fromkeys("roc_auc" if name == "gini" else name for name in wanted))
     keep_freed_memory()
     measured: dict[str, dict[tuple[int, int], dict[str, Floats]]] = {arm: {} for arm in arms}
     resamples: dict[str, dict[int, str]] = {arm: {} for arm in arms}
@@ -157,14 +202,15 @@ def _measure(draws: Sequence[_Draw], weights: Sequence[Array], run: RunScores) -
 
 
 def _stacked(measured: Mapping[tuple[int, int], dict[str, Floats]], resamples: dict[int, str]) -> Replicates:
-    runs = tuple(sorted(measured))
+    runs = sorted(measured)
     stacked = {name: np.stack([measured[run][name] for run in runs]) for name in measured[runs[0]]}
-    return Replicates(
-        runs=runs,
-        points={name: values[:, 0] for name, values in stacked.items()},
-        values={name: values[:, 1:] for name, values in stacked.items()},
-        resamples=resamples,
-    )
+    points = {name: values[:, 0] for name, values in stacked.items()}
+    at = {fold: [i for i, run in enumerate(runs) if run[0] == fold] for fold in resamples}
+    noise = {
+        name: {fold: Noise.of(values[rows, 1:], points[name][rows]) for fold, rows in at.items()}
+        for name, values in stacked.items()
+    }
+    return with_noise(runs, points, noise, resamples)
 
 
 def _labels(members: Sequence[RunScores]) -> Array:

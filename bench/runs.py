@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench import encode
-from bench.arms import ARMS, MATRICES, Arm, arm_named, read_arms
+from bench.arms import MATRICES, Arm, arm_named, read_arms
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
 from bench.names import canonical, digest, seed_from
@@ -108,7 +108,7 @@ def select(
         raise UnknownName("matrix", matrix, MATRICES)
     chosen = [_typed(name) for name in names] + (read_arms(arms_file) if arms_file else [])
     if matrix or not chosen:
-        from_matrix = [ARMS[name] for name in MATRICES[matrix or "quick"]]
+        from_matrix = [_typed(name) for name in MATRICES[matrix or "quick"]]
         chosen += [arm for arm in from_matrix if has_probability or not arm.needs_probability]
     if not has_probability and (bad := [arm.name for arm in chosen if arm.needs_probability]):
         raise BadSetting(

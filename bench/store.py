@@ -12,7 +12,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +121,10 @@ class Store:
         """Return where the run's scores lie."""
         return self.root / "scores" / dataset / f"{key}.parquet"
 
+    def compact_path(self, dataset: str, kind: str) -> Path:
+        """Return where the data set's compact `records` or `noise` lie; see `bench.compact`."""
+        return self.root / "compact" / dataset / f"{kind}.parquet"
+
     def write(self, record: dict[str, Any], scores: pa.Table | None) -> None:
         """Write a run's scores (if it has any), then its record, each atomically.
 
@@ -175,14 +179,27 @@ class Store:
         return sorted(path.stem for path in (self.root / "runs" / dataset).glob("*.parquet"))
 
     def records(self, dataset: str) -> list[dict[str, Any]]:
-        """Return all readable records of a data set."""
+        """Return all readable records of a data set; the compact ones of protocols that have no others.
+
+        Raises BadStore where the compact ones cannot be read.
+        """
         with ThreadPoolExecutor(cores()) as threads:
-            found = threads.map(lambda key: self.read(dataset, key), self.keys(dataset))
-            return [record for record in found if record is not None]
+            read = threads.map(lambda key: self.read(dataset, key), self.keys(dataset))
+            found = [record for record in read if record is not None]
+        path = self.compact_path(dataset, "records")
+        if path.exists():
+            own = {record["protocol"] for record in found}
+            found += [r for r in read_whole(path, RECORD).to_pylist() if r["protocol"] not in own]
+        return found
+
+    def is_compact(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record that was read has no file of its own, and so no scores."""
+        return not self.record_path(record["dataset"], record["key"]).exists()
 
     def datasets(self) -> list[str]:
         """Return the names of the data sets that have records."""
-        return sorted(path.name for path in (self.root / "runs").glob("*") if path.is_dir())
+        found = [path for kind in ("runs", "compact") for path in (self.root / kind).glob("*")]
+        return sorted({path.name for path in found if path.is_dir()})
 
     def quarantine(self, dataset: str, key: str) -> None:
         """Move a run's files to `quarantine/`, where nothing reads them; the run counts as not done.
@@ -205,9 +222,12 @@ class Store:
                 path.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, table: pa.Table) -> None:
-    """Write a parquet file with page checksums so that `path` is whole or absent; see `_write`."""
-    _write(path, lambda file: pq.write_table(table, file, **_WRITTEN))
+def write_atomically(path: Path, table: pa.Table, **options: Any) -> None:
+    """Write a parquet file with page checksums so that `path` is whole or absent; see `_write`.
+
+    `options` are pyarrow's.
+    """
+    _write(path, lambda file: pq.write_table(table, file, **(_WRITTEN | options)))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -256,6 +276,17 @@ def read_checked(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     if schema is not None and not table.schema.equals(schema):
         raise ValueError(f"{path} has another schema than version {SCHEMA_VERSION}")
     return table
+
+
+def read_whole(path: Path, schema: pa.Schema) -> pa.Table:
+    """Return `read_checked` of a compact file; raise BadStore, which says what to do, where it cannot be read."""
+    try:
+        return read_checked(path, schema)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise BadStore(
+            f"{path} cannot be read ({error}). If it came with the repository, check it out again; with the runs it "
+            "was made of, bench compact makes it anew."
+        ) from error
 
 
 def _sync(folder: Path) -> None:

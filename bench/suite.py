@@ -28,6 +28,7 @@ from bench.pack.memory import BLOCK, fitting_members, free_bytes
 from bench.pack.trial import try_kernel
 from bench.published import as_published
 from bench.report import leaderboard as boards
+from bench.report.records import board_path, measured, newest, recipe, scope_at
 from bench.report.tables import markdown
 from bench.runs import Run, adjust_all, packs, plan, select
 from bench.splits import BIG_TABLE_ROWS, protocol_named, split
@@ -265,13 +266,14 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     executed = time.perf_counter()
     store = made.bench.store
     records = [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope]
-    board = boards.leaderboard(store, records, {run.arm: boards.recipe(run.columns) for run in made.runs})
+    wanted_recipes = {run.arm: recipe(run.columns) for run in made.runs}
+    board = boards.leaderboard(measured(store, newest(records, wanted_recipes)))
     if board.empty:
         raise BadStore(
             f"No scores under {store.root} can be read; run the same command again to make them anew."
         )
-    path = boards.board_path(store, made.table.name, made.bench.protocol)
-    if boards.scope_at(path) not in (None, made.runs[0].scope):
+    path = board_path(store, made.table.name, made.bench.protocol)
+    if scope_at(path) not in (None, made.runs[0].scope):
         reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
     boards.write(board, path)
     write_text(path.with_suffix(".md"), markdown(board))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.arms import ARMS, CELL, GRID, MATRICES, arm_named, read_arms
+from bench.arms import ALPHA, ARMS, CELL, GRID, MATRICES, arm_named, read_arms
 from bench.catalogue import catalogue, summary
 from bench.errors import BadSetting, UnknownName
 from bench.pack.losses import LOSSES
@@ -196,3 +196,15 @@ def test_an_arms_file_that_is_missing_or_no_text_is_named(tmp_path: Path, conten
         file.write_bytes(content)
     with pytest.raises(BadSetting, match=r"arms\.toml could not be read"):
         read_arms(file)
+
+
+def test_the_matrix_alpha_is_every_pair_at_every_inner_rate_in_both_orders():
+    chosen = {arm.name: arm for arm in select("alpha", [], None, has_probability=False)}
+    assert list(chosen) == list(ALPHA)
+    for name, (pair, order, alpha) in ALPHA.items():
+        arm = chosen[name]
+        assert (arm.settings["order"], arm.settings["inner_lr"]) == (order, alpha)
+        assert pair == "/".join(sampler or "none" for sampler in (arm.inner_sampler, arm.outer_sampler))
+    pairs = list(ALPHA.values())
+    assert len(pairs) == len({pair for pair, *_ in pairs}) * (1 + 2 * 6)
+    assert all(alpha == 0 for pair, _, alpha in pairs[:: 1 + 2 * 6])

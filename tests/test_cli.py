@@ -15,11 +15,11 @@ import torch
 from conftest import Script
 
 from bench import cli
+from bench.arms import ARMS, MATRICES
 from bench.cache import address
 from bench.cards import card
 from bench.catalogue import summary
 from bench.report import leaderboard as boards
-from bench.runs import ARMS, MATRICES
 from bench.store import Store
 
 SMALL = ("run", "--dataset", "loan-sim", "--rows", "600", "--folds", "3", "--seeds", "1", "--workers", "0")

@@ -21,6 +21,7 @@ import pytest
 from conftest import FAST, console_script, offline
 
 from bench import cli, evaluate
+from bench.arms import ARMS, Arm
 from bench.cards import card_for_file
 from bench.encode import Part
 from bench.errors import SamplerTimeout
@@ -29,7 +30,7 @@ from bench.execute import execute
 from bench.methods import Fitted, Member, methods
 from bench.methods.prevalence import Config
 from bench.metrics import METRICS
-from bench.runs import ARMS, Arm, Run, packs, plan
+from bench.runs import Run, packs, plan
 from bench.splits import PROTOCOLS, split
 from bench.store import SCORES, Store, read_checked
 from bench.tables import Table

@@ -17,7 +17,7 @@ ORDER = [
     "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "published", "runs", "store", "provenance",
-    "evaluate", "execute", "replicates", "compare", "report",
+    "evaluate", "execute", "replicates", "compact", "compare", "report",
     "suite", "pages", "ladder", "catalogue", "progress", "doctor", "speed", "show", "reading", "cli",
 ]
 # fmt: on

@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 
 import bench
+from bench.arms import ARMS
 from bench.errors import Unavailable, UnknownName
 from bench.evaluate import Workbench, record_failure, run_pack
 from bench.metrics import METRICS
@@ -25,8 +26,9 @@ from bench.names import MAIN_METRIC
 from bench.pages import regenerate
 from bench.progress import Lines
 from bench.report import leaderboard as boards
+from bench.report.records import measured, newest
 from bench.report.tables import as_csv, caption, cells, headings, interval, latex, markdown, number, terminal
-from bench.runs import ARMS, Run
+from bench.runs import Run
 from bench.splits import Split
 from bench.store import SCORES, Store, read_checked, write_atomically
 from bench.suite import Request, make_plan, run_plan
@@ -70,7 +72,7 @@ def with_failures(ran: Store, runs_of: Listed, tmp_path_factory: pytest.TempPath
 
 
 def board_of(store: Store) -> pd.DataFrame:
-    return boards.leaderboard(store, store.records("loan-sim"))
+    return boards.leaderboard(measured(store, newest(store.records("loan-sim"))))
 
 
 def row(board: pd.DataFrame, arm: str) -> Any:
@@ -387,4 +389,4 @@ def test_a_metric_that_older_records_lack_costs_no_record(tmp_path: Path) -> Non
     records = store.records("loan-sim")
     assert [record["test_ks"] for record in records] == [None, None]
     assert not (tmp_path / "quarantine").exists()
-    assert boards.leaderboard(store, records)["ks_mean"].notna().all()
+    assert boards.leaderboard(measured(store, newest(records)))["ks_mean"].notna().all()

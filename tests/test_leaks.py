@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from conftest import FAST
 
+from bench.arms import ARMS, MATRICES, Arm
 from bench.cards import card
 from bench.evaluate import Workbench, run_pack
 from bench.metrics import METRICS
-from bench.runs import ARMS, MATRICES, Arm, Run, packs, plan
+from bench.runs import Run, packs, plan
 from bench.splits import PROTOCOLS, Split, split
 from bench.store import Store
 from bench.tables import Table, load

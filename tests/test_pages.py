@@ -19,6 +19,7 @@ from bench.evaluate import Workbench, run_pack
 from bench.published import as_published, rungs
 from bench.report import figures, sides
 from bench.report import ladder as report
+from bench.report.records import measure_tables
 from bench.runs import plan
 from bench.splits import REPAIRS, protocol_named, split
 from bench.store import Store
@@ -77,7 +78,7 @@ def test_a_repair_of_what_a_set_does_not_have_is_no_rung() -> None:
 
 
 def test_a_rung_says_where_every_arm_stands_and_what_it_changed(climbed: Store) -> None:
-    board = report.ladder(climbed, card("loan"))
+    board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
     assert list(dict.fromkeys(board["rung"])) == list(PROTOCOLS)
     records = pd.DataFrame(climbed.records("loan"))
     for _, row in board.iterrows():
@@ -100,7 +101,7 @@ def test_a_rung_says_where_every_arm_stands_and_what_it_changed(climbed: Store) 
 
 def test_changes_are_paired_from_the_second_rung_on(climbed: Store) -> None:
     """The first has a test part of its own."""
-    board = report.ladder(climbed, card("loan"))
+    board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
     paired = board.groupby("rung", sort=False)["paired"].agg(set).to_dict()
     assert paired[PROTOCOLS[0]] == {None}
     assert paired[PROTOCOLS[1]] == {False}
@@ -108,7 +109,7 @@ def test_changes_are_paired_from_the_second_rung_on(climbed: Store) -> None:
 
 
 def test_the_page_bolds_what_an_interval_keeps_apart_from_nothing(climbed: Store) -> None:
-    board = report.ladder(climbed, card("loan"))
+    board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
     page = report.markdown(board, "loan")
     for _, row in board.dropna(subset=["change_mean"]).iterrows():
         sure = row["change_lo"] > 0 or row["change_hi"] < 0
@@ -133,7 +134,7 @@ class Quiet:
 
 
 def test_both_protocols_stand_side_by_side_with_their_difference(climbed: Store) -> None:
-    board = sides.sides(climbed, "loan").set_index("arm")
+    board = sides.sides(measure_tables(climbed, "loan")).set_index("arm")
     records = pd.DataFrame(climbed.records("loan"))
     assert set(board.index) == set(ARMS)
     for arm, row in board.iterrows():
@@ -141,7 +142,7 @@ def test_both_protocols_stand_side_by_side_with_their_difference(climbed: Store)
             mine = records[(records["protocol"] == protocol) & (records["arm"] == arm)]
             assert row[f"{protocol}_roc_auc_mean"] == pytest.approx(mine["test_roc_auc"].mean())
             assert row[f"{protocol}_steps"] == mine["steps"].mean()
-            assert (row[f"{protocol}_runs"], row[f"{protocol}_failed"]) == (len(mine), 0)
+            assert (row[f"{protocol}_n_runs"], row[f"{protocol}_n_failed"]) == (len(mine), 0)
         change = row["strict_roc_auc_mean"] - row["published_roc_auc_mean"]
         assert row["roc_auc_change_mean"] == pytest.approx(change)
         assert row["roc_auc_change_lo"] < change < row["roc_auc_change_hi"]
@@ -151,7 +152,7 @@ def test_both_protocols_stand_side_by_side_with_their_difference(climbed: Store)
 
 
 def test_the_three_forms_have_the_same_rows_and_cells(climbed: Store) -> None:
-    board = sides.sides(climbed, "loan")
+    board = sides.sides(measure_tables(climbed, "loan"))
     head, rows = sides.headings(), sides.cells(board)
     assert {len(row) for row in rows} == {len(head)}
     page = [line for line in sides.markdown(board, "loan").splitlines() if line.startswith("| ")]
@@ -161,7 +162,7 @@ def test_the_three_forms_have_the_same_rows_and_cells(climbed: Store) -> None:
 
 
 def test_one_protocol_alone_has_nothing_beside_it(tmp_path: Path) -> None:
-    assert sides.sides(Store(tmp_path), "loan").empty
+    assert sides.sides(measure_tables(Store(tmp_path), "loan")).empty
 
 
 # The figures and the pages.
@@ -187,7 +188,7 @@ def test_a_grid_that_was_not_run_is_empty_and_one_run_in_part_has_gaps() -> None
 
 
 def test_figures_are_drawn_and_the_same_drawing_is_the_same_file(climbed: Store, tmp_path: Path) -> None:
-    board = report.ladder(climbed, card("loan"))
+    board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
     grid = figures.grid_of(grid_board({GRID[0]: 0.7, GRID[5]: 0.6}), "roc_auc")
     for i in (0, 1):
         for name, drawn in (

@@ -14,13 +14,13 @@ from bench.errors import BadSetting, UnknownName
 from bench.metrics import METRICS
 from bench.names import OK
 from bench.replicates import Replicates
-from bench.report.leaderboard import latest, measured
+from bench.report.records import measured, shown
 from bench.report.tables import interval, number
 from bench.store import Store
 
 
 def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.DataFrame:
-    """Return one row per metric for the arms `a` and `b`, from the records of the scope that finished last.
+    """Return one row per metric for the arms `a` and `b`, from the records that the protocol's table shows.
 
     Columns: metric, mean_a, mean_b; difference_mean, _lo, _hi, _p of the paired bootstrap and _p_holm, adjusted for all
     metrics; p_corrected_t, over folds (Nadeau and Bengio 2003; NaN for one); improvement, _lo, _hi, the share of
@@ -35,13 +35,13 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
             f"There is no record of {dataset} under {protocol} in {store.root}: run bench run --dataset {dataset} "
             f"--protocol {protocol} --arm {a} --arm {b} first."
         )
-    good = [record for record in latest(records) if record["status"] == OK]
+    good = [record for record in shown(store, records) if record["status"] == OK]
     names = {record["arm"] for record in good}
     for arm in (a, b):
         if arm not in names:
             known = sorted(names - set(GRID)) + get_close_matches(arm, names & set(GRID), cutoff=0.8)
             raise UnknownName(f"arm with a good run on {dataset}, {protocol},", arm, known)
-    _, found = measured(store, [record for record in good if record["arm"] in (a, b)])
+    found = measured(store, [record for record in good if record["arm"] in (a, b)]).replicates
     ratio = float(np.mean([record["n_test"] / record["n_train"] for record in good]))
     try:
         rows = [_row(found[a], found[b], metric, ratio) for metric in METRICS]

@@ -6,26 +6,24 @@ change is paired; the first rung has a test part of its own, and its noise adds 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.cards import Dataset
 from bench.compare import Difference, difference, difference_of_means, summarise
-from bench.names import OK
 from bench.published import rungs
 from bench.replicates import Replicates
-from bench.report.leaderboard import latest, measured
+from bench.report.records import Measured
 from bench.report.tables import interval, markdown_table, number
 from bench.splits import REPAIRS
-from bench.store import Store
 
 METRIC = "roc_auc"  # the paper's
 
 
-def ladder(store: Store, card: Dataset) -> pd.DataFrame:
-    """Return one row per rung and arm, of the rungs that have records, in the ladder's order.
+def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
+    """Return one row per rung and arm, of the rungs among a data set's `tables` by protocol, in the ladder's order.
 
     Columns: rung (the protocol), repair (what it adds), arm, n_runs, n_failed; roc_auc_mean, _lo, _hi; rank among the
     rung's arms; change_mean, _lo, _hi, _p against the last rung before it that has the arm, and whether it is paired;
@@ -33,31 +31,24 @@ def ladder(store: Store, card: Dataset) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     before: dict[str, Replicates] = {}
-    everything = store.records(card.name)
-    for rung in rungs(card):
-        records = [record for record in everything if record["protocol"] == rung]
-        if not records:
-            continue
-        kept, good = measured(store, latest(records), [METRIC])
-        found = [_row(rung, arm, kept[arm], good[arm], before.get(arm)) for arm in good]
+    for rung in filter(tables.get, rungs(card)):
+        good = tables[rung].replicates
+        found = [
+            _row(rung, arm, reps, before.get(arm)) | tables[rung].cost(arm) for arm, reps in good.items()
+        ]
         for place, row in enumerate(sorted(found, key=lambda row: -row[f"{METRIC}_mean"]), 1):
             rows.append(row | {"rank": place})
         before |= good
     return pd.DataFrame(rows)
 
 
-def _row(
-    rung: str, arm: str, records: Sequence[Any], now: Replicates, before: Replicates | None
-) -> dict[str, Any]:
+def _row(rung: str, arm: str, now: Replicates, before: Replicates | None) -> dict[str, Any]:
     summary = summarise(now)[METRIC]
     change = None if before is None else _change(now, before)
-    good = [record for record in records if record["status"] == OK]
     return {
         "rung": rung,
         "repair": rung if rung in ("published", "strict") else rung.rpartition("+")[2],
         "arm": arm,
-        "n_runs": len(good),
-        "n_failed": len(records) - len(good),
         f"{METRIC}_mean": summary.mean,
         f"{METRIC}_lo": summary.lo,
         f"{METRIC}_hi": summary.hi,
@@ -66,8 +57,6 @@ def _row(
         "change_hi": change and change.hi,
         "change_p": change and change.p_value,
         "paired": None if change is None else change.n_pairs > 0,
-        "steps": sum(record["steps"] for record in good) / len(good),
-        "samples_seen": sum(record["samples_seen"] for record in good) / len(good),
     }
 
 

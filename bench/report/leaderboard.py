@@ -9,8 +9,7 @@ without numbers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,30 @@ import pyarrow as pa
 from bench.compare import Difference, difference, holm, summarise
 from bench.errors import Unavailable
 from bench.metrics import METRICS
-from bench.names import MAIN_METRIC, OK, TEST, cores
-from bench.replicates import Replicates, RunScores, replicates_by_arm
+from bench.names import MAIN_METRIC, OK
+from bench.replicates import Replicates
+from bench.report.records import Measured, Record
 from bench.splits import protocol_named
-from bench.store import Store, read_checked, write_atomically
+from bench.store import read_checked, write_atomically
 
-Record = Mapping[str, Any]
-Recipe = tuple[Any, ...]
 REFERENCES = ("xgboost", "logistic-regression", "none", "prevalence")
 
 
-def leaderboard(
-    store: Store, records: Sequence[Record], wanted: Mapping[str, Recipe] | None = None
-) -> pd.DataFrame:
-    """Return one row per arm of `records`, which share one data set, protocol and scope.
-
-    `wanted` says for an arm which of its recipes counts; without, the one that finished last does.
+def leaderboard(found: Measured) -> pd.DataFrame:
+    """Return one row per arm of a table's records, which share one data set, protocol and scope.
 
     Columns: rank, arm, method, n_runs, n_failed; per metric `<metric>_mean, _lo, _hi, _sd_seed`;
     reference, `difference_mean, _lo, _hi, _p` of the main metric to it, `_p_holm` adjusted for all arms; seconds,
     steps and samples per run; dataset, protocol, scope and the test rows' prevalence.
     """
-    kept, good = measured(store, newest(records, wanted))
+    kept, good = found.records, found.replicates
     failed = {arm for arm in kept if any(record["status"] != OK for record in kept[arm])}
     fit = [arm for arm in good if arm not in failed]
     reference = next((arm for arm in REFERENCES if arm in fit), next(iter(fit), None))
     rows = []
-    main_metric = protocol_named(records[0]["protocol"]).main_metric if records else MAIN_METRIC
-    for arm in filter(kept.get, kept):
+    protocols = [records[0]["protocol"] for records in kept.values()]
+    main_metric = protocol_named(protocols[0]).main_metric if protocols else MAIN_METRIC
+    for arm in kept:
         row = _describe(arm, kept[arm])
         row |= _metrics(good[arm]) if arm in good else {}
         row |= _against(good, arm, reference, main_metric)
@@ -57,21 +52,6 @@ def leaderboard(
     read_together = board["difference_p"].where(board["arm"] != reference).astype(float)
     board["difference_p_holm"] = holm(read_together.tolist())
     return _ranked(board, main_metric)
-
-
-def measured(
-    store: Store, latest: Sequence[Record], names: Iterable[str] | None = None
-) -> tuple[dict[str, list[Record]], dict[str, Replicates]]:
-    """Return by arm the records whose scores are there or never were, and the good runs on their resamples.
-
-    `names` limits the metrics.
-    """
-    arms = list(dict.fromkeys(record["arm"] for record in latest))
-    with ThreadPoolExecutor(cores()) as threads:
-        found = list(threads.map(lambda arm: _scores(store, [r for r in latest if r["arm"] == arm]), arms))
-    kept = {arm: records for arm, (records, _) in zip(arms, found, strict=True)}
-    runs_of = {arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs}
-    return kept, replicates_by_arm(runs_of, names=names)
 
 
 def columns() -> list[str]:
@@ -92,48 +72,6 @@ def columns() -> list[str]:
         *("n_rows", "n_train", "n_test", "test_prevalence"),
         *("dataset", "data_source", "data_sha256", "protocol", "scope"),
     ]
-
-
-def newest(records: Iterable[Record], wanted: Mapping[str, Recipe] | None = None) -> list[Record]:
-    """Return the last finished record of each arm, repeat, fold and seed.
-
-    What an arm ran under another version or configuration than the wanted one (or its last record's) is
-    left out: no row of a table is a mean over two different things.
-    """
-    ordered = sorted(records, key=lambda r: (r["finished"], r["key"]))
-    current = {record["arm"]: recipe(record) for record in ordered} | dict(wanted or {})
-    found: dict[tuple[Any, ...], Record] = {}
-    for record in ordered:
-        if recipe(record) == current[record["arm"]]:
-            found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
-    return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
-
-
-def latest(records: Sequence[Record]) -> list[Record]:
-    """Return the `newest` records of the scope that finished last; `records` share data set and protocol."""
-    return newest(next(iter(scopes(records).values())))
-
-
-def recipe(record: Record) -> Recipe:
-    """Return what tells two ways of running an arm apart; `record` may be a run's columns too."""
-    names = ("method", "version", "sampler", "inner_sampler", "outer_sampler", "config")
-    return tuple(record[name] for name in names)
-
-
-def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list[RunScores]]:
-    """Return an arm's records, less those whose scores are lost, and its good runs' scores."""
-    kept, runs = [], []
-    for record in records:
-        if record["status"] == OK:
-            scores = store.read_scores(record["dataset"], record["key"], record["scores_sha256"])
-            if scores is None:  # in quarantine now, with its record: it counts as not done
-                continue
-            test = scores[scores["part"] == TEST]
-            fold = record["repeat"] * 10_000 + record["fold"]
-            y, score = test["y"].to_numpy(), test["score"].to_numpy()
-            runs.append(RunScores(fold, record["seed"], y, score, record["threshold"]))
-        kept.append(record)
-    return kept, runs
 
 
 def _describe(arm: str, records: Sequence[Record]) -> dict[str, Any]:
@@ -200,27 +138,6 @@ def _ranked(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     order = order.drop(columns="incomplete")
     order["rank"] = np.arange(1, len(order) + 1)
     return order.reset_index(drop=True)
-
-
-def scopes(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Return the records by scope, the scope that finished last first."""
-    found: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda r: r["finished"], reverse=True):
-        found.setdefault(record["scope"], []).append(record)
-    return found
-
-
-def board_path(store: Store, dataset: str, protocol: str) -> Path:
-    """Return where the parquet leaderboard lies."""
-    return store.root / "leaderboards" / f"{dataset}-{protocol}.parquet"
-
-
-def scope_at(path: Path) -> str | None:
-    """Return the scope of the leaderboard that is at `path`; None where there is none that can be read."""
-    try:
-        return str(read(path)["scope"].iloc[0])
-    except (Unavailable, KeyError, IndexError):
-        return None
 
 
 def write(board: pd.DataFrame, path: Path) -> None:

@@ -12,32 +12,25 @@ from typing import Any
 import pandas as pd
 
 from bench.compare import difference_of_means, summarise
-from bench.names import OK
 from bench.report import tables
-from bench.report.leaderboard import Record, latest, measured
+from bench.report.records import Measured
 from bench.report.tables import count, interval, latex_table, markdown_table
-from bench.store import Store
 
 METRICS = ("roc_auc", "average_precision")
 SIDES = ("published", "strict")
 
 
-def sides(store: Store, dataset: str) -> pd.DataFrame:
+def sides(found: Mapping[str, Measured]) -> pd.DataFrame:
     """Return one row per arm that ran under both protocols, ordered by its rank under `strict`.
 
-    Columns: arm; for each protocol and metric `<protocol>_<metric>_mean, _lo, _hi` and `_rank`; from published to
-    strict `<metric>_change_mean, _lo, _hi`; for each protocol `_steps, _samples_seen, _runs, _failed`. Empty where
-    either protocol has no records.
+    `found` has a data set's tables by protocol. Columns: arm; for each protocol and metric
+    `<protocol>_<metric>_mean, _lo, _hi` and `_rank`; `<metric>_change_mean, _lo, _hi`; for each
+    protocol `_steps, _samples_seen, _n_runs, _n_failed`. Empty where either protocol has no records.
     """
-    everything = store.records(dataset)
-    found = {}
-    for protocol in SIDES:
-        records = [record for record in everything if record["protocol"] == protocol]
-        if not records:
-            return pd.DataFrame()
-        found[protocol] = measured(store, latest(records), METRICS)
-    shared = [arm for arm in found["strict"][1] if arm in found["published"][1]]
-    rows = [_row(arm, found) for arm in shared]
+    if any(protocol not in found for protocol in SIDES):
+        return pd.DataFrame()
+    published, strict = (found[protocol].replicates for protocol in SIDES)
+    rows = [_row(arm, found) for arm in strict if arm in published]
     board = pd.DataFrame(rows)
     for protocol in SIDES if rows else ():
         for metric in METRICS:
@@ -46,29 +39,19 @@ def sides(store: Store, dataset: str) -> pd.DataFrame:
     return board.sort_values(["strict_roc_auc_rank", "arm"], ignore_index=True) if rows else board
 
 
-def _row(arm: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _row(arm: str, found: Mapping[str, Measured]) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": arm}
-    reps = {protocol: good[arm] for protocol, (_, good) in found.items()}
+    reps = {protocol: found[protocol].replicates[arm] for protocol in SIDES}
     for protocol, of in reps.items():
         summary = summarise(of)
         for metric in METRICS:
             for field in ("mean", "lo", "hi"):
                 row[f"{protocol}_{metric}_{field}"] = getattr(summary[metric], field)
-        row |= {f"{protocol}_{name}": value for name, value in _cost(found[protocol][0][arm]).items()}
+        row |= {f"{protocol}_{name}": value for name, value in found[protocol].cost(arm).items()}
     for metric in METRICS:
         change = difference_of_means(reps["strict"], reps["published"], metric)
         row |= {f"{metric}_change_{field}": getattr(change, field) for field in ("mean", "lo", "hi")}
     return row
-
-
-def _cost(records: list[Record]) -> dict[str, float]:
-    good = [record for record in records if record["status"] == OK]
-    return {
-        "steps": sum(record["steps"] for record in good) / len(good),
-        "samples_seen": sum(record["samples_seen"] for record in good) / len(good),
-        "runs": len(good),
-        "failed": len(records) - len(good),
-    }
 
 
 def headings() -> list[str]:
@@ -100,7 +83,7 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
                 found.append(str(row[f"{name}_rank"]))
             change = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
             found.append(interval(*change, sign=True))
-        costs = ("steps", "samples_seen", "runs", "failed")
+        costs = ("steps", "samples_seen", "n_runs", "n_failed")
         found += [" / ".join(count(row[f"{protocol}_{name}"]) for protocol in SIDES) for name in costs]
         rows.append(found)
     return rows

@@ -1,0 +1,143 @@
+"""A data set's records in one small file, and the noise of its test rows in another: all that tables need.
+
+Scores are what a results folder is heavy of, and intervals need of them only what resampling a fold's rows adds to
+a metric (`bench.replicates.Noise`). So `compact/<dataset>/` holds the records of one table per protocol, their test
+metrics measured once more from the scores, and that noise, named after the records it belongs to. Tables made from
+it are those made from the scores, digit for digit. A
+protocol that has records of its own under `runs/` is read from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bench.errors import BadStore
+from bench.metrics import METRICS
+from bench.names import OK, digest
+from bench.replicates import Noise, Replicates, with_noise
+from bench.store import RECORD, Store, read_whole, write_atomically
+
+NOISE = pa.schema(
+    [
+        ("protocol", pa.string()),
+        ("scope", pa.string()),
+        ("arm", pa.string()),
+        ("fold", pa.int32()),
+        ("resamples", pa.string()),
+        ("metric", pa.string()),
+        ("scale", pa.float64()),
+        ("steps", pa.list_(pa.int8())),
+    ]
+)
+_SMALL = {"compression_level": 19, "use_dictionary": True, "store_schema": True}
+
+Record = Mapping[str, Any]
+
+
+def fold_of(record: Record) -> int:
+    """Return the number that tells a record's fold from those of all repeats."""
+    return int(record["repeat"] * 10_000 + record["fold"])
+
+
+def write(
+    store: Store, dataset: str, tables: Iterable[tuple[Sequence[Record], Mapping[str, Replicates]]]
+) -> list[Path]:
+    """Write the records of a data set's tables, each with its arms' replicates; return the two paths.
+
+    Raises DiskFull or BadStore as every writing does.
+    """
+    rows, noise = [], []
+    for records, measured in tables:
+        points = {arm: _points(reps) for arm, reps in measured.items()}
+        for record in records:
+            found = points[record["arm"]][fold_of(record), record["seed"]] if record["status"] == OK else {}
+            rows.append({**record, **found})
+        for arm, reps in measured.items():
+            noise += _noise_rows(records[0], arm, reps)
+    paths = [store.compact_path(dataset, kind) for kind in ("records", "noise")]
+    write_atomically(paths[0], pa.Table.from_pylist(rows, schema=RECORD), **_SMALL)
+    of = {"records": digest(paths[0].read_bytes())}
+    write_atomically(
+        paths[1], pa.Table.from_pylist(noise, schema=NOISE).replace_schema_metadata(of), **_SMALL
+    )
+    return paths
+
+
+def _points(reps: Replicates) -> dict[tuple[int, int], dict[str, float]]:
+    return {
+        run: {f"test_{metric}": float(values[i]) for metric, values in reps.points.items()}
+        for i, run in enumerate(reps.runs)
+    }
+
+
+def _noise_rows(record: Record, arm: str, reps: Replicates) -> list[dict[str, Any]]:
+    shared = {"protocol": record["protocol"], "scope": record["scope"], "arm": arm}
+    return [
+        {
+            **shared,
+            "fold": fold,
+            "resamples": reps.resamples[fold],
+            "metric": metric,
+            "scale": found.scale,
+            "steps": found.steps,
+        }
+        for metric in METRICS
+        if metric in reps.noise
+        for fold, found in reps.noise[metric].items()
+    ]
+
+
+def read(
+    store: Store, records: Sequence[Record], names: Iterable[str] | None = None
+) -> dict[str, Replicates]:
+    """Return the replicates of the good runs among compact `records` of one protocol and scope, by arm.
+
+    `names` limits the metrics. Raises BadStore where the noise cannot be read or belongs to other records.
+    """
+    good = [record for record in records if record["status"] == OK]
+    if not good:
+        return {}
+    noise = _noise_of(store, good[0], set(METRICS if names is None else names))
+    found = {}
+    for arm in dict.fromkeys(record["arm"] for record in good):
+        by_run = {(fold_of(r), r["seed"]): r for r in good if r["arm"] == arm}
+        runs = sorted(by_run)
+        mine, resamples = noise[arm]
+        points = {
+            metric: np.array([by_run[run][f"test_{metric}"] for run in runs], dtype=float) for metric in mine
+        }
+        found[arm] = with_noise(runs, points, mine, resamples)
+    return found
+
+
+_Noises = dict[str, tuple[dict[str, dict[int, Noise]], dict[int, str]]]
+
+
+def _noise_of(store: Store, record: Record, names: set[str]) -> _Noises:
+    """Return by arm the noise by metric and fold, and the resamples' names by fold."""
+    path = store.compact_path(record["dataset"], "noise")
+    table = read_whole(path, NOISE)
+    records = digest(store.compact_path(record["dataset"], "records").read_bytes())
+    if (table.schema.metadata or {}).get(b"records") != records.encode():
+        raise BadStore(
+            f"{path} belongs to other records than those beside it; bench compact makes both anew."
+        )
+    wanted = pa.array(sorted(names | ({"roc_auc"} if "gini" in names else set())))
+    mine = (pc.field("protocol") == record["protocol"]) & (pc.field("scope") == record["scope"])
+    table = table.filter(mine & pc.field("metric").isin(wanted))
+    steps = table["steps"].combine_chunks()
+    values, starts = steps.values.to_numpy(), steps.offsets.to_numpy()
+    found: _Noises = {}
+    for i, row in enumerate(table.drop_columns("steps").to_pylist()):
+        noise, resamples = found.setdefault(row["arm"], ({}, {}))
+        noise.setdefault(row["metric"], {})[row["fold"]] = Noise(
+            row["scale"], values[starts[i] : starts[i + 1]]
+        )
+        resamples[row["fold"]] = row["resamples"]
+    return found

@@ -1,0 +1,143 @@
+"""Which records stand in a table, and their runs measured on resamples of their test rows.
+
+Of a data set and protocol a table shows one scope (data, card, splits), of an arm's fold and seed the newest record,
+and of an arm one recipe: no row of a table is a mean over two different things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench import compact
+from bench.compact import fold_of
+from bench.names import OK, TEST, cores
+from bench.replicates import Replicates, RunScores, replicates_by_arm
+from bench.store import Store, read_checked
+
+Record = Mapping[str, Any]
+Recipe = tuple[Any, ...]
+ROW_RESAMPLES = 200  # of test rows, in all folds together, for every metric
+RANK_RESAMPLES = 2000  # and for ROC-AUC and average precision
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The records of one table by arm, less those whose scores are lost; and by arm what its good runs measured.
+
+    `n_others` records of the data set and protocol stand on other splits, and in no table.
+    """
+
+    records: Mapping[str, Sequence[Record]]
+    replicates: Mapping[str, Replicates]
+    n_others: int = 0
+
+    def cost(self, arm: str) -> dict[str, float]:
+        """Return how many runs the arm has and failed, and its mean updates and rows seen per good run."""
+        good = [record for record in self.records[arm] if record["status"] == OK]
+        return {
+            "steps": float(np.mean([record["steps"] for record in good])),
+            "samples_seen": float(np.mean([record["samples_seen"] for record in good])),
+            "n_runs": len(good),
+            "n_failed": len(self.records[arm]) - len(good),
+        }
+
+
+def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[str, Measured]:
+    """Return what stands in the table of each protocol that the data set has records of; `only` names one."""
+    by_protocol: dict[str, list[Record]] = {}
+    for record in store.records(dataset):
+        if only in (None, record["protocol"]):
+            by_protocol.setdefault(record["protocol"], []).append(record)
+    found = {}
+    for name, records in sorted(by_protocol.items()):
+        latest = shown(store, records)
+        others = sum(record["scope"] != latest[0]["scope"] for record in records)
+        found[name] = replace(measured(store, latest), n_others=others)
+    return found
+
+
+def measured(store: Store, latest: Sequence[Record], names: Iterable[str] | None = None) -> Measured:
+    """Return records of one protocol and scope by arm, with the good runs on resamples of their test rows.
+
+    Compact records need no scores. The folds of a table share `ROW_RESAMPLES` and `RANK_RESAMPLES` among them, so that
+    an interval over five folds rests on as many as one over a single fold. `names` limits the metrics.
+    """
+    arms = list(dict.fromkeys(record["arm"] for record in latest))
+    by_arm = [[record for record in latest if record["arm"] == arm] for arm in arms]
+    if latest and store.is_compact(latest[0]):
+        return Measured(dict(zip(arms, by_arm, strict=True)), compact.read(store, latest, names))
+    with ThreadPoolExecutor(cores()) as threads:
+        found = list(threads.map(lambda records: _scores(store, records), by_arm))
+    kept = {arm: records for arm, (records, _) in zip(arms, found, strict=True) if records}
+    runs_of = {arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs}
+    folds = max(1, len({fold_of(record) for record in latest}))
+    counts = {"row_replicates": -(-ROW_RESAMPLES // folds), "rank_replicates": -(-RANK_RESAMPLES // folds)}
+    return Measured(kept, replicates_by_arm(runs_of, names=names, **counts))
+
+
+def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list[RunScores]]:
+    """Return an arm's records, less those whose scores are lost, and its good runs' scores."""
+    kept, runs = [], []
+    for record in records:
+        if record["status"] == OK:
+            scores = store.read_scores(record["dataset"], record["key"], record["scores_sha256"])
+            if scores is None:  # in quarantine now, with its record: it counts as not done
+                continue
+            test = scores[scores["part"] == TEST]
+            y, score = test["y"].to_numpy(), test["score"].to_numpy()
+            runs.append(RunScores(fold_of(record), record["seed"], y, score, record["threshold"]))
+        kept.append(record)
+    return kept, runs
+
+
+def shown(store: Store, records: Sequence[Record]) -> list[Record]:
+    """Return those of the `records` of a data set and protocol that its table shows.
+
+    They are the `newest` of the scope of the leaderboard that is there, else of the scope that finished last.
+    """
+    found: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: r["finished"], reverse=True):
+        found.setdefault(record["scope"], []).append(record)
+    there = scope_at(board_path(store, records[0]["dataset"], records[0]["protocol"]))
+    return newest(found[there] if there in found else next(iter(found.values())))
+
+
+def newest(records: Iterable[Record], wanted: Mapping[str, Recipe] | None = None) -> list[Record]:
+    """Return the last finished record of each arm, repeat, fold and seed.
+
+    `wanted` says for an arm which of its recipes counts, else the one that finished last does; what the arm ran under
+    another is left out.
+    """
+    ordered = sorted(records, key=lambda r: (r["finished"], r["key"]))
+    current = {record["arm"]: recipe(record) for record in ordered} | dict(wanted or {})
+    found: dict[tuple[Any, ...], Record] = {}
+    for record in ordered:
+        if recipe(record) == current[record["arm"]]:
+            found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
+    return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
+
+
+def recipe(record: Record) -> Recipe:
+    """Return what tells two ways of running an arm apart; `record` may be a run's columns too."""
+    names = ("method", "version", "sampler", "inner_sampler", "outer_sampler", "config")
+    return tuple(record[name] for name in names)
+
+
+def board_path(store: Store, dataset: str, protocol: str) -> Path:
+    """Return where the parquet leaderboard lies."""
+    return store.root / "leaderboards" / f"{dataset}-{protocol}.parquet"
+
+
+def scope_at(path: Path) -> str | None:
+    """Return the scope of the leaderboard that is at `path`; None where there is none that can be read."""
+    try:
+        return str(read_checked(path)["scope"][0])
+    except (OSError, ValueError, LookupError, pa.ArrowException):
+        return None

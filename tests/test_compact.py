@@ -1,0 +1,134 @@
+"""Tables made of compact records are those made of the scores, and a damaged or foreign file is told."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import bench
+from bench import compact
+from bench.compare import difference
+from bench.errors import BadStore, UnknownName
+from bench.pages import compact_records, regenerate
+from bench.report.comparison import comparison
+from bench.report.records import measure_tables
+from bench.store import RECORD, Store, read_whole, write_atomically
+
+ARMS = ("logistic-regression", "none", "smote", "prevalence")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return results of four arms, one of which failed everywhere, on two folds with two seeds."""
+    results = tmp_path_factory.mktemp("results")
+    asked = {"dataset": "loan-sim", "rows": 600, "folds": 2, "workers": 0, "results": results}
+    bench.run(arms=list(ARMS), seeds=2, **asked)
+    bench.run(arms=["none(lr=1e9)"], seeds=1, **asked)
+    return results
+
+
+@pytest.fixture
+def packed(ran: Path, tmp_path: Path) -> Path:
+    """Return a folder of nothing but the compact records of `ran`."""
+    compact_records(ran)
+    shutil.copytree(ran / "compact", tmp_path / "compact")
+    return tmp_path
+
+
+def frames(results: Path) -> list[pd.DataFrame]:
+    return [board.frame for board in regenerate(results, read_only=True)]
+
+
+def test_tables_of_compact_records_are_those_of_the_scores_to_the_last_digit(ran: Path, packed: Path) -> None:
+    whole, small = frames(ran), frames(packed)
+    assert len(whole) == len(small) == 1
+    pd.testing.assert_frame_equal(whole[0], small[0], check_exact=True)
+    for board in regenerate(packed, formats=("md", "tex", "csv")):
+        board.write()
+    assert not [
+        path for board in regenerate(ran, read_only=True) for path in board.stale() if path.parent == packed
+    ]
+    assert not [path for board in regenerate(packed, read_only=True) for path in board.stale()]
+
+
+def test_comparisons_of_compact_records_are_those_of_the_scores(ran: Path, packed: Path) -> None:
+    found = [comparison(Store(root), "loan-sim", "strict", "smote", "none") for root in (ran, packed)]
+    pd.testing.assert_frame_equal(*found, check_exact=True)
+
+
+def test_compact_records_are_many_times_smaller_and_hold_every_record(ran: Path, packed: Path) -> None:
+    records = read_whole(Store(packed).compact_path("loan-sim", "records"), RECORD).to_pylist()
+    raw = {record["key"]: record for record in Store(ran).records("loan-sim")}
+    assert {record["key"] for record in records} == set(raw)
+    for record in records:
+        for name, value in raw[record["key"]].items():
+            assert record[name] == (
+                pytest.approx(value, nan_ok=True) if isinstance(value, float) else value
+            ), name
+    size = sum(path.stat().st_size for path in (ran / "runs").rglob("*.parquet"))
+    size += sum(path.stat().st_size for path in (ran / "scores").rglob("*.parquet"))
+    assert sum(path.stat().st_size for path in (packed / "compact").rglob("*.parquet")) < size / 3
+
+
+def test_compacting_compact_records_changes_nothing(packed: Path) -> None:
+    before = {path: path.read_bytes() for path in packed.rglob("*.parquet")}
+    assert sorted(compact_records(packed)) == sorted(before)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_records_of_ones_own_stand_in_place_of_the_compact_ones_of_their_protocol(packed: Path) -> None:
+    bench.run(dataset="loan-sim", rows=300, folds=2, seeds=1, arms=["prevalence"], workers=0, results=packed)
+    (board,) = frames(packed)
+    assert list(board["arm"]) == ["prevalence"]
+    shutil.rmtree(packed / "runs")
+    shutil.rmtree(packed / "leaderboards")
+    assert set(frames(packed)[0]["arm"]) > set(ARMS)
+
+
+def test_a_run_is_not_done_because_a_compact_record_says_so(ran: Path, packed: Path) -> None:
+    """Published records are somebody else's: whoever runs trains."""
+    bench.run(dataset="loan-sim", rows=600, folds=2, seeds=2, arms=["prevalence"], workers=0, results=packed)
+    assert len(Store(packed).keys("loan-sim")) == 4
+
+
+def test_a_changed_record_makes_the_tables_stale_or_is_refused(packed: Path) -> None:
+    for board in regenerate(packed):
+        board.write()
+    path = Store(packed).compact_path("loan-sim", "records")
+    table = read_whole(path, RECORD)
+    rows = table.to_pylist()
+    rows[0]["test_roc_auc"] = 0.99
+    write_atomically(path, pa.Table.from_pylist(rows, schema=RECORD))
+    with pytest.raises(BadStore, match=r"other records.*bench compact"):
+        regenerate(packed, read_only=True)
+
+
+@pytest.mark.parametrize("kind", ["records", "noise"])
+def test_a_damaged_file_is_told_with_what_to_do(packed: Path, kind: str) -> None:
+    path = Store(packed).compact_path("loan-sim", kind)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BadStore, match=r"cannot be read.*bench compact"):
+        regenerate(packed, read_only=True)
+    assert path.exists()
+
+
+def test_arms_of_compact_records_are_paired(packed: Path) -> None:
+    found = measure_tables(Store(packed), "loan-sim")["strict"].replicates
+    assert difference(found["smote"], found["none"], "roc_auc").n_pairs == 4
+    assert difference(found["smote"], found["smote"], "gini").p_value == 1
+
+
+def test_only_the_metrics_asked_for_are_read(packed: Path) -> None:
+    store = Store(packed)
+    found = compact.read(store, store.records("loan-sim"), ["gini", "brier"])
+    assert set(found["none"].values) == {"gini", "roc_auc", "brier"}
+
+
+def test_a_data_set_without_records_is_refused(packed: Path) -> None:
+    with pytest.raises(UnknownName, match="loan-sim"):
+        compact_records(packed, "loan")
+    assert compact_records(packed / "nothing") == []
