@@ -13,7 +13,7 @@ import pandas as pd
 from bench import compact
 from bench.cards import card, dataset_names
 from bench.errors import UnknownName
-from bench.report import figures, ladder, sides
+from bench.report import alpha, figures, findings, ladder, page, sides
 from bench.report import leaderboard as boards
 from bench.report.records import Measured, board_path, measure_tables
 from bench.report.tables import FORMATS
@@ -68,8 +68,11 @@ def regenerate(
 ) -> list[Board]:
     """Return every table that the records of `results` give, without writing any.
 
-    A leaderboard for each data set and protocol, with the grid of MetaBalance as a heat map where it was run; for a set
-    with records of both, the table of `published` beside `strict`; and the ladder of repairs where it was climbed.
+    A leaderboard for each data set and protocol, with the grid of MetaBalance as a heat map, and a table of its inner
+    rates, where they were run; for a set
+    with records of both, the table of `published` beside `strict`; and the ladder of repairs where it was climbed. The
+    same of the folder `alpha` within. With compact records, and unless a data set or protocol is asked for, the page
+    of findings.
     Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there is
     shown, else the one that finished last.
     Raises UnknownName for a data set, protocol or format that is not there.
@@ -82,19 +85,26 @@ def regenerate(
     ):
         if asked is not None and asked not in known:
             raise UnknownName(kind, asked, known)
-    made = []
-    for name in [dataset] if dataset else store.datasets():
-        found = measure_tables(store, name, protocol)
-        for judged, of in found.items():
-            frame = boards.leaderboard(of)
-            if frame.empty:  # every run's scores were damaged
-                continue
-            path = board_path(store, name, judged)
-            texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
-            made.append(Board(frame, path, texts, _grid(frame, path), of.n_others))
-        if protocol is None:
-            made += _across_protocols(store, name, found, formats)
+    tables, sweeps = (
+        {name: measure_tables(of, name, protocol) for name in of.datasets() if dataset in (None, name)}
+        for of in (store, _sweeps(store))
+    )
+    made: list[Board] = []
+    for of, found in ((_sweeps(store), sweeps), (store, tables)):
+        for name, by_protocol in found.items():
+            made += _boards(of, name, by_protocol, formats)
+            if protocol is None and found is tables:
+                made += _across_protocols(of, name, by_protocol, formats)
+    if dataset is None and protocol is None and store.has_compact():
+        claims = findings.findings(tables, sweeps)
+        texts = {results / "README.md": page.markdown(claims, tables, sweeps)}
+        made.append(Board(claims, results / "leaderboards" / "findings.parquet", texts))
     return made
+
+
+def _sweeps(store: Store) -> Store:
+    """Return the store of the sweeps of MetaBalance's inner rate, within another's folder."""
+    return Store(store.root / "alpha", read_only=store.read_only)
 
 
 def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
@@ -106,10 +116,29 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
     if dataset is not None and dataset not in store.datasets():
         raise UnknownName("data set with records", dataset, store.datasets())
     made = []
-    for name in [dataset] if dataset else store.datasets():
-        tables = measure_tables(store, name).values()
-        made += compact.write(store, name, [([*chain(*of.records.values())], of.replicates) for of in tables])
+    for of in (store, _sweeps(store)):
+        for name in of.datasets():
+            if dataset in (None, name):
+                found = measure_tables(of, name).values()
+                parts = [([*chain(*table.records.values())], table.replicates) for table in found]
+                made += compact.write(of, name, parts)
     return made
+
+
+def _boards(
+    store: Store, name: str, found: Mapping[str, Measured], formats: Sequence[str]
+) -> Iterator[Board]:
+    for judged, of in found.items():
+        frame = boards.leaderboard(of)
+        if frame.empty:  # every run's scores were damaged
+            continue
+        path = board_path(store, name, judged)
+        texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
+        yield Board(frame, path, texts, _grid(frame, path), of.n_others)
+        sweep = alpha.alpha(of)
+        if not sweep.empty:
+            path = path.with_name(f"{path.stem}-alpha.parquet")
+            yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
 
 
 def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, Callable[[], Any]]:

@@ -196,6 +196,10 @@ class Store:
         """Return whether a record that was read has no file of its own, and so no scores."""
         return not self.record_path(record["dataset"], record["key"]).exists()
 
+    def has_compact(self) -> bool:
+        """Return whether any data set has compact records: whether these are results to be shown."""
+        return any((self.root / "compact").glob("*/records.parquet"))
+
     def datasets(self) -> list[str]:
         """Return the names of the data sets that have records."""
         found = [path for kind in ("runs", "compact") for path in (self.root / kind).glob("*")]

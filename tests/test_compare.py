@@ -380,3 +380,42 @@ def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
     assert with_gap[::2] == pytest.approx([0.02, 0.04])
     assert math.isnan(with_gap[1])
     assert holm([]) == []
+
+
+def test_the_interval_of_a_difference_of_means_covers_none_between_equal_scorers() -> None:
+    """Other rows and other runs on the two sides, five folds of two seeds each."""
+    y = np.repeat([1, 0], [20, 80])
+
+    def interval(i: int) -> tuple[float, float]:
+        rng = np.random.default_rng([5, i])
+        sides = []
+        for _ in range(2):
+            runs = []
+            for fold in range(5):
+                signal = rng.normal(size=100) + 1.2 * y
+                scores = 1 / (1 + np.exp(-signal - 0.5 * rng.normal(size=(2, 100))))
+                runs += [RunScores(fold, seed, y, score) for seed, score in enumerate(scores)]
+            sides.append(replicates(runs, row_replicates=1, rank_replicates=100, seed=i, names=["roc_auc"]))
+        found = difference_of_means(*sides, "roc_auc", draws=1000, seed=i)
+        return found.lo, found.hi
+
+    assert coverage(interval, 0.0, n_simulations=100) >= 0.93
+
+
+def test_the_interval_of_improvement_covers_a_half_between_equal_scorers() -> None:
+    y = np.repeat([1, 0], [20, 80])
+
+    def interval(i: int) -> tuple[float, float]:
+        rng = np.random.default_rng([6, i])
+        runs: list[list[RunScores]] = [[], []]
+        for fold in range(5):
+            signal = rng.normal(size=100) + 1.2 * y
+            for seed in range(3):
+                for side in runs:
+                    score = 1 / (1 + np.exp(-signal - 0.5 * rng.normal(size=100)))
+                    side.append(RunScores(fold, seed, y, score))
+        a, b = (replicates(s, row_replicates=1, rank_replicates=100, seed=i, names=["roc_auc"]) for s in runs)
+        found = improvement(a, b, "roc_auc", draws=1000, seed=i)
+        return found.lo, found.hi
+
+    assert coverage(interval, 0.5, n_simulations=100) >= 0.90

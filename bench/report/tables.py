@@ -82,19 +82,20 @@ def spread(mean: float, sd: float) -> str:
     return "–" if pd.isna(mean) else f"{number(mean)} ± {number(sd)}"
 
 
-def interval(mean: float, lo: float, hi: float, *, sign: bool = False) -> str:
-    """Return `mean [lo, hi]` with three digits after the point, or a dash for a missing number."""
+def interval(mean: float, lo: float, hi: float, *, sign: bool = False, digits: int = 3) -> str:
+    """Return `mean [lo, hi]` with so many digits after the point, or a dash for a missing number."""
     if pd.isna(mean):
         return "–"
-    return f"{number(mean, sign=sign)} [{number(lo, sign=sign)}, {number(hi, sign=sign)}]"
+    text, low, high = (number(value, sign=sign, digits=digits) for value in (mean, lo, hi))
+    return f"{text} [{low}, {high}]"
 
 
-def number(value: float, *, sign: bool = False) -> str:
-    """Return three digits after the point, without the zero before it, or a dash for a missing number."""
+def number(value: float, *, sign: bool = False, digits: int = 3) -> str:
+    """Return so many digits after the point, without the zero before it, or a dash for a missing number."""
     if pd.isna(value):
         return "–"
-    text = f"{value:+.3f}" if sign else f"{value:.3f}"
-    return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
 
 
 def count(number: float) -> str:

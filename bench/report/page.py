@@ -1,0 +1,211 @@
+"""The page of findings: the claims of `bench.report.findings` in words and tables, and what was run for them.
+
+Every number is a claim's or a record's, and every sentence that takes a side counts intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.cards import dataset_names
+from bench.report.alpha import METRICS
+from bench.report.findings import BEFORE, MAIN_RIVALS, Tables, counts
+from bench.report.records import Measured
+from bench.report.tables import count, interval, markdown_table, number
+
+_HEAD = """# What the records here say
+
+This page is made by `bench tables` from the records in `compact/` (or `runs/`), as every table and figure under
+`leaderboards/` is; `bench tables --check` fails where one is not what the records give. Differences are paired on runs
+and test rows; intervals are 95 %, from a two-level bootstrap over runs and test rows; p is adjusted (Holm) over all
+rows of a question. Bold is an interval clear of 0, † a p below .05. An interval that holds 0 does not say that there is
+no difference: it says how large one may be. Dated experiments with their motives, and what is not in records, are in
+`LOG.md`."""
+_RATES = {"≤ .01": (0.0, 0.01), ".1, .3": (0.1, 0.3), "1, 3": (1.0, 3.0)}
+
+
+def markdown(claims: pd.DataFrame, tables: Tables, sweeps: Tables) -> str:
+    """Return the page; `claims` are the findings of the same `tables` and `sweeps`."""
+    sections = {"meta step": _meta_step, "updates": _updates, "rivals": _rivals, "bayes": _bayes}
+    of = {question: claims[claims["question"] == question] for question in sections}
+    parts = ["\n".join(write(of[question])) for question, write in sections.items() if len(of[question])]
+    return "\n\n".join([_HEAD, *parts, "\n".join(_ran(tables, sweeps))]) + "\n"
+
+
+def _meta_step(claims: pd.DataFrame) -> list[str]:
+    rate = claims["a"].str.extract(r"α = (.+)$")[0].astype(float)
+    rows = []
+    for (dataset, protocol, metric), of in _by(claims, "dataset", "protocol", "metric"):
+        for words, ends in _RATES.items():
+            some = of[rate[of.index].between(*ends)]
+            if len(some):
+                extremes = (_most(some, some["mean"]), _most(some, -some["mean"]))
+                cells = [f"{_words(row)} ({row['a'].replace(', order', ' order')})" for row in extremes]
+                rows.append(
+                    [f"{dataset}, {protocol}", _metric(metric), words, str(len(some)), *_texts(some), *cells]
+                )
+    small, large = claims[rate <= 0.01], claims[rate > 0.01]
+    said = []
+    if len(small):
+        (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
+        said.append(
+            f"At the published α = .01 and below, {above} of {len(small)} cells gain and {below} lose by their "
+            f"intervals; the largest change is {_words(most)} ({_metric(most['metric'])}; {most['dataset']}, "
+            f"{most['protocol']}, {most['a']})."
+        )
+    if len(large):
+        above, below, surely_above, surely_below = counts(large)
+        said.append(
+            f"Above it {above} of {len(large)} gain and {below} lose, {surely_above} and {surely_below} after "
+            "adjustment."
+        )
+    said.append(
+        "The change is that against α = 0, which trains on the outer rows (and with λ = .01 on the inner) alone. Of "
+        "many intervals some five in a hundred are clear of 0 by chance. Every cell: `alpha/leaderboards/*-alpha.md`."
+    )
+    head = [
+        "records",
+        "metric",
+        "α",
+        "cells",
+        "gain",
+        "lose",
+        "gain, p < .05",
+        "lose, p < .05",
+        "best",
+        "worst",
+    ]
+    return ["## What does MetaBalance's meta step do?", "", " ".join(said), "", *markdown_table(head, rows)]
+
+
+def _updates(claims: pd.DataFrame) -> list[str]:
+    lines = ["## How much of the published gap is the number of updates?"]
+    for (dataset,), of in _by(claims, "dataset"):
+        gaps, changes = of[of["b"] != BEFORE], of[of["b"] == BEFORE]
+        names = list(dict.fromkeys(gaps["protocol"]))
+        lines += ["", f"### {dataset}", "", *_equalised(gaps, changes, names)]
+        lines += [
+            "",
+            "ROC-AUC of the paper's arm less that of the other, each column with the repairs before it:",
+            "",
+        ]
+        cell = {(row["a"], row["b"], row["protocol"]): _bold(row) for _, row in gaps.iterrows()}
+        rows = [
+            [f"{a} − {b}", *(cell.get((a, b, name), "–") for name in names)]
+            for (a, b), _ in _by(gaps, "a", "b")
+        ]
+        lines += markdown_table(["arms", *(name.rpartition("+")[2] for name in names)], rows)
+        lines += ["", f"The whole ladder, with its figure: `leaderboards/{dataset}-ladder.md`."]
+    return lines
+
+
+def _equalised(gaps: pd.DataFrame, changes: pd.DataFrame, names: list[str]) -> list[str]:
+    """Return by pair the gap before and with the same number of updates for everybody, and the change."""
+    gap = {(row["a"], row["b"], row["protocol"]): row for _, row in gaps.iterrows()}
+    lines = []
+    for _, row in changes[changes["protocol"].str.endswith("+equal-updates")].iterrows():
+        a, b = row["a"].split(" - ")
+        before = names[names.index(row["protocol"]) - 1]
+        lines.append(
+            f"* {a} − {b}: {_words(gap[a, b, before])} before, {_words(gap[a, b, row['protocol']])} with equal "
+            f"updates, a change of {_bold(row)}."
+        )
+    return lines
+
+
+def _rivals(claims: pd.DataFrame) -> list[str]:
+    above, below, surely_above, surely_below = counts(claims)
+    won = claims[claims["b"].isin(MAIN_RIVALS) & (claims["lo"] > 0)]
+    beaten = [
+        f"{r['b']} on {r['dataset']} ({r['a']}: {_metric(r['metric'])} {_bold(r)})" for _, r in won.iterrows()
+    ]
+    said = (
+        f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
+        f"({surely_above} and {surely_below} after adjustment). Of early-stopped plain training (`none`) and XGBoost "
+        f"it is ahead of: {'; '.join(beaten) or 'neither, on no set'}. Under `strict`, all at their defaults, which were "
+        "set on validation parts (LOG.md) and not tuned per data set. MetaBalance less the rival, on the runs that both "
+        "have:"
+    )
+    datasets = list(dict.fromkeys(claims["dataset"]))
+    rows = []
+    for (arm, rival, metric), of in _by(claims, "a", "b", "metric"):
+        cell = {row["dataset"]: _bold(row) for _, row in of.iterrows()}
+        rows.append([arm, rival, _metric(metric), *(cell.get(dataset, "–") for dataset in datasets)])
+    title = "## Where does MetaBalance beat early-stopped training and XGBoost?"
+    return [title, "", said, "", *markdown_table(["arm", "rival", "metric", *datasets], rows)]
+
+
+def _bayes(claims: pd.DataFrame) -> list[str]:
+    lines = [
+        "## How far from the best possible?",
+        "",
+        "On simulated sets P(y = 1 | x) is known: what an arm lacks of it in average precision and in ROC-AUC.",
+    ]
+    for (dataset,), of in _by(claims, "dataset"):
+        cell = {
+            (row["b"], row["metric"]): interval(row["mean"], row["lo"], row["hi"]) for _, row in of.iterrows()
+        }
+        arms = of[of["metric"] == "average_precision"].sort_values(["mean", "b"])["b"]
+        rows = [[arm, *(cell[arm, metric] for metric in reversed(METRICS))] for arm in arms]
+        head = ["arm", *(_metric(metric) for metric in reversed(METRICS))]
+        lines += ["", f"### {dataset}", "", *markdown_table(head, rows)]
+    return lines
+
+
+def _ran(tables: Tables, sweeps: Tables) -> list[str]:
+    rows = [
+        _ran_row(f"{where}{dataset}", protocol, of)
+        for where, found in (("", tables), ("alpha/", sweeps))
+        for dataset, by_protocol in found.items()
+        for protocol, of in by_protocol.items()
+    ]
+    head = ["data set", "protocol", "arms", "runs", "failed", "seeds", "device/engine", "training hours"]
+    lines = ["## What was run", "", *markdown_table(head, rows)]
+    if absent := [name for name in dataset_names() if "strict" not in tables.get(name, {})]:
+        words = f"Not here: {', '.join(absent)}. For whoever has the set, or can fetch it, it is one command:"
+        lines += [
+            "",
+            f"{words} `bench run --dataset {absent[0]} --matrix core --seeds 10`; then `bench tables`.",
+        ]
+    return lines
+
+
+def _ran_row(name: str, protocol: str, of: Measured) -> list[str]:
+    records = [record for mine in of.records.values() for record in mine]
+    good = [record for record in records if record["status"] == "ok"]
+    seeds = sorted({len({record["seed"] for record in mine}) for mine in of.records.values()})
+    engines = sorted({f"{record['device']}/{record['engine']}" for record in good if record["engine"]})
+    hours = sum(record["fit_seconds"] + record["resample_seconds"] for record in good) / 3600
+    words = (" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))), ", ".join(engines))
+    numbers = (len(of.records), len(records), len(records) - len(good))
+    return [name, protocol, *map(count, numbers), *words, number(hours, digits=2)]
+
+
+def _by(claims: pd.DataFrame, *names: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    for key, of in claims.groupby(list(names), sort=False):
+        yield tuple(map(str, key)), of
+
+
+def _most(claims: pd.DataFrame, by: pd.Series[float]) -> Any:
+    return claims.iloc[int(np.argmax(by))]
+
+
+def _texts(claims: pd.DataFrame) -> list[str]:
+    return [str(n) for n in counts(claims)]
+
+
+def _words(row: Any) -> str:
+    return interval(row["mean"], row["lo"], row["hi"], sign=True, digits=4)
+
+
+def _bold(row: Any) -> str:
+    clear = row["lo"] > 0 or row["hi"] < 0
+    return (f"**{_words(row)}**" if clear else _words(row)) + ("†" if row["p_holm"] < 0.05 else "")
+
+
+def _metric(name: str) -> str:
+    return {"roc_auc": "ROC-AUC", "average_precision": "AP"}[name]
