@@ -11,8 +11,9 @@ on the narrow side (Bengio and Grandvalet 2004).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import t
@@ -47,19 +48,22 @@ class Difference:
 
 
 def summarise(
-    reps: Replicates, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+    reps: Replicates,
+    names: Iterable[str] | None = None,
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> dict[str, Summary]:
-    """Return for every metric the mean over runs with its two-level bootstrap interval.
+    """Return for every metric, or those of `names`, the mean over runs with its two-level bootstrap interval.
 
     `lo` and `hi` are percentiles of the draws, stretched to hold the mean: a resample repeats rows,
     which lifts ECE (and a little KS and AP) above its value on the rows themselves.
     """
-    counts = {values.shape[1] for values in reps.values.values()}
-    plans = {count: _plan(reps.runs, count, draws, seed) for count in counts}
     out = {}
-    for name, values in reps.values.items():
-        mean = float(np.mean(reps.points[name]))
-        lo, hi = _interval(plans[values.shape[1]].means(values), level)
+    for name in reps.values if names is None else names:
+        values, mean = reps.values[name], float(np.mean(reps.points[name]))
+        lo, hi = _interval(_plan(reps.runs, values.shape[1], draws, seed).means(values), level)
         spread = _seed_spread(reps.runs, reps.points[name])
         out[name] = Summary(mean, float(np.minimum(lo, mean)), float(np.maximum(hi, mean)), spread)
     return out
@@ -82,12 +86,14 @@ def difference(
     return Difference(mean, lo, hi, _p_value(means), len(pairs))
 
 
-def _paired(a: Replicates, b: Replicates, metric: str) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+def _paired(
+    a: Replicates, b: Replicates, metric: str
+) -> tuple[tuple[tuple[int, int], ...], list[int], list[int]]:
     """Return the (fold, seed) that both arms ran, and the places of their runs in each."""
     for reps in (a, b):
         if metric not in reps.values:
             raise UnknownName("metric", metric, reps.values)
-    pairs = sorted(set(a.runs) & set(b.runs))
+    pairs = tuple(sorted(set(a.runs) & set(b.runs)))
     folds = {fold for fold, _ in pairs}
     if not pairs or any(a.resamples[fold] != b.resamples[fold] for fold in folds):
         reason = "other test rows or resamples" if pairs else "no fold and seed in common"
@@ -174,6 +180,7 @@ class _Plan:
         return means
 
 
+@lru_cache(maxsize=4)  # neighbouring arms and metrics share it; 25 MB for 50 runs and 20,000 draws
 def _plan(runs: Sequence[tuple[int, int]], resamples: int, draws: int, seed: int) -> _Plan:
     """Draw folds, seeds within folds, and a resample of rows for each fold drawn."""
     rng = np.random.default_rng(seed)

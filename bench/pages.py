@@ -64,15 +64,16 @@ def regenerate(
     read_only: bool = False,
     dataset: str | None = None,
     protocol: str | None = None,
-    formats: Sequence[str] = ("md",),
+    formats: Sequence[str] = (),
 ) -> list[Board]:
     """Return every table that the records of `results` give, without writing any.
 
-    A leaderboard for each data set and protocol, with the grid of MetaBalance as a heat map, and a table of its inner
-    rates, where they were run; for a set
-    with records of both, the table of `published` beside `strict`; and the ladder of repairs where it was climbed. The
-    same of the folder `alpha` within. With compact records, and unless a data set or protocol is asked for, the page
-    of findings.
+    A leaderboard for each data set and protocol, with the grid of MetaBalance as a heat map and a table of its inner
+    rates where they were run; for a set with records of both, the table of `published` beside `strict`; the ladder of
+    repairs where it was climbed. The same of the folder `alpha` within. With compact records, and unless a data set or
+    protocol is asked for, the page of findings. Without `formats` leaderboards are Markdown, the table of both
+    protocols LaTeX and CSV too, and what is there in another format is made again.
+
     Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there is
     shown, else the one that finished last.
     Raises UnknownName for a data set, protocol or format that is not there.
@@ -125,6 +126,12 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
     return made
 
 
+def _forms(path: Path, asked: Sequence[str], *always: str) -> list[str]:
+    """Return the formats asked for, else those that are written always and those that are there."""
+    there = [form for form in FORMATS if path.with_suffix(f".{form}").exists()]
+    return [form for form in FORMATS if form in (asked or {*always, *there})]
+
+
 def _boards(
     store: Store, name: str, found: Mapping[str, Measured], formats: Sequence[str]
 ) -> Iterator[Board]:
@@ -133,7 +140,7 @@ def _boards(
         if frame.empty:  # every run's scores were damaged
             continue
         path = board_path(store, name, judged)
-        texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in formats}
+        texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in _forms(path, formats, "md")}
         yield Board(frame, path, texts, _grid(frame, path), of.n_others)
         sweep = alpha.alpha(of)
         if not sweep.empty:
@@ -159,7 +166,8 @@ def _across_protocols(
     both = sides.sides(found)
     if not both.empty:
         path = folder / f"{name}-sides.parquet"
-        yield Board(both, path, {path.with_suffix(f".{f}"): sides.FORMATS[f](both, name) for f in formats})
+        forms = _forms(path, formats, *FORMATS)
+        yield Board(both, path, {path.with_suffix(f".{f}"): sides.FORMATS[f](both, name) for f in forms})
     if name not in dataset_names():
         return
     climbed = ladder.ladder(found, card(name))

@@ -93,7 +93,10 @@ def compact(
 def tables(
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
-    form: Annotated[list[str] | None, typer.Option("--format", help="md | tex | csv; repeatable.")] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="md | tex | csv; repeatable. Default: md, and what is there."),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a table is stale.")] = False,
     results: Results = Path("results"),
     as_json: Json = False,
@@ -106,7 +109,7 @@ def tables(
 
     with interruptible():
         made = regenerate(
-            results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ("md",))
+            results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
         )
         if not made:
             raise BadStore(NO_RECORDS.format(results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,7 @@ def test_one_protocol_is_asked_for_by_name(climbed: Store) -> None:
 
 
 def test_what_the_authors_code_gave_stands_beside_published_alone(climbed: Store) -> None:
-    by_name = {page.path.stem: page for page in pages.regenerate(climbed.root)}
+    by_name = {page.path.stem: page for page in pages.regenerate(climbed.root, formats=("md",))}
     for name, there in (
         ("loan-published", True),
         ("loan-strict", False),
@@ -251,3 +252,19 @@ def test_what_the_authors_code_gave_stands_beside_published_alone(climbed: Store
     (text,) = by_name["loan-published"].texts.values()
     assert ".657 ± .006" in text
     assert np.isfinite(by_name["loan-published"].frame["roc_auc_mean"]).all()
+
+
+def test_without_a_format_what_is_there_is_made_again_and_both_sides_in_all(
+    climbed: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(climbed.root / "runs", tmp_path / "runs")
+    shutil.copytree(climbed.root / "scores", tmp_path / "scores")
+
+    def forms(name: str) -> set[str]:
+        (page,) = (page for page in pages.regenerate(tmp_path) if page.path.stem == name)
+        return {path.suffix for path in page.texts}
+
+    assert (forms("loan-strict"), forms("loan-sides")) == ({".md"}, {".md", ".tex", ".csv"})
+    for page in pages.regenerate(tmp_path, formats=("tex",)):
+        page.write()
+    assert forms("loan-strict") == {".md", ".tex"}

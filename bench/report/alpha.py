@@ -32,7 +32,7 @@ def alpha(found: Measured) -> pd.DataFrame:
         if name not in reps or pair not in base:
             continue
         row: dict[str, Any] = {"pair": pair, "order": order, "inner_lr": float(rate), **found.cost(name)}
-        summary = summarise(reps[name])
+        summary = summarise(reps[name], METRICS)
         for metric in METRICS:
             row |= {f"{metric}_{field}": getattr(summary[metric], field) for field in ("mean", "lo", "hi")}
             if rate:

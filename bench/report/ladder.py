@@ -43,7 +43,7 @@ def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
 
 
 def _row(rung: str, arm: str, now: Replicates, before: Replicates | None) -> dict[str, Any]:
-    summary = summarise(now)[METRIC]
+    summary = summarise(now, [METRIC])[METRIC]
     change = None if before is None else _change(now, before)
     return {
         "rung": rung,

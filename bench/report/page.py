@@ -126,9 +126,9 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
     said = (
         f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
         f"({surely_above} and {surely_below} after adjustment). Of early-stopped plain training (`none`) and XGBoost "
-        f"it is ahead of: {'; '.join(beaten) or 'neither, on no set'}. Under `strict`, all at their defaults, which were "
-        "set on validation parts (LOG.md) and not tuned per data set. MetaBalance less the rival, on the runs that both "
-        "have:"
+        f"it is ahead of: {'; '.join(beaten) or 'neither, on no set'}. Under `strict`, all at their defaults, which "
+        "were set on validation parts (LOG.md) and not tuned per data set. MetaBalance less the rival, on runs that "
+        "both have:"
     )
     datasets = list(dict.fromkeys(claims["dataset"]))
     rows = []

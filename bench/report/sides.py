@@ -43,7 +43,7 @@ def _row(arm: str, found: Mapping[str, Measured]) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": arm}
     reps = {protocol: found[protocol].replicates[arm] for protocol in SIDES}
     for protocol, of in reps.items():
-        summary = summarise(of)
+        summary = summarise(of, METRICS)
         for metric in METRICS:
             for field in ("mean", "lo", "hi"):
                 row[f"{protocol}_{metric}_{field}"] = getattr(summary[metric], field)
