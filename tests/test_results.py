@@ -1,0 +1,59 @@
+"""What is committed under `results/`: small, complete, and every table what the committed records give."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.arms import GRID, MATRICES
+from bench.pages import regenerate
+from bench.report import leaderboard as boards
+
+RESULTS = Path(__file__).parent.parent / "results"
+COMMITTED = ("compact", "leaderboards", "alpha/compact", "alpha/leaderboards")
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of what is committed, without the records of whoever runs this."""
+    copy = tmp_path_factory.mktemp("results")
+    for name in COMMITTED:
+        shutil.copytree(RESULTS / name, copy / name)
+    for name in ("README.md", "LOG.md"):
+        shutil.copy(RESULTS / name, copy / name)
+    return copy
+
+
+def test_committed_results_are_small(committed: Path) -> None:
+    assert sum(path.stat().st_size for path in committed.rglob("*") if path.is_file()) < 10_000_000
+
+
+def test_committed_tables_are_what_the_committed_records_give(committed: Path) -> None:
+    made = regenerate(committed, read_only=True)
+    assert {path.name for board in made for path in board.texts} > {
+        "README.md",
+        "loan-sides.tex",
+        "loan-ladder.md",
+    }
+    assert [str(path.relative_to(committed)) for board in made for path in board.stale()] == []
+    known = {path for board in made for path in (board.path, *board.texts)}
+    known |= {path.with_suffix(form) for board in made for path in board.figures for form in (".svg", ".png")}
+    found = {path for path in committed.rglob("*") if path.parent.name == "leaderboards" and path.is_file()}
+    assert found <= known, "a table that no record makes"
+
+
+@pytest.mark.parametrize("name", ["loan", "credit-default", "german-credit", "loan-sim", "fraud-sim"])
+def test_the_core_matrix_is_complete(committed: Path, name: str) -> None:
+    board = boards.read(committed / "leaderboards" / f"{name}-strict.parquet").set_index("arm")
+    simulated = name.endswith("-sim")
+    wanted = [arm for arm in MATRICES["core"] if simulated or arm != "bayes-optimal"]
+    folds, seeds = 5, 1 if name == "fraud-sim" else 10
+    assert (board.loc[wanted, "n_runs"] == folds * seeds).all()
+    assert board["n_failed"].sum() == 0
+
+
+def test_the_published_comparison_is_complete(committed: Path) -> None:
+    board = boards.read(committed / "leaderboards" / "loan-published.parquet").set_index("arm")
+    assert (board.loc[[*MATRICES["published"], *GRID], "n_runs"] == 10).all()
