@@ -3,7 +3,8 @@
 An arm is a method with its samplers and the settings that differ from its defaults. Beside the arms listed
 here, a name may spell one: `ARM[SAMPLER]` is an arm of one sampler on that sampler's rows, and
 `metabalance[INNER/OUTER]` a cell of MetaBalance's grid (or of another arm that takes both, as
-`metabalance-first-order[…]`); `none` within brackets is the rows as they are.
+`metabalance-first-order[…]`); `none` within brackets is the rows as they are, and `smote:0.5` SMOTE up to that ratio of
+the classes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
-from bench.resample import SAMPLERS
+from bench.samplers import SAMPLERS, sampler_named
 
 
 @dataclass(frozen=True)
@@ -251,8 +252,10 @@ def arm_named(name: str) -> Arm:
     if samplers == ["none"]:
         return arm
     for sampler in samplers:
-        if sampler not in ("none", *SAMPLERS):
+        if sampler.partition(":")[0] not in ("none", *SAMPLERS):
             raise UnknownName(f"sampler in {name},", sampler, ["none", *SAMPLERS])
+        if sampler != "none":
+            sampler_named(sampler)
     return on_rows(arm, *(None if sampler == "none" else sampler for sampler in samplers))
 
 
@@ -289,6 +292,10 @@ def _arm(name: str, entry: Any, path: Path) -> Arm:
     roles = ("method", "description", "sampler", "inner_sampler", "outer_sampler")
     if not isinstance(entry, dict) or "method" not in entry:
         raise BadSetting(f"The arms file {path} needs a table [{name}] with at least `method = …` in it.")
+    if not name.strip() or not name.isprintable() or name != name.strip():
+        raise BadSetting(
+            f"The arms file {path} names an arm {name!r}; a name is printable, and starts with no blank."
+        )
     if name in ARMS or _spelled(name) is not None:
         raise BadSetting(
             f"The arms file {path} redefines {name!r}, an arm of bench; give yours its own name."

@@ -3,8 +3,7 @@
 Scores are what a results folder is heavy of, and intervals need of them only what resampling a fold's rows adds to
 a metric (`bench.replicates.Noise`). So `compact/<dataset>/` holds the records of one table per protocol, their test
 metrics measured once more from the scores, and that noise, named after the records it belongs to. Tables made from
-it are those made from the scores, digit for digit. A
-protocol that has records of its own under `runs/` is read from there.
+it are those made from the scores, digit for digit. An arm that has records of its own under `runs/` is read from there.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ NOISE = pa.schema(
         ("resamples", pa.string()),
         ("metric", pa.string()),
         ("scale", pa.float64()),
-        ("steps", pa.list_(pa.int8())),
+        ("steps", pa.list_(pa.int16())),
     ]
 )
 _SMALL = {"compression_level": 19, "use_dictionary": True, "store_schema": True}

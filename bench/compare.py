@@ -23,7 +23,7 @@ from bench.metrics import METRICS
 from bench.replicates import Replicates
 from bench.sums import Floats, Places
 
-DRAWS = 20_000  # for a difference: a p-value is 1e-4 at least, and can stand Holm's adjustment among hundreds
+DRAWS = 20_000  # for a difference: over several folds a p-value can stand Holm's adjustment among hundreds
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def difference(
     """Return how much higher `metric` is for `a` than for `b`, on the folds and seeds that both ran.
 
     The p-value is twice the smaller share of draws on either side of 0, each share with one draw
-    added, so it is never 0 and identical arms give 1. Raises ValueError where no run pairs, or
+    added, so it is never 0 and identical arms give 1; over one fold it is at least what so many resamples of its rows
+    can tell. Raises ValueError where no run pairs, or
     the arms were measured on other rows or other resamples of them.
     """
     pairs, rows_a, rows_b = _paired(a, b, metric)
@@ -83,7 +84,13 @@ def difference(
     means = _plan(pairs, differences.shape[1], draws, seed).means(differences)
     lo, hi = _interval(means, level)
     mean = float(np.mean(a.points[metric][rows_a] - b.points[metric][rows_b]))
-    return Difference(mean, lo, hi, _p_value(means), len(pairs))
+    return Difference(mean, lo, hi, _p_value(means, _finest(pairs, differences)), len(pairs))
+
+
+def comparable(a: Replicates, b: Replicates) -> bool:
+    """Return whether the arms have runs of a fold and seed in common, on the same test rows and resamples of them."""
+    folds = {fold for fold, _ in set(a.runs) & set(b.runs)}
+    return bool(folds) and all(a.resamples[fold] == b.resamples[fold] for fold in folds)
 
 
 def _paired(
@@ -94,8 +101,7 @@ def _paired(
         if metric not in reps.values:
             raise UnknownName("metric", metric, reps.values)
     pairs = tuple(sorted(set(a.runs) & set(b.runs)))
-    folds = {fold for fold, _ in pairs}
-    if not pairs or any(a.resamples[fold] != b.resamples[fold] for fold in folds):
+    if not comparable(a, b):
         reason = "other test rows or resamples" if pairs else "no fold and seed in common"
         raise ValueError(f"The two arms cannot be compared in pairs: {reason}.")
     return pairs, [a.runs.index(pair) for pair in pairs], [b.runs.index(pair) for pair in pairs]
@@ -112,7 +118,8 @@ def difference_of_means(
     means = drawn[0] - drawn[1]
     lo, hi = _interval(means, level)
     mean = float(np.mean(a.points[metric]) - np.mean(b.points[metric]))
-    return Difference(mean, lo, hi, _p_value(means), 0)
+    finest = max(_finest(reps.runs, reps.values[metric]) for reps in (a, b))
+    return Difference(mean, lo, hi, _p_value(means, finest), 0)
 
 
 @dataclass(frozen=True)
@@ -199,11 +206,16 @@ def _interval(means: Floats, level: float) -> tuple[float, float]:
     return float(lo), float(hi)
 
 
-def _p_value(means: Floats) -> float:
+def _finest(runs: Sequence[tuple[int, int]], values: Floats) -> float:
+    """Return the smallest p-value that resamples of one fold's rows can tell; several folds combine theirs."""
+    return 2 / (values.shape[1] + 1) if len({fold for fold, _ in runs}) == 1 else 0.0
+
+
+def _p_value(means: Floats, finest: float) -> float:
     if np.isnan(means).any():
         return float("nan")
     tail = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-    return float(min(1.0, 2 * (tail + 1) / (len(means) + 1)))
+    return float(min(1.0, max(finest, 2 * (tail + 1) / (len(means) + 1))))
 
 
 def _seed_spread(runs: Sequence[tuple[int, int]], points: Floats) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.errors import BadStore
 from bench.pages import regenerate
 from bench.published import rungs
 from bench.suite import FullReporter, Request, make_plan, run_plan, the_card
@@ -36,5 +37,8 @@ def climb(request: Request, reporter: FullReporter) -> Ladder:
     pages = regenerate(request.results, dataset=card.name)
     for page in pages:
         page.write()
-    found = pages[-1]  # of a data set's pages the ladder comes last
-    return Ladder(found.frame, found.path, len(failed), failed[0].error if failed else None)
+    first = failed[0].error if failed else None
+    found = next((page for page in pages if page.path.stem == f"{card.name}-ladder"), None)
+    if found is None:
+        raise BadStore(f"There is no ladder: {len(failed)} runs failed, the first with: {first}")
+    return Ladder(found.frame, found.path, len(failed), first)

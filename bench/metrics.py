@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -163,11 +164,12 @@ def _draw_poisson(counts: npt.NDArray[np.uint8], rate: float, rng: np.random.Gen
 
 @dataclass(frozen=True)
 class Metric:
-    """A function of a `Tally` giving (R,) values, which way is better, and one line on it."""
+    """A function of a `Tally` giving (R,) values, which way is better, one line on it, and what it can be at all."""
 
     function: Callable[[Tally], Floats]
     higher_is_better: bool
     description: str
+    bounds: tuple[float, float] = (0.0, 1.0)
 
 
 def _recall_at_review(percent: float) -> Metric:
@@ -247,12 +249,14 @@ METRICS: dict[str, Metric] = {
     **{f"precision_at_{_word(q)}pct_review": _precision_at_review(q) for q in REVIEWS},
     **{f"recall_at_{_word(x)}pct_fpr": _recall_at_fpr(x) for x in RATES},
     "ks": Metric(_ks, True, "largest gap between true and false positive rate (Kolmogorov and Smirnov)"),
-    "gini": Metric(lambda t: 2 * t.roc_area - 1, True, "2 ROC-AUC - 1"),
+    "gini": Metric(lambda t: 2 * t.roc_area - 1, True, "2 ROC-AUC - 1", (-1.0, 1.0)),
     "brier": Metric(lambda t: t.mean_losses[0], False, "mean squared error of the probability"),
-    "log_loss": Metric(lambda t: t.mean_losses[1], False, "mean negative log-likelihood, in nats"),
+    "log_loss": Metric(
+        lambda t: t.mean_losses[1], False, "mean negative log-likelihood, in nats", (0.0, inf)
+    ),
     "ece": Metric(_ece, False, f"expected calibration error, {ECE_BINS} bins of equal mass"),
     "f1": Metric(_f1, True, "F1 at the validation threshold"),
-    "mcc": Metric(_mcc, True, "Matthews correlation at the validation threshold"),
+    "mcc": Metric(_mcc, True, "Matthews correlation at the validation threshold", (-1.0, 1.0)),
     "balanced_accuracy": Metric(_balanced_accuracy, True, "mean recall of the two classes at the threshold"),
     "precision": Metric(_precision, True, "precision at the validation threshold"),
     "recall": Metric(lambda t: t.confusion[0] / t.positives, True, "recall at the validation threshold"),

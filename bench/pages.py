@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bench import compact
 from bench.cards import card, dataset_names
-from bench.errors import UnknownName
+from bench.errors import BadStore, UnknownName
 from bench.report import alpha, figures, findings, ladder, page, sides
 from bench.report import leaderboard as boards
 from bench.report.records import Measured, board_path, measure_tables
 from bench.report.tables import FORMATS
 from bench.splits import protocol_named
-from bench.store import Store, write_text
+from bench.store import Store, read_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Board:
     frame: pd.DataFrame
     path: Path
     texts: dict[Path, str]
-    figures: dict[Path, Callable[[], Any]] = field(default_factory=dict)
+    figures: dict[Path, figures.Drawing] = field(default_factory=dict)
     n_other_records: int = 0
 
     def write(self) -> list[Path]:
@@ -36,25 +35,20 @@ class Board:
         boards.write(self.frame, self.path)
         for path, text in self.texts.items():
             write_text(path, text)
-        drawn = [made for path, draw in self.figures.items() for made in figures.save(draw(), path)]
+        drawn = [
+            made for path, one in self.figures.items() for made in figures.save(one.draw(), path, one.of)
+        ]
         return [self.path, *self.texts, *drawn]
 
-    def stale(self) -> list[Path]:
-        """Return the files that are missing or are not what the records give; of a figure, that it is missing.
+    @property
+    def files(self) -> list[Path]:
+        """Every file that is written."""
+        return [self.path, *self.texts, *(made for path in self.figures for made in figures.paths(path))]
 
-        A figure shows a frame that is checked; its bytes are the drawing library's.
-        """
-        texts = [
-            path
-            for path, text in self.texts.items()
-            if not path.exists() or path.read_bytes() != text.encode()
-        ]
-        drawn = [
-            path.with_suffix(form)
-            for path in self.figures
-            for form in (".svg", ".png")
-            if not path.with_suffix(form).exists()
-        ]
+    def stale(self) -> list[Path]:
+        """Return the files that are missing or are not what the records give; of a figure, by the numbers in it."""
+        texts = [path for path, text in self.texts.items() if read_bytes(path) != text.encode()]
+        drawn = [made for path, one in self.figures.items() for made in one.stale(path)]
         return [*([] if boards.same(self.frame, self.path) else [self.path]), *texts, *drawn]
 
 
@@ -98,9 +92,16 @@ def regenerate(
                 made += _across_protocols(of, name, by_protocol, formats)
     if dataset is None and protocol is None and store.has_compact():
         claims = findings.findings(tables, sweeps)
-        texts = {results / "README.md": page.markdown(claims, tables, sweeps)}
+        texts = {_page_at(results / "README.md"): page.markdown(claims, tables, sweeps)}
         made.append(Board(claims, results / "leaderboards" / "findings.parquet", texts))
     return made
+
+
+def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
+    """Return the files among the leaderboards that no record makes, `made` being all that there is to make."""
+    known = {path for board in made for path in board.files}
+    folders = (results / "leaderboards", _sweeps(Store(results)).root / "leaderboards")
+    return sorted(path for folder in folders for path in folder.glob("*.*") if path not in known)
 
 
 def _sweeps(store: Store) -> Store:
@@ -122,8 +123,30 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
             if dataset in (None, name):
                 found = measure_tables(of, name).values()
                 parts = [([*chain(*table.records.values())], table.replicates) for table in found]
+                _check_nothing_lost(of, name, {record["key"] for records, _ in parts for record in records})
                 made += compact.write(of, name, parts)
     return made
+
+
+def _page_at(path: Path) -> Path:
+    """Return where the page of findings belongs; raise BadStore where something else lies there."""
+    if path.exists() and not read_bytes(path).startswith(page.TITLE.encode()):
+        raise BadStore(f"{path} is no page of bench, and the findings belong there. Move it away first.")
+    return path
+
+
+def _check_nothing_lost(store: Store, name: str, keys: set[str]) -> None:
+    """Raise BadStore where the compact records that are there hold some that the new ones would not."""
+    path = store.compact_path(name, "records")
+    lost = (
+        [record for record in store.read_compact(name) if record["key"] not in keys] if path.exists() else []
+    )
+    if lost:
+        arms = list(dict.fromkeys(record["arm"] for record in lost))
+        raise BadStore(
+            f"{path} holds {len(lost)} records that are not among the new ones, of {len(arms)} arms, {arms[0]} first: "
+            f"the runs there are now are of other splits, or fewer. Run them all, or move {path.parent} away first."
+        )
 
 
 def _forms(path: Path, asked: Sequence[str], *always: str) -> list[str]:
@@ -148,7 +171,7 @@ def _boards(
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
 
 
-def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, Callable[[], Any]]:
+def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
     """Return the heat map of the leaderboard's grid, if it has one."""
     name, judged = frame[["dataset", "protocol"]].iloc[0]
     metric = protocol_named(judged).main_metric
@@ -156,7 +179,8 @@ def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, Callable[[], Any]]:
     if grid.empty:
         return {}
     title = f"MetaBalance by samplers: {name}, {judged}"
-    return {path.with_name(f"{path.stem}-grid"): lambda: figures.draw_grid(grid, title, metric)}
+    drawing = figures.Drawing(figures.numbers(grid), lambda: figures.draw_grid(grid, title, metric))
+    return {path.with_name(f"{path.stem}-grid"): drawing}
 
 
 def _across_protocols(
@@ -175,5 +199,6 @@ def _across_protocols(
         return
     path = folder / f"{name}-ladder.parquet"
     title = f"{name}: from published to strict, one repair at a time"
-    drawn = {path.with_suffix(""): lambda: figures.draw_ladder(climbed, title)}
+    drawing = figures.Drawing(figures.numbers(climbed), lambda: figures.draw_ladder(climbed, title))
+    drawn = {path.with_suffix(""): drawing}
     yield Board(climbed, path, {path.with_suffix(".md"): ladder.markdown(climbed, name)}, figures=drawn)

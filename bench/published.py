@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.arms import Arm
+from bench.arms import ARMS, Arm
 from bench.cards import Dataset, Published, dataset_names
 from bench.cards import card as registered
 from bench.errors import BadSetting
@@ -42,7 +42,8 @@ def as_published(arm: Arm, card: Dataset, protocol: Protocol) -> Arm:
     Raises BadSetting where the arm or the protocol needs what the paper's code did and the card does not say it:
     the paper used other sets.
     """
-    named_so = arm.name.partition("(")[0].endswith("-published")
+    plain = arm.name.partition("(")[0]
+    named_so = plain in ARMS and plain.endswith("-published")
     if not (protocol.is_published or named_so):
         return arm
     if card.published is None:
@@ -85,11 +86,11 @@ def _network(arm: Arm, published: Published, protocol: Protocol) -> dict[str, An
     if published.dropout:
         settings |= {"dropout": published.dropout, "dropout_after": published.dropout_after}
         settings["test_dropout"] = not protocol.has("evaluation-mode")
-    if not protocol.has("equal-updates"):
+    if not protocol.has("equal-updates") and "steps" not in arm.settings:  # what a user sets goes before
         settings["epochs"] = 100
     if not protocol.has("early-stopping"):
         settings["keep"] = "last"
-    if protocol.has("equal-search"):
+    if protocol.has("equal-search") and "lr" not in arm.settings:
         settings["search_lr"] = RATES
     if protocol.has("second-order") and arm.method == "metabalance":
         settings["order"] = 2

@@ -105,15 +105,16 @@ def tables(
 
     Example: bench tables --format md --format tex
     """
-    from bench.pages import regenerate
-
     with interruptible():
+        from bench.pages import orphans, regenerate
+
         made = regenerate(
             results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
         )
         if not made:
             raise BadStore(NO_RECORDS.format(results))
         stale = [path for board in made for path in board.stale()]
+        lone = orphans(results, made) if check and not (dataset or protocol or form) else []
         written = [] if check else [path for board in made for path in board.write()]
     for board in made:
         if board.n_other_records:
@@ -121,9 +122,10 @@ def tables(
                 f"{board.path.stem}: the newest splits only; {board.n_other_records} records stand on others.",
                 err=True,
             )
-    paths = written or [path for board in made for path in (board.path, *board.texts)]
+    paths = written or [path for board in made for path in board.files]
     if as_json:
-        show_json({"tables": [str(path) for path in paths], "stale": [str(path) for path in stale]})
+        named = {"tables": paths, "stale": stale, "without_records": lone}
+        show_json({name: [str(path) for path in found] for name, found in named.items()})
     else:
         typer.echo(
             "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
@@ -132,4 +134,9 @@ def tables(
         raise BadStore(
             f"{len(stale)} tables are not what the records give: {', '.join(map(str, stale))}. "
             "bench tables makes them anew."
+        )
+    if lone:
+        raise BadStore(
+            f"{len(lone)} files among the leaderboards are made by no record: {', '.join(map(str, lone))}. "
+            "Remove them, or bring their records back."
         )

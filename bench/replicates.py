@@ -2,8 +2,8 @@
 
 A resample draws positives among positives and negatives among negatives. The resamples of a fold depend on nothing
 but the fold, so every arm is measured on the same ones, and a difference of two arms is paired on seeds, folds
-and rows. What a resample adds to a metric is averaged over an arm's seeds and rounded to a byte: so few bytes are
-all that intervals need of the scores, and tables can be made again without them (`bench.compact`).
+and rows. What a resample adds to a metric is averaged over an arm's seeds and rounded to two bytes: that is all that
+intervals need of the scores, and tables can be made again without them (`bench.compact`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bench.sums import Array, Floats
 RANKED = ("average_precision", "roc_auc")  # cheap enough to be measured on more resamples
 HELD = 1 << 25  # bytes of weights drawn at once
 WAVE = 5  # draws held at once
+MOST_STEPS = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,21 +58,22 @@ class Replicates:
 class Noise:
     """What resamples of a fold's rows add to a metric of an arm, the mean over its seeds there, in steps of `scale`.
 
-    Seeds of a fold share their test rows, so they share nearly all of this noise. Rounding it to 255 steps moves an
-    interval's end by less than a hundredth of its width. A metric that is not defined on a resample has the scale NaN.
+    Seeds of a fold share their test rows, so they share nearly all of this noise. The steps are fine (2e-6 for a
+    ROC-AUC of some thousand rows): a difference of arms that are nearly the same is smaller than the noise of either by
+    orders. A metric that is not defined on a resample has the scale NaN.
     """
 
     scale: float
-    steps: npt.NDArray[np.int8]  # (R,)
+    steps: npt.NDArray[np.int16]  # (R,)
 
     @classmethod
     def of(cls, values: Floats, points: Floats) -> Noise:
         """Return the noise of `values` (seeds, R) about `points` (seeds,)."""
         added = np.mean(values - points[:, None], axis=0)
         if not np.isfinite(added).all():
-            return cls(float("nan"), np.zeros(len(added), np.int8))
-        scale = float(np.max(np.abs(added), initial=0.0)) / 127
-        return cls(scale, np.rint(added / (scale or 1.0)).astype(np.int8))
+            return cls(float("nan"), np.zeros(len(added), np.int16))
+        scale = float(np.max(np.abs(added), initial=0.0)) / MOST_STEPS
+        return cls(scale, np.rint(added / (scale or 1.0)).astype(np.int16))
 
 
 def with_noise(
@@ -88,7 +90,8 @@ def with_noise(
     values = {}
     for name, by_fold in noise.items():
         added = {fold: found.scale * found.steps.astype(np.float64) for fold, found in by_fold.items()}
-        values[name] = points[name][:, None] + np.stack([added[fold] for fold, _ in runs])
+        around = points[name][:, None] + np.stack([added[fold] for fold, _ in runs])
+        values[name] = np.clip(around, *METRICS[name].bounds)
     if "roc_auc" in noise:
         points["gini"], values["gini"] = (2 * found["roc_auc"] - 1 for found in (points, values))
     return Replicates(tuple(runs), points, {m: values[m] for m in METRICS if m in values}, resamples, noise)

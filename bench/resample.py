@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from bench.encode import Part
-from bench.errors import SamplerFailed, SamplerTimeout, UnknownName
+from bench.errors import SamplerFailed, SamplerTimeout
 from bench.fetch import cache_folder
 from bench.names import digest
-from bench.samplers import SAMPLERS, SLOW_SECONDS, Sampler
+from bench.samplers import SAMPLERS, SLOW_SECONDS, Sampler, sampler_named
 
 __all__ = ["SAMPLERS", "resample"]
 
@@ -66,15 +66,17 @@ def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) 
     """Return `part` resampled by the named sampler; None returns it as it is.
 
     The rows that a sampler makes up, or copies, carry the row id -1 unless the sampler says which
-    rows it took. `since` (Unix seconds) is when this benchmark began: a sampler that ran out of time on
-    these rows since then raises SamplerTimeout at once. Raises UnknownName, SamplerTimeout, SamplerFailed
-    from a process of its own, and lets the sampler's own error pass otherwise.
+    rows it took. A ratio that the rows have already leaves them as they are. `since` (Unix seconds) is when this
+    benchmark began: a sampler that ran out of time on these rows since then raises SamplerTimeout at once. Raises
+    UnknownName, BadSetting, SamplerTimeout, SamplerFailed from a process of its own, and lets the sampler's own error
+    pass otherwise.
     """
     if sampler is None:
         return part
-    if sampler not in SAMPLERS:
-        raise UnknownName("sampler", sampler, SAMPLERS)
-    chosen = SAMPLERS[sampler]
+    chosen, ratio = sampler_named(sampler)
+    fewer, more = _class_sizes(part)
+    if ratio is not None and fewer >= ratio * more:
+        return part
     name = _name(part, sampler, seed)
     found = _alive.get(name)
     if found is None:
@@ -118,7 +120,7 @@ def _make(part: Part, sampler: str, seed: int, kept: Path) -> Part:
 
 def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) -> Part:
     """Make the set in a process of its own, ended at the sampler's limit; the marker of an earlier end counts."""
-    limit = SAMPLERS[sampler].limit_seconds or 0.0
+    limit = sampler_named(sampler)[0].limit_seconds or 0.0
     marker = kept.with_suffix(".timeout")
     if marker.exists() and marker.stat().st_mtime >= since:
         raise _too_slow(part, sampler, limit)
@@ -167,8 +169,18 @@ def _too_slow(part: Part, sampler: str, limit: float) -> SamplerTimeout:
 
 
 def _build(part: Part, sampler: str, seed: int) -> Any:
-    y = part.labels
-    return SAMPLERS[sampler].make(seed % 2**32, int(min(y.sum(), len(y) - y.sum())), len(y))
+    chosen, ratio = sampler_named(sampler)
+    made = chosen.make(seed % 2**32, min(_class_sizes(part)), len(part.labels))
+    if ratio is not None:
+        made.set_params(**{str(chosen.ratio): ratio})
+    return made
+
+
+def _class_sizes(part: Part) -> tuple[int, int]:
+    """Return how many rows the rarer class has, and the other."""
+    positive = int(part.labels.sum())
+    fewer, more = sorted((positive, len(part.labels) - positive))
+    return fewer, more
 
 
 def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
@@ -177,7 +189,7 @@ def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
         # A worker has one share of the cores, and may start no processes.
         jobs = [name for name in chosen.get_params() if name.rpartition("__")[2] == "n_jobs"]
         chosen.set_params(**dict.fromkeys(jobs))
-    with threadpool_limits(1) if SAMPLERS[sampler].one_thread else contextlib.nullcontext():
+    with threadpool_limits(1) if sampler_named(sampler)[0].one_thread else contextlib.nullcontext():
         X, labels = chosen.fit_resample(part.X, part.labels)
     indices: NDArray[np.int64] | None = getattr(chosen, "sample_indices_", None)
     rows = np.full(len(labels), -1, dtype=np.int64) if indices is None else part.rows[indices]

@@ -24,7 +24,7 @@ from bench.arms import MATRICES, Arm, arm_named, read_arms
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
 from bench.names import canonical, digest, seed_from
-from bench.resample import SAMPLERS
+from bench.samplers import sampler_named
 from bench.splits import Protocol, Split
 from bench.tables import Table
 
@@ -166,8 +166,8 @@ def _value(text: str) -> Any:
 def configure(arm: Arm) -> dict[str, Any]:
     """Return the arm's full configuration, validated; raise BadSetting that names arm, field and fault."""
     for sampler in (arm.sampler, arm.inner_sampler, arm.outer_sampler):
-        if sampler is not None and sampler not in SAMPLERS:
-            raise UnknownName("sampler", sampler, SAMPLERS)
+        if sampler is not None:
+            sampler_named(sampler)
     pools = method(arm.method).POOLS
     for role in ("sampler", "inner_sampler", "outer_sampler"):
         if getattr(arm, role) is not None and role not in pools:

@@ -2,6 +2,9 @@
 
 `SAMPLERS` maps a name to a `Sampler`. Neighbours asked for are capped by the rows there are. AllKNN and SMOTEENN
 search fewer rows than imbalanced-learn's and keep the same (`bench.neighbours`).
+
+A sampler that makes the classes equal stops earlier where a ratio follows its name: `smote:0.5` leaves one row of the
+rarer class for every two of the other.
 """
 
 # ruff: noqa: ARG001  (a factory's arguments are there even where one sampler has no use for them)
@@ -12,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import SamplerFailed
+from bench.errors import BadSetting, SamplerFailed, UnknownName
 
 SLOW_SECONDS = 900.0
 Factory = Callable[[int, int, int], Any]  # (seed, minority rows, rows) -> sampler
@@ -24,13 +27,15 @@ class Sampler:
 
     `make(seed, minority, rows)` returns what has `fit_resample(X, y)`. A slow one has a time limit, which
     holds on large tables (`bench.resample.SLOW_ROWS`); a quick one has None. `one_thread` says that the result
-    depends on how many threads share the work, so that one does it.
+    depends on how many threads share the work, so that one does it. `ratio` is the sampler's parameter for the rows
+    of the rarer class per row of the other; None where it aims at no ratio.
     """
 
     make: Factory
     description: str
     limit_seconds: float | None = None
     one_thread: bool = False
+    ratio: str | None = "sampling_strategy"
 
     @property
     def slow(self) -> bool:
@@ -143,10 +148,36 @@ SAMPLERS: Mapping[str, Sampler] = {
         _all_knn,
         "AllKNN: no majority row with a minority row among its neighbours (Tomek 1976).",
         SLOW_SECONDS,
+        ratio=None,
     ),
     "smoteenn": Sampler(
         _smoteenn,
         "SMOTE, then no row with one of the other class among its neighbours (Batista et al. 2004).",
         SLOW_SECONDS,
+        ratio="smote__sampling_strategy",
     ),
 }
+
+
+def sampler_named(text: str) -> tuple[Sampler, float | None]:
+    """Return the sampler that `NAME` or `NAME:RATIO` means, and the ratio, None for the sampler's own.
+
+    Raises UnknownName for the name, BadSetting for a ratio that is no number in (0, 1] or where the sampler has none.
+    """
+    name, colon, ratio = text.partition(":")
+    if name not in SAMPLERS:
+        raise UnknownName("sampler", name, SAMPLERS)
+    if not colon:
+        return SAMPLERS[name], None
+    try:
+        number = float(ratio)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise BadSetting(
+            f"{text}: {ratio!r} is no ratio. Say how many rows of the rarer class there shall be for each of the "
+            f"other, more than 0 and at most 1, for example {name}:0.5."
+        )
+    if SAMPLERS[name].ratio is None:
+        raise BadSetting(f"{text}: {name} leaves rows out by their neighbours, and aims at no ratio.")
+    return SAMPLERS[name], number

@@ -89,13 +89,17 @@ def _stdout() -> Console:
 
 
 def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
-    """Print where every arm stands on each rung of a ladder."""
+    """Print where every arm stands on each rung of a ladder, and what each rung changed."""
     from bench.report.ladder import caption, terminal_rows
 
     if as_json:
         return show_json({"ladder": str(path), "rows": plain_rows(board)})
-    show_table(*terminal_rows(board))
-    typer.echo(f"ROC-AUC and rank. {caption(board)}\nLadder: {path} (and .md, with intervals and changes)")
+    head, stands, moves = terminal_rows(board)
+    show_table(head, stands)
+    typer.echo("ROC-AUC, and rank on the rung.")
+    show_table([head[0], *head[2:]], [[row[0], *row[2:]] for row in moves])
+    typer.echo("Change by the rung; *: its interval is clear of 0.")
+    typer.echo(f"{caption(board)}\nLadder: {path} (and .md, with intervals)")
     return None
 
 

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from bench.errors import BadStore, DiskFull
 from bench.metrics import METRICS
-from bench.names import cores, digest
+from bench.names import OK, cores, digest
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,30 @@ RECORD = pa.schema(
         ("started", pa.timestamp("us", tz="UTC")),
         ("finished", pa.timestamp("us", tz="UTC")),
     ]
+)
+NEEDED = (
+    "key",
+    "dataset",
+    "protocol",
+    "scope",
+    "repeat",
+    "fold",
+    "arm",
+    "method",
+    "config",
+    "seed",
+    "status",
+    "finished",
+)
+NEEDED_IF_OK = (
+    "n_train",
+    "n_valid",
+    "n_test",
+    "n_test_positive",
+    "steps",
+    "samples_seen",
+    "fit_seconds",
+    "scores_sha256",
 )
 # Most files hold one row: without dictionaries, statistics and the schema's second copy they are a third the size.
 _WRITTEN = {
@@ -153,9 +177,11 @@ class Store:
         try:
             (row,) = read_checked(path).to_pylist()
             found: dict[str, Any] = {name: row.get(name) for name in RECORD.names}
-            if found["key"] != key or found["status"] is None:
+            _check_record(found, dataset)
+            if found["key"] != key:
                 raise ValueError(f"{path} is not the record of that key")
-        except (OSError, ValueError, pa.ArrowException):
+        except (OSError, ValueError, pa.ArrowException) as error:
+            _check_readable(path, error)
             self.quarantine(dataset, key)
             return None
         return found
@@ -169,7 +195,8 @@ class Store:
             if sha256 is not None and digest(self.scores_path(dataset, key).read_bytes()) != sha256:
                 raise ValueError("the scores are not those that the record was written with")
             frame: pd.DataFrame = read_checked(self.scores_path(dataset, key), SCORES).to_pandas()
-        except (OSError, ValueError, pa.ArrowException):
+        except (OSError, ValueError, pa.ArrowException) as error:
+            _check_readable(self.scores_path(dataset, key), error)
             self.quarantine(dataset, key)
             return None
         return frame
@@ -179,7 +206,7 @@ class Store:
         return sorted(path.stem for path in (self.root / "runs" / dataset).glob("*.parquet"))
 
     def records(self, dataset: str) -> list[dict[str, Any]]:
-        """Return all readable records of a data set; the compact ones of protocols that have no others.
+        """Return all readable records of a data set; the compact ones of arms that have no others in their scope.
 
         Raises BadStore where the compact ones cannot be read.
         """
@@ -188,8 +215,26 @@ class Store:
             found = [record for record in read if record is not None]
         path = self.compact_path(dataset, "records")
         if path.exists():
-            own = {record["protocol"] for record in found}
-            found += [r for r in read_whole(path, RECORD).to_pylist() if r["protocol"] not in own]
+            own = {(record["scope"], record["arm"]) for record in found}
+            found += [r for r in self.read_compact(dataset) if (r["scope"], r["arm"]) not in own]
+        return found
+
+    def read_compact(self, dataset: str) -> list[dict[str, Any]]:
+        """Return the data set's compact records; a column that they were written without is None.
+
+        Raises BadStore where there are none that can be read.
+        """
+        path = self.compact_path(dataset, "records")
+        found = [
+            {name: row.get(name) for name in RECORD.names} for row in read_whole(path, RECORD).to_pylist()
+        ]
+        try:
+            for record in found:
+                _check_record(record, dataset)
+        except ValueError as error:
+            raise BadStore(
+                f"{path}: {error}. bench compact writes it anew from the runs it was made of."
+            ) from error
         return found
 
     def is_compact(self, record: Mapping[str, Any]) -> bool:
@@ -211,19 +256,54 @@ class Store:
         A store that is read only leaves them where they are.
         """
         if self.read_only:
+            log.warning("%s of %s cannot be read; it stays where it is, and in no table", key[:12], dataset)
             return
         log.warning("%s of %s cannot be read; it goes to %s", key[:12], dataset, self.root / "quarantine")
         for path in (self.record_path(dataset, key), self.scores_path(dataset, key)):
             if path.exists():
                 target = self.root / "quarantine" / f"{path.parent.parent.name}-{dataset}-{path.name}"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
+                try:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    path.replace(target)
+                except OSError as error:
+                    raise BadStore(
+                        f"{path} is damaged and cannot be moved to {target.parent} ({error.strerror})."
+                    ) from error
 
     def sweep(self, pids: Iterable[int]) -> None:
         """Remove the temporary files that ended processes left behind."""
         for pid in pids:
             for path in self.root.glob(f"*/*/*.{pid}.tmp"):
                 path.unlink(missing_ok=True)
+
+
+def _check_record(record: Mapping[str, Any], dataset: str) -> None:
+    """Raise ValueError where a record lacks what every record has, or is another data set's or version's."""
+    lacking = [name for name in NEEDED if record[name] is None]
+    lacking += [name for name in NEEDED_IF_OK if record["status"] == OK and record[name] is None]
+    if lacking:
+        raise ValueError(f"a record without {', '.join(lacking)}")
+    if record["dataset"] != dataset:
+        raise ValueError(f"a record of {record['dataset']}, not of {dataset}")
+    if record["schema"] != SCHEMA_VERSION:
+        raise ValueError(f"a record of schema {record['schema']}, not {SCHEMA_VERSION}")
+
+
+def _check_readable(path: Path, error: Exception) -> None:
+    """Raise BadStore where the file may be whole and only could not be read now: it is not to be put away."""
+    if isinstance(error, OSError) and error.errno in (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+    ):
+        raise BadStore(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that `path` is whole or absent; see `_write`."""
+    _write(path, lambda file: file.write(content))
 
 
 def write_atomically(path: Path, table: pa.Table, **options: Any) -> None:
@@ -234,9 +314,17 @@ def write_atomically(path: Path, table: pa.Table, **options: Any) -> None:
     _write(path, lambda file: pq.write_table(table, file, **(_WRITTEN | options)))
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return what the file holds, nothing where it is none that can be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 so that `path` is whole or absent; see `_write`."""
-    _write(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
@@ -283,13 +371,20 @@ def read_checked(path: Path, schema: pa.Schema | None = None) -> pa.Table:
 
 
 def read_whole(path: Path, schema: pa.Schema) -> pa.Table:
-    """Return `read_checked` of a compact file; raise BadStore, which says what to do, where it cannot be read."""
+    """Return `read_checked` of a compact file; raise BadStore, which says what to do, where it cannot be read.
+
+    A column of the schema may be missing (one that came after the file), none may be of another type.
+    """
     try:
-        return read_checked(path, schema)
+        table = read_checked(path)
+        for name in table.column_names:
+            if name not in schema.names or table.schema.field(name).type != schema.field(name).type:
+                raise ValueError(f"{name} is no column, or another kind of column, of these files")
+        return table
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BadStore(
-            f"{path} cannot be read ({error}). If it came with the repository, check it out again; with the runs it "
-            "was made of, bench compact makes it anew."
+            f"{path} cannot be read ({error}). If it came with the repository, check it out again; where the runs it "
+            "was made of are, move it away and bench compact makes it anew."
         ) from error
 
 

@@ -171,6 +171,8 @@ def make_plan(
         try_kernel(torch.empty(0, device=device))
     workers = _workers(request, device)
     store = Store(request.results, read_only=dry_run)
+    if store.compact_path(chosen.name, "records").exists():
+        store.read_compact(chosen.name)  # a damaged file is told before anything is trained
     if not dry_run:
         store.check_writable()
         cache_folder()
@@ -181,6 +183,7 @@ def make_plan(
     _check_size(len(arms), seeds, (request.folds or protocol.folds) * (request.repeats or protocol.repeats))
     splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
     runs = plan(table, protocol, splits, arms, seeds)
+    _check_validation(runs, protocol)
     mine = _shard(runs, request.shard)
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
     notes = [f"{table.name}: {table.n_rows:,} rows, {table.n_positives:,} positives ({table.prevalence:.4%})"]
@@ -193,6 +196,17 @@ def make_plan(
     limit = partial(_members_that_fit, table, workers) if device == "cuda" else None
     grouped = packs(todo, pack=request.pack, workers=workers, limit=limit)
     return Plan(request, table, bench, mine, todo, grouped, workers, notes, began)
+
+
+def _check_validation(runs: Sequence[Run], protocol: Judged) -> None:
+    """Raise BadSetting where a network chooses on validation rows and the protocol holds none out."""
+    for run in () if protocol.validates else {run.arm: run for run in runs}.values():
+        config = configuration(run)
+        if isinstance(config, NetworkConfig) and config.needs_validation:
+            raise BadSetting(
+                f"{run.arm} chooses its best step or rate on validation rows, and {protocol.name} holds none out: "
+                'set keep="last", or run published+early-stopping.'
+            )
 
 
 def _seeds(table: Table, protocol: Judged) -> int:

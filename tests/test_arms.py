@@ -107,9 +107,19 @@ def test_an_arm_of_one_sampler_is_spelled_on_the_rows_of_another() -> None:
     assert select(None, [arm.name], None, has_probability=False) == [arm]
 
 
+def test_a_samplers_ratio_is_spelled_behind_it() -> None:
+    arm = arm_named("metabalance[none/random-under:0.5]")
+    assert (arm.inner_sampler, arm.outer_sampler) == (None, "random-under:0.5")
+    configure(arm)
+    assert arm_named("none[smote:0.3]").sampler == "smote:0.3"
+    with pytest.raises(BadSetting, match="no ratio"):
+        arm_named("none[smote:2]")
+
+
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
+        ("metabalance[random-udner:0.5/none]", "Unknown sampler in .* Did you mean 'random-under'"),
         ("metabalance[random-udner/none]", "Unknown sampler in .* Did you mean 'random-under'"),
         ("focal[smoet]", "Unknown sampler in focal.* Did you mean 'smote'"),
         ("metabalence[smote/none]", r"Did you mean 'metabalance\[smote/none\]'"),

@@ -13,7 +13,7 @@ import bench
 from bench import compact
 from bench.compare import difference
 from bench.errors import BadStore, UnknownName
-from bench.pages import compact_records, regenerate
+from bench.pages import compact_records, orphans, regenerate
 from bench.report.comparison import comparison
 from bench.report.records import measure_tables
 from bench.store import RECORD, Store, read_whole, write_atomically
@@ -82,12 +82,69 @@ def test_compacting_compact_records_changes_nothing(packed: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_records_of_ones_own_stand_in_place_of_the_compact_ones_of_their_protocol(packed: Path) -> None:
-    bench.run(dataset="loan-sim", rows=300, folds=2, seeds=1, arms=["prevalence"], workers=0, results=packed)
-    assert list(frames(packed)[0]["arm"]) == ["prevalence"]
-    shutil.rmtree(packed / "runs")
-    shutil.rmtree(packed / "leaderboards")
-    assert set(frames(packed)[0]["arm"]) > set(ARMS)
+def test_an_arm_of_ones_own_stands_in_place_of_the_compact_one_beside_the_others(
+    ran: Path, packed: Path
+) -> None:
+    """On the same splits: of others there is no common table."""
+    bench.run(dataset="loan-sim", rows=600, folds=2, seeds=1, arms=["none"], workers=0, results=packed)
+    board = frames(packed)[0].set_index("arm")
+    assert set(board.index) == {*ARMS, "none(lr=1e9)"}
+    assert (board.loc["none", "n_runs"], board.loc["smote", "n_runs"]) == (2, 4)
+    whole = frames(ran)[0].set_index("arm")
+    columns = ["roc_auc_mean", "roc_auc_lo", "brier_hi", "n_runs"]
+    pd.testing.assert_frame_equal(
+        board.loc[["smote"], columns], whole.loc[["smote"], columns], check_exact=True
+    )
+
+
+def test_compacting_refuses_to_lose_records(packed: Path) -> None:
+    before = {path: path.read_bytes() for path in packed.rglob("compact/**/*.parquet")}
+    bench.run(dataset="loan-sim", rows=600, folds=2, seeds=1, arms=["none"], workers=0, results=packed)
+    with pytest.raises(
+        BadStore, match=r"holds 2 records that are not among the new ones, of 1 arms, none first"
+    ):
+        compact_records(packed)
+    bench.run(dataset="loan-sim", rows=300, folds=2, seeds=1, arms=["none"], workers=0, results=packed)
+    with pytest.raises(BadStore, match=r"not among the new ones"):
+        compact_records(packed)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_the_compact_records_of_another_set_are_refused(packed: Path) -> None:
+    shutil.copytree(packed / "compact" / "loan-sim", packed / "compact" / "loan")
+    with pytest.raises(BadStore, match=r"a record of loan-sim, not of loan"):
+        regenerate(packed, read_only=True)
+
+
+def test_a_damaged_compact_file_is_told_before_anything_is_trained(packed: Path) -> None:
+    Store(packed).compact_path("loan-sim", "records").write_bytes(b"torn")
+    with pytest.raises(BadStore, match="cannot be read"):
+        bench.run(dataset="loan-sim", rows=600, folds=2, seeds=1, arms=["none"], workers=0, results=packed)
+    assert not Store(packed).keys("loan-sim")
+
+
+def test_compact_records_of_before_a_column_came_are_read(packed: Path) -> None:
+    path = Store(packed).compact_path("loan-sim", "records")
+    table = read_whole(path, RECORD).drop_columns(["selected"])
+    write_atomically(path, table)
+    assert {record["selected"] for record in Store(packed).records("loan-sim")} == {None}
+
+
+def test_the_page_of_findings_replaces_no_page_of_somebody_elses(packed: Path) -> None:
+    (packed / "README.md").write_text("# Mine")
+    with pytest.raises(BadStore, match=r"README.md is no page of bench"):
+        regenerate(packed)
+    assert (packed / "README.md").read_text() == "# Mine"
+
+
+def test_a_table_that_no_record_makes_is_named(packed: Path) -> None:
+    for board in regenerate(packed):
+        board.write()
+    made = regenerate(packed, read_only=True)
+    assert orphans(packed, made) == []
+    lone = packed / "leaderboards" / "german-credit-strict.md"
+    lone.write_text("# german-credit")
+    assert orphans(packed, made) == [lone]
 
 
 def test_a_run_is_not_done_because_a_compact_record_says_so(ran: Path, packed: Path) -> None:

@@ -109,13 +109,41 @@ def test_changes_are_paired_from_the_second_rung_on(climbed: Store) -> None:
     assert paired[PROTOCOLS[2]] == paired["strict"] == {True}
 
 
-def test_the_page_bolds_what_an_interval_keeps_apart_from_nothing(climbed: Store) -> None:
+def test_the_page_bolds_what_an_interval_keeps_apart_from_nothing_and_nothing_else(climbed: Store) -> None:
     board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
-    page = report.markdown(board, "loan")
-    for _, row in board.dropna(subset=["change_mean"]).iterrows():
+    lines = report.markdown(board, "loan").partition("## Change by the rung")[2].splitlines()
+    repairs = list(dict.fromkeys(board["repair"]))[1:]
+    told = {}
+    for line in lines[4 : 4 + len(ARMS)]:
+        arm, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        told |= {(arm, repair): cell for repair, cell in zip(repairs, cells, strict=True)}
+    changed = board.dropna(subset=["change_mean"])
+    assert len(told) == len(changed) == len(ARMS) * len(repairs)
+    for _, row in changed.iterrows():
         sure = row["change_lo"] > 0 or row["change_hi"] < 0
-        text = f"{row['change_mean']:+.3f}".replace("0.", ".", 1)
-        assert (f"**{text} [" in page) or not sure
+        assert told[row["arm"], row["repair"]].startswith("**") == sure
+
+
+def test_an_arm_that_failed_on_a_rung_is_counted_there_and_stands_last(
+    climbed: Store, tmp_path: Path
+) -> None:
+    for kind in ("runs", "scores"):
+        shutil.copytree(climbed.root / kind, tmp_path / kind)
+    store = Store(tmp_path)
+    lost = [r for r in store.records("loan") if (r["protocol"], r["arm"]) == (PROTOCOLS[0], "none")]
+    for record in lost:
+        store.write(record | {"status": "failed", "error": "it broke"}, None)
+    tables = measure_tables(store, "loan")
+    board = report.ladder(tables, card("loan"))
+    row = board[(board["rung"] == PROTOCOLS[0]) & (board["arm"] == "none")].iloc[0]
+    assert (row["n_runs"], row["n_failed"], row["rank"]) == (0, len(lost), 3)
+    assert pd.isna(row["roc_auc_mean"])
+    assert f"failed runs: {len(lost)}" in report.caption(board)
+    both = sides.sides(tables).set_index("arm")
+    assert both.loc["none", "published_n_failed"] == len(lost)
+    assert both.loc["none", "published_roc_auc_rank"] == 3
+    assert pd.isna(both.loc["none", "roc_auc_change_mean"])
+    assert figures.draw_ladder(board, "a title") is not None
 
 
 def test_the_climb_of_another_set_than_the_papers_is_refused_before_it_begins(tmp_path: Path) -> None:
@@ -196,7 +224,7 @@ def test_figures_are_drawn_and_the_same_drawing_is_the_same_file(climbed: Store,
             ("ladder", figures.draw_ladder(board, "a title")),
             ("grid", figures.draw_grid(grid, "a title", "roc_auc")),
         ):
-            svg, png = figures.save(drawn, tmp_path / str(i) / name)
+            svg, png = figures.save(drawn, tmp_path / str(i) / name, "0123")
             assert png.read_bytes().startswith(b"\x89PNG")
             assert "a title" in svg.read_text()
     for name in ("ladder", "grid"):

@@ -18,10 +18,12 @@ import pytest
 from imblearn.combine import SMOTEENN
 from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE, RandomOverSampler
 from imblearn.under_sampling import AllKNN, ClusterCentroids, NearMiss, RandomUnderSampler
+from sklearn.base import clone
 
 from bench import resample as module
+from bench import samplers
 from bench.encode import Part
-from bench.errors import SamplerFailed, SamplerTimeout, UnknownName
+from bench.errors import BadSetting, SamplerFailed, SamplerTimeout, UnknownName
 from bench.resample import SAMPLERS, resample
 from bench.samplers import Sampler
 
@@ -83,6 +85,53 @@ def test_a_sampler_gives_what_imbalanced_learn_gives(name: str) -> None:
     np.testing.assert_array_equal(found.labels, y)
     assert (found.X.dtype, found.labels.dtype, found.rows.dtype) == (np.float32, np.int8, np.int64)
     assert found.X.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize("name", [name for name, entry in SAMPLERS.items() if entry.ratio])
+def test_a_ratio_is_imbalanced_learns_own(name: str) -> None:
+    rows = part(positives=20, negatives=120)
+    by_hand = clone(BY_HAND[name])
+    if name == "smoteenn":
+        by_hand.set_params(smote=SMOTE(sampling_strategy=0.5, random_state=SEED % 2**32))
+    else:
+        by_hand.set_params(sampling_strategy=0.5)
+    found = resample(rows, f"{name}:0.5", SEED)
+    X, y = by_hand.fit_resample(rows.X, rows.labels)
+    np.testing.assert_array_equal(found.X, X)
+    np.testing.assert_array_equal(found.labels, y)
+    if name not in ("smoteenn", "adasyn"):
+        assert found.labels.sum() == pytest.approx(0.5 * (found.labels == 0).sum(), abs=1)
+    assert not same(found, resample(rows, name, SEED))
+
+
+@pytest.mark.parametrize("name", ["smote", "random-under", "smoteenn"])
+def test_a_ratio_that_the_rows_have_already_leaves_them_as_they_are(name: str) -> None:
+    rows = part(positives=20, negatives=40)
+    assert resample(rows, f"{name}:0.5", 3) is rows
+    assert resample(rows, f"{name}:0.01", 3) is rows
+
+
+def test_the_rarer_class_may_be_the_positive_or_the_negative() -> None:
+    rows = part(positives=120, negatives=20)
+    found = resample(rows, "random-over:0.5", 3)
+    assert (found.labels == 0).sum() == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("smote:", "'' is no ratio"),
+        ("smote:half", "'half' is no ratio.*smote:0.5"),
+        ("smote:0", "no ratio"),
+        ("smote:-1", "no ratio"),
+        ("smote:1.5", "at most 1"),
+        ("smote:nan", "no ratio"),
+        ("all-knn:0.5", "aims at no ratio"),
+    ],
+)
+def test_what_is_no_ratio_is_refused(text: str, answer: str) -> None:
+    with pytest.raises(BadSetting, match=answer):
+        resample(part(), text, 3)
 
 
 @pytest.mark.parametrize("name", ["random-over", "random-under"])
@@ -282,7 +331,7 @@ def apart(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def limited(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     entry = SAMPLERS["svm-smote"]
     changed = {**SAMPLERS, "svm-smote": Sampler(entry.make, entry.description, seconds)}
-    monkeypatch.setattr(module, "SAMPLERS", changed)
+    monkeypatch.setattr(samplers, "SAMPLERS", changed)
 
 
 @pytest.mark.parametrize("name", [name for name, entry in SAMPLERS.items() if entry.slow])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -21,7 +22,16 @@ import pytest
 from bench.errors import BadStore, DiskFull
 from bench.metrics import METRICS
 from bench.names import digest
-from bench.store import RECORD, SCHEMA_VERSION, SCORES, Store, read_checked, write_atomically, write_text
+from bench.store import (
+    NEEDED,
+    RECORD,
+    SCHEMA_VERSION,
+    SCORES,
+    Store,
+    read_checked,
+    write_atomically,
+    write_text,
+)
 
 NOW = datetime(2024, 5, 17, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -83,7 +93,8 @@ def test_the_files_have_exactly_the_schema(store: Store) -> None:
 
 
 def test_what_a_failed_run_does_not_know_is_missing(store: Store) -> None:
-    store.write({"key": "b" * 64, "dataset": "d", "status": "failed", "error": "it broke"}, None)
+    known = {name: record()[name] for name in NEEDED}
+    store.write(known | {"key": "b" * 64, "status": "failed", "error": "it broke"}, None)
     found = store.read("d", "b" * 64)
     assert found is not None
     assert (found["status"], found["error"], found["test_roc_auc"], found["schema"]) == (
@@ -307,13 +318,50 @@ def test_a_flipped_count_of_rows_in_the_footer_is_noticed(store: Store) -> None:
 
 
 def test_scores_or_a_record_under_another_runs_name_are_not_believed(store: Store) -> None:
-    scores = SCORES.empty_table()
     for letter in "ab":
-        store.write({"key": letter * 64, "dataset": "d", "status": "ok", "finished": None}, scores)
-    record = store.read("d", "a" * 64)
-    assert record is not None
-    assert store.read_scores("d", "a" * 64, record["scores_sha256"]) is not None
+        store.write(record(letter * 64), scores())
+    found = store.read("d", "a" * 64)
+    assert found is not None
+    assert store.read_scores("d", "a" * 64, found["scores_sha256"]) is not None
     assert store.read_scores("d", "a" * 64, "0" * 64) is None
     assert store.keys("d") == ["b" * 64]
     store.record_path("d", "c" * 64).write_bytes(store.record_path("d", "b" * 64).read_bytes())
     assert store.read("d", "c" * 64) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"dataset": "e"}, {"dataset": "../../x"}, {"finished": None}, {"steps": None}, {"scope": None}],
+)
+def test_a_record_of_another_set_or_without_what_every_record_has_is_put_away(
+    store: Store, changes: dict[str, Any]
+) -> None:
+    store.write(record(), scores())
+    row = {name: record().get(name) for name in RECORD.names} | changes
+    write_atomically(store.record_path("d", "a" * 64), pa.Table.from_pylist([row], schema=RECORD))
+    assert store.records("d") == []
+    assert files(store)[0].startswith("quarantine/")
+
+
+def test_what_cannot_be_read_now_is_told_and_not_put_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(record(), scores())
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("bench.store.read_checked", refused)
+    with pytest.raises(BadStore, match="Permission denied"):
+        store.records("d")
+    with pytest.raises(BadStore, match="Permission denied"):
+        store.read_scores("d", "a" * 64)
+    assert not [name for name in files(store) if name.startswith("quarantine")]
+
+
+def test_a_damaged_record_that_cannot_be_moved_is_told(store: Store) -> None:
+    store.write(record(), scores())
+    store.record_path("d", "a" * 64).write_bytes(b"torn")
+    (store.root / "quarantine").write_bytes(b"a file where a folder belongs")
+    with pytest.raises(BadStore, match="damaged and cannot be moved"):
+        store.records("d")

@@ -46,6 +46,11 @@ class NetworkConfig(BaseModel):
     dtype: Literal["float32", "float64"] = "float32"
 
     @property
+    def needs_validation(self) -> bool:
+        """Whether something is chosen on validation rows."""
+        return self.keep == "best" or bool(self.search_lr)
+
+    @property
     def rows_per_step(self) -> int:
         """Rows that a step sees."""
         raise NotImplementedError  # each method has its own batches, and no run is of this class itself

@@ -51,7 +51,7 @@ def fit_pack(
 
 def _check_validation(members: Sequence[Member]) -> None:
     config = members[0].config
-    if (config.keep == "best" or config.search_lr) and not all(len(member.valid.X) for member in members):
+    if config.needs_validation and not all(len(member.valid.X) for member in members):
         raise BadSetting(
             "The best step or rate is chosen on validation rows, and this protocol holds none out: "
             'set keep="last", or run published+early-stopping.'

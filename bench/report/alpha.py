@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from bench.arms import ALPHA
-from bench.compare import difference, holm, summarise
+from bench.compare import comparable, difference, holm, summarise
 from bench.report.records import Measured
-from bench.report.tables import interval, markdown_table
+from bench.report.tables import clear, interval, markdown_table
 
 METRICS = ("roc_auc", "average_precision")
 
@@ -29,7 +29,7 @@ def alpha(found: Measured) -> pd.DataFrame:
     base = {pair: name for name, (pair, _, rate) in ALPHA.items() if rate == 0 and name in reps}
     rows = []
     for name, (pair, order, rate) in ALPHA.items():
-        if name not in reps or pair not in base:
+        if name not in reps or pair not in base or not comparable(reps[name], reps[base[pair]]):
             continue
         row: dict[str, Any] = {"pair": pair, "order": order, "inner_lr": float(rate), **found.cost(name)}
         summary = summarise(reps[name], METRICS)
@@ -44,11 +44,6 @@ def alpha(found: Measured) -> pd.DataFrame:
     for metric in METRICS if f"{METRICS[0]}_change_p" in board else ():
         board[f"{metric}_change_p_holm"] = holm(board[f"{metric}_change_p"].astype(float).tolist())
     return board if len(board.columns) and board["inner_lr"].any() else board.iloc[:0]
-
-
-def sure(row: Any, metric: str) -> bool:
-    """Return whether the interval of the row's change is clear of 0."""
-    return bool(row[f"{metric}_change_lo"] > 0 or row[f"{metric}_change_hi"] < 0)
 
 
 def caption(dataset: str, protocol: str, board: pd.DataFrame) -> str:
@@ -83,6 +78,7 @@ def _table(board: pd.DataFrame, metric: str) -> list[str]:
 
 
 def _cell(row: Any, metric: str) -> str:
-    text = interval(*(row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi")), sign=True, digits=4)
+    mean, lo, hi = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
+    text = interval(mean, lo, hi, sign=True, digits=4)
     mark = "†" if row[f"{metric}_change_p_holm"] < 0.05 else ""
-    return (f"**{text}**" if sure(row, metric) else text) + mark
+    return (f"**{text}**" if clear(lo, hi) else text) + mark

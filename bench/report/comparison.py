@@ -9,23 +9,24 @@ import numpy as np
 import pandas as pd
 
 from bench.arms import GRID
+from bench.compact import fold_of
 from bench.compare import corrected_t, difference, holm, improvement
-from bench.errors import BadSetting, UnknownName
+from bench.errors import BadSetting, BadStore, UnknownName
 from bench.metrics import METRICS
 from bench.names import OK
 from bench.replicates import Replicates
 from bench.report.records import measured, shown
-from bench.report.tables import interval, number
+from bench.report.tables import chance, interval, number
 from bench.store import Store
 
 
 def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.DataFrame:
     """Return one row per metric for the arms `a` and `b`, from the records that the protocol's table shows.
 
-    Columns: metric, mean_a, mean_b; difference_mean, _lo, _hi, _p of the paired bootstrap and _p_holm, adjusted for all
-    metrics; p_corrected_t, over folds (Nadeau and Bengio 2003; NaN for one); improvement, _lo, _hi, the share of
-    paired runs in which `a` is better; n_pairs. Raises UnknownName for an arm without a good run, BadSetting where no
-    run pairs.
+    Columns: metric; mean_a, mean_b over the runs that both have; difference_mean, _lo, _hi, _p of the paired bootstrap
+    and _p_holm, adjusted for all metrics; p_corrected_t, over folds (Nadeau and Bengio 2003; NaN for one); improvement,
+    _lo, _hi, the share of paired runs in which `a` is better; n_pairs. Raises UnknownName for an arm without a good
+    run, BadSetting where no run pairs.
     """
     if dataset not in store.datasets():
         raise UnknownName("data set with records", dataset, store.datasets())
@@ -33,22 +34,32 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
     if not records:
         raise BadSetting(
             f"There is no record of {dataset} under {protocol} in {store.root}: run bench run --dataset {dataset} "
-            f"--protocol {protocol} --arm {a} --arm {b} first."
+            f"--protocol {protocol} --arm {a}{f' --arm {b}' if b != a else ''} first."
         )
-    good = [record for record in shown(store, records) if record["status"] == OK]
+    stands = shown(store, records)
+    good = [record for record in stands if record["status"] == OK]
     names = {record["arm"] for record in good}
     for arm in (a, b):
         if arm not in names:
             known = sorted(names - set(GRID)) + get_close_matches(arm, names & set(GRID), cutoff=0.8)
             raise UnknownName(f"arm with a good run on {dataset}, {protocol},", arm, known)
-    found = measured(store, [record for record in good if record["arm"] in (a, b)]).replicates
+    both = [record for record in good if record["arm"] in (a, b)]
+    found = measured(store, both, folds=len({fold_of(record) for record in stands})).replicates
+    for arm in (a, b):
+        if arm not in found:
+            raise BadStore(
+                f"The scores of {arm} on {dataset}, {protocol}, cannot be read; bench run makes them anew."
+            )
     ratio = float(np.mean([record["n_test"] / record["n_train"] for record in good]))
     try:
         rows = [_row(found[a], found[b], metric, ratio) for metric in METRICS]
     except ValueError as error:
         raise BadSetting(f"{a} and {b} on {dataset}: {error}") from error
     board = pd.DataFrame(rows)
-    board.insert(6, "difference_p_holm", holm(board["difference_p"].tolist()))
+    told = board["difference_p"].where(board["metric"] != "gini")  # 2 ROC-AUC - 1 is no test of its own
+    board.insert(6, "difference_p_holm", holm(told.astype(float).tolist()))
+    by_metric = board.set_index("metric")["difference_p_holm"]
+    board.loc[board["metric"] == "gini", "difference_p_holm"] = by_metric["roc_auc"]
     return board
 
 
@@ -56,8 +67,8 @@ def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, f
     apart, won = difference(a, b, metric), improvement(a, b, metric)
     return {
         "metric": metric,
-        "mean_a": float(np.mean(a.points[metric])),
-        "mean_b": float(np.mean(b.points[metric])),
+        "mean_a": _mean_of_pairs(a, b, metric),
+        "mean_b": _mean_of_pairs(b, a, metric),
         "difference_mean": apart.mean,
         "difference_lo": apart.lo,
         "difference_hi": apart.hi,
@@ -68,6 +79,13 @@ def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, f
         "improvement_hi": won.hi,
         "n_pairs": apart.n_pairs,
     }
+
+
+def _mean_of_pairs(a: Replicates, b: Replicates, metric: str) -> float:
+    """Return the mean of `a` over the runs that `b` has too."""
+    return float(
+        np.mean([point for run, point in zip(a.runs, a.points[metric], strict=True) if run in set(b.runs)])
+    )
 
 
 def _by_fold(a: Replicates, b: Replicates, metric: str) -> dict[int, float]:
@@ -90,7 +108,7 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
             number(row["mean_a"]),
             number(row["mean_b"]),
             interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
-            *(number(row[name]) for name in ("difference_p", "difference_p_holm", "p_corrected_t")),
+            *(chance(row[name]) for name in ("difference_p", "difference_p_holm", "p_corrected_t")),
             interval(row["improvement"], row["improvement_lo"], row["improvement_hi"]),
         ]
         for _, row in board.iterrows()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from bench.arms import GRID
+from bench.names import digest
 from bench.report.ladder import METRIC
+from bench.store import read_bytes, write_bytes
 
 DPI = 150
 STRONG = ("#b2182b", "#000000", "#e08214")  # MetaBalance's arms in the ladder, with their intervals
@@ -79,15 +84,42 @@ def draw_ladder(board: pd.DataFrame, title: str) -> Any:
     return figure
 
 
-def save(figure: Any, path: Path) -> list[Path]:
-    """Write the figure as SVG and PNG beside each other and return both paths; the same figure gives the same SVG."""
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is drawn when it is written, and the hash of the numbers in it, which its files carry."""
+
+    of: str
+    draw: Callable[[], Any]
+
+    def stale(self, path: Path) -> list[Path]:
+        """Return the files, SVG and PNG beside each other, that are missing or were drawn of other numbers."""
+        return [made for made in paths(path) if self.of.encode() not in read_bytes(made)]
+
+
+def paths(path: Path) -> list[Path]:
+    """Return where a figure's files lie."""
+    return [path.with_name(f"{path.name}{form}") for form in (".svg", ".png")]
+
+
+def numbers(board: pd.DataFrame) -> str:
+    """Return the hash of a figure's numbers."""
+    return digest(board.to_csv())
+
+
+def save(figure: Any, path: Path, of: str) -> list[Path]:
+    """Write the figure as SVG and PNG beside each other, with the hash of its numbers; return both paths.
+
+    The same figure gives the same SVG.
+    """
     import matplotlib as mpl
 
-    found = [path.with_suffix(".svg"), path.with_suffix(".png")]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    found = paths(path)
+    svg, png = io.BytesIO(), io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
-        figure.savefig(found[0], bbox_inches="tight", metadata={"Date": None})
-    figure.savefig(found[1], bbox_inches="tight", dpi=DPI)
+        figure.savefig(svg, format="svg", bbox_inches="tight", metadata={"Date": None, "Description": of})
+    figure.savefig(png, format="png", bbox_inches="tight", dpi=DPI, metadata={"Description": of})
+    for made, content in zip(found, (svg, png), strict=True):
+        write_bytes(made, content.getvalue())
     return found
 
 

@@ -14,11 +14,11 @@ import pandas as pd
 
 from bench.arms import ALPHA
 from bench.cards import card, dataset_names
-from bench.compare import Difference, difference, holm
+from bench.compare import Difference, comparable, difference, holm
 from bench.published import rungs
 from bench.replicates import Replicates
 from bench.report.alpha import METRICS, alpha
-from bench.report.records import Measured
+from bench.report.records import Measured, recipe
 
 Tables = Mapping[str, Mapping[str, Measured]]  # by data set and protocol
 META = "metabalance"
@@ -69,12 +69,12 @@ def _updates(tables: Tables) -> Iterator[dict[str, Any]]:
             before: Replicates | None = None
             for rung in _climbed(dataset, by_protocol):
                 reps = by_protocol[rung].replicates
-                if a not in reps or b not in reps:
+                if a not in reps or b not in reps or not comparable(reps[a], reps[b]):
                     continue
                 where = ("updates", dataset, rung, "roc_auc")
                 yield _claim((*where, a, b), difference(reps[a], reps[b], "roc_auc"))
                 gap = _gap(reps[a], reps[b])
-                if before is not None and before.resamples == gap.resamples:
+                if before is not None and comparable(gap, before):
                     yield _claim((*where, f"{a} - {b}", BEFORE), difference(gap, before, "roc_auc"))
                 before = gap
 
@@ -105,20 +105,38 @@ def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
         if "strict" in sweeps.get(dataset, {}):
             swept = sweeps[dataset]["strict"].replicates
             chosen = [name for name, (_, order, rate) in ALPHA.items() if order == 2 and rate in (0.01, 1)]
+            chosen = [
+                name
+                for name in chosen
+                if not _is_meta(name, sweeps[dataset]["strict"], by_protocol["strict"])
+            ]
             held += [(name, swept, rival) for name in chosen for rival in MAIN_RIVALS]
         for arm, found, rival in held:
-            for metric in METRICS if arm in found and rival in rivals else ():
+            if arm not in found or rival not in rivals or not comparable(found[arm], rivals[rival]):
+                continue
+            for metric in METRICS:
                 apart = difference(found[arm], rivals[rival], metric)
                 yield _claim(("rivals", dataset, "strict", metric, arm, rival), apart)
+
+
+def _is_meta(name: str, swept: Measured, table: Measured) -> bool:
+    """Return whether an arm of the sweep is the arm `metabalance` by another name."""
+    if name not in swept.records or META not in table.records:
+        return False
+    return recipe(swept.records[name][0]) == recipe(table.records[META][0])
 
 
 def _bayes(tables: Tables) -> Iterator[dict[str, Any]]:
     for dataset, by_protocol in tables.items():
         reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
-        for arm in reps if "bayes-optimal" in reps else ():
-            for metric in METRICS if arm != "bayes-optimal" else ():
-                lack = difference(reps["bayes-optimal"], reps[arm], metric)
-                yield _claim(("bayes", dataset, "strict", metric, "bayes-optimal", arm), lack)
+        if "bayes-optimal" not in reps:
+            continue
+        best = reps["bayes-optimal"]
+        for arm, of in reps.items():
+            for metric in METRICS if arm != "bayes-optimal" and comparable(of, best) else ():
+                yield _claim(
+                    ("bayes", dataset, "strict", metric, "bayes-optimal", arm), difference(best, of, metric)
+                )
 
 
 def counts(claims: pd.DataFrame) -> tuple[int, int, int, int]:

@@ -6,17 +6,17 @@ change is paired; the first rung has a test part of its own, and its noise adds 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from bench.cards import Dataset
-from bench.compare import Difference, difference, difference_of_means, summarise
+from bench.compare import Difference, comparable, difference, difference_of_means, summarise
 from bench.published import rungs
 from bench.replicates import Replicates
 from bench.report.records import Measured
-from bench.report.tables import interval, markdown_table, number
+from bench.report.tables import clear, count, interval, markdown_table, number
 from bench.splits import REPAIRS
 
 METRIC = "roc_auc"  # the paper's
@@ -27,31 +27,27 @@ def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
 
     Columns: rung (the protocol), repair (what it adds), arm, n_runs, n_failed; roc_auc_mean, _lo, _hi; rank among the
     rung's arms; change_mean, _lo, _hi, _p against the last rung before it that has the arm, and whether it is paired;
-    steps, samples_seen, means per run.
+    steps, samples_seen, means per run. An arm without a good run on a rung has no numbers there.
     """
     rows: list[dict[str, Any]] = []
     before: dict[str, Replicates] = {}
     for rung in filter(tables.get, rungs(card)):
-        good = tables[rung].replicates
-        found = [
-            _row(rung, arm, reps, before.get(arm)) | tables[rung].cost(arm) for arm, reps in good.items()
-        ]
-        for place, row in enumerate(sorted(found, key=lambda row: -row[f"{METRIC}_mean"]), 1):
-            rows.append(row | {"rank": place})
-        before |= good
+        found, ranks = tables[rung], tables[rung].ranks(METRIC, tables[rung].records)
+        for arm, rank in ranks.items():
+            row = _row(rung, arm, found.replicates.get(arm), before.get(arm))
+            rows.append(row | found.cost(arm) | {"rank": rank})
+        before |= found.replicates
     return pd.DataFrame(rows)
 
 
-def _row(rung: str, arm: str, now: Replicates, before: Replicates | None) -> dict[str, Any]:
-    summary = summarise(now, [METRIC])[METRIC]
-    change = None if before is None else _change(now, before)
+def _row(rung: str, arm: str, now: Replicates | None, before: Replicates | None) -> dict[str, Any]:
+    summary = summarise(now, [METRIC])[METRIC] if now else None
+    change = _change(now, before) if now and before else None
     return {
         "rung": rung,
         "repair": rung if rung in ("published", "strict") else rung.rpartition("+")[2],
         "arm": arm,
-        f"{METRIC}_mean": summary.mean,
-        f"{METRIC}_lo": summary.lo,
-        f"{METRIC}_hi": summary.hi,
+        **{f"{METRIC}_{field}": getattr(summary, field, float("nan")) for field in ("mean", "lo", "hi")},
         "change_mean": change and change.mean,
         "change_lo": change and change.lo,
         "change_hi": change and change.hi,
@@ -61,27 +57,22 @@ def _row(rung: str, arm: str, now: Replicates, before: Replicates | None) -> dic
 
 
 def _change(now: Replicates, before: Replicates) -> Difference:
-    if now.resamples == before.resamples and set(now.runs) & set(before.runs):
-        return difference(now, before, METRIC)
-    return difference_of_means(now, before, METRIC)
+    how = difference if comparable(now, before) else difference_of_means
+    return how(now, before, METRIC)
 
 
 def markdown(board: pd.DataFrame, dataset: str) -> str:
     """Return the ladder as two tables: where every arm stands on each rung, and what each rung changed."""
     repairs, arms = (list(dict.fromkeys(board[name])) for name in ("repair", "arm"))
     cell = {(row["arm"], row["repair"]): row for _, row in board.iterrows()}
-    lines = [f"# {dataset}: from published to strict, one repair at a time", "", caption(board), ""]
-    lines += [
-        "## ROC-AUC, and rank on the rung",
-        "",
-        *_table(arms, repairs, lambda a, r: _place(cell.get((a, r)))),
-    ]
-    lines += [
-        "",
-        "## Change by the rung",
-        "",
-        *_table(arms, repairs[1:], lambda a, r: _moved(cell.get((a, r)))),
-    ]
+    lines = [f"# {dataset}: from published to strict, one repair at a time", "", caption(board)]
+    for title, columns, text in (
+        ("ROC-AUC, and rank on the rung", repairs, _place),
+        ("Change by the rung", repairs[1:], _moved),
+        ("Updates / rows seen", repairs, _cost),
+    ):
+        rows = [[arm, *(text(cell.get((arm, repair))) for repair in columns)] for arm in arms]
+        lines += ["", f"## {title}", "", *markdown_table(["arm", *columns], rows)]
     lines += ["", "## The rungs", "", *(f"* {name}: {_words(name)}" for name in repairs)]
     return "\n".join(lines) + "\n"
 
@@ -89,10 +80,13 @@ def markdown(board: pd.DataFrame, dataset: str) -> str:
 def caption(board: pd.DataFrame) -> str:
     """Return the line that the ladder must not be read without."""
     counts = sorted(set(board["n_runs"]))
+    apart = board[board["paired"].eq(False)]["repair"].drop_duplicates()
+    others = f", but not all to {', '.join(apart)}, of other test parts or runs" if len(apart) else ""
     return (
         "Means over runs with 95 % intervals (two-level bootstrap over runs and test rows); each column adds one "
-        "repair to those before it. Changes are paired by fold, seed and test row, but the first: its rungs are judged "
-        f"on other test parts. Runs per arm: {', '.join(map(str, counts))}; failed runs: {board['n_failed'].sum()}."
+        f"repair to those before it. Changes are paired by fold, seed and test row{others}; bold: the interval is "
+        "clear of 0, not adjusted for their number. Where a rate is searched, updates are of the rate chosen, rows "
+        f"seen of all. Runs per arm: {', '.join(map(str, counts))}; failed runs: {board['n_failed'].sum()}."
     )
 
 
@@ -101,12 +95,6 @@ def _words(repair: str) -> str:
         "published": "the paper's code, faults included",
         "strict": "the suite's own network, optimiser, features and settings, with all repairs",
     }.get(repair) or REPAIRS[repair]
-
-
-def _table(arms: Sequence[str], repairs: Sequence[str], cell: Any) -> list[str]:
-    return markdown_table(
-        ["arm", *repairs], [[arm, *(cell(arm, repair) for repair in repairs)] for arm in arms]
-    )
 
 
 def _place(row: Any) -> str:
@@ -118,17 +106,30 @@ def _place(row: Any) -> str:
 def _moved(row: Any) -> str:
     if row is None or pd.isna(row["change_mean"]):
         return "–"
-    sure = row["change_lo"] > 0 or row["change_hi"] < 0
     text = interval(row["change_mean"], row["change_lo"], row["change_hi"], sign=True)
-    return f"**{text}**" if sure else text
+    return f"**{text}**" if clear(row["change_lo"], row["change_hi"]) else text
 
 
-def terminal_rows(board: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Return headings and cells for a terminal: by arm the ROC-AUC and rank on every rung."""
+def _cost(row: Any) -> str:
+    return "–" if row is None else f"{count(row['steps'])} / {count(row['samples_seen'])}"
+
+
+def terminal_rows(board: pd.DataFrame) -> tuple[list[str], list[list[str]], list[list[str]]]:
+    """Return headings and cells for a terminal: ROC-AUC and rank on every rung, and what each rung changed."""
     repairs, arms = (list(dict.fromkeys(board[name])) for name in ("repair", "arm"))
     cell = {(row["arm"], row["repair"]): row for _, row in board.iterrows()}
 
     def short(row: Any) -> str:
         return "–" if row is None else f"{number(row[f'{METRIC}_mean'])} ({row['rank']})"
 
-    return ["arm", *repairs], [[arm, *(short(cell.get((arm, r))) for r in repairs)] for arm in arms]
+    def moved(row: Any) -> str:
+        if row is None or pd.isna(row["change_mean"]):
+            return "–"
+        return number(row["change_mean"], sign=True) + (
+            "*" if clear(row["change_lo"], row["change_hi"]) else ""
+        )
+
+    stands, moves = (
+        [[arm, *(text(cell.get((arm, r))) for r in repairs)] for arm in arms] for text in (short, moved)
+    )
+    return ["arm", *repairs], stands, moves

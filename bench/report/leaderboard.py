@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.compare import Difference, difference, holm, summarise
+from bench.compare import Difference, comparable, difference, holm, summarise
 from bench.errors import Unavailable
 from bench.metrics import METRICS
 from bench.names import MAIN_METRIC, OK
@@ -118,7 +118,7 @@ def _metrics(found: Replicates) -> dict[str, float]:
 
 
 def _against(good: Mapping[str, Replicates], arm: str, reference: str | None, metric: str) -> dict[str, Any]:
-    if reference is None or arm not in good or set(good[arm].runs).isdisjoint(good[reference].runs):
+    if reference is None or arm not in good or not comparable(good[arm], good[reference]):
         return {"reference": reference}
     found: Difference = difference(good[arm], good[reference], metric)
     return {

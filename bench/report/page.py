@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.cards import dataset_names
+from bench.cards import card, dataset_names
+from bench.published import rungs
 from bench.report.alpha import METRICS
 from bench.report.findings import BEFORE, MAIN_RIVALS, Tables, counts
 from bench.report.records import Measured
-from bench.report.tables import count, interval, markdown_table, number
+from bench.report.tables import SHORT, clear, count, interval, markdown_table, number
 
-_HEAD = """# What the records here say
+TITLE = "# What the records here say"
+_HEAD = f"""{TITLE}
 
 This page is made by `bench tables` from the records in `compact/` (or `runs/`), as every table and figure under
 `leaderboards/` is; `bench tables --check` fails where one is not what the records give. Differences are paired on runs
@@ -46,7 +48,7 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
                 extremes = (_most(some, some["mean"]), _most(some, -some["mean"]))
                 cells = [f"{_words(row)} ({row['a'].replace(', order', ' order')})" for row in extremes]
                 rows.append(
-                    [f"{dataset}, {protocol}", _metric(metric), words, str(len(some)), *_texts(some), *cells]
+                    [f"{dataset}, {protocol}", SHORT[metric], words, str(len(some)), *_texts(some), *cells]
                 )
     small, large = claims[rate <= 0.01], claims[rate > 0.01]
     said = []
@@ -54,7 +56,7 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
         (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
         said.append(
             f"At the published α = .01 and below, {above} of {len(small)} cells gain and {below} lose by their "
-            f"intervals; the largest change is {_words(most)} ({_metric(most['metric'])}; {most['dataset']}, "
+            f"intervals; the largest change is {_words(most)} ({SHORT[most['metric']]}; {most['dataset']}, "
             f"{most['protocol']}, {most['a']})."
         )
     if len(large):
@@ -86,7 +88,7 @@ def _updates(claims: pd.DataFrame) -> list[str]:
     lines = ["## How much of the published gap is the number of updates?"]
     for (dataset,), of in _by(claims, "dataset"):
         gaps, changes = of[of["b"] != BEFORE], of[of["b"] == BEFORE]
-        names = list(dict.fromkeys(gaps["protocol"]))
+        names = [name for name in rungs(card(dataset)) if name in set(gaps["protocol"])]
         lines += ["", f"### {dataset}", "", *_equalised(gaps, changes, names)]
         lines += [
             "",
@@ -109,7 +111,8 @@ def _equalised(gaps: pd.DataFrame, changes: pd.DataFrame, names: list[str]) -> l
     lines = []
     for _, row in changes[changes["protocol"].str.endswith("+equal-updates")].iterrows():
         a, b = row["a"].split(" - ")
-        before = names[names.index(row["protocol"]) - 1]
+        passed = names[: names.index(row["protocol"])]
+        before = next(name for name in reversed(passed) if (a, b, name) in gap)
         lines.append(
             f"* {a} − {b}: {_words(gap[a, b, before])} before, {_words(gap[a, b, row['protocol']])} with equal "
             f"updates, a change of {_bold(row)}."
@@ -121,20 +124,20 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
     above, below, surely_above, surely_below = counts(claims)
     won = claims[claims["b"].isin(MAIN_RIVALS) & (claims["lo"] > 0)]
     beaten = [
-        f"{r['b']} on {r['dataset']} ({r['a']}: {_metric(r['metric'])} {_bold(r)})" for _, r in won.iterrows()
+        f"{r['b']} on {r['dataset']} ({r['a']}: {SHORT[r['metric']]} {_bold(r)})" for _, r in won.iterrows()
     ]
     said = (
         f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
         f"({surely_above} and {surely_below} after adjustment). Of early-stopped plain training (`none`) and XGBoost "
         f"it is ahead of: {'; '.join(beaten) or 'neither, on no set'}. Under `strict`, all at their defaults, which "
-        "were set on validation parts (LOG.md) and not tuned per data set. MetaBalance less the rival, on runs that "
-        "both have:"
+        "were set on validation parts (LOG.md) and not tuned per data set: whether it beats a tuned XGBoost these "
+        "records do not say. MetaBalance less the rival, on runs that both have:"
     )
     datasets = list(dict.fromkeys(claims["dataset"]))
     rows = []
     for (arm, rival, metric), of in _by(claims, "a", "b", "metric"):
         cell = {row["dataset"]: _bold(row) for _, row in of.iterrows()}
-        rows.append([arm, rival, _metric(metric), *(cell.get(dataset, "–") for dataset in datasets)])
+        rows.append([arm, rival, SHORT[metric], *(cell.get(dataset, "–") for dataset in datasets)])
     title = "## Where does MetaBalance beat early-stopped training and XGBoost?"
     return [title, "", said, "", *markdown_table(["arm", "rival", "metric", *datasets], rows)]
 
@@ -151,7 +154,7 @@ def _bayes(claims: pd.DataFrame) -> list[str]:
         }
         arms = of[of["metric"] == "average_precision"].sort_values(["mean", "b"])["b"]
         rows = [[arm, *(cell[arm, metric] for metric in reversed(METRICS))] for arm in arms]
-        head = ["arm", *(_metric(metric) for metric in reversed(METRICS))]
+        head = ["arm", *(SHORT[metric] for metric in reversed(METRICS))]
         lines += ["", f"### {dataset}", "", *markdown_table(head, rows)]
     return lines
 
@@ -165,11 +168,12 @@ def _ran(tables: Tables, sweeps: Tables) -> list[str]:
     ]
     head = ["data set", "protocol", "arms", "runs", "failed", "seeds", "device/engine", "training hours"]
     lines = ["## What was run", "", *markdown_table(head, rows)]
-    if absent := [name for name in dataset_names() if "strict" not in tables.get(name, {})]:
-        words = f"Not here: {', '.join(absent)}. For whoever has the set, or can fetch it, it is one command:"
+    real = [name for name in dataset_names() if card(name).simulator is None and name not in tables]
+    for name in real:
+        command = f"`bench run --dataset {name} --matrix core --seeds 10`"
         lines += [
             "",
-            f"{words} `bench run --dataset {absent[0]} --matrix core --seeds 10`; then `bench tables`.",
+            f"{name} is not here; for whoever has the file, or can fetch it, it is one command: {command}.",
         ]
     return lines
 
@@ -203,9 +207,5 @@ def _words(row: Any) -> str:
 
 
 def _bold(row: Any) -> str:
-    clear = row["lo"] > 0 or row["hi"] < 0
-    return (f"**{_words(row)}**" if clear else _words(row)) + ("†" if row["p_holm"] < 0.05 else "")
-
-
-def _metric(name: str) -> str:
-    return {"roc_auc": "ROC-AUC", "average_precision": "AP"}[name]
+    text = f"**{_words(row)}**" if clear(row["lo"], row["hi"]) else _words(row)
+    return text + ("†" if row["p_holm"] < 0.05 else "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from bench.store import Store, read_checked
 Record = Mapping[str, Any]
 Recipe = tuple[Any, ...]
 ROW_RESAMPLES = 200  # of test rows, in all folds together, for every metric
-RANK_RESAMPLES = 2000  # and for ROC-AUC and average precision
+RANK_RESAMPLES = 1000  # and for ROC-AUC and average precision
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,29 @@ class Measured:
     n_others: int = 0
 
     def cost(self, arm: str) -> dict[str, float]:
-        """Return how many runs the arm has and failed, and its mean updates and rows seen per good run."""
+        """Return how many good runs the arm has and how many failed, and a good run's mean updates and rows seen."""
         good = [record for record in self.records[arm] if record["status"] == OK]
         return {
-            "steps": float(np.mean([record["steps"] for record in good])),
-            "samples_seen": float(np.mean([record["samples_seen"] for record in good])),
+            **{
+                name: float(np.mean([record[name] for record in good])) if good else float("nan")
+                for name in ("steps", "samples_seen")
+            },
             "n_runs": len(good),
             "n_failed": len(self.records[arm]) - len(good),
         }
+
+    def ranks(self, metric: str, arms: Iterable[str]) -> dict[str, int]:
+        """Return the arms' ranks by their means; an arm with failed runs stands below those without.
+
+        It was not judged on the same rows as they.
+        """
+
+        def place(arm: str) -> tuple[bool, float, str]:
+            reps = self.replicates.get(arm)
+            mean = float(np.mean(reps.points[metric])) if reps else -np.inf
+            return self.cost(arm)["n_failed"] > 0, -mean, arm
+
+        return {arm: rank for rank, arm in enumerate(sorted(arms, key=place), 1)}
 
 
 def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[str, Measured]:
@@ -63,23 +79,30 @@ def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[
     return found
 
 
-def measured(store: Store, latest: Sequence[Record], names: Iterable[str] | None = None) -> Measured:
+def measured(
+    store: Store, latest: Sequence[Record], names: Iterable[str] | None = None, folds: int | None = None
+) -> Measured:
     """Return records of one protocol and scope by arm, with the good runs on resamples of their test rows.
 
-    Compact records need no scores. The folds of a table share `ROW_RESAMPLES` and `RANK_RESAMPLES` among them, so that
-    an interval over five folds rests on as many as one over a single fold. `names` limits the metrics.
+    The records of an arm are all compact, and need no scores, or none is. The folds of a table share `ROW_RESAMPLES`
+    and `RANK_RESAMPLES` among them, so that an interval over five folds rests on as many as one over a single fold.
+    `names` limits the metrics; `folds` says how many the table has where `latest` are not all of its records.
     """
-    arms = list(dict.fromkeys(record["arm"] for record in latest))
-    by_arm = [[record for record in latest if record["arm"] == arm] for arm in arms]
-    if latest and store.is_compact(latest[0]):
-        return Measured(dict(zip(arms, by_arm, strict=True)), compact.read(store, latest, names))
+    by_arm: dict[str, list[Record]] = {}
+    for record in latest:
+        by_arm.setdefault(record["arm"], []).append(record)
+    packed = {arm: records for arm, records in by_arm.items() if store.is_compact(records[0])}
+    own = [arm for arm in by_arm if arm not in packed]
     with ThreadPoolExecutor(cores()) as threads:
-        found = list(threads.map(lambda records: _scores(store, records), by_arm))
-    kept = {arm: records for arm, (records, _) in zip(arms, found, strict=True) if records}
-    runs_of = {arm: runs for arm, (_, runs) in zip(arms, found, strict=True) if runs}
-    folds = max(1, len({fold_of(record) for record in latest}))
+        found = list(threads.map(lambda arm: _scores(store, by_arm[arm]), own))
+    kept = {arm: records for arm, (records, _) in zip(own, found, strict=True) if records}
+    runs_of = {arm: runs for arm, (_, runs) in zip(own, found, strict=True) if runs}
+    folds = folds or max(1, len({fold_of(record) for record in latest}))
     counts = {"row_replicates": -(-ROW_RESAMPLES // folds), "rank_replicates": -(-RANK_RESAMPLES // folds)}
-    return Measured(kept, replicates_by_arm(runs_of, names=names, **counts))
+    measured = replicates_by_arm(runs_of, names=names, **counts)
+    measured |= compact.read(store, [*chain(*packed.values())], names)
+    kept |= packed
+    return Measured({arm: kept[arm] for arm in by_arm if arm in kept}, measured)
 
 
 def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list[RunScores]]:

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.compare import difference_of_means, summarise
 from bench.report import tables
 from bench.report.records import Measured
-from bench.report.tables import count, interval, latex_table, markdown_table
+from bench.report.tables import SHORT, count, interval, latex_table, markdown_table
 
 METRICS = ("roc_auc", "average_precision")
 SIDES = ("published", "strict")
@@ -29,43 +29,43 @@ def sides(found: Mapping[str, Measured]) -> pd.DataFrame:
     """
     if any(protocol not in found for protocol in SIDES):
         return pd.DataFrame()
-    published, strict = (found[protocol].replicates for protocol in SIDES)
-    rows = [_row(arm, found) for arm in strict if arm in published]
-    board = pd.DataFrame(rows)
-    for protocol in SIDES if rows else ():
+    published, strict = (found[protocol].records for protocol in SIDES)
+    shared = [arm for arm in strict if arm in published]
+    board = pd.DataFrame([_row(arm, found) for arm in shared])
+    for protocol in SIDES if shared else ():
         for metric in METRICS:
-            name = f"{protocol}_{metric}"
-            board[f"{name}_rank"] = board[f"{name}_mean"].rank(ascending=False, method="min").astype(int)
-    return board.sort_values(["strict_roc_auc_rank", "arm"], ignore_index=True) if rows else board
+            board[f"{protocol}_{metric}_rank"] = board["arm"].map(found[protocol].ranks(metric, shared))
+    return board.sort_values(["strict_roc_auc_rank", "arm"], ignore_index=True) if shared else board
 
 
 def _row(arm: str, found: Mapping[str, Measured]) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": arm}
-    reps = {protocol: found[protocol].replicates[arm] for protocol in SIDES}
+    reps = {protocol: found[protocol].replicates.get(arm) for protocol in SIDES}
     for protocol, of in reps.items():
-        summary = summarise(of, METRICS)
+        summary = summarise(of, METRICS) if of else {}
         for metric in METRICS:
             for field in ("mean", "lo", "hi"):
-                row[f"{protocol}_{metric}_{field}"] = getattr(summary[metric], field)
+                row[f"{protocol}_{metric}_{field}"] = getattr(summary.get(metric), field, float("nan"))
         row |= {f"{protocol}_{name}": value for name, value in found[protocol].cost(arm).items()}
+    published, strict = reps.values()
     for metric in METRICS:
-        change = difference_of_means(reps["strict"], reps["published"], metric)
-        row |= {f"{metric}_change_{field}": getattr(change, field) for field in ("mean", "lo", "hi")}
+        change = difference_of_means(strict, published, metric) if strict and published else None
+        for field in ("mean", "lo", "hi"):
+            row[f"{metric}_change_{field}"] = getattr(change, field, float("nan"))
     return row
 
 
 def headings() -> list[str]:
     """Return the table's column headings."""
-    short = {"roc_auc": "ROC-AUC", "average_precision": "AP"}
     per_metric = [
         words
         for metric in METRICS
         for words in (
-            f"{short[metric]} published",
+            f"{SHORT[metric]} published",
             "rank",
-            f"{short[metric]} strict",
+            f"{SHORT[metric]} strict",
             "rank",
-            f"Δ {short[metric]}",
+            f"Δ {SHORT[metric]}",
         )
     ]
     return ["arm", *per_metric, "updates", "rows seen", "runs", "failed"]
@@ -93,8 +93,9 @@ def caption(dataset: str) -> str:
     """Return the line that the table must not be read without."""
     return (
         f"{dataset} as published and corrected: means over runs with 95 % intervals (two-level bootstrap over runs and "
-        "test rows); ranks are among the arms shown; Δ is strict less published, on other runs and test rows, so that "
-        "the noise of both is in it. Updates, rows seen, runs and failures: published / strict."
+        "test rows); ranks are among the arms shown, those with failed runs last; Δ is strict less published, on other "
+        "runs and test rows, so that the noise of both is in it. Updates, rows seen, runs and failures: published / "
+        "strict."
     )
 
 

@@ -22,6 +22,7 @@ SHOWN = (
     "precision_at_1pct_review",
     "recall_at_1pct_fpr",
 )
+SHORT = {"roc_auc": "ROC-AUC", "average_precision": "AP"}
 SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
 
 
@@ -94,8 +95,19 @@ def number(value: float, *, sign: bool = False, digits: int = 3) -> str:
     """Return so many digits after the point, without the zero before it, or a dash for a missing number."""
     if pd.isna(value):
         return "–"
+    value = round(value, digits) + 0.0  # no minus before a zero
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
+
+
+def clear(lo: float, hi: float) -> bool:
+    """Return whether an interval is clear of 0."""
+    return bool(lo > 0 or hi < 0)
+
+
+def chance(p: float) -> str:
+    """Return a p-value, or a dash; what would print as 0 is below .001."""
+    return "< .001" if p < 0.0005 else number(p)
 
 
 def count(number: float) -> str:
@@ -117,8 +129,6 @@ def caption(board: pd.DataFrame) -> str:
         if isinstance(reference, str)
         else ""
     )
-    if authors(board):
-        against += " The authors' code: its own test ROC-AUC, mean ± standard deviation over 2–3 seeds."
     return (
         f"{first['dataset']} ({count(board['n_rows'].max())} rows), protocol {first['protocol']}: means over runs with "
         "95 % intervals (two-level bootstrap over runs and test rows). Prevalence in the test parts "
@@ -130,18 +140,29 @@ def caption(board: pd.DataFrame) -> str:
 def markdown(board: pd.DataFrame) -> str:
     """Return the leaderboard as a Markdown page."""
     title = f"# {board['dataset'].iloc[0]}, {board['protocol'].iloc[0]}"
-    return "\n".join([title, "", caption(board), "", *markdown_table(headings(board), cells(board))]) + "\n"
+    return (
+        "\n".join([title, "", _full_caption(board), "", *markdown_table(headings(board), cells(board))])
+        + "\n"
+    )
+
+
+def _full_caption(board: pd.DataFrame) -> str:
+    """Return the caption and, where the table has that column, what the authors' code is."""
+    words = " The authors' code: its own test ROC-AUC, mean ± standard deviation over 2–3 seeds."
+    return caption(board) + (words if authors(board) else "")
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table."""
+    """Return the lines of a Markdown table; no cell is taken for two, or for a link."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return lines + ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    escape = str.maketrans({"\\": r"\\", "|": r"\|"})
+    cells = [[cell.translate(escape).replace("](", r"]\(") for cell in row] for row in rows]
+    return lines + [f"| {' | '.join(row)} |" for row in cells]
 
 
 def latex(board: pd.DataFrame) -> str:
     """Return the leaderboard as a LaTeX table for the booktabs package."""
-    return latex_table(headings(board), cells(board), caption(board), "rl")
+    return latex_table(headings(board), cells(board), _full_caption(board), "rl")
 
 
 def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], text: str, columns: str) -> str:
