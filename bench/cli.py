@@ -152,7 +152,7 @@ def run(
         typer.Option("--set", metavar="FIELD=VALUE", help="A setting of the arms; repeatable."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Seeds per fold; default the protocol's, for big tables 1.")
+        int | None, typer.Option(help="Seeds per fold; default the protocol's; strict: 3, for big tables 1.")
     ] = None,
     folds: Annotated[int | None, typer.Option(help="Folds; default the protocol's (strict: 5).")] = None,
     repeats: Annotated[int | None, typer.Option(help="Repeats of the folds; default 1.")] = None,

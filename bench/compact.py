@@ -2,8 +2,9 @@
 
 Scores are what a results folder is heavy of, and intervals need of them only what resampling a fold's rows adds to
 a metric (`bench.replicates.Noise`). So `compact/<dataset>/` holds the records of one table per protocol, their test
-metrics measured once more from the scores, and that noise, named after the records it belongs to. Tables made from
-it are those made from the scores, digit for digit. An arm that has records of its own under `runs/` is read from there.
+metrics measured once more from the scores, their validation metrics in single precision, and that noise, named after
+the records it belongs to. Tables made from it are those made from the scores, digit for digit. An arm that has records
+of its own under `runs/` is read from there.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ NOISE = pa.schema(
     ]
 )
 _SMALL = {"compression_level": 19, "use_dictionary": True, "store_schema": True}
+_SMALL_NOISE = _SMALL | {
+    "use_dictionary": [name for name in NOISE.names if name != "steps"],
+    "column_encoding": {"steps.list.element": "BYTE_STREAM_SPLIT"},
+}
 
 Record = Mapping[str, Any]
 
@@ -56,14 +61,14 @@ def write(
         points = {arm: _points(reps) for arm, reps in measured.items()}
         for record in records:
             found = points[record["arm"]][fold_of(record), record["seed"]] if record["status"] == OK else {}
-            rows.append({**record, **found})
+            rows.append({**record, **_rounded(record), **found})
         for arm, reps in measured.items():
             noise += _noise_rows(records[0], arm, reps)
     paths = [store.compact_path(dataset, kind) for kind in ("records", "noise")]
     write_atomically(paths[0], pa.Table.from_pylist(rows, schema=RECORD), **_SMALL)
     of = {"records": digest(paths[0].read_bytes())}
     write_atomically(
-        paths[1], pa.Table.from_pylist(noise, schema=NOISE).replace_schema_metadata(of), **_SMALL
+        paths[1], pa.Table.from_pylist(noise, schema=NOISE).replace_schema_metadata(of), **_SMALL_NOISE
     )
     return paths
 
@@ -73,6 +78,12 @@ def _points(reps: Replicates) -> dict[tuple[int, int], dict[str, float]]:
         run: {f"test_{metric}": float(values[i]) for metric, values in reps.points.items()}
         for i, run in enumerate(reps.runs)
     }
+
+
+def _rounded(record: Record) -> dict[str, float]:
+    """Return the validation metrics in single precision: no table shows them."""
+    names = [f"valid_{metric}" for metric in METRICS]
+    return {name: float(np.float32(record[name])) for name in names if record[name] is not None}
 
 
 def _noise_rows(record: Record, arm: str, reps: Replicates) -> list[dict[str, Any]]:

@@ -74,7 +74,8 @@ def compact(
 ) -> None:
     """Write every data set's records in two small files that tables can be made from without the scores.
 
-    Run bench tables after it, or before: the tables are the same. What a protocol has under runs/ is read from there.
+    Tables are the same from them as from the runs; bench tables then writes a page of findings too. An arm that has
+    records under runs/ is read from there.
 
     Example: bench compact --dataset loan
     """

@@ -186,7 +186,9 @@ def test_the_page_counts_what_its_claims_say(everything: Any) -> None:
         assert title in page
     assert f"* {PAPERS[0]} − smote: +" in page
     assert "| loan | strict | " in page
-    assert "fraud is not here; for whoever has the file, or can fetch it, it is one command: `bench run" in page
+    assert (
+        "fraud is not here; for whoever has the file, or can fetch it, it is one command: `bench run" in page
+    )
     assert "loan is not here" not in page
 
 

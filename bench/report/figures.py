@@ -16,7 +16,7 @@ from bench.names import digest
 from bench.report.ladder import METRIC
 from bench.store import read_bytes, write_bytes
 
-DPI = 150
+DPI = 90
 STRONG = ("#b2182b", "#000000", "#e08214")  # MetaBalance's arms in the ladder, with their intervals
 PLAIN = "#2166ac"  # the network on the rows as they are
 

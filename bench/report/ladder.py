@@ -27,12 +27,16 @@ def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
 
     Columns: rung (the protocol), repair (what it adds), arm, n_runs, n_failed; roc_auc_mean, _lo, _hi; rank among the
     rung's arms; change_mean, _lo, _hi, _p against the last rung before it that has the arm, and whether it is paired;
-    steps, samples_seen, means per run. An arm without a good run on a rung has no numbers there.
+    steps, samples_seen, means per run. An arm without a good run on a rung has no numbers there;
+    one that ran on no rung between the first and the last is no climber, and left out.
     """
     rows: list[dict[str, Any]] = []
     before: dict[str, Replicates] = {}
-    for rung in filter(tables.get, rungs(card)):
-        found, ranks = tables[rung], tables[rung].ranks(METRIC, tables[rung].records)
+    stood = [rung for rung in rungs(card) if rung in tables]
+    climbed = {arm for rung in stood if "+" in rung for arm in tables[rung].records}
+    for rung in stood:
+        found = tables[rung]
+        ranks = found.ranks(METRIC, [arm for arm in found.records if arm in climbed])
         for arm, rank in ranks.items():
             row = _row(rung, arm, found.replicates.get(arm), before.get(arm))
             rows.append(row | found.cost(arm) | {"rank": rank})

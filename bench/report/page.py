@@ -124,7 +124,7 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
     above, below, surely_above, surely_below = counts(claims)
     won = claims[claims["b"].isin(MAIN_RIVALS) & (claims["lo"] > 0)]
     beaten = [
-        f"{r['b']} on {r['dataset']} ({r['a']}: {SHORT[r['metric']]} {_bold(r)})" for _, r in won.iterrows()
+        f"{r['b']} on {r['dataset']} (`{r['a']}`: {SHORT[r['metric']]} {_bold(r)})" for _, r in won.iterrows()
     ]
     said = (
         f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
