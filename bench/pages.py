@@ -75,7 +75,7 @@ def regenerate(
     store = Store(results, read_only=read_only)
     protocol = protocol_named(protocol).name if protocol else None
     for kind, asked, known in (
-        ("data set with records", dataset, store.datasets()),
+        ("data set with records", dataset, _datasets(store)),
         *(("format", name, list(FORMATS)) for name in formats),
     ):
         if asked is not None and asked not in known:
@@ -109,14 +109,18 @@ def _sweeps(store: Store) -> Store:
     return Store(store.root / "alpha", read_only=store.read_only)
 
 
+def _datasets(store: Store) -> list[str]:
+    return sorted({*store.datasets(), *_sweeps(store).datasets()})
+
+
 def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
     """Write the compact records and noise of every data set in `results` (or of one); return the paths.
 
     They are those of the tables that `regenerate` gives. Raises UnknownName for a data set without records.
     """
     store = Store(results)
-    if dataset is not None and dataset not in store.datasets():
-        raise UnknownName("data set with records", dataset, store.datasets())
+    if dataset is not None and dataset not in _datasets(store):
+        raise UnknownName("data set with records", dataset, _datasets(store))
     made = []
     for of in (store, _sweeps(store)):
         for name in of.datasets():

@@ -108,12 +108,16 @@ def tables(
     """
     with interruptible():
         from bench.pages import orphans, regenerate
+        from bench.store import Store
 
         made = regenerate(
             results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
         )
         if not made:
-            raise BadStore(NO_RECORDS.format(results))
+            none_such = f"{results} holds records, but none under {protocol}."
+            raise BadStore(
+                none_such if protocol and Store(results).datasets() else NO_RECORDS.format(results)
+            )
         stale = [path for board in made for path in board.stale()]
         lone = orphans(results, made) if check and not (dataset or protocol or form) else []
         written = [] if check else [path for board in made for path in board.write()]
