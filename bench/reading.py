@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -135,7 +135,12 @@ def tables(
         typer.echo(
             "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
         )
-    if check and stale:
+    _refuse(stale if check else [], lone)
+
+
+def _refuse(stale: Sequence[Path], lone: Sequence[Path]) -> None:
+    """Raise BadStore for tables that are not what the records give, or that no record makes."""
+    if stale:
         raise BadStore(
             f"{len(stale)} tables are not what the records give: {', '.join(map(str, stale))}. "
             "bench tables makes them anew."

@@ -72,7 +72,9 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
     console.print(terminal(board, wide=console.width >= WIDE))
     others = len(set(board["arm"]) - set(outcome.arms))
     if others:
-        typer.echo(f"{others} of these arms are from earlier runs.")
+        typer.echo(
+            f"{others} of these arms are from earlier runs, or from the compact records in the results folder."
+        )
     typer.echo(
         f"{outcome.n_runs} runs ({outcome.n_done_before} done before), {len(outcome.failed)} failed, "
         f"{outcome.seconds:.1f} s. Budget: {outcome.budget}.\n"
