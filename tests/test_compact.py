@@ -97,6 +97,15 @@ def test_an_arm_of_ones_own_stands_in_place_of_the_compact_one_beside_the_others
     )
 
 
+def test_the_same_runs_again_change_no_claim_and_no_order(packed: Path) -> None:
+    before = frames(packed)
+    bench.run(dataset="loan-sim", rows=600, folds=2, seeds=2, arms=["smote"], workers=0, results=packed)
+    after = frames(packed)
+    cost = ["fit_seconds", "resample_seconds"]
+    pd.testing.assert_frame_equal(before[0].drop(columns=cost), after[0].drop(columns=cost), check_exact=True)
+    assert list(measure_tables(Store(packed), "loan-sim")["strict"].replicates) == sorted(ARMS)
+
+
 def test_compacting_refuses_to_lose_records(packed: Path) -> None:
     before = {path: path.read_bytes() for path in packed.rglob("compact/**/*.parquet")}
     bench.run(dataset="loan-sim", rows=600, folds=2, seeds=1, arms=["none"], workers=0, results=packed)

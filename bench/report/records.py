@@ -102,7 +102,9 @@ def measured(
     measured = replicates_by_arm(runs_of, names=names, **counts)
     measured |= compact.read(store, [*chain(*packed.values())], names)
     kept |= packed
-    return Measured({arm: kept[arm] for arm in by_arm if arm in kept}, measured)
+    # In the records' order, whichever of them are compact.
+    records = {arm: kept[arm] for arm in by_arm if arm in kept}
+    return Measured(records, {arm: measured[arm] for arm in by_arm if arm in measured})
 
 
 def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list[RunScores]]:
