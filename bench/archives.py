@@ -44,7 +44,7 @@ def unpacked(path: Path) -> tuple[bytes, str]:
             with GzipFile(path) as stream:
                 return _drained(stream, path), path.name.removesuffix(".gz")
         return path.read_bytes(), path.name
-    # What gzip and zipfile raise for a torn archive, and for a compression that they do not know.
+    # What gzip and zipfile raise for a torn archive; NotImplementedError is a compression that they do not know.
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
         raise BadTable(f"{path.name} is a broken archive ({error}); fetch or pack it again.") from error
     except OSError as error:
