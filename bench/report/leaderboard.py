@@ -51,7 +51,8 @@ def leaderboard(found: Measured) -> pd.DataFrame:
     board = pd.DataFrame(rows, columns=columns())
     read_together = board["difference_p"].where(board["arm"] != reference).astype(float)
     board["difference_p_holm"] = holm(read_together.tolist())
-    return _ranked(board, main_metric)
+    board["rank"] = board["arm"].map(found.ranks(main_metric, kept)).astype(int)
+    return board.sort_values("rank", ignore_index=True)
 
 
 def columns() -> list[str]:
@@ -128,16 +129,6 @@ def _against(good: Mapping[str, Replicates], arm: str, reference: str | None, me
         "difference_hi": found.hi,
         "difference_p": found.p_value,
     }
-
-
-def _ranked(board: pd.DataFrame, metric: str) -> pd.DataFrame:
-    # An arm with failed runs was not judged on the same rows as the others: it stands below those without.
-    order = board.assign(incomplete=board["n_failed"] > 0).sort_values(
-        ["incomplete", f"{metric}_mean", "arm"], ascending=[True, False, True], na_position="last"
-    )
-    order = order.drop(columns="incomplete")
-    order["rank"] = np.arange(1, len(order) + 1)
-    return order.reset_index(drop=True)
 
 
 def write(board: pd.DataFrame, path: Path) -> None:
