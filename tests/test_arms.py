@@ -189,6 +189,9 @@ def test_an_arms_file_gives_arms_with_samplers_and_settings(tmp_path: Path) -> N
         ('[mine]\nmethod = "network"\nlr = nan', "lr"),
         ('[mine]\nmethod = "network"\nlearning = 1', "learning: .* not permitted"),
         ('[smote]\nmethod = "prevalence"', "redefines 'smote', an arm of bench"),
+        ('[""]\nmethod = "network"', "names an arm ''; a name is printable"),
+        ('[" mine"]\nmethod = "network"', "names an arm ' mine'"),
+        ('["a\\nb"]\nmethod = "network"', "names an arm 'a.nb'"),
         ('["xgboost[adasyn]"]\nmethod = "prevalence"', "redefines 'xgboost.adasyn.', an arm of bench"),
     ],
 )

@@ -193,6 +193,25 @@ def test_tables_are_made_anew_and_checked(call: Call, tmp_path: Path) -> None:
     assert str(page.relative_to(tmp_path)) in made["stale"]
     assert "prevalence" in page.read_text()
     assert call("tables", "--check", "--format", "tex", "--format", "csv").code == 0
+    (page.parent / "loan-strict.md").write_text("# a table of records that are not there")
+    ended = call("tables", "--check")
+    assert (ended.code, "made by no record" in ended.err) == (2, True)
+    assert "none under published" in call("tables", "--protocol", "published").err
+
+
+def test_records_are_compacted_and_a_set_without_any_is_refused(call: Call, tmp_path: Path) -> None:
+    call(*SMALL, "--arm", "prevalence")
+    written = json.loads(call("compact", "--json").out)["written"]
+    assert [(Path(one["path"]).name, one["bytes"] > 0) for one in written] == [
+        ("records.parquet", True),
+        ("noise.parquet", True),
+    ]
+    assert call("tables").code == 0
+    assert (tmp_path / "results" / "README.md").read_text().startswith("# What the records here say")
+    assert call("tables", "--check").code == 0
+    ended = call("compact", "--dataset", "loan")
+    assert (ended.code, "loan-sim" in ended.err) == (2, True)
+    assert call("compact", "--results", "nowhere").code == 2
 
 
 def test_the_doctor_says_what_this_machine_has(call: Call, tmp_path: Path) -> None:

@@ -27,7 +27,19 @@ from bench.pages import regenerate
 from bench.progress import Lines
 from bench.report import leaderboard as boards
 from bench.report.records import measured, newest
-from bench.report.tables import as_csv, caption, cells, headings, interval, latex, markdown, number, terminal
+from bench.report.tables import (
+    as_csv,
+    caption,
+    cells,
+    chance,
+    headings,
+    interval,
+    latex,
+    markdown,
+    markdown_table,
+    number,
+    terminal,
+)
 from bench.runs import Run
 from bench.splits import Split
 from bench.store import SCORES, Store, read_checked, write_atomically
@@ -390,3 +402,20 @@ def test_a_metric_that_older_records_lack_costs_no_record(tmp_path: Path) -> Non
     assert [record["test_ks"] for record in records] == [None, None]
     assert not (tmp_path / "quarantine").exists()
     assert boards.leaderboard(measured(store, newest(records)))["ks_mean"].notna().all()
+
+
+def test_a_markdown_table_takes_no_cell_for_two_or_for_a_link() -> None:
+    names = ["metabalance[none/smote](order=2)", "a|b", "a\\|b"]
+    *_, first, second, third = markdown_table(["arm", "n"], [[name, "1"] for name in names])
+    assert first == r"| metabalance[none/smote]\(order=2) | 1 |"
+    assert second == r"| a\|b | 1 |"
+    assert third == r"| a\\\|b | 1 |"
+
+
+def test_no_number_has_a_minus_before_a_zero() -> None:
+    assert [number(-0.0001), number(-0.0001, sign=True), number(-0.00001, sign=True, digits=4)] == [
+        ".000",
+        "+.000",
+        "+.0000",
+    ]
+    assert [chance(0.0001), chance(0.04), chance(float("nan"))] == ["< .001", ".040", "–"]

@@ -15,7 +15,7 @@ import pytest
 from bench import ladder, pages
 from bench.arms import GRID, arm_named
 from bench.cards import card
-from bench.errors import BadSetting, UnknownName
+from bench.errors import BadSetting, BadStore, UnknownName
 from bench.evaluate import Workbench, run_pack
 from bench.published import as_published, rungs
 from bench.report import figures, sides
@@ -296,3 +296,31 @@ def test_without_a_format_what_is_there_is_made_again_and_both_sides_in_all(
     for page in pages.regenerate(tmp_path, formats=("tex",)):
         page.write()
     assert forms("loan-strict") == {".md", ".tex"}
+
+
+def test_a_figure_of_other_numbers_or_of_none_is_stale(climbed: Store, tmp_path: Path) -> None:
+    board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
+    drawing = figures.Drawing(figures.numbers(board), lambda: figures.draw_ladder(board, "a title"))
+    path = tmp_path / "loan-ladder"
+    svg, png = figures.save(drawing.draw(), path, drawing.of)
+    assert drawing.stale(path) == []
+    other = board.assign(roc_auc_mean=board["roc_auc_mean"] + 1e-12)
+    assert figures.Drawing(figures.numbers(other), drawing.draw).stale(path) == [svg, png]
+    svg.write_bytes(b"")
+    png.unlink()
+    png.mkdir()
+    assert drawing.stale(path) == [svg, png]
+    with pytest.raises(BadStore, match=r"loan-ladder.png could not be written"):
+        figures.save(drawing.draw(), path, drawing.of)
+
+
+def test_arms_that_ran_on_the_first_and_last_rung_alone_are_no_climbers(climbed: Store) -> None:
+    found = dict(measure_tables(climbed, "loan"))
+    extra = replace(
+        found["strict"],
+        records={**found["strict"].records, "xgboost": found["strict"].records["none"]},
+        replicates={**found["strict"].replicates, "xgboost": found["strict"].replicates["none"]},
+    )
+    board = report.ladder(found | {"strict": extra}, card("loan"))
+    assert set(board["arm"]) == set(ARMS)
+    assert report.ladder({name: found[name] for name in ("published", "strict")}, card("loan")).empty

@@ -26,6 +26,7 @@ from bench.published import RATES, as_published
 from bench.runs import configure, plan
 from bench.splits import PROTOCOLS, REPAIRS, protocol_named, split
 from bench.store import Store
+from bench.suite import Request, make_plan
 from bench.tables import Table, load
 
 CPU = torch.device("cpu")
@@ -253,6 +254,38 @@ def test_the_row_weights_repair_makes_meta_weight_net_use_its_weights() -> None:
 def test_what_a_user_sets_goes_before_what_was_published() -> None:
     arm = replace(arm_named("none"), settings={"lr": 0.5})
     assert as_published(arm, loans().card, PUBLISHED).settings["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("setting", "gives_way"),
+    [({"lr": 0.001}, "search_lr"), ({"steps": 10}, "epochs"), ({"dropout": 0.1}, None)],
+)
+def test_what_a_protocol_would_put_in_place_of_a_users_setting_gives_way(
+    setting: dict[str, Any], gives_way: str | None
+) -> None:
+    """A rate that is searched, epochs that are counted: an arm trains as its name says."""
+    protocol = repaired("early-stopping", "equal-search")
+    plain, mine = (
+        as_published(replace(arm_named("none"), settings=given), loans().card, protocol).settings
+        for given in ({}, setting)
+    )
+    assert {"search_lr", "epochs"} <= set(plain)
+    assert set(plain) - set(mine) == {gives_way} - {None}
+    assert setting.items() <= mine.items()
+
+
+def test_an_arm_of_ones_own_is_not_the_papers_by_its_name() -> None:
+    mine = replace(arm_named("none"), name="mine-published")
+    assert as_published(mine, card("german-credit"), PROTOCOLS["strict"]) == mine
+
+
+def test_a_choice_on_validation_rows_that_are_not_there_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.suite.load", lambda *_, **__: loans())
+    asked = Request(dataset="loan", protocol="published", arms=("none(keep=best)",), results=tmp_path)
+    with pytest.raises(BadSetting, match=r"none\(keep=best\) chooses .* published holds none out"):
+        make_plan(asked)
 
 
 @pytest.mark.parametrize(("name", "protocol"), [("none", "published"), ("metabalance-published", "strict")])
