@@ -45,7 +45,8 @@ def run(**request: Any) -> pd.DataFrame:
     from rich.console import Console
 
     from bench.progress import Lines
-    from bench.suite import Request, make_plan, run_plan
+    from bench.request import Request
+    from bench.suite import make_plan, run_plan
 
     reporter = Lines(Console(stderr=True, quiet=True))
     return run_plan(make_plan(Request(**{"workers": 0, **request}), reporter.download), reporter).leaderboard

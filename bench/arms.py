@@ -34,6 +34,7 @@ class Arm:
     outer_sampler: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs_probability: bool = False
+    fixed: frozenset[str] = frozenset()  # what the user set: no study changes it
 
 
 def on_rows(arm: Arm, *samplers: str | None) -> Arm:
@@ -41,10 +42,13 @@ def on_rows(arm: Arm, *samplers: str | None) -> Arm:
     name = f"{arm.name}[{'/'.join(sampler or 'none' for sampler in samplers)}]"
     what, words = arm.description.partition(";")[0], [sampler or "natural" for sampler in samplers]
     if len(samplers) == 1:
-        return replace(arm, name=name, description=f"{what}; rows {words[0]}", sampler=samplers[0])
-    inner, outer = samplers
-    description = f"{what}; inner {words[0]}, outer {words[1]}"
-    return replace(arm, name=name, description=description, inner_sampler=inner, outer_sampler=outer)
+        roles: dict[str, str | None] = {"sampler": samplers[0]}
+        description = f"{what}; rows {words[0]}"
+    else:
+        roles = {"inner_sampler": samplers[0], "outer_sampler": samplers[1]}
+        description = f"{what}; inner {words[0]}, outer {words[1]}"
+    named = replace(arm, name=name, description=description, fixed=arm.fixed | frozenset(roles))
+    return replace(named, **roles)  # type: ignore[arg-type]
 
 
 # The samplers of the paper, which are arms by these names; with `none` they span the grid.
@@ -304,4 +308,5 @@ def _arm(name: str, entry: Any, path: Path) -> Arm:
         if not isinstance(entry.get(role, ""), str):
             raise BadSetting(f"The arms file {path}, table [{name}]: {role} is a name, not {entry[role]!r}.")
     settings = {key: value for key, value in entry.items() if key not in roles}
-    return Arm(name, settings=settings, **{key: entry[key] for key in roles if key in entry})
+    given = {key: entry[key] for key in roles if key in entry}
+    return Arm(name, settings=settings, fixed=frozenset({*given, *settings}), **given)

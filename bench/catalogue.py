@@ -74,7 +74,8 @@ def _methods() -> list[dict[str, Any]]:
         {
             "name": name,
             "version": module.VERSION,
-            "settings": module.Config.model_construct().model_dump(mode="json"),
+            "settings": dict.fromkeys(module.Config.model_fields)
+            | module.Config.model_construct().model_dump(mode="json"),
             "description": module.__doc__.splitlines()[0],
         }
         for name, module in methods().items()

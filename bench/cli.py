@@ -17,13 +17,35 @@ import typer
 
 from bench.catalogue import KINDS, catalogue, summary
 from bench.errors import SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
-from bench.reading import Json, Results, compact, compare, interruptible, tables
-from bench.show import show_json, show_outcome, show_plan, show_table
+from bench.options import (
+    Amount,
+    Arms,
+    ArmsFile,
+    DataFile,
+    DatasetName,
+    Device,
+    Drop,
+    Folds,
+    Json,
+    Matrix,
+    Pack,
+    Positive,
+    Repeats,
+    Results,
+    Rows,
+    Settings,
+    Source,
+    Target,
+    Time,
+    Workers,
+    pairs,
+)
+from bench.reading import compact, compare, interruptible, tables
+from bench.show import show_json, show_outcome, show_plan, show_table, stderr
+from bench.studying import study
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from bench.suite import Request
+    from bench.request import Request
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -108,7 +130,7 @@ def fetch(
             f"{simulated[0]} is simulated: there is nothing to fetch. Run it: bench run --dataset {simulated[0]}"
         )
     rows = []
-    with interruptible(), reporter(_stderr()) as told:
+    with interruptible(), reporter(stderr()) as told:
         for chosen in cards:
             raw = fetch_file(chosen, source=source, force=force, progress=told.download)
             rows.append(
@@ -122,47 +144,37 @@ def fetch(
 
 @app.command()  # as long as its options: typer reads them from the signature, and the body only hands them on
 def run(
-    dataset: Annotated[str | None, typer.Option(help="A data set of bench list datasets.")] = None,
-    data_file: Annotated[
-        Path | None,
-        typer.Option(help="With --dataset: use this file as that set, verified. Alone: your own table."),
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="Your table's label column.")] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="The label's positive value, if it is not 1 or true.")
-    ] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="A column that is no feature; repeatable.")] = None,
-    time: Annotated[str | None, typer.Option(help="Your table's time column (no feature).")] = None,
-    amount: Annotated[str | None, typer.Option(help="Your table's amount column.")] = None,
-    rows: Annotated[int | None, typer.Option(help="How many rows to simulate.")] = None,
-    source: Annotated[str, typer.Option(help="auto | kaggle | mirror | openml")] = "auto",
+    dataset: DatasetName = None,
+    data_file: DataFile = None,
+    target: Target = None,
+    positive: Positive = None,
+    drop: Drop = None,
+    time: Time = None,
+    amount: Amount = None,
+    rows: Rows = None,
+    source: Source = "auto",
     protocol: Annotated[
         str, typer.Option(help="See bench list protocols; published+REPAIR mends a fault of the paper's.")
     ] = "strict",
-    matrix: Annotated[
-        str | None, typer.Option(help="A list of arms; see bench list matrices. Default: quick.")
-    ] = None,
-    arm: Annotated[
-        list[str] | None,
-        typer.Option(help="One arm, also ARM[SAMPLER] or ARM(FIELD=VALUE); repeatable. See bench list arms."),
-    ] = None,
-    arms_file: Annotated[Path | None, typer.Option(help="A TOML file of arms of your own.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A setting of the arms; repeatable."),
-    ] = None,
+    matrix: Matrix = None,
+    arm: Arms = None,
+    arms_file: ArmsFile = None,
+    settings: Settings = None,
+    tuned: Annotated[
+        bool,
+        typer.Option("--tuned", help="Each arm as bench study tuned it; what is not tuned yet is first."),
+    ] = False,
+    tuned_anyway: Annotated[
+        bool, typer.Option("--tuned-anyway", help="Also as tuned on other rows; such arms are marked.")
+    ] = False,
     seeds: Annotated[
         int | None, typer.Option(help="Seeds per fold; default the protocol's; strict: 3, for big tables 1.")
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds; default the protocol's (strict: 5).")] = None,
-    repeats: Annotated[int | None, typer.Option(help="Repeats of the folds; default 1.")] = None,
-    device: Annotated[str, typer.Option(help="auto | cpu | cuda")] = "auto",
-    pack: Annotated[
-        int | None, typer.Option(help="Networks trained at once; a speed knob, never a result.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Worker processes; default one per core, 0 for none.")
-    ] = None,
+    folds: Folds = None,
+    repeats: Repeats = None,
+    device: Device = "auto",
+    pack: Pack = None,
+    workers: Workers = None,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Only shard I of N, by the runs' keys.")
     ] = None,
@@ -181,9 +193,11 @@ def run(
     Example: bench run --dataset fraud-sim
 
     Example: bench run --data-file loans.csv --target defaulted --positive yes
+
+    Example: bench run --dataset loan-sim --rows 3000 --arm none --tuned
     """
     with interruptible():
-        from bench.suite import Request
+        from bench.request import Request
 
         request = Request(
             dataset=dataset,
@@ -199,7 +213,7 @@ def run(
             matrix=matrix,
             arms=tuple(arm or ()),
             arms_file=arms_file,
-            settings=_pairs(settings or []),
+            settings=pairs(settings or []),
             seeds=seeds,
             folds=folds,
             repeats=repeats,
@@ -210,6 +224,8 @@ def run(
             timeout=timeout,
             results=results,
             retry_failed=retry_failed,
+            tuned=tuned,
+            tuned_anyway=tuned_anyway,
         )
         _run(request, dry_run=dry_run, as_json=as_json)
 
@@ -218,7 +234,12 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     from bench.progress import reporter
     from bench.suite import make_plan, run_plan
 
-    with reporter(_stderr()) as told:
+    with reporter(stderr()) as told:
+        if request.tuned and not dry_run:
+            from bench.search import Search
+            from bench.study import tune_missing
+
+            tune_missing(request, Search(), told)
         made = make_plan(request, told.download, dry_run=dry_run)
         for note in made.notes:
             told.note(note)
@@ -260,8 +281,8 @@ def repair(
     with interruptible():
         from bench.ladder import climb
         from bench.progress import reporter
+        from bench.request import Request
         from bench.show import show_ladder
-        from bench.suite import Request
 
         request = Request(
             dataset=dataset,
@@ -272,7 +293,7 @@ def repair(
             workers=workers,
             results=results,
         )
-        with reporter(_stderr()) as told:
+        with reporter(stderr()) as told:
             outcome = climb(request, told)
         show_ladder(outcome.board, outcome.path, as_json=as_json)
         if outcome.n_failed:
@@ -280,6 +301,7 @@ def repair(
             raise typer.Exit(SOME_FAILED)
 
 
+app.command()(study)
 app.command()(compare)
 app.command()(compact)
 app.command()(tables)
@@ -302,16 +324,6 @@ def doctor(results: Results = Path("results"), as_json: Json = False) -> None:
         raise BadStore(f"{bad[0].name}: {bad[0].found}")
 
 
-def _pairs(settings: list[str]) -> dict[str, str]:
-    pairs = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise BadSetting(f"--set {setting}: say it as FIELD=VALUE, for example --set lr=0.01.")
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -320,9 +332,3 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     except ValueError:
         raise BadSetting(f"--shard {text}: say it as I/N, for example --shard 1/4.") from None
     return i, n
-
-
-def _stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)

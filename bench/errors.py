@@ -67,6 +67,12 @@ class Unavailable(BenchError):
     exit_code = NO_DATA
 
 
+class BadStudy(BenchError):
+    """A study none of whose trials came to anything."""
+
+    exit_code = SOME_FAILED
+
+
 class SamplerFailed(BenchError):
     """A sampler that could not work on its rows; the text is its own."""
 

@@ -288,7 +288,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         **_where(bench, run),
         "peak_memory_mb": peak_memory_mb(),
     }
-    bench.store.write(record, _scores_table(valid, test, y_test, scores))
+    bench.store.write(record, _scores_table(valid, test, y_test, scores) if len(test.rows) else None)
     more = {"measuring": measured - began, "writing": time.perf_counter() - measured}
     return Result(run.key, run.arm, OK, None, seconds | more)
 

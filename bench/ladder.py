@@ -10,7 +10,8 @@ import pandas as pd
 from bench.errors import BadStore
 from bench.pages import regenerate
 from bench.published import rungs
-from bench.suite import FullReporter, Request, make_plan, run_plan, the_card
+from bench.request import FullReporter, Request, the_card
+from bench.suite import make_plan, run_plan
 
 
 @dataclass(frozen=True)

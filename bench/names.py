@@ -19,6 +19,9 @@ VALID, TEST = "valid", "test"  # the parts whose scores are stored
 
 MAIN_METRIC = "average_precision"
 
+# After the name of an arm; the second where it was tuned on other rows than it trains on.
+TUNED, ANYWAY = "(tuned)", "(tuned-anyway)"
+
 
 def canonical(value: Any) -> str:
     """Return `value` as JSON that is the same for equal content: sorted keys, no spaces."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,12 +13,14 @@ import pandas as pd
 from bench import compact
 from bench.cards import card, dataset_names
 from bench.errors import BadStore, UnknownName
-from bench.report import alpha, figures, findings, ladder, page, sides
+from bench.names import slug
+from bench.report import alpha, charts, figures, findings, ladder, page, sides, studies, tuned
 from bench.report import leaderboard as boards
 from bench.report.records import Measured, board_path, measure_tables
 from bench.report.tables import FORMATS
 from bench.splits import protocol_named
 from bench.store import Store, read_bytes, write_text
+from bench.trials import Studied, TrialStore
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def regenerate(
             made += _boards(of, name, by_protocol, formats)
             if protocol is None and found is tables:
                 made += _across_protocols(of, name, by_protocol, formats)
+    for name in TrialStore(results).datasets() if protocol is None else ():
+        made += study_boards(results, name) if dataset in (None, name) else []
     if dataset is None and protocol is None and store.has_compact():
         claims = findings.findings(tables, sweeps)
         texts = {_page_at(results / "README.md"): page.markdown(claims, tables, sweeps)}
@@ -110,7 +115,7 @@ def _sweeps(store: Store) -> Store:
 
 
 def _datasets(store: Store) -> list[str]:
-    return sorted({*store.datasets(), *_sweeps(store).datasets()})
+    return sorted({*store.datasets(), *_sweeps(store).datasets(), *TrialStore(store.root).datasets()})
 
 
 def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
@@ -173,6 +178,30 @@ def _boards(
         if not sweep.empty:
             path = path.with_name(f"{path.stem}-alpha.parquet")
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
+        both = tuned.tuned(of)
+        if not both.empty:
+            path = board_path(store, name, judged)
+            path = path.with_name(f"{path.stem}-tuned.parquet")
+            yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, name, judged)})
+
+
+def study_boards(results: Path, dataset: str) -> list[Board]:
+    """Return what the studies of a data set took and gave: the ledger, its curves and importances; none without any."""
+    studied = TrialStore(results).studies(dataset)
+    board = studies.ledger(studied)
+    if board.empty:
+        return []
+    path = results / "tuned" / f"{dataset}-ledger.parquet"
+    drawn = {}
+    curves, shares = studies.curves(studied), studies.importances(studied)
+    title, metric = f"{dataset}: what tuning gave on validation rows", str(board["metric"].iloc[0])
+    drawing = figures.Drawing(figures.numbers(curves), lambda: charts.draw_curves(curves, title, metric))
+    drawn[path.with_name(f"{dataset}-curves")] = drawing
+    if not shares.empty:
+        words = f"{dataset}: importance of parameters (PED-ANOVA, mean over folds)"
+        drawing = figures.Drawing(figures.numbers(shares), lambda: charts.draw_importances(shares, words))
+        drawn[path.with_name(f"{dataset}-importances")] = drawing
+    return [Board(board, path, {path.with_suffix(".md"): studies.markdown(board)}, drawn)]
 
 
 def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
@@ -206,3 +235,20 @@ def _across_protocols(
     drawing = figures.Drawing(figures.numbers(climbed), lambda: figures.draw_ladder(climbed, title))
     drawn = {path.with_suffix(""): drawing}
     yield Board(climbed, path, {path.with_suffix(".md"): ladder.markdown(climbed, name)}, figures=drawn)
+
+
+def draw_slices(results: Path, studied: Sequence[Studied]) -> list[Path]:
+    """Draw the slices through the trials of every arm; return the paths, in the studies' own folder."""
+    made: list[Path] = []
+    for arm, mine in studies.by_arm(studied).items():
+        trials, dataset = studies.slices(mine), mine[0].study.dataset
+        if trials.empty:
+            continue
+        scales = {
+            name: json.loads(text)["attributes"].get("log", False)
+            for name, text in mine[0].study.space.items()
+        }
+        title = f"{dataset}, {arm}: gain over the default on inner folds, all folds"
+        path = results / "studies" / "slices" / f"{dataset}-{slug(arm)}"
+        made += figures.save(charts.draw_slices(trials, title, scales), path, figures.numbers(trials))
+    return made

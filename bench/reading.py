@@ -13,11 +13,10 @@ from typing import Annotated
 import typer
 
 from bench.errors import INTERRUPTED, BadStore
+from bench.options import Json, Results
 from bench.show import show_json
 
-Results = Annotated[Path, typer.Option("--results", help="Folder of records, scores and leaderboards.")]
 NO_RECORDS = "{} holds no records. Make some first: bench run --dataset fraud-sim"
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 
 @contextmanager

@@ -47,6 +47,8 @@ KEEP_SECONDS = 0.2  # a set that took less is made again rather than kept on dis
 KEEP_BYTES = 4 * 1024**3  # the oldest sets beyond this are removed
 REMEMBERED = 2**28  # bytes of sets that one process holds though no pack does
 
+_ADDS_NONE = "No samples will be generated"  # imbalanced-learn's words
+
 UNREADABLE = (
     OSError,
     ValueError,
@@ -184,13 +186,19 @@ def _class_sizes(part: Part) -> tuple[int, int]:
 
 
 def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
+    """Return the part resampled; as it is where ADASYN is asked for so few rows that every share rounds to 0."""
     chosen = _build(part, sampler, seed)
     if multiprocessing.current_process().daemon:
         # A worker has one share of the cores, and may start no processes.
         jobs = [name for name in chosen.get_params() if name.rpartition("__")[2] == "n_jobs"]
         chosen.set_params(**dict.fromkeys(jobs))
     with threadpool_limits(1) if sampler_named(sampler)[0].one_thread else contextlib.nullcontext():
-        X, labels = chosen.fit_resample(part.X, part.labels)
+        try:
+            X, labels = chosen.fit_resample(part.X, part.labels)
+        except ValueError as error:
+            if ":" in sampler and _ADDS_NONE in str(error):
+                return part
+            raise
     indices: NDArray[np.int64] | None = getattr(chosen, "sample_indices_", None)
     rows = np.full(len(labels), -1, dtype=np.int64) if indices is None else part.rows[indices]
     return Part(rows, np.ascontiguousarray(X, dtype=np.float32), labels.astype(np.int8))

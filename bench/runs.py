@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,12 @@ def adjust(arm: Arm, settings: Mapping[str, str]) -> Arm:
     if not mine:
         return arm
     label = ",".join(f"{name}={settings[name]}" for name in mine)
-    return replace(arm, name=f"{arm.name}({label})", settings={**arm.settings, **mine})
+    return replace(
+        arm,
+        name=f"{arm.name}({label})",
+        settings={**arm.settings, **mine},
+        fixed=arm.fixed | frozenset(mine),
+    )
 
 
 def adjust_all(arms: Iterable[Arm], settings: Mapping[str, str]) -> list[Arm]:
@@ -191,15 +197,26 @@ def configure(arm: Arm) -> dict[str, Any]:
 
 
 def plan(
-    table: Table, protocol: Protocol, splits: Sequence[Split], arms: Sequence[Arm], seeds: int
+    table: Table,
+    protocol: Protocol,
+    splits: Sequence[Split],
+    arms: Sequence[Arm],
+    seeds: int,
+    *,
+    tuned: Mapping[tuple[str, str], Arm] | None = None,
 ) -> list[Run]:
-    """Return the runs of every arm on every split with seeds 0 … seeds − 1, arm by arm."""
+    """Return the runs of every arm on every split with seeds 0 … seeds − 1, arm by arm.
+
+    `tuned` holds what an arm is on a split, by its name and the split's hash, where that is not the arm itself.
+    """
     if seeds < 1:
         raise BadSetting(f"Asked for {seeds} seeds; at least 1 is needed.")
     scope, recipe = scope_of(table, protocol, splits), _recipe(table, protocol)
+    configured = {arm.name: configure(arm) for arm in arms}
     runs = []
-    for arm in arms:
-        config, version = configure(arm), method(arm.method).VERSION
+    for arm, part in product(arms, splits):
+        here = (tuned or {}).get((arm.name, part.sha256), arm)
+        config = configured[arm.name] if here is arm else configure(here)
         runs += [
             Run(
                 dataset=table.name,
@@ -210,16 +227,15 @@ def plan(
                 split_sha256=part.sha256,
                 repeat=part.repeat,
                 fold=part.fold,
-                arm=arm.name,
-                method=arm.method,
-                version=version,
-                sampler=arm.sampler,
-                inner_sampler=arm.inner_sampler,
-                outer_sampler=arm.outer_sampler,
+                arm=here.name,
+                method=here.method,
+                version=method(here.method).VERSION,
+                sampler=here.sampler,
+                inner_sampler=here.inner_sampler,
+                outer_sampler=here.outer_sampler,
                 config=config,
                 seed=seed,
             )
-            for part in splits
             for seed in range(seeds)
         ]
     return runs

@@ -83,6 +83,13 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
     )
 
 
+def stderr() -> Console:
+    """Return the console of progress."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
 def _stdout() -> Console:
     """Return the console of the results; a pipe or file has room for every column."""
     from rich.console import Console

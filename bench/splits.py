@@ -126,6 +126,16 @@ class Split:
         """The hash of the three parts' row ids."""
         return digest(b"|".join(part.astype("<i8").tobytes() for part in (self.train, self.valid, self.test)))
 
+    @cached_property
+    def training(self) -> RowIds:
+        """The sorted ids of all rows that train or validate: what a study may see."""
+        return np.sort(np.concatenate([self.train, self.valid]))
+
+    @cached_property
+    def training_sha256(self) -> str:
+        """The hash of `training`."""
+        return digest(self.training.astype("<i8").tobytes())
+
 
 def split(
     table: Table, protocol: Protocol, *, folds: int | None = None, repeats: int | None = None
@@ -233,3 +243,30 @@ def _split(
         part[dealt[test]], part[rest[:n_valid]], part[rest[n_valid:]] = 2, 1, 0
     train, valid, test_rows = (np.flatnonzero(part[group] == i).astype(np.int64) for i in range(3))
     return Split(repeat, fold, train, valid, test_rows)
+
+
+def inner_splits(table: Table, outer: Split, folds: int) -> list[Split]:
+    """Return stratified folds of `outer`'s training rows: each validates once, and nothing tests.
+
+    Rows equal in features and label stay on one side. Raises BadTable where the training rows are too few.
+    """
+    rows = outer.training
+    group = duplicate_groups(table.X.iloc[rows], table.y[rows])
+    label = np.zeros(group.max() + 1, dtype=np.int8)
+    label[group] = table.y[rows]
+    fewest = int(np.bincount(label, minlength=2).min())
+    if not 2 <= folds <= fewest:
+        raise BadTable(
+            f"{folds} inner folds were asked for a fold of {table.name!r} whose training rows hold {fewest} distinct "
+            f"ones of the rarer class; 2 to {fewest} work."
+        )
+    fold_of = np.empty(len(label), dtype=np.int64)
+    for wanted in (0, 1):
+        rng = np.random.default_rng(seed_from("inner folds", outer.training_sha256, wanted))
+        dealt = rng.permutation(np.flatnonzero(label == wanted))
+        fold_of[dealt] = np.arange(len(dealt)) % folds
+    row_fold, none = fold_of[group], rows[:0]
+    return [
+        Split(outer.repeat, outer.fold * folds + i, rows[row_fold != i], rows[row_fold == i], none)
+        for i in range(folds)
+    ]

@@ -280,7 +280,11 @@ class Store:
 def _check_record(record: Mapping[str, Any], dataset: str) -> None:
     """Raise ValueError where a record lacks what every record has, or is another data set's or version's."""
     lacking = [name for name in NEEDED if record[name] is None]
-    lacking += [name for name in NEEDED_IF_OK if record["status"] == OK and record[name] is None]
+    judged = (
+        record["status"] == OK and record["n_test"] != 0
+    )  # a study's runs meet no test row, and keep no scores
+    needed = NEEDED_IF_OK if judged else ()
+    lacking += [name for name in needed if record[name] is None]
     if lacking:
         raise ValueError(f"a record without {', '.join(lacking)}")
     if record["dataset"] != dataset:

@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from bench import tables
-from bench.arms import ARMS, MATRICES
+from bench.arms import ARMS, MATRICES, Arm
 from bench.cards import Dataset, card, cards_folder, dataset_names, read_card
 from bench.encode import Part, encode
 from bench.errors import BadSetting, UnknownName
@@ -28,6 +28,7 @@ from bench.pack.losses import LOSSES, slope, terms, value
 from bench.pack.optimisers import OPTIMISERS
 from bench.resample import SAMPLERS, resample
 from bench.runs import configure, select
+from bench.space import arm_at, space_of
 from bench.splits import PROTOCOLS, split
 
 SIMULATED = [name for name in dataset_names() if card(name).simulator is not None]
@@ -152,21 +153,24 @@ def test_a_configuration_survives_json(name):
     assert method(name).Config.model_validate(json.loads(json.dumps(dumped))) == config
 
 
+def arm_of(name):
+    """Return an arm of the method, with a sampler for each of its pools: the widest space."""
+    pools = method(name).POOLS
+    return Arm(name, name, **dict.fromkeys(pools, "smote"))
+
+
 @pytest.mark.parametrize("name", methods())
-def test_a_search_space_gives_settings_that_the_configuration_takes(name):
-    """Over random trials, and at both ends of every interval; each suggested name is the field's."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    module = method(name)
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_search_space_gives_settings_that_the_configuration_takes(name, sampled):
+    """At its defaults, over random trials, and at both ends of every interval."""
+    arm = arm_of(name) if sampled else Arm(name, name)
+    space = space_of(arm, 5.0)
+    assert configure(arm_at(arm, space.defaults, 5.0)) == configure(arm)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(20):
-        trial = study.ask()
-        found = module.space(trial)
-        assert found == trial.params
-        assert set(found) <= set(module.Config.model_fields)
-        assert not set(found) & set(module.STATIC or ())
-        module.Config(**found)
+        configure(arm_at(arm, study.ask(dict(space.distributions)).params, 5.0))
     for end in (0, -1):
-        module.Config(**module.space(optuna.trial.FixedTrial(ends(trial.distributions, end))))
+        configure(arm_at(arm, ends(space.distributions, end), 5.0))
 
 
 def ends(distributions, end):
@@ -352,7 +356,8 @@ def test_an_arm_configures(name):
     assert arm.name == name
     assert arm.description
     Config = method(arm.method).Config
-    assert set(config) == set(Config.model_fields)
+    hidden = {name for name, field in Config.model_fields.items() if field.exclude_if}  # at their defaults
+    assert set(config) == set(Config.model_fields) - hidden
     assert Config.model_validate(json.loads(json.dumps(config))).model_dump(mode="json") == config
     assert all(config[field] == value for field, value in arm.settings.items())
 

@@ -26,6 +26,8 @@ LINES = [
 ]
 # Small enough for a test; what they ask for is the README's own.
 SMALL = ["--rows", "600", "--set", "steps=40", "--workers", "0"]
+STUDY = [*SMALL, "--folds", "2", "--inner-folds", "2", "--trials", "2"]
+MORE = {"run": SMALL, "study": STUDY}
 
 
 def bench(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -45,7 +47,9 @@ def test_every_command_of_the_readme_has_the_options_it_uses(line: str) -> None:
 )
 def test_the_readmes_offline_commands_run(line: str, tmp_path: Path) -> None:
     words = shlex.split(line)[1:]
-    done = bench(*words, *(SMALL if words[0] == "run" else []), cwd=tmp_path)
+    if "--show" in words or "--tuned" in words:  # of what a study left: see below
+        return
+    done = bench(*words, *MORE.get(words[0], []), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
@@ -58,6 +62,19 @@ def test_tables_of_the_readme_follow_a_run(tmp_path: Path) -> None:
         done = bench(*shlex.split(line)[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "results/leaderboards/loan-sim-strict.tex").exists()
+
+
+def test_the_readmes_tuning_runs_from_study_to_leaderboard(tmp_path: Path) -> None:
+    section = README.partition("## Tuning")[2].partition("```sh\n")[2].partition("```")[0]
+    study, show, run = (shlex.split(line.split("#")[0])[1:] for line in section.strip().splitlines())
+    assert bench(*study, *STUDY[:2], *STUDY[4:], cwd=tmp_path).returncode == 0
+    shown = bench(*show, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "best parameters" in shown.stdout
+    done = bench(*run, *SMALL[:2], *SMALL[4:], "--folds", "2", "--seeds", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "xgboost(tuned)" in done.stdout
+    assert (tmp_path / "results/tuned/loan-sim.toml").exists()
 
 
 def test_the_readmes_own_table_example_runs(tmp_path: Path) -> None:

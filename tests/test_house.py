@@ -16,9 +16,10 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 ORDER = [
     "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
-    "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "published", "runs", "store", "provenance",
-    "evaluate", "execute", "replicates", "compact", "compare", "report",
-    "suite", "pages", "ladder", "catalogue", "progress", "doctor", "speed", "show", "reading", "cli",
+    "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "space", "published", "runs", "store",
+    "provenance", "evaluate", "execute", "trials", "replicates", "compact", "compare", "report",
+    "request", "storage", "tuned", "search", "study", "suite", "pages", "ladder", "catalogue", "progress",
+    "doctor", "speed", "show", "options", "reading", "studying", "cli",
 ]
 # fmt: on
 
@@ -62,7 +63,7 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
         if isinstance(node, ast.FunctionDef)
         and (
             size := (node.end_lineno or 0)
-            - (node.lineno if path.name != "cli.py" else node.body[0].lineno)
+            - (node.lineno if path.name not in ("cli.py", "studying.py") else node.body[0].lineno)
             + 1
         )
         > 50

@@ -40,10 +40,11 @@ from bench.report.tables import (
     number,
     terminal,
 )
+from bench.request import Request
 from bench.runs import Run
 from bench.splits import Split
 from bench.store import SCORES, Store, read_checked, write_atomically
-from bench.suite import Request, make_plan, run_plan
+from bench.suite import make_plan, run_plan
 from bench.tables import Table
 
 Listed = Callable[..., list[Run]]

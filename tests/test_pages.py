@@ -21,10 +21,10 @@ from bench.published import as_published, rungs
 from bench.report import figures, sides
 from bench.report import ladder as report
 from bench.report.records import measure_tables
+from bench.request import Request
 from bench.runs import plan
 from bench.splits import REPAIRS, protocol_named, split
 from bench.store import Store
-from bench.suite import Request
 from bench.tables import Table, load
 
 ARMS = ("none", "metabalance-published", "logistic-regression")

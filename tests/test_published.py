@@ -23,10 +23,11 @@ from bench.evaluate import Workbench, run_pack
 from bench.methods import Fitted, Member, method
 from bench.pack import streams
 from bench.published import RATES, as_published
+from bench.request import Request
 from bench.runs import configure, plan
 from bench.splits import PROTOCOLS, REPAIRS, protocol_named, split
 from bench.store import Store
-from bench.suite import Request, make_plan
+from bench.suite import make_plan
 from bench.tables import Table, load
 
 CPU = torch.device("cpu")

@@ -17,9 +17,10 @@ from bench import runs as module
 from bench.arms import ARMS, MATRICES, Arm
 from bench.errors import BadSetting, UnknownName
 from bench.names import digest
+from bench.request import Request
 from bench.runs import Run, adjust, adjust_all, configure, packs, plan, select
 from bench.splits import PROTOCOLS, Split
-from bench.suite import Request, make_plan
+from bench.suite import make_plan
 from bench.tables import Table
 
 Listed = Callable[..., list[Run]]

@@ -19,10 +19,14 @@ from bench.methods import Fitted, Member, Progress
 
 VERSION = 1
 COST = 20.0
+MOST_DEPTH = 31  # for a study, to which it is as good as any depth
 
 
 class Config(BaseModel):
-    """scikit-learn's own names; `max_features` is a share of the features, or "sqrt" of their number."""
+    """scikit-learn's own names; `max_features` is a share of the features, or "sqrt" of their number.
+
+    `ratio` is how many rows of the rarer class a bootstrap has per row of the other; None is 1.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,15 +34,23 @@ class Config(BaseModel):
     max_depth: int | None = Field(default=None, gt=0)
     min_samples_leaf: int = Field(default=1, gt=0)
     max_features: Literal["sqrt"] | Annotated[float, Field(gt=0, le=1)] = "sqrt"
+    ratio: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda ratio: ratio is None)
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return depth, leaf size and share of features; more trees are never worse, only slower."""
-    return {
-        "max_depth": trial.suggest_int("max_depth", 2, 30),
+    """Return depth, leaf size, share of features and the ratio of the classes.
+
+    More trees are never worse, only slower.
+    """
+    found = {
         "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 50, log=True),
-        "max_features": trial.suggest_float("max_features", 0.1, 1.0),
+        "max_features": trial.suggest_categorical("max_features", ("sqrt", 0.2, 0.4, 0.6, 0.8, 1.0)),
+        "ratio": trial.ratio("ratio"),
     }
+    if not trial.sets("max_depth"):
+        depth = trial.suggest_int("max_depth", 2, MOST_DEPTH, default=MOST_DEPTH)
+        found["max_depth"] = None if depth == MOST_DEPTH else depth
+    return found
 
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
@@ -51,8 +63,8 @@ def _fit(member: Member) -> Fitted:
 
     (rows,) = member.pools
     forest = BalancedRandomForestClassifier(
-        **member.config.model_dump(),
-        sampling_strategy="all",
+        **member.config.model_dump(exclude={"ratio"}),
+        sampling_strategy=_strategy(rows.labels, member.config.ratio),
         replacement=True,
         bootstrap=False,
         n_jobs=torch.get_num_threads(),
@@ -68,3 +80,12 @@ def _fit(member: Member) -> Fitted:
     trees = len(forest.estimators_)
     seen = sum(len(sampler.sample_indices_) for sampler in forest.samplers_)
     return Fitted(predict, steps=trees, best_step=trees, samples_seen=seen)
+
+
+def _strategy(labels: NDArray[np.int8], ratio: float | None) -> str | dict[int, int]:
+    """Return how many rows of either class a bootstrap draws, in imbalanced-learn's words."""
+    if ratio is None:
+        return "all"
+    counts = np.bincount(labels, minlength=2)
+    rare = int(counts.argmin())
+    return {rare: int(counts[rare]), 1 - rare: min(int(counts[1 - rare]), round(int(counts[rare]) / ratio))}

@@ -22,7 +22,10 @@ COST = 10.0
 
 
 class Config(BaseModel):
-    """imbalanced-learn's defaults: 10 subsets, 50 rounds of AdaBoost on each, stumps."""
+    """imbalanced-learn's defaults: 10 subsets, 50 rounds of AdaBoost on each, stumps.
+
+    `ratio` is how many rows of the rarer class a subset has per row of the other; None is 1.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,15 +33,16 @@ class Config(BaseModel):
     rounds: int = Field(default=50, gt=0)
     learning_rate: float = Field(default=1.0, gt=0)
     max_depth: int = Field(default=1, gt=0)
+    ratio: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda ratio: ratio is None)
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return rounds, rate and depth of AdaBoost, and the number of subsets."""
+    """Return rounds, rate and depth of AdaBoost, and the ratio of the classes in a subset."""
     return {
-        "n_estimators": trial.suggest_int("n_estimators", 5, 30),
-        "rounds": trial.suggest_int("rounds", 10, 200, log=True),
+        "rounds": trial.suggest_int("rounds", 10, 100, log=True),
         "learning_rate": trial.suggest_float("learning_rate", 0.05, 2.0, log=True),
-        "max_depth": trial.suggest_int("max_depth", 1, 4),
+        "max_depth": trial.suggest_int("max_depth", 1, 3),
+        "ratio": trial.ratio("ratio"),
     }
 
 
@@ -62,7 +66,7 @@ def _fit(member: Member) -> Fitted:
     ensemble = EasyEnsembleClassifier(
         config.n_estimators,
         boosted,
-        sampling_strategy="auto",
+        sampling_strategy="auto" if config.ratio is None else config.ratio,
         replacement=False,
         n_jobs=torch.get_num_threads(),
         random_state=member.seed % 2**32,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,25 @@ COST = 0.5
 
 
 class Config(BaseModel):
-    """`C` is the inverse strength of the penalty; `class_weight` "balanced" weights by inverse frequency."""
+    """`C` is the inverse strength of the penalty; `class_weight` "balanced" weights by inverse frequency.
+
+    A number is a positive row's weight per negative row's; either way the mean weight is 1.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     C: float = Field(default=1.0, gt=0)
-    class_weight: Literal["balanced"] | None = None
+    class_weight: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = None
     max_iter: int = Field(default=1000, gt=0)
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return the penalty's strength and the class weight."""
-    return {
-        "C": trial.suggest_float("C", 1e-4, 1e3, log=True),
-        "class_weight": trial.suggest_categorical("class_weight", [None, "balanced"]),
-    }
+    """Return the penalty's strength, and the ratio of the classes by weight or by the sampler."""
+    found: dict[str, Any] = {"C": trial.suggest_float("C", 1e-4, 1e3, log=True)}
+    found |= trial.sampler()
+    if "balance" not in trial.defaults:  # the sampler's ratio
+        found["class_weight"] = trial.weight("class_weight")
+    return found
 
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
@@ -45,7 +49,10 @@ def _fit(member: Member) -> Fitted:
     from sklearn.linear_model import LogisticRegression
 
     (rows,) = member.pools
-    model = LogisticRegression(**member.config.model_dump())
+    settings = member.config.model_dump()
+    if isinstance(settings["class_weight"], float):
+        settings["class_weight"] = _weights(rows.labels, settings["class_weight"])
+    model = LogisticRegression(**settings)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ConvergenceWarning
@@ -58,3 +65,8 @@ def _fit(member: Member) -> Fitted:
 
     steps = int(model.n_iter_[0])
     return Fitted(predict, steps=steps, best_step=steps, samples_seen=steps * len(rows.X))
+
+
+def _weights(labels: NDArray[np.int8], positive: float) -> dict[int, float]:
+    unit = len(labels) / float(len(labels) + (positive - 1) * labels.sum())
+    return {0: unit, 1: unit * positive}

@@ -23,7 +23,7 @@ from torch import Tensor
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
 from bench.pack.batches import Batch, Company, Keep, Step, drawn_sides
-from bench.pack.config import NETWORK_STATIC, NetworkConfig, setting
+from bench.pack.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space, setting
 from bench.pack.fit import fit_pack
 from bench.pack.kernel import kernel
 from bench.pack.loop import Steps
@@ -66,14 +66,13 @@ class Config(NetworkConfig):
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return learning rates, decay, dropout and α."""
-    return {
-        "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1.0, log=True),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
-        "inner_lr": trial.suggest_float("inner_lr", 1e-3, 3.0, log=True),
-        "weight_lr": trial.suggest_float("weight_lr", 1e-4, 1e-1, log=True),
-    }
+    """Return the network's settings, both batches as one, α, the weight net's rate, and the ratio of the meta rows."""
+    found: dict[str, Any] = network_space(trial)
+    if not (trial.sets("batch") or trial.sets("meta_batch")):
+        found["batch"] = found["meta_batch"] = trial.suggest_categorical("batch", [n // 2 for n in BATCHES])
+    found["inner_lr"] = trial.suggest_float("inner_lr", 1e-2, 10.0, log=True)
+    found["weight_lr"] = trial.suggest_float("weight_lr", 1e-5, 1e-1, log=True)
+    return {**found, **trial.sampler(), **trial.sampler("outer_sampler")}
 
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:

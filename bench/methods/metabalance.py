@@ -16,7 +16,7 @@ from pydantic import Field
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack.batches import Company, Step, drawn_sides
-from bench.pack.config import NETWORK_STATIC, NetworkConfig, setting
+from bench.pack.config import NETWORK_STATIC, NetworkConfig, network_space, setting
 from bench.pack.fit import fit_pack
 from bench.pack.loop import Steps
 from bench.pack.meta import outer_gradient
@@ -26,6 +26,7 @@ VERSION = 2
 COST = 5.0
 POOLS = ("inner_sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
+SAMPLERS = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")  # the quick ones
 
 
 class Config(NetworkConfig):
@@ -59,14 +60,20 @@ class Config(NetworkConfig):
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return learning rate, decay, dropout, α and λ."""
-    return {
-        "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1.0, log=True),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
-        "inner_lr": trial.suggest_float("inner_lr", 1e-3, 3.0, log=True),
-        "inner_weight": trial.suggest_float("inner_weight", 1e-3, 1.0, log=True),
-    }
+    """Return the network's settings, α, λ, order and pairs, and both samplers with their ratios.
+
+    A control's inner step is nothing, and so is its order; where the inner loss does not count either, the inner
+    rows are not asked.
+    """
+    found: dict[str, Any] = network_space(trial)
+    found["inner_lr"] = trial.suggest_float("inner_lr", 1e-3, 3.0, log=True)
+    found["inner_weight"] = trial.suggest_float("inner_weight", 1e-3, 1.0, log=True)
+    found["pairs"] = trial.suggest_categorical("pairs", (4, 8, 16, 32))
+    if found["inner_lr"]:
+        found["order"] = trial.suggest_categorical("order", (1, 2))
+    if found["inner_lr"] or found["inner_weight"]:
+        found |= trial.sampler("inner_sampler", SAMPLERS)
+    return {**found, **trial.sampler("outer_sampler", SAMPLERS)}
 
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:

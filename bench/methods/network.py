@@ -7,14 +7,14 @@ network, its optimiser and its budget are the same for all of them, and for Meta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, field_validator
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack.batches import Company, Step, drawn_sides
-from bench.pack.config import NETWORK_STATIC, NetworkConfig
+from bench.pack.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
 from bench.pack.fit import fit_pack
 from bench.pack.loop import Steps
 from bench.pack.losses import LOSSES, terms
@@ -24,10 +24,13 @@ from bench.pack.plain import loss_gradient
 VERSION = 3
 COST = 2.5
 STATIC = NETWORK_STATIC | {"batch", "loss"}
+LEAST_REST = 1e-6  # of 1 − β
 
 
 class Config(NetworkConfig):
     """`class_weight` "balanced" weights a row by n / (2 n_class) over its pool.
+
+    A number is a positive row's weight per negative row's; either way the mean weight is 1.
 
     Of the losses, focal takes `gamma`; class-balanced `beta` (None is (n − 1)/n); logit-adjusted `tau`; ldam-drw
     `max_margin`, `scale` and `beta`, all its weights, class weights too, from the share `deferred` of the steps on.
@@ -35,7 +38,7 @@ class Config(NetworkConfig):
 
     batch: int = Field(default=640, gt=0)
     loss: str = "cross-entropy"
-    class_weight: Literal["balanced"] | None = None
+    class_weight: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = None
     gamma: float = Field(default=2.0, ge=0)
     beta: float | None = Field(default=None, ge=0, le=1)
     tau: float = Field(default=1.0, ge=0)
@@ -61,17 +64,35 @@ class Config(NetworkConfig):
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return learning rate, decay, dropout, class weight and the losses' own settings."""
-    return {
-        "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1.0, log=True),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
-        "class_weight": trial.suggest_categorical("class_weight", [None, "balanced"]),
-        "gamma": trial.suggest_float("gamma", 0.0, 5.0),
-        "beta": trial.suggest_float("beta", 0.9, 0.99999),
-        "tau": trial.suggest_float("tau", 0.0, 2.0),
-        "max_margin": trial.suggest_float("max_margin", 0.0, 2.0),
+    """Return the network's settings, the batch, the loss's own, and the ratio of the classes."""
+    loss = trial.arm.settings.get("loss", "cross-entropy")
+    found: dict[str, Any] = {
+        **network_space(trial),
+        "batch": trial.suggest_categorical("batch", BATCHES),
+        **_of(loss, trial),
     }
+    found |= trial.sampler()
+    # A sampler's ratio evens the classes out, and other losses do it by a setting of their own.
+    if "balance" not in trial.defaults and loss in ("cross-entropy", "focal"):
+        found["class_weight"] = trial.weight("class_weight")
+    return found
+
+
+def _of(loss: str, trial: Any) -> dict[str, Any]:
+    """Return the settings of the loss, by which some of them even the classes out."""
+    if loss == "focal":
+        return {"gamma": trial.suggest_float("gamma", 0.0, 5.0)}
+    if loss == "logit-adjusted":
+        return {"tau": trial.suggest_float("tau", 0.0, 2.0)}
+    found: dict[str, Any] = {}
+    if loss in ("class-balanced", "ldam-drw") and not trial.sets("beta"):
+        rest = trial.suggest_float("one_minus_beta", LEAST_REST, 1.0, log=True, default=LEAST_REST)
+        found["beta"] = None if rest == LEAST_REST else round(1 - rest, 6)  # None is (n − 1)/n
+    if loss == "ldam-drw":
+        found["max_margin"] = trial.suggest_float("max_margin", 0.0, 2.0)
+        found["scale"] = trial.suggest_float("scale", 0.5, 30.0, log=True)
+        found["deferred"] = trial.suggest_float("deferred", 0.0, 1.0)
+    return found
 
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:

@@ -39,16 +39,25 @@ class Config(BaseModel):
 
 
 def space(trial: Any) -> dict[str, Any]:
-    """Return depth, rate, regularisation, subsampling and the positive rows' weight."""
-    return {
-        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
+    """Return depth, rate, regularisation, subsampling, and the ratio of the classes by weight or by the sampler.
+
+    Early stopping chooses the rounds, of which a low rate is given as many more as it needs.
+    """
+    rate = trial.suggest_float("learning_rate", 0.01, 0.3, log=True)
+    found: dict[str, Any] = {
+        "learning_rate": rate,
         "max_depth": trial.suggest_int("max_depth", 2, 10),
         "min_child_weight": trial.suggest_float("min_child_weight", 0.1, 100.0, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
-        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.5, 1.0),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
         "reg_lambda": trial.suggest_float("reg_lambda", 0.01, 100.0, log=True),
-        "scale_pos_weight": trial.suggest_float("scale_pos_weight", 1.0, 1000.0, log=True),
     }
+    if not trial.sets("rounds"):
+        found["rounds"] = 500 if rate >= 0.05 else 2500
+    found |= trial.sampler()
+    if "balance" not in trial.defaults:  # the sampler's ratio
+        found["scale_pos_weight"] = trial.weight("scale_pos_weight")
+    return found
 
 
 def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:

@@ -82,6 +82,23 @@ NETWORK_STATIC = frozenset(
 )
 
 
+# What decides how a pack is made is asked in few values, so that trials share packs.
+WIDTHS, BATCHES = (16, 32, 64), (160, 320, 640, 1280)
+
+
+def network_space(trial: Any) -> dict[str, Any]:
+    """Return what a study asks of every network: rate, decay, dropout, and layers that halve from a first width."""
+    found = {
+        "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 10.0, log=True),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+    }
+    if not trial.sets("hidden"):
+        width = trial.suggest_categorical("width", WIDTHS, default=32)
+        found["hidden"] = [width >> layer for layer in range(trial.suggest_int("depth", 1, 3, default=2))]
+    return found
+
+
 def dtype_of(config: NetworkConfig) -> torch.dtype:
     """Return the dtype that the configuration names."""
     return torch.float64 if config.dtype == "float64" else torch.float32

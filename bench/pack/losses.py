@@ -111,9 +111,11 @@ def cross_entropy(K: int, like: Tensor) -> Terms:
 
 def _weight(loss: Loss, config: Any, counts: Pair) -> Pair:
     own = loss.weight(config, counts)
-    if config.class_weight != "balanced":
+    if config.class_weight is None:
         return own
-    return own[0] * sum(counts) / (2 * counts[0]), own[1] * sum(counts) / (2 * counts[1])
+    positive = counts[0] / counts[1] if config.class_weight == "balanced" else config.class_weight
+    unit = sum(counts) / (counts[0] + positive * counts[1])  # so that the mean weight is 1
+    return own[0] * unit, own[1] * unit * positive
 
 
 def _effective_number(config: Any, counts: Pair) -> Pair:

@@ -37,7 +37,7 @@ def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:
     """Return a figure of the grid, every cell with its number; a cell that did not run is blank."""
-    figure, axes = _canvas(9.0, 7.5)
+    figure, axes = canvas(9.0, 7.5)
     image = axes.imshow(grid.to_numpy(float), cmap="viridis")
     axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=40, ha="right")
     axes.set_yticks(range(len(grid.index)), grid.index)
@@ -59,7 +59,7 @@ def draw_ladder(board: pd.DataFrame, title: str) -> Any:
 
     MetaBalance's arms and the plain network stand out, with the intervals of their means.
     """
-    figure, axes = _canvas(11.0, 6.5)
+    figure, axes = canvas(11.0, 6.5)
     repairs = list(dict.fromkeys(board["repair"]))
     last = board[board["repair"] == repairs[-1]].set_index("arm")[f"{METRIC}_mean"]
     arms = sorted(dict.fromkeys(board["arm"]), key=lambda arm: -last.get(arm, 0.0))
@@ -69,7 +69,7 @@ def draw_ladder(board: pd.DataFrame, title: str) -> Any:
         mean = mine[f"{METRIC}_mean"].to_numpy(float)
         x = np.arange(len(repairs)) + 0.06 * (list(strong).index(arm) - 1 if arm in strong else 0)
         if arm not in strong:
-            style = {"color": _colour(i), "lw": 1.0, "ls": "--", "marker": "o", "ms": 3, "alpha": 0.8}
+            style = {"color": colour(i), "lw": 1.0, "ls": "--", "marker": "o", "ms": 3, "alpha": 0.8}
             axes.plot(x, mean, label=arm, **style)
             continue
         spread = [mean - mine[f"{METRIC}_lo"].to_numpy(float), mine[f"{METRIC}_hi"].to_numpy(float) - mean]
@@ -123,14 +123,16 @@ def save(figure: Any, path: Path, of: str) -> list[Path]:
     return found
 
 
-def _canvas(width: float, height: float) -> tuple[Any, Any]:
+def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """Return an empty figure of that size in inches, and its axes."""
     from matplotlib.figure import Figure  # no pyplot: nothing global, no display
 
     figure = Figure(figsize=(width, height))
-    return figure, figure.subplots()
+    return figure, figure.subplots(rows, columns)
 
 
-def _colour(i: int) -> Any:
+def colour(i: int) -> Any:
+    """Return the colour of the i-th of many lines."""
     import matplotlib as mpl
 
     return mpl.colormaps["tab20"](i % 20)

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from bench import compact
 from bench.compact import fold_of
-from bench.names import OK, TEST, cores
+from bench.names import ANYWAY, OK, TEST, TUNED, cores
 from bench.replicates import Replicates, RunScores, replicates_by_arm
 from bench.store import Store, read_checked
 
@@ -134,19 +134,26 @@ def shown(store: Store, records: Sequence[Record]) -> list[Record]:
     return newest(found[there] if there in found else next(iter(found.values())))
 
 
-def newest(records: Iterable[Record], wanted: Mapping[str, Recipe] | None = None) -> list[Record]:
+def newest(records: Iterable[Record], wanted: Mapping[tuple[Any, ...], Recipe] | None = None) -> list[Record]:
     """Return the last finished record of each arm, repeat, fold and seed.
 
-    `wanted` says for an arm which of its recipes counts, else the one that finished last does; what the arm ran under
-    another is left out.
+    `wanted` says for an arm (`at_once`) which of its recipes counts, else the one that finished last does; what the
+    arm ran under another is left out.
     """
     ordered = sorted(records, key=lambda r: (r["finished"], r["key"]))
-    current = {record["arm"]: recipe(record) for record in ordered} | dict(wanted or {})
+    current = {at_once(record): recipe(record) for record in ordered} | dict(wanted or {})
     found: dict[tuple[Any, ...], Record] = {}
     for record in ordered:
-        if recipe(record) == current[record["arm"]]:
+        if recipe(record) == current[at_once(record)]:
             found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
     return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
+
+
+def at_once(record: Record) -> tuple[Any, ...]:
+    """Return where one recipe holds: an arm in all its folds, or in each fold its own where it is tuned there."""
+    if record["arm"].endswith((TUNED, ANYWAY)):
+        return record["arm"], record["repeat"], record["fold"]
+    return (record["arm"],)
 
 
 def recipe(record: Record) -> Recipe:

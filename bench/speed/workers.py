@@ -23,10 +23,11 @@ from bench.errors import BenchError
 from bench.evaluate import Result
 from bench.execute import execute
 from bench.names import OK
+from bench.request import Request
 from bench.runs import Run
 from bench.speed.measure import Effort, Tell, Timing
 from bench.speed.rows import Row, timed
-from bench.suite import Request, make_plan
+from bench.suite import make_plan
 
 LONG_SECONDS = 20.0  # that the one worker's long plan lasts at least
 ARMS = ("none", "metabalance")

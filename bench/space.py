@@ -1,0 +1,177 @@
+"""What a study may change of an arm: the method's `space(trial)`, asked with the arm in hand.
+
+A method's space calls `trial.suggest_float`, `suggest_int` and `suggest_categorical` as of an Optuna trial, always
+for the same names, and returns settings. The trial that it is given here knows the arm: what the arm sets is its
+identity and is not asked; every other suggestion has a default, the arm's own, so that the space can be listed
+without a study, and trial 0 is the arm as it is.
+
+How far the classes are evened out is one parameter for every arm, `balance`: 0 leaves the rows as they are, 1 makes
+the classes equal, and between them the ratio of the classes goes by equal factors. It sets the ratio of an arm's
+sampler, or without one the weight of a positive row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from bench.arms import Arm
+from bench.errors import BadSetting
+from bench.methods import method
+from bench.names import digest
+from bench.samplers import SAMPLERS
+
+ROLES = ("sampler", "inner_sampler", "outer_sampler")
+DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
+BALANCE_STEP = 0.25  # of a sampler's: trials of one ratio share their resampled rows
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a study asks for an arm: a distribution and a default by parameter, in the order in which they are asked."""
+
+    distributions: Mapping[str, BaseDistribution]
+    defaults: Mapping[str, Any]
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The distributions as Optuna's JSON."""
+        return {name: distribution_to_json(one) for name, one in self.distributions.items()}
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the distributions: studies of one space may share trials."""
+        return digest(self.texts)
+
+
+def space_of(arm: Arm, imbalance: float) -> Space:
+    """Return the arm's space; `imbalance` is rows of the commoner class per row of the rarer."""
+    trial = Suggestions(arm, imbalance)
+    method(arm.method).space(trial)
+    return Space(trial.distributions, trial.defaults)
+
+
+def arm_at(arm: Arm, params: Mapping[str, Any], imbalance: float) -> Arm:
+    """Return the arm with the settings and samplers that `params`, values of its space, come to."""
+    found = method(arm.method).space(Suggestions(arm, imbalance, params))
+    roles = {name: found.pop(name) for name in ROLES if name in found}
+    return replace(arm, settings={**arm.settings, **found}, **roles)
+
+
+def rounded(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters as they are set: numbers of `DIGITS` digits, within their interval."""
+    found = dict(params)
+    for name, one in space.distributions.items():
+        if isinstance(one, FloatDistribution) and one.step is None:
+            found[name] = min(max(_rounded(params[name]), one.low), one.high)
+    return found
+
+
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether the distribution can give the value."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (ValueError, TypeError):  # another choice, another kind of value
+        return False
+
+
+class Suggestions:
+    """What a method's `space` is given: Optuna's suggestions, each with the arm's own default.
+
+    Without `params` every suggestion returns its default; with them, the value of that name.
+    """
+
+    def __init__(self, arm: Arm, imbalance: float, params: Mapping[str, Any] | None = None) -> None:
+        self.arm, self.imbalance, self.params = arm, imbalance, params
+        self.distributions: dict[str, BaseDistribution] = {}
+        self.defaults: dict[str, Any] = {}
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        step: float | None = None,
+        default: float | None = None,
+    ) -> float:
+        """Return a number of `DIGITS` digits; `default` is the configuration's where it is not given."""
+        found = self._suggest(name, FloatDistribution(low, high, log=log, step=step), default)
+        return found if name in self.arm.settings else min(max(_rounded(found), low), high)
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, log: bool = False, step: int = 1, default: int | None = None
+    ) -> int:
+        """Return a whole number."""
+        return int(self._suggest(name, IntDistribution(low, high, log=log, step=step), default))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], *, default: Any = None) -> Any:
+        """Return one of the choices."""
+        return self._suggest(name, CategoricalDistribution(choices), default)
+
+    def sets(self, name: str) -> bool:
+        """Return whether the arm sets this itself, so that it is not to be asked."""
+        return name in self.arm.settings
+
+    def weight(self, name: str) -> Any:
+        """Return the weight of a positive row for the setting `name`: None is 1, "balanced" makes the classes equal."""
+        own = self.arm.settings.get(name)
+        if name in self.arm.fixed or own not in (None, "balanced"):
+            return own
+        share = self.suggest_float("balance", 0.0, 1.0, default=float(own == "balanced"))
+        return {0.0: None, 1.0: "balanced"}.get(share, _rounded(self.imbalance**share))
+
+    def ratio(self, name: str) -> float | None:
+        """Return rows of the rarer class per row of the other for the setting `name`; None is 1."""
+        if self.sets(name):
+            return self.arm.settings[name]  # type: ignore[no-any-return]
+        share = self.suggest_float("balance", 0.0, 1.0, default=1.0)
+        return None if share == 1 else _rounded(self.imbalance ** (share - 1))
+
+    def sampler(self, role: str = "sampler", among: Sequence[str] = ()) -> dict[str, str | None]:
+        """Return the sampler of that role with its ratio, as an entry of the settings; None is the rows as they are.
+
+        `among` are the samplers that it may be beside none; without them, and where the user named it, it is the arm's.
+        """
+        prefix, name = role.removesuffix("sampler"), getattr(self.arm, role) or "none"
+        if among and role not in self.arm.fixed:
+            name = self.suggest_categorical(role, ("none", *among), default=name)
+        elif name == "none" or ":" in name or SAMPLERS[name].ratio is None:
+            return {role: getattr(self.arm, role)}
+        share = self.suggest_float(f"{prefix}balance", 0.0, 1.0, step=BALANCE_STEP, default=1.0)
+        if name == "none" or share == 0:
+            return {role: None}
+        return {role: name if share == 1 else f"{name}:{_rounded(self.imbalance ** (share - 1))}"}
+
+    def _suggest(self, name: str, distribution: BaseDistribution, default: Any) -> Any:
+        if name in self.arm.settings:
+            return self.arm.settings[name]
+        if default is None:
+            default = method(self.arm.method).Config.model_fields[name].default
+        if not holds(distribution, default):
+            raise BadSetting(
+                f"{self.arm.method}: the default {name} = {default} lies outside of its own space."
+            )
+        self.distributions[name], self.defaults[name] = distribution, default
+        if self.params is None:
+            return default
+        if name not in self.params:
+            raise BadSetting(
+                f"{self.arm.method}: its space asked for {name!r} in one trial and not in another. A space asks for "
+                "the same names always; what one value makes needless is asked all the same."
+            )
+        return self.params[name]
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")

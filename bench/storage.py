@@ -1,0 +1,144 @@
+"""Where Optuna keeps its studies, and who is at work on them.
+
+By default a journal file, which several processes of one machine share; any storage URL that Optuna takes instead.
+A line that a killed process left half written would poison a journal for good: whoever takes the lock cuts it off.
+The truth is not here but in the trial records (`bench.trials`), from which a lost storage is filled again.
+
+Every process signs on in the storage and renews its sign of life. One that is gone is known at once on its own
+machine, and by its silence elsewhere; what it had asked for is nobody's then, and is asked again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import optuna
+from filelock import FileLock
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from bench.errors import BadStore
+
+BEAT_SECONDS = 15.0
+SILENCE_SECONDS = 120.0  # after which a process of another machine is taken for dead
+WORKERS = "bench: processes at work"  # the study whose attributes are the signs of life
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def open_storage(url: str | None, journal: Path) -> BaseStorage:
+    """Return the storage of that URL, or the journal file; raise BadStore where it cannot be reached or read."""
+    if url is None:
+        return _open_journal(journal)
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return RDBStorage(url)
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+        told = str(getattr(error, "orig", None) or error.__cause__ or error)
+        first = next((line for line in told.splitlines() if line.strip()), type(error).__name__)
+        raise BadStore(
+            f"The storage {without_password(url)} cannot be used: {without_password(first).strip().rstrip('.')}. "
+            "Give an SQLAlchemy URL of a database that runs and whose driver is installed, such as "
+            "postgresql+psycopg2://USER@HOST/NAME or sqlite:///FILE, or leave --storage out for a journal file."
+        ) from None
+
+
+def _open_journal(path: Path) -> BaseStorage:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = JournalLock(path)
+        lock.acquire()
+        lock.release()
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
+    except OSError as error:
+        raise BadStore(f"The journal {path} cannot be opened ({error.strerror or error}).") from error
+    except (ValueError, KeyError, AssertionError) as error:
+        raise BadStore(
+            f"The journal {path} is damaged ({error}). Move it away and run the same command: the studies are filled "
+            "again from their records."
+        ) from error
+
+
+def without_password(text: str) -> str:
+    """Return the text with the password of every URL in it replaced."""
+    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+
+
+class JournalLock:
+    """The journal's lock, which the system frees when its holder dies; taking it mends a torn last line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.lock = path, FileLock(path.with_suffix(".lock"))
+
+    def acquire(self) -> bool:
+        """Wait for the lock; cut the journal back to its last whole line."""
+        self.lock.acquire()
+        with suppress(FileNotFoundError), self.path.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        """Free the lock."""
+        self.lock.release()
+
+
+class Presence:
+    """The sign of life of this process in a storage, renewed in the background while the `with` block lasts."""
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self.storage = storage
+        self.token = f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.ended = threading.Event()
+
+    def __enter__(self) -> Presence:
+        study = optuna.create_study(storage=self.storage, study_name=WORKERS, load_if_exists=True)
+        self.board = study._study_id
+        self.beat()
+        self.thread = threading.Thread(target=self._beat_on, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ended.set()
+        self.thread.join()
+        if error is None or isinstance(error, KeyboardInterrupt):
+            self.storage.set_study_user_attr(self.board, self.token, 0.0)
+
+    def beat(self) -> None:
+        """Renew the sign of life."""
+        self.storage.set_study_user_attr(self.board, self.token, time.time())
+
+    def _beat_on(self) -> None:
+        while not self.ended.wait(BEAT_SECONDS):
+            self.beat()
+
+    def gone(self, token: str) -> bool:
+        """Return whether the process of that token works no more."""
+        if token == self.token:
+            return False
+        beats = self.storage.get_study_user_attrs(self.board)
+        if time.time() - beats.get(token, 0.0) > SILENCE_SECONDS:
+            return True
+        machine, pid, _ = token.rsplit(":", 2)
+        return machine == _machine() and not Path(f"/proc/{pid}").exists()
+
+
+def _machine() -> str:
+    """Return what tells this machine's process numbers from others': its start, and the namespace of the numbers."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot[:13]}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    return uuid.uuid4().hex

@@ -1,0 +1,306 @@
+"""Studies: every arm tuned alike, by Optuna, on its fold's training rows alone, many trials at once.
+
+For each arm and outer fold there is a study, and all of them go in step: each asks for a generation of trials, the
+runs of all these trials on one inner fold are trained in packs, hopeless trials are pruned, and so on to the last
+inner fold. No split that is trained on here holds a test row.
+
+Whatever ends a process, what was finished stays: runs are records of a store of their own, trials files
+(`bench.trials`). A trial whose process is gone is told failed, and what it had tried is asked for again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from math import isnan
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from bench.errors import BadStudy
+from bench.evaluate import Workbench
+from bench.execute import execute
+from bench.names import OK, VALID, seed_from
+from bench.request import FullReporter, Request, prepare
+from bench.runs import Run, packs
+from bench.search import Job, Search, StudyPlan, hash_of, plan_studies
+from bench.space import arm_at, rounded
+from bench.storage import SILENCE_SECONDS, Presence, open_storage
+from bench.store import Store
+from bench.trials import COMPLETE, FAIL, PRUNED, Studied, Tried
+from bench.tuned import read_tuned, tuned_arms, write_tuned
+
+_SAMPLERS: Mapping[str, Callable[[int], Any]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+_PRUNERS: Mapping[str, Callable[[], Any]] = {
+    "none": optuna.pruners.NopPruner,
+    "median": optuna.pruners.MedianPruner,
+    "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
+}
+_STATES = {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAIL: TrialState.FAIL}
+WAIT_SECONDS = 1.0  # between two looks at the trials of other processes
+RECORD, WORKER = "record", "worker"  # attributes of a trial in the storage: what it came to, and whose it is
+
+
+def tune(made: StudyPlan, told: FullReporter) -> list[Studied]:
+    """Do every study of the plan, or what is left of it; return them with their trials.
+
+    Raises BadStore where the storage cannot be used.
+    """
+    began, search = time.monotonic(), made.search
+    dataset = made.ready.table.name
+    storage = open_storage(search.storage, made.request.results / "studies" / f"{dataset}.journal")
+    bench = _workbench(made)
+    with Presence(storage) as me:
+        live = [_Live(job, made, storage, me) for job in made.jobs]
+        while search.seconds is None or time.monotonic() - began < search.seconds:
+            for one in live:
+                one.agree()
+            asked = [trial for one in live for trial in one.ask()]
+            if asked:
+                told.note(f"{len(asked)} trials of {len({id(trial.live) for trial in asked})} studies")
+                _train(made, bench, asked, told)
+            elif any(one.waits() for one in live):
+                time.sleep(WAIT_SECONDS)
+            else:
+                break
+        for one in live:
+            one.agree()
+    return [Studied(job.study, made.store.read(job.study)) for job in made.jobs]
+
+
+def _workbench(made: StudyPlan) -> Workbench:
+    ready = made.ready
+    store = Store(made.request.results / "studies")
+    inner = {part.sha256: part for job in made.jobs for part in job.inner}
+    return Workbench(ready.table, inner, store, ready.device, since=time.time(), protocol=ready.protocol.name)
+
+
+@dataclass
+class _Asked:
+    """A trial under way: its runs by inner fold, and what they came to so far."""
+
+    live: _Live
+    trial: optuna.trial.Trial
+    runs: list[list[Run]]
+    started: float = field(default_factory=time.time)
+    values: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    samples: int = 0
+    state: str | None = None
+    error: str | None = None
+
+    def note(self, records: Sequence[Mapping[str, Any] | None], metric: str) -> None:
+        """Take note of one inner fold's runs; a run that failed fails the trial."""
+        for record in records:
+            if record is None or record["status"] != OK:
+                self.state, self.error = FAIL, record["error"] if record else "its record was lost"
+                return
+            self.seconds += sum(record[f"{part}_seconds"] for part in ("resample", "fit", "score"))
+            self.samples += record["samples_seen"]
+        value = float(np.mean([record[f"{VALID}_{metric}"] for record in records if record]))
+        if isnan(value):
+            self.state, self.error = FAIL, f"{metric} of the validation rows is not a number"
+            return
+        self.values.append(value)
+        self.trial.report(float(np.mean(self.values)), len(self.values))
+        if len(self.values) == len(self.runs):
+            self.state = COMPLETE
+        elif self.trial.should_prune():
+            self.state = PRUNED
+
+
+def _train(made: StudyPlan, bench: Workbench, asked: Sequence[_Asked], told: FullReporter) -> None:
+    """Run the trials, inner fold by inner fold, and tell each as soon as its outcome is known."""
+    request, ready = made.request, made.ready
+    for fold in range(made.search.inner_folds):
+        going = [one for one in asked if one.state is None]
+        wanted = {run.key: run for one in going for run in one.runs[fold]}
+        todo = [run for run in wanted.values() if not _done(bench.store, run)]
+        grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
+        told.planned(len(todo), len(wanted) - len(todo), len(grouped))
+        if grouped:
+            execute(bench, grouped, told, workers=ready.workers)
+        for one in going:
+            records = [bench.store.read(run.dataset, run.key) for run in one.runs[fold]]
+            one.note(records, ready.protocol.main_metric)
+            if one.state is not None:
+                one.live.tell(one)
+
+
+def _done(store: Store, run: Run) -> bool:
+    record = store.read(run.dataset, run.key)
+    return record is not None and record["status"] == OK
+
+
+class _Live:
+    """One study as it goes on in a storage that other processes may share."""
+
+    def __init__(self, job: Job, made: StudyPlan, storage: BaseStorage, me: Presence) -> None:
+        self.job, self.made, self.me = job, made, me
+        self.optuna = optuna.create_study(
+            storage=storage,
+            study_name=job.study.name,
+            load_if_exists=True,
+            direction="maximize",
+            pruner=_PRUNERS[made.search.pruner](),
+        )
+
+    def agree(self) -> None:
+        """Bring storage and files into agreement, and fail the trials whose process is gone."""
+        trials = self.optuna.get_trials(deepcopy=False)
+        stored = {tried.id: tried for tried in map(_record, trials) if tried is not None}
+        files = {tried.id: tried for tried in self.made.store.read(self.job.study)}
+        for tried in [*self.job.adopted, *files.values()]:
+            if tried.id not in stored:
+                self.optuna.add_trial(_frozen(tried, self.job))
+                stored[tried.id] = tried
+        for tried in stored.values():
+            if tried.id not in files:
+                self.made.store.add(self.job.study, tried)
+        for trial in trials:
+            if trial.state == TrialState.RUNNING and self._is_nobodys(trial):
+                self._fail(trial)
+
+    def _is_nobodys(self, trial: FrozenTrial) -> bool:
+        """Return whether the process that asked for the trial is gone; it says whose it is a moment after."""
+        if WORKER in trial.user_attrs:
+            return self.me.gone(trial.user_attrs[WORKER])
+        began = trial.datetime_start
+        return began is None or time.time() - began.timestamp() > SILENCE_SECONDS
+
+    def _fail(self, trial: FrozenTrial) -> None:
+        """Finish a trial whose process is gone: as its record says, or as failed; then what it tried is asked again."""
+        tried, storage = _record(trial), self.optuna._storage
+        try:
+            if tried is None:
+                storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            else:
+                values = None if tried.value is None else [tried.value]
+                storage.set_trial_state_values(trial._trial_id, _STATES[tried.state], values)
+        except UpdateFinishedTrialError:  # another process was quicker
+            return
+        if tried is None and set(trial.params) == set(self.job.space.distributions):
+            self.optuna.enqueue_trial(trial.params)
+
+    def ask(self) -> Iterator[_Asked]:
+        """Yield a generation of trials, no more than the study has left; the first of all is the arm as it is."""
+        search, trials = self.made.search, self.optuna.get_trials(deepcopy=False)
+        left = search.trials - sum(map(_counts, trials))
+        if not trials and left > 0:
+            self.optuna.enqueue_trial(dict(self.job.space.defaults), skip_if_exists=True)
+        self.optuna.sampler = _SAMPLERS[search.search](
+            seed_from("study", self.job.study.key, len(trials)) % 2**32
+        )
+        mine = []
+        for _ in range(min(left, search.generation)):
+            trial = self.optuna.ask(dict(self.job.space.distributions))
+            trial.set_user_attr(WORKER, self.me.token)
+            mine.append(trial)
+        counted = [one for one in self.optuna.get_trials(deepcopy=False) if _counts(one)] if mine else []
+        beyond = {one.number for one in counted[search.trials :]}  # asked for by two processes at once
+        for trial in mine:
+            if trial.number in beyond:
+                self.optuna.tell(trial, state=TrialState.FAIL)
+            else:
+                yield self._asked(trial)
+
+    def _asked(self, trial: optuna.trial.Trial) -> _Asked:
+        study, inner = self.job.study, self.job.inner
+        runs = self.made.runs(self.job, arm_at(self.job.arm, trial.params, study.imbalance))
+        return _Asked(self, trial, [[r for r in runs if r.split_sha256 == part.sha256] for part in inner])
+
+    def waits(self) -> bool:
+        """Return whether trials of other processes are under way."""
+        return any(trial.state == TrialState.RUNNING for trial in self.optuna.get_trials(deepcopy=False))
+
+    def tell(self, asked: _Asked) -> None:
+        """Write the trial's file, then tell the storage."""
+        mean = float(np.mean(asked.values)) if asked.values else None
+        tried = Tried(
+            id=uuid4().hex[:12],
+            number=asked.trial.number,
+            state=asked.state or FAIL,
+            params=rounded(self.job.space, asked.trial.params),
+            value=None if asked.state == FAIL else mean,
+            values=asked.values,
+            seconds=round(asked.seconds, 4),
+            samples=asked.samples,
+            runs=hash_of([*chain(*asked.runs)]),
+            error=asked.error,
+            started=round(asked.started, 3),
+            finished=round(time.time(), 3),
+        )
+        self.made.store.add(self.job.study, tried)
+        try:
+            asked.trial.set_user_attr(RECORD, json.dumps(asdict(tried)))
+            self.optuna.tell(
+                asked.trial,
+                tried.value if tried.state == COMPLETE else None,
+                state=_STATES[tried.state],
+                skip_if_finished=True,
+            )
+        except (
+            UpdateFinishedTrialError
+        ):  # taken for dead by another process: its record is there all the same
+            return
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Return whether the trial is one of those that every arm has the same number of: under way, or with a record."""
+    return trial.state == TrialState.RUNNING or RECORD in trial.user_attrs
+
+
+def _record(trial: FrozenTrial) -> Tried | None:
+    text = trial.user_attrs.get(RECORD)
+    return Tried(**json.loads(text)) if text is not None else None
+
+
+def _frozen(tried: Tried, job: Job) -> FrozenTrial:
+    """Return a trial of our files as Optuna's."""
+    steps = {i + 1: float(np.mean(tried.values[: i + 1])) for i in range(len(tried.values))}
+    return create_trial(
+        state=_STATES[tried.state],
+        value=tried.value if tried.state != FAIL else None,
+        params=dict(tried.params),
+        distributions=dict(job.space.distributions),
+        user_attrs={RECORD: json.dumps(asdict(tried))},
+        intermediate_values=steps,
+    )
+
+
+def tune_missing(request: Request, search: Search, told: FullReporter) -> None:
+    """Tune the arms of the request that some fold has no configuration of, each on its folds' training rows."""
+    ready = prepare(request, told.download)
+    known = read_tuned(request.results, ready.table.name)
+    _, lacking = tuned_arms(ready.arms, ready.splits, ready.table, known, anyway=request.tuned_anyway)
+    if lacking:
+        told.note(f"to tune first: {', '.join(arm.name for arm in lacking)}")
+        made = plan_studies(request, search, told.download, only={arm.name for arm in lacking})
+        tune(made, told)
+        write_tuned(made.store, ready.table.name)
+
+
+def check_complete(studied: Sequence[Studied]) -> None:
+    """Raise BadStudy where a study has no complete trial, with the first reason."""
+    without = [one for one in studied if one.best is None]
+    if not without:
+        return
+    study, trials = without[0].study, without[0].trials
+    reasons = [trial.error for trial in trials if trial.error]
+    why = f"all {len(trials)} failed, the first: {reasons[0].rstrip('.')}" if reasons else "none was run"
+    raise BadStudy(
+        f"{len(without)} of {len(studied)} studies have no complete trial, so that there is nothing to choose from. "
+        f"Of {study.arm} on fold {study.repeat}.{study.fold} {why}. Mend that; then the same command with more "
+        "--trials goes on. The other studies' results are kept."
+    )

@@ -1,0 +1,219 @@
+"""The command `bench study`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.errors import BadStore
+from bench.options import (
+    Amount,
+    Arms,
+    ArmsFile,
+    DataFile,
+    DatasetName,
+    Device,
+    Drop,
+    Folds,
+    Json,
+    Matrix,
+    Pack,
+    Positive,
+    Repeats,
+    Results,
+    Rows,
+    Settings,
+    Source,
+    Target,
+    Time,
+    Workers,
+    pairs,
+)
+from bench.reading import interruptible
+from bench.show import plain_rows, show_json, show_table, stderr
+
+if TYPE_CHECKING:
+    from bench.request import Request
+    from bench.search import Search
+    from bench.trials import Studied
+
+
+def study(
+    dataset: DatasetName = None,
+    data_file: DataFile = None,
+    target: Target = None,
+    positive: Positive = None,
+    drop: Drop = None,
+    time: Time = None,
+    amount: Amount = None,
+    rows: Rows = None,
+    source: Source = "auto",
+    matrix: Matrix = None,
+    arm: Arms = None,
+    arms_file: ArmsFile = None,
+    settings: Settings = None,
+    trials: Annotated[int, typer.Option(help="Trials of every arm and fold, the defaults first.")] = 50,
+    inner_folds: Annotated[
+        int, typer.Option(help="Folds of the training rows on which a trial is judged.")
+    ] = 3,
+    seeds: Annotated[int, typer.Option(help="Seeds of a trial on each inner fold.")] = 1,
+    generation: Annotated[int, typer.Option(help="Trials that a study asks for at once.")] = 16,
+    search: Annotated[str, typer.Option(help="tpe | random")] = "tpe",
+    pruner: Annotated[
+        str, typer.Option(help="What ends a trial between inner folds: median | halving | none")
+    ] = "median",
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An Optuna storage; default a journal file in the results folder."),
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Where a search space changed: begin again.")] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Where a search space changed: keep the trials that fit.")
+    ] = False,
+    folds: Folds = None,
+    repeats: Repeats = None,
+    device: Device = "auto",
+    pack: Pack = None,
+    workers: Workers = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which no more trials are asked for.")
+    ] = None,
+    results: Results = Path("results"),
+    show: Annotated[
+        bool, typer.Option("--show", help="Tune nothing: show the studies that are there, and draw them.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tune arms with Optuna, each on every fold's training rows alone, and keep the best for bench run --tuned.
+
+    Every arm has the same number of trials, its defaults first. Finished trials are kept: the same command goes on
+    where it stopped, and several at once share the work.
+
+    Example: bench study --dataset loan-sim --rows 3000 --arm none --arm xgboost --trials 20
+
+    Example: bench study --dataset loan-sim --show
+    """
+    with interruptible():
+        from bench.request import Request
+        from bench.search import Search
+
+        request = Request(
+            dataset=dataset,
+            data_file=data_file,
+            target=target,
+            positive=positive,
+            drop=tuple(drop or ()),
+            time=time,
+            amount=amount,
+            rows=rows,
+            source=source,
+            matrix=matrix,
+            arms=tuple(arm or ()),
+            arms_file=arms_file,
+            settings=pairs(settings or []),
+            folds=folds,
+            repeats=repeats,
+            device=device,
+            pack=pack,
+            workers=workers,
+            results=results,
+        )
+        if show:
+            return _show(request, as_json=as_json)
+        how = Search(
+            trials=trials,
+            inner_folds=inner_folds,
+            seeds=seeds,
+            generation=generation,
+            search=search,
+            pruner=pruner,
+            storage=storage,
+            seconds=timeout,
+            anew=anew,
+            extend=extend,
+        )
+        return _tune(request, how, as_json=as_json)
+
+
+def _tune(request: Request, how: Search, *, as_json: bool) -> None:
+    from bench.pages import study_boards
+    from bench.progress import reporter
+    from bench.search import plan_studies
+    from bench.study import check_complete, tune
+    from bench.tuned import tuned_path, write_tuned
+
+    with reporter(stderr()) as told:
+        made = plan_studies(request, how, told.download)
+        told.note(made.ready.note)
+        if made.untunable:
+            told.note(f"nothing to tune: {', '.join(made.untunable)}")
+        studied = tune(made, told)
+    dataset = made.ready.table.name
+    write_tuned(made.store, dataset)
+    written = [tuned_path(request.results, dataset)]
+    written += [path for board in study_boards(request.results, dataset) for path in board.write()]
+    _print(studied, written, as_json=as_json)
+    check_complete(studied)
+    if any(len(one.trials) < how.trials for one in studied):
+        typer.echo("Some studies have fewer trials than asked for: the same command goes on.", err=True)
+
+
+def _show(request: Request, *, as_json: bool) -> None:
+    from bench.pages import draw_slices, study_boards
+    from bench.request import the_card
+    from bench.trials import TrialStore
+
+    dataset = the_card(request).name
+    there = TrialStore(request.results).studies(dataset)
+    chosen = [one for one in there if not request.arms or one.study.arm in request.arms]
+    if not chosen:
+        known = ", ".join(dict.fromkeys(one.study.arm for one in there)) or "no arm"
+        raise BadStore(
+            f"{request.results} holds no study of {' or '.join(request.arms) or 'any arm'} on {dataset}; there are "
+            f"those of {known}. bench study --dataset {dataset} --arm ARM makes one."
+        )
+    written = [path for board in study_boards(request.results, dataset) for path in board.write()]
+    written += draw_slices(request.results, chosen)
+    _print(chosen, written, as_json=as_json)
+
+
+def _print(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool) -> None:
+    from bench.report import studies
+
+    board = studies.ledger(studied)
+    if as_json:
+        show_json(
+            {
+                "arms": plain_rows(board),
+                "studies": [_summary(one) for one in studied],
+                "written": [str(path) for path in written],
+            }
+        )
+        return
+    if not board.empty:
+        show_table(studies.HEADINGS, studies.cells(board))
+        typer.echo(studies.caption(board))
+    if len(board) == 1:
+        best = [(one.study.fold, one.best) for one in studied if one.best is not None]
+        show_table(
+            ["fold", "trial", "value", "best parameters"],
+            [
+                [str(fold), str(trial.number), f"{trial.value:.4f}", dict(trial.params)]
+                for fold, trial in best
+            ],
+        )
+    typer.echo("\n".join(["Written:", *map(str, written)]))
+
+
+def _summary(one: Studied) -> dict[str, Any]:
+    """Return a study as JSON takes it: where it stands, and its best trial."""
+    best = one.best
+    return {
+        **dict(zip(("protocol", "arm", "repeat", "fold"), one.study.place, strict=True)),
+        "study": one.study.key,
+        "trials": len(one.trials),
+        "best": None if best is None else {"number": best.number, "value": best.value, "params": best.params},
+    }

@@ -1,0 +1,253 @@
+"""Studies and their trials as files: what a study is, what each trial came to, and which settings won.
+
+A study is one arm on one fold's training rows. Each finished trial is a small JSON file of its own, written whole;
+the storage of Optuna, the ledger, the curves and `tuned/<dataset>.toml` are all made of these files. The trials of a
+data set also stand in one parquet file beside the TOML, which travels with published results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from bench.arms import Arm
+from bench.errors import BadStore
+from bench.names import digest
+from bench.store import read_checked, write_atomically, write_text
+
+COMPLETE, PRUNED, FAIL = "complete", "pruned", "failed"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One arm on one outer fold's training rows: what is tuned, on which rows, in which space.
+
+    `imbalance` is rows of the commoner class per row of the rarer, `space` Optuna's distributions as JSON,
+    `defaults` the parameters at which the arm is as it is.
+    """
+
+    dataset: str
+    protocol: str
+    metric: str
+    data_sha256: str
+    recipe_sha256: str
+    split_sha256: str
+    rows_sha256: str
+    inner_sha256: str
+    repeat: int
+    fold: int
+    arm: str
+    method: str
+    version: int
+    samplers: Mapping[str, str | None]
+    settings: Mapping[str, Any]
+    fixed: Sequence[str]
+    inner_folds: int
+    seeds: int
+    imbalance: float
+    space: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def base(self) -> str:
+        """The hash of everything but the space."""
+        return digest(
+            {name: value for name, value in asdict(self).items() if name not in ("space", "defaults")}
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of the study."""
+        return digest([self.base, self.space])
+
+    @property
+    def name(self) -> str:
+        """The study's name in an Optuna storage."""
+        return f"{self.dataset}, {self.protocol}, {self.arm}, fold {self.repeat}.{self.fold}, {self.key[:12]}"
+
+    @property
+    def place(self) -> tuple[str, str, int, int]:
+        """What it is tuned for: protocol, arm, repeat, fold."""
+        return self.protocol, self.arm, self.repeat, self.fold
+
+    def untuned(self) -> Arm:
+        """Return the arm as it is before it is tuned."""
+        arm = Arm(self.arm, self.method, settings=self.settings, fixed=frozenset(self.fixed))
+        return replace(arm, **self.samplers)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one trial came to.
+
+    `values` are the mean main metric of each inner fold that was run, `value` their mean; `seconds` is the time that
+    its resampling, training and scoring took, `samples` the rows that its training saw, `runs` the
+    hash of its runs' keys: of what was done.
+    """
+
+    id: str
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    value: float | None
+    values: Sequence[float]
+    seconds: float
+    samples: int
+    runs: str
+    error: str | None
+    started: float
+    finished: float
+
+
+@dataclass(frozen=True)
+class Studied:
+    """A study with its trials, in their order."""
+
+    study: Study
+    trials: Sequence[Tried]
+
+    @property
+    def best(self) -> Tried | None:
+        """The complete trial of the highest value, the earliest among equals; None where none is complete."""
+        complete = [trial for trial in self.trials if trial.state == COMPLETE and trial.value is not None]
+        return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+
+    @property
+    def default(self) -> Tried | None:
+        """The trial of the arm as it is."""
+        return next((trial for trial in self.trials if dict(trial.params) == dict(self.study.defaults)), None)
+
+    @property
+    def finished(self) -> float:
+        """When its last trial ended (Unix seconds)."""
+        return max((trial.finished for trial in self.trials), default=0.0)
+
+
+@dataclass(frozen=True)
+class TrialStore:
+    """The trials under a results folder: `studies/trials/<dataset>/<study>/`, and `tuned/<dataset>.parquet`."""
+
+    root: Path
+
+    def folder(self, study: Study) -> Path:
+        """Return where the study's trials lie."""
+        return self.root / "studies" / "trials" / study.dataset / study.key[:16]
+
+    def compact_path(self, dataset: str) -> Path:
+        """Return where all trials of a data set lie in one file."""
+        return self.root / "tuned" / f"{dataset}.parquet"
+
+    def add(self, study: Study, trial: Tried) -> None:
+        """Write one trial, and before the first what the study is."""
+        folder = self.folder(study)
+        if not (folder / "study.json").exists():
+            write_text(folder / "study.json", json.dumps(asdict(study), indent=1, sort_keys=True))
+        write_text(folder / f"{trial.id}.json", json.dumps(asdict(trial), sort_keys=True))
+
+    def read(self, study: Study) -> list[Tried]:
+        """Return the study's trials that have files of their own, in their order."""
+        paths = [path for path in self.folder(study).glob("*.json") if path.name != "study.json"]
+        return _ordered(_from_json(path, Tried) for path in paths)
+
+    def studies(self, dataset: str) -> list[Studied]:
+        """Return every study of the data set; those in the compact file only where they have no files of their own.
+
+        Raises BadStore that names a file which cannot be read.
+        """
+        own = [
+            _from_json(path, Study)
+            for path in sorted((self.root / "studies" / "trials" / dataset).glob("*/study.json"))
+        ]
+        found = {study.key: Studied(study, self.read(study)) for study in own}
+        for one in self._read_compact(dataset):
+            mine = found.get(one.study.key)
+            trials = {trial.id: trial for trial in (*one.trials, *(mine.trials if mine else ()))}
+            found[one.study.key] = Studied(one.study, _ordered(trials.values()))
+        return sorted((one for one in found.values() if one.trials), key=lambda one: one.study.place)
+
+    def datasets(self) -> list[str]:
+        """Return the names of the data sets that have studies."""
+        own = (self.root / "studies" / "trials").glob("*")
+        return sorted({path.stem for path in [*own, *(self.root / "tuned").glob("*.parquet")]})
+
+    def write_compact(self, dataset: str) -> Path:
+        """Write all trials of the data set in one file; return its path."""
+        studied = self.studies(dataset)
+        rows = [
+            {
+                **asdict(trial),
+                "params": [trial.params[name] for name in sorted(one.study.defaults)],
+                "study": i,
+            }
+            for i, one in enumerate(studied)
+            for trial in one.trials
+        ]
+        for row in rows:
+            row["params"] = json.dumps(row["params"], separators=(",", ":"))
+        told = json.dumps([asdict(one.study) for one in studied], sort_keys=True)
+        table = pa.Table.from_pylist(rows, schema=_COMPACT).replace_schema_metadata({"studies": told})
+        path = self.compact_path(dataset)
+        write_atomically(path, table, use_dictionary=True, store_schema=True)
+        return path
+
+    def _read_compact(self, dataset: str) -> list[Studied]:
+        path = self.compact_path(dataset)
+        if not path.exists():
+            return []
+        try:
+            table = read_checked(path)
+            studies = [_made(Study, told) for told in json.loads(table.schema.metadata[b"studies"])]
+            trials: list[list[Tried]] = [[] for _ in studies]
+            for row in table.to_pylist():
+                i = row.pop("study")
+                names = sorted(studies[i].defaults)
+                row["params"] = dict(zip(names, json.loads(row["params"]), strict=True))
+                trials[i].append(_made(Tried, row))
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            raise BadStore(
+                f"{path} cannot be read ({error}). If it came with the repository, check it out again; else move it "
+                "away, and bench study makes it anew from its trials."
+            ) from error
+        return [Studied(study, _ordered(tried)) for study, tried in zip(studies, trials, strict=True)]
+
+
+_COMPACT = pa.schema(
+    [
+        ("study", pa.int16()),
+        ("id", pa.string()),
+        ("number", pa.int16()),
+        ("state", pa.string()),
+        ("params", pa.string()),
+        ("value", pa.float64()),
+        ("values", pa.list_(pa.float64())),
+        ("seconds", pa.float32()),
+        ("samples", pa.int64()),
+        ("runs", pa.string()),
+        ("error", pa.string()),
+        ("started", pa.float64()),
+        ("finished", pa.float64()),
+    ]
+)
+
+
+def _ordered(trials: Iterable[Tried]) -> list[Tried]:
+    return sorted(trials, key=lambda trial: (trial.number, trial.id))
+
+
+def _from_json(path: Path, kind: Any) -> Any:
+    try:
+        return _made(kind, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadStore(
+            f"{path} cannot be read ({error}). Move it away: what it held is tried again."
+        ) from error
+
+
+def _made(kind: Any, content: Mapping[str, Any]) -> Any:
+    return kind(**content)

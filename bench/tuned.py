@@ -1,0 +1,200 @@
+"""Tuned configurations: `tuned/<dataset>.toml`, made of the studies' trials, and the arms that it turns into.
+
+A configuration belongs to one fold: it was chosen on that fold's training rows, which a hash names. On any other rows
+it is refused, because among them may be some that now test; whoever wants it all the same says so, and the arm's
+name says it too.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.arms import Arm
+from bench.errors import BadSetting, BadStore
+from bench.methods import method
+from bench.names import ANYWAY, TUNED
+from bench.runs import configure
+from bench.space import ROLES, arm_at, space_of
+from bench.splits import Split
+from bench.store import write_text
+from bench.tables import Table
+from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
+
+HEAD = """# Tuned configurations: made by bench study, used by bench run --tuned.
+# One table per arm and fold; `value` is the mean {metric} on the inner folds of that fold's training rows,
+# `default` the same of the arm as it is.
+
+"""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best configuration of one arm on one fold's training rows, and what finding it took.
+
+    `settings` are those that differ from the method's defaults; a sampler that is missing is none.
+    """
+
+    arm: str
+    method: str
+    version: int
+    protocol: str
+    repeat: int
+    fold: int
+    data_sha256: str
+    split_sha256: str
+    rows_sha256: str
+    study: str
+    trials: int
+    complete: int
+    pruned: int
+    failed: int
+    seconds: float
+    samples: int
+    metric: str
+    value: float
+    default: float | None = None
+    sampler: str | None = None
+    inner_sampler: str | None = None
+    outer_sampler: str | None = None
+    settings: Mapping[str, Any] | None = None
+
+    @property
+    def place(self) -> tuple[str, str, int, int]:
+        """What it is tuned for: protocol, arm, repeat, fold."""
+        return self.protocol, self.arm, self.repeat, self.fold
+
+    def of(self, arm: Arm, mark: str = TUNED) -> Arm:
+        """Return the arm with this configuration, and a name that says so."""
+        roles = {role: getattr(self, role) for role in ROLES}
+        return replace(arm, name=f"{arm.name}{mark}", settings=dict(self.settings or {}), **roles)
+
+
+def tuned_path(results: Path, dataset: str) -> Path:
+    """Return where a data set's tuned configurations lie."""
+    return results / "tuned" / f"{dataset}.toml"
+
+
+def read_tuned(results: Path, dataset: str) -> list[Tuned]:
+    """Return the tuned configurations of a data set, none where there is no file; raise BadStore for a bad one."""
+    path = tuned_path(results, dataset)
+    if not path.exists():
+        return []
+    try:
+        return [Tuned(**entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["tuned"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadStore(
+            f"{path} cannot be read ({error}). Move it away: bench study makes it anew from its trials."
+        ) from error
+
+
+def write_tuned(store: TrialStore, dataset: str) -> list[Tuned]:
+    """Write the best configuration of every study of a data set, and all trials beside it; return the configurations.
+
+    Of an arm's studies on the same rows the one that went on last counts. A configuration without trials stays.
+    """
+    path = tuned_path(store.root, dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / f".{dataset}.lock"):
+        found = {(*one.place, one.rows_sha256): one for one in read_tuned(store.root, dataset)}
+        for studied in sorted(store.studies(dataset), key=lambda one: one.finished):
+            if (made := _tuned(studied)) is not None:
+                found[*made.place, made.rows_sha256] = made
+        chosen = [found[place] for place in sorted(found)]
+        if chosen:
+            write_text(path, HEAD.format(metric=chosen[0].metric.replace("_", " ")) + _toml(chosen))
+            store.write_compact(dataset)
+    return chosen
+
+
+def _tuned(studied: Studied) -> Tuned | None:
+    study, best, default = studied.study, studied.best, studied.default
+    if best is None or best.value is None:
+        return None
+    arm = arm_at(study.untuned(), best.params, study.imbalance)
+    plain = method(arm.method).Config().model_dump(mode="json")
+    settings = {name: value for name, value in configure(arm).items() if value != plain.get(name)}
+    if nothing := [name for name, value in settings.items() if value is None]:
+        raise BadSetting(f"{arm.name}: {nothing[0]} is tuned to none, which TOML cannot say.")
+    states = [trial.state for trial in studied.trials]
+    return Tuned(
+        **{name: getattr(study, name) for name in ("arm", "method", "version", "protocol", "repeat", "fold")},
+        **{name: getattr(study, name) for name in ("data_sha256", "split_sha256", "rows_sha256", "metric")},
+        **{role: getattr(arm, role) for role in ROLES},
+        study=study.key[:16],
+        trials=len(states),
+        complete=states.count(COMPLETE),
+        pruned=states.count(PRUNED),
+        failed=states.count(FAIL),
+        seconds=round(sum(trial.seconds for trial in studied.trials), 1),
+        samples=sum(trial.samples for trial in studied.trials),
+        value=round(best.value, 6),
+        default=None if default is None or default.value is None else round(default.value, 6),
+        settings=settings,
+    )
+
+
+def _toml(entries: Sequence[Tuned]) -> str:
+    return "\n".join("[[tuned]]\n" + _table(entry) for entry in entries)
+
+
+def _table(entry: Tuned) -> str:
+    pairs = [(field.name, getattr(entry, field.name)) for field in fields(entry)]
+    return "".join(f"{name} = {_value(value)}\n" for name, value in pairs if value is not None)
+
+
+def _value(value: Any) -> str:
+    """Return a value as TOML; strings, numbers, lists and true are written as JSON writes them."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {_value(one)}" for name, one in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def tuned_arms(
+    arms: Sequence[Arm],
+    splits: Sequence[Split],
+    table: Table,
+    known: Sequence[Tuned],
+    *,
+    anyway: bool = False,
+) -> tuple[dict[tuple[str, str], Arm], list[Arm]]:
+    """Return the tuned arm by the arm's name and the split's hash; and the arms that some fold has none of.
+
+    An arm that no study can tune is in neither. Raises BadSetting where the configuration of a fold was chosen on
+    other rows than the fold trains on, unless `anyway`.
+    """
+    found, missing = {}, {}
+    for arm in arms:
+        if not space_of(arm, 1.0).distributions:
+            continue
+        mine = [one for one in known if one.arm == arm.name]
+        for part in splits:
+            chosen = _chosen(arm, part, table, mine, anyway=anyway)
+            if chosen is None:
+                missing[arm.name] = arm
+            else:
+                found[arm.name, part.sha256] = chosen
+    return found, [*missing.values()]
+
+
+def _chosen(arm: Arm, part: Split, table: Table, mine: Sequence[Tuned], *, anyway: bool) -> Arm | None:
+    """Return the arm as tuned for the split; None where nothing is tuned for a fold of its number."""
+    here = [one for one in mine if (one.rows_sha256, one.data_sha256) == (part.training_sha256, table.sha256)]
+    if here:
+        return here[-1].of(arm)
+    same = [one for one in mine if (one.repeat, one.fold) == (part.repeat, part.fold)]
+    if anyway and mine:
+        return (same or mine)[-1].of(arm, ANYWAY)
+    if not same:
+        return None
+    raise BadSetting(
+        f"{arm.name} was tuned on other rows ({same[-1].rows_sha256[:12]}) than fold {part.repeat}.{part.fold} trains "
+        f"on ({part.training_sha256[:12]}), among them perhaps some that test here. Tune on these with bench study and "
+        "the same data, --folds and --repeats; or --tuned-anyway takes what is there, and marks the arm."
+    )

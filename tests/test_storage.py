@@ -1,0 +1,145 @@
+"""Storages of Optuna: the journal that mends itself, processes that are alive or gone, errors without passwords."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+
+from bench import storage
+from bench.errors import BadStore
+from bench.storage import Presence, open_storage, without_password
+
+SPACE = {"x": FloatDistribution(0, 1)}
+
+
+def study_in(path: Path) -> optuna.Study:
+    return optuna.create_study(
+        storage=open_storage(None, path), study_name="s", load_if_exists=True, direction="maximize"
+    )
+
+
+def test_a_torn_last_line_is_cut_off_and_the_rest_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    study = study_in(path)
+    for value in (1.0, 2.0):
+        study.tell(study.ask(SPACE), value)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"op_code": 4, "worker')
+    again = study_in(path)
+    assert path.read_bytes().startswith(whole)
+    assert b"worker\n" not in path.read_bytes()
+    assert [trial.value for trial in again.trials] == [1.0, 2.0]
+    again.tell(again.ask(SPACE), 3.0)
+    assert [trial.value for trial in study_in(path).trials] == [1.0, 2.0, 3.0]
+
+
+def test_a_line_torn_while_others_write_is_cut_off_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    study = study_in(path)
+    with path.open("ab") as file:
+        file.write(b'{"torn')
+    study.tell(study.ask(SPACE), 1.0)
+    assert [trial.value for trial in study_in(path).trials] == [1.0]
+
+
+def test_a_journal_damaged_within_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    study = study_in(path)
+    study.tell(study.ask(SPACE), 1.0)
+    path.write_bytes(path.read_bytes().replace(b'"op_code"', b'"op', 1))
+    with pytest.raises(BadStore, match=r"damaged.*Move it away.*filled again from their records"):
+        open_storage(None, path)
+
+
+def test_threads_of_one_process_share_a_journal(tmp_path: Path) -> None:
+    """The sign of life is written beside the trials."""
+    study = study_in(tmp_path / "a.journal")
+
+    def tell() -> None:
+        for _ in range(10):
+            study.tell(study.ask(SPACE), 1.0)
+
+    threads = [threading.Thread(target=tell) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(study_in(tmp_path / "a.journal").trials) == 30
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql+psycopg2://me:s3cret@127.0.0.1:1/x", "postgresql"),
+        ("sqlite:////no/such/folder/x.db", "unable to open"),
+        ("nonsense", "Could not parse|nonsense"),
+        ("mysql+nodriver://me:s3cret@localhost/x", "nodriver"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_told_without_its_password(
+    tmp_path: Path, url: str, told: str
+) -> None:
+    with pytest.raises(BadStore, match=told) as caught:
+        open_storage(url, tmp_path / "a.journal")
+    assert "s3cret" not in str(caught.value)
+    assert "--storage" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "postgresql://me:a:b@c@host/x and mysql://u:p@h/y",
+            "postgresql://me:***@host/x and mysql://u:***@h/y",
+        ),
+        ("sqlite:///a/b.db", "sqlite:///a/b.db"),
+        ("postgresql://me@host/x", "postgresql://me@host/x"),
+    ],
+)
+def test_passwords_are_left_out(text: str, expected: str) -> None:
+    assert without_password(text) == expected
+
+
+def test_a_process_is_gone_once_it_says_so_or_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = open_storage(None, tmp_path / "a.journal")
+    with Presence(shared) as me:
+        with Presence(shared) as other:
+            assert not me.gone(other.token)
+            elsewhere = f"another-machine:1:{other.token[-8:]}"
+            assert me.gone(elsewhere)
+            shared.set_study_user_attr(me.board, elsewhere, time.time())
+            assert not me.gone(elsewhere)
+            monkeypatch.setattr(storage, "SILENCE_SECONDS", -1.0)
+            assert me.gone(elsewhere)
+            assert me.gone(other.token)
+            monkeypatch.undo()
+        assert me.gone(other.token)
+        assert not me.gone(me.token)
+
+
+def test_a_killed_process_is_gone_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom bench.storage import *\n"
+        f"with Presence(open_storage(None, Path({str(path)!r}))) as me:\n"
+        "    print(me.token, flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        token = child.stdout.readline().strip()
+        with Presence(open_storage(None, path)) as me:
+            assert not me.gone(token)
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait()
+            assert me.gone(token)
