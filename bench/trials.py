@@ -22,6 +22,7 @@ from bench.names import digest
 from bench.store import read_checked, write_atomically, write_text
 
 COMPLETE, PRUNED, FAIL = "complete", "pruned", "failed"
+_TRIALS = "-trials.parquet"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Studied:
 
 @dataclass(frozen=True)
 class TrialStore:
-    """The trials under a results folder: `studies/trials/<dataset>/<study>/`, and `tuned/<dataset>.parquet`."""
+    """The trials under a results folder: `studies/trials/<dataset>/<study>/`, and `tuned/<dataset>-trials.parquet`."""
 
     root: Path
 
@@ -141,7 +142,7 @@ class TrialStore:
 
     def compact_path(self, dataset: str) -> Path:
         """Return where all trials of a data set lie in one file."""
-        return self.root / "tuned" / f"{dataset}.parquet"
+        return self.root / "tuned" / f"{dataset}{_TRIALS}"
 
     def add(self, study: Study, trial: Tried) -> None:
         """Write one trial, and before the first what the study is."""
@@ -174,7 +175,8 @@ class TrialStore:
     def datasets(self) -> list[str]:
         """Return the names of the data sets that have studies."""
         own = (self.root / "studies" / "trials").glob("*")
-        return sorted({path.stem for path in [*own, *(self.root / "tuned").glob("*.parquet")]})
+        travelling = (self.root / "tuned").glob(f"*{_TRIALS}")
+        return sorted({path.name for path in own} | {path.name.removesuffix(_TRIALS) for path in travelling})
 
     def write_compact(self, dataset: str) -> Path:
         """Write all trials of the data set in one file; return its path."""

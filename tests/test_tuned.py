@@ -1,0 +1,282 @@
+"""Tuned configurations: written as TOML, used on the rows that they were chosen on, refused and marked elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.arms import ARMS
+from bench.errors import BadSetting, BadStore
+from bench.names import ANYWAY, TUNED
+from bench.pages import draw_slices, regenerate, study_boards
+from bench.progress import Lines
+from bench.report import studies
+from bench.report.records import measure_tables
+from bench.report.tuned import tuned as side_by_side
+from bench.request import Request
+from bench.runs import configure
+from bench.search import Search, plan_studies
+from bench.splits import PROTOCOLS, split
+from bench.store import Store
+from bench.study import tune, tune_missing
+from bench.suite import make_plan, run_plan
+from bench.tables import Table
+from bench.trials import COMPLETE, TrialStore, Tried
+from bench.tuned import read_tuned, tuned_arms, tuned_path, write_tuned
+
+QUIET = Lines(Console(quiet=True))
+SEARCH = Search(trials=12, inner_folds=2, generation=6, pruner="none")
+ARM_NAMES = ("logistic-regression", "xgboost(rounds=20)")
+
+
+def request(folder: Path, *arms: str, **more: Any) -> Request:
+    return Request(
+        **{"dataset": "loan-sim", "rows": 600, "arms": arms or ARM_NAMES, "folds": 2, "seeds": 2}
+        | {"results": folder, "workers": 0}
+        | more
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a results folder with two arms studied, and run at their defaults and tuned."""
+    folder = tmp_path_factory.mktemp("results")
+    made = plan_studies(request(folder), SEARCH)
+    tune(made, QUIET)
+    write_tuned(made.store, "loan-sim")
+    for tuned in (False, True):
+        run_plan(make_plan(request(folder, tuned=tuned)), QUIET)
+    return folder
+
+
+def test_the_file_says_what_was_chosen_on_which_rows_and_what_it_took(done: Path) -> None:
+    entries = tomllib.loads(tuned_path(done, "loan-sim").read_text())["tuned"]
+    assert [(e["arm"], e["fold"]) for e in entries] == [(arm, fold) for arm in ARM_NAMES for fold in (0, 1)]
+    ready = make_plan(request(done))
+    for entry in entries:
+        part = next(p for p in ready.bench.splits.values() if p.fold == entry["fold"])
+        assert entry["rows_sha256"] == part.training_sha256
+        assert entry["split_sha256"] == part.sha256
+        assert entry["data_sha256"] == ready.table.sha256
+        (one,) = [
+            s
+            for s in TrialStore(done).studies("loan-sim")
+            if s.study.place[1:] == (entry["arm"], 0, entry["fold"])
+        ]
+        assert one.best is not None
+        assert entry["value"] == round(one.best.value or 0, 6)
+        assert entry["trials"] == entry["complete"] + entry["pruned"] + entry["failed"] == 12
+        assert entry["seconds"] == round(sum(t.seconds for t in one.trials), 1)
+
+
+def test_the_runs_of_a_fold_have_its_configuration(done: Path) -> None:
+    known = {(e.arm, e.fold): e for e in read_tuned(done, "loan-sim")}
+    runs = make_plan(request(done, tuned=True)).runs
+    assert len(runs) == 8
+    for run in runs:
+        entry = known[run.arm.removesuffix(TUNED), run.fold]
+        assert dict(run.config) == configure(replace(ARMS[entry.method], settings=entry.settings or {}))
+        assert {name: run.config[name] for name in entry.settings or {}} == dict(entry.settings or {})
+    configs = {run.fold: run.config for run in runs if run.method == "logistic-regression"}
+    assert configs[0] != configs[1]
+
+
+def test_writing_again_changes_nothing_and_keeps_what_has_no_trials(done: Path, tmp_path: Path) -> None:
+    before = tuned_path(done, "loan-sim").read_text()
+    write_tuned(TrialStore(done), "loan-sim")
+    assert tuned_path(done, "loan-sim").read_text() == before
+    tuned_path(tmp_path, "loan-sim").parent.mkdir()
+    more = before.replace('arm = "logistic-regression"', 'arm = "mine"')
+    tuned_path(tmp_path, "loan-sim").write_text(more)
+    (tmp_path / "studies").symlink_to(done / "studies")
+    write_tuned(TrialStore(tmp_path), "loan-sim")
+    assert {e.arm for e in read_tuned(tmp_path, "loan-sim")} == {*ARM_NAMES, "mine"}
+
+
+def test_a_leaderboard_shows_default_and_tuned(done: Path) -> None:
+    found = measure_tables(Store(done), "loan-sim")["strict"]
+    assert set(found.records) == {*ARM_NAMES, *(f"{arm}{TUNED}" for arm in ARM_NAMES)}
+    assert all(found.cost(arm)["n_runs"] == 4 for arm in found.records)
+    board = side_by_side(found).set_index("arm")
+    assert set(board.index) == set(ARM_NAMES)
+    for arm in ARM_NAMES:
+        row, mean = board.loc[arm], {name: found.replicates[name].points for name in (arm, f"{arm}{TUNED}")}
+        for metric in ("average_precision", "roc_auc"):
+            default, tuned = (mean[name][metric].mean() for name in (arm, f"{arm}{TUNED}"))
+            assert row[f"{metric}_default_mean"] == pytest.approx(default)
+            assert row[f"{metric}_tuned_mean"] == pytest.approx(tuned)
+            assert row[f"{metric}_change_mean"] == pytest.approx(tuned - default)
+            assert row[f"{metric}_change_lo"] <= tuned - default <= row[f"{metric}_change_hi"]
+        assert row["n_pairs"] == row["n_runs"] == 4
+    assert sorted(board["rank"]) == [1, 2]
+
+
+def test_an_older_configuration_of_one_fold_does_not_stand_beside_a_newer_one(
+    done: Path, tmp_path: Path
+) -> None:
+    """Each fold has a configuration of its own: the newest of that fold counts, not the newest of the arm."""
+    (tmp_path / "tuned").mkdir()
+    text = tuned_path(done, "loan-sim").read_text()
+    tuned_path(tmp_path, "loan-sim").write_text(text)
+    ask = request(tmp_path, "logistic-regression", tuned=True, seeds=1)
+    run_plan(make_plan(ask), QUIET)
+    first = next(e for e in read_tuned(tmp_path, "loan-sim") if e.fold == 1).settings
+    tuned_path(tmp_path, "loan-sim").write_text(text.replace(f"C = {dict(first or {})['C']}", "C = 0.123"))
+    board = run_plan(make_plan(ask), QUIET).leaderboard
+    assert board["n_runs"].tolist() == [2]
+    records = measure_tables(Store(tmp_path), "loan-sim")["strict"].records[f"logistic-regression{TUNED}"]
+    assert [('"C": 0.123' in r["config"], r["fold"]) for r in records] == [(False, 0), (True, 1)]
+
+
+def test_what_was_tuned_on_other_rows_is_refused_and_marked_if_taken(done: Path, tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    tuned_path(tmp_path, "loan-sim").write_bytes(tuned_path(done, "loan-sim").read_bytes())
+    other = request(tmp_path, "logistic-regression", folds=3, seeds=1)
+    told = r"tuned on other rows \(\w{12}\) than fold 0\.0 trains on .*bench study.*--tuned-anyway"
+    with pytest.raises(BadSetting, match=told):
+        make_plan(replace(other, tuned=True))
+    with pytest.raises(BadSetting, match=told):
+        tune_missing(replace(other, tuned=True), SEARCH, QUIET)
+    taken = make_plan(replace(other, tuned_anyway=True))
+    assert {run.arm for run in taken.runs} == {f"logistic-regression{ANYWAY}"}
+    board = run_plan(taken, QUIET).leaderboard
+    assert board["arm"].tolist() == [f"logistic-regression{ANYWAY}"]
+    (row,) = side_by_side(measure_tables(Store(tmp_path), "loan-sim")["strict"]).to_dict("records")
+    assert row["marked"]
+    same = make_plan(request(tmp_path, "logistic-regression", tuned_anyway=True))
+    assert {run.arm for run in same.runs} == {
+        f"logistic-regression{TUNED}"
+    }  # on its own rows there is nothing to mark
+
+
+def test_other_data_are_other_rows(done: Path, table: Table) -> None:
+    known = read_tuned(done, "loan-sim")
+    parts = split(table, PROTOCOLS["strict"], folds=2)
+    other = replace(table, sha256="another")
+    with pytest.raises(BadSetting, match="on other rows"):
+        tuned_arms([ARMS["logistic-regression"]], parts, other, known)
+
+
+def test_what_is_not_tuned_is_tuned_first_and_only_that(tmp_path: Path) -> None:
+    ask = request(tmp_path, "logistic-regression", "prevalence", tuned=True, seeds=1)
+    with pytest.raises(BadSetting, match=r"regression: not tuned for all folds.*bench study --dataset"):
+        make_plan(ask)
+    tune_missing(ask, replace(SEARCH, trials=2), QUIET)
+    made = make_plan(ask)
+    assert {run.arm for run in made.runs} == {f"logistic-regression{TUNED}", "prevalence"}
+    before = tuned_path(tmp_path, "loan-sim").read_bytes()
+    tune_missing(ask, replace(SEARCH, trials=4), QUIET)
+    assert tuned_path(tmp_path, "loan-sim").read_bytes() == before
+
+
+def test_the_trials_travel_in_one_file(done: Path, tmp_path: Path) -> None:
+    """The ledger, the figures and the studies themselves are the same from it as from the trials' own files."""
+    own = TrialStore(done)
+    copy = TrialStore(tmp_path)
+    copy.compact_path("loan-sim").parent.mkdir()
+    copy.compact_path("loan-sim").write_bytes(own.compact_path("loan-sim").read_bytes())
+    assert [(s.study, list(s.trials)) for s in copy.studies("loan-sim")] == [
+        (s.study, [replace(t, seconds=pytest.approx(t.seconds, rel=1e-6)) for t in s.trials])
+        for s in own.studies("loan-sim")
+    ]
+    (mine,), (theirs,) = (study_boards(folder, "loan-sim") for folder in (done, tmp_path))
+    assert {p.name: d.of for p, d in theirs.figures.items()}.keys() == {p.name for p in mine.figures}
+    made = plan_studies(request(tmp_path), SEARCH)
+    assert [list(s.trials) for s in tune(made, QUIET)] == [list(s.trials) for s in copy.studies("loan-sim")]
+
+
+def test_everything_of_a_study_is_made_anew_from_its_trials(done: Path) -> None:
+    made = regenerate(done)
+    paths = [path.name for board in made for path in board.files]
+    assert {
+        "loan-sim-ledger.md",
+        "loan-sim-curves.svg",
+        "loan-sim-importances.png",
+        "loan-sim-strict-tuned.md",
+    } <= set(paths)
+    for board in made:
+        board.write()
+    assert [path for board in regenerate(done) for path in board.stale()] == []
+
+
+def test_slices_are_drawn_for_every_arm(done: Path) -> None:
+    drawn = draw_slices(done, TrialStore(done).studies("loan-sim"))
+    assert [path.suffix for path in drawn] == [".svg", ".png"] * 2
+    assert all(path.stat().st_size > 1000 for path in drawn)
+    assert b"subsample" in next(p for p in drawn if "xgboost" in p.name and p.suffix == ".svg").read_bytes()
+
+
+def test_the_ledger_adds_up(done: Path) -> None:
+    found = TrialStore(done).studies("loan-sim")
+    board = studies.ledger(found).set_index("arm")
+    for arm, mine in studies.by_arm(found).items():
+        trials = [t for one in mine for t in one.trials]
+        row = board.loc[arm]
+        assert (row["trials_least"], row["trials_most"], row["folds"]) == (12, 12, 2)
+        assert row["seconds"] == pytest.approx(sum(t.seconds for t in trials))
+        assert row["samples"] == sum(t.samples for t in trials)
+        assert row["gain"] == pytest.approx(row["tuned"] - row["default"])
+        assert row["gain"] >= 0  # the defaults are a trial too
+
+
+def test_curves_never_fall_and_end_at_the_best(done: Path) -> None:
+    found = TrialStore(done).studies("loan-sim")
+    board = studies.ledger(found).set_index("arm")
+    for arm, mine in studies.curves(found).groupby("arm"):
+        assert (mine["best"].diff().dropna() >= 0).all()
+        assert (mine["seconds"].diff().dropna() >= 0).all()
+        assert mine["best"].iloc[-1] == pytest.approx(board.loc[arm, "tuned"])
+        assert mine["best"].iloc[0] == pytest.approx(board.loc[arm, "default"])
+        assert mine["trials"].tolist() == list(range(1, 13))
+
+
+def test_the_parameter_that_matters_is_the_important_one(done: Path) -> None:
+    """Trials whose value is a function of C alone."""
+    (one, *_) = [s for s in TrialStore(done).studies("loan-sim") if s.study.arm == "logistic-regression"]
+    values = [(t, 1 - abs(math.log10(t.params["C"]))) for t in one.trials]
+    told = replace(one, trials=[replace(t, value=v, state=COMPLETE) for t, v in values])
+    shares = studies.importances([told]).loc["logistic-regression"]
+    assert shares["C"] > 2 * shares["balance"]
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_too_few_trials_tell_nothing_of_importance(done: Path) -> None:
+    (one, *_) = TrialStore(done).studies("loan-sim")
+    assert studies.importances([replace(one, trials=one.trials[:9])]).empty
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "read"),
+    [
+        ("tuned/loan-sim.toml", b"[[tuned]]\narm = 1\n", lambda folder: read_tuned(folder, "loan-sim")),
+        ("tuned/loan-sim.toml", b"\xff\xfe", lambda folder: read_tuned(folder, "loan-sim")),
+        ("tuned/loan-sim-trials.parquet", b"PAR1", lambda folder: TrialStore(folder).studies("loan-sim")),
+        (
+            "studies/trials/loan-sim/x/study.json",
+            b"{}",
+            lambda folder: TrialStore(folder).studies("loan-sim"),
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_way_out(
+    tmp_path: Path, name: str, content: bytes, read: Callable[[Path], object]
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadStore, match=f"{Path(name).name} cannot be read.*[Mm]ove it away"):
+        read(tmp_path)
+
+
+def test_a_trial_is_one_line_of_plain_json(done: Path) -> None:
+    paths = [p for p in done.glob("studies/trials/loan-sim/*/*.json") if p.name != "study.json"]
+    assert len(paths) == 48
+    fields = set(Tried.__dataclass_fields__)
+    assert all(set(json.loads(path.read_text())) == fields for path in paths)
