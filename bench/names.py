@@ -44,6 +44,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "table"
 
 
+def without_password(text: str) -> str:
+    """Return the text with the password of every URL in it replaced."""
+    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

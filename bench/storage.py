@@ -11,7 +11,6 @@ machine, and by its silence elsewhere; what it had asked for is nobody's then, a
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 import uuid
@@ -25,6 +24,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bench.errors import BadStore
+from bench.names import without_password
 
 BEAT_SECONDS = 15.0
 SILENCE_SECONDS = 120.0  # after which a process of another machine is taken for dead
@@ -65,11 +65,6 @@ def _open_journal(path: Path) -> BaseStorage:
             f"The journal {path} is damaged ({error}). Move it away and run the same command: the studies are filled "
             "again from their records."
         ) from error
-
-
-def without_password(text: str) -> str:
-    """Return the text with the password of every URL in it replaced."""
-    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
 
 
 class JournalLock:

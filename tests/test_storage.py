@@ -16,7 +16,8 @@ from optuna.distributions import FloatDistribution
 
 from bench import storage
 from bench.errors import BadStore
-from bench.storage import Presence, open_storage, without_password
+from bench.names import without_password
+from bench.storage import Presence, open_storage
 
 SPACE = {"x": FloatDistribution(0, 1)}
 

@@ -1,0 +1,128 @@
+"""The command `bench study`, as its users meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Script, console_script, offline
+
+WORDS = ["study", "--dataset", "loan-sim", "--rows", "600", "--folds", "2", "--workers", "0"]
+SMALL = [*WORDS, "--inner-folds", "2", "--trials", "3", "--arm", "logistic-regression"]
+
+
+def test_a_study_prints_its_ledger_and_says_what_it_wrote(bench: Script, tmp_path: Path) -> None:
+    done = bench(*SMALL, "--arm", "prevalence")
+    assert done.returncode == 0, done.stderr
+    for word in (
+        "logistic-regression",
+        "trials",
+        "seconds",
+        "rows seen",
+        "default",
+        "tuned",
+        "best parameters",
+    ):
+        assert word in done.stdout
+    assert "nothing to tune: prevalence" in done.stderr
+    written = [tmp_path / line for line in done.stdout.partition("Written:\n")[2].split()]
+    assert [path.name for path in written] == [
+        *("loan-sim.toml", "loan-sim-ledger.parquet", "loan-sim-ledger.md"),
+        *("loan-sim-curves.svg", "loan-sim-curves.png"),
+    ]
+    assert all(path.exists() for path in written)
+    again = bench(*SMALL, "--json")
+    told = json.loads(again.stdout)
+    assert [arm["arm"] for arm in told["arms"]] == ["logistic-regression"]
+    assert [study["trials"] for study in told["studies"]] == [3, 3]
+    assert all(study["best"]["params"] for study in told["studies"])
+
+
+def test_show_tunes_nothing_and_draws(bench: Script, tmp_path: Path) -> None:
+    empty = bench("study", "--dataset", "loan-sim", "--show")
+    assert empty.returncode == 2
+    assert "holds no study of any arm on loan-sim" in empty.stderr
+    assert bench(*SMALL).returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("trials/*/*/*.json")}
+    shown = bench("study", "--dataset", "loan-sim", "--arm", "logistic-regression", "--show")
+    assert shown.returncode == 0, shown.stderr
+    assert "results/studies/slices/loan-sim-logistic-regression.svg" in shown.stdout
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("trials/*/*/*.json")} == before
+    other = bench("study", "--dataset", "loan-sim", "--arm", "none", "--show")
+    assert other.returncode == 2
+    assert "no study of none on loan-sim; there are those of logistic-regression" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--set", "colour=red"], "Unknown setting 'colour'"),
+        (["--set", "C"], "say it as FIELD=VALUE"),
+        (["--trials", "0"], "--trials 0: at least 1 is needed"),
+        (["--storage", "postgresql+psycopg2://me:s3cret@127.0.0.1:1/x"], "cannot be used"),
+        (["--storage", "nonsense"], "The storage nonsense cannot be used"),
+        (["--search", "grid"], "Unknown search 'grid'"),
+        (["--inner-folds", "1"], "1 inner folds were asked for"),
+        (["--anew", "--extend"], "give one"),
+        (["--arm", "nobody"], "Unknown arm 'nobody'"),
+    ],
+)
+def test_bad_input_ends_with_a_short_error(
+    bench: Script, tmp_path: Path, words: list[str], told: str
+) -> None:
+    done = bench(*SMALL, *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr + done.stdout
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_study_without_a_complete_trial_says_why_and_is_exit_4(bench: Script) -> None:
+    done = bench(
+        *WORDS, "--inner-folds", "2", "--trials", "2", "--arm", "logistic-regression", "--timeout", "1e-9"
+    )
+    assert done.returncode == 4
+    assert "2 of 2 studies have no complete trial" in done.stderr
+    assert "none was run" in done.stderr
+
+
+def test_interrupted_it_tells_how_to_go_on(tmp_path: Path) -> None:
+    words = [console_script(), *WORDS, "--inner-folds", "2", "--arm", "easy-ensemble"]
+    with subprocess.Popen(
+        [*words, "--trials", "50"],
+        cwd=tmp_path,
+        env=offline(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        for _ in range(300):
+            if list(tmp_path.rglob("studies/runs/*/*.parquet")):
+                break
+            time.sleep(0.1)
+        os.kill(child.pid, signal.SIGINT)
+        _, told = child.communicate(timeout=60)
+    assert child.returncode == 130, told
+    assert "go on with:\n  bench study --dataset loan-sim" in told
+    again = subprocess.run(
+        [*words, "--trials", "3"], cwd=tmp_path, env=offline(), capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_study_of_ones_own_table(bench: Script, tmp_path: Path) -> None:
+    rows = [f"{i % 7},{'abc'[i % 3]},{'yes' if i % 5 == 0 else 'no'}" for i in range(200)]
+    (tmp_path / "my.csv").write_text("\n".join(["debts,region,defaulted", *rows]))
+    words = ["--data-file", "my.csv", "--target", "defaulted", "--positive", "yes", "--workers", "0"]
+    few = ["--arm", "logistic-regression", "--trials", "2", "--inner-folds", "2", "--folds", "2"]
+    done = bench("study", *words, *few)
+    assert done.returncode == 0, done.stderr
+    ran = bench("run", *words, "--arm", "logistic-regression", "--folds", "2", "--seeds", "1", "--tuned")
+    assert ran.returncode == 0, ran.stderr
+    assert "logistic-regression(tuned)" in ran.stdout
