@@ -12,7 +12,7 @@ import pytest
 from bench.arms import ALPHA
 from bench.cards import card
 from bench.compare import difference
-from bench.names import seed_from
+from bench.names import TUNED, seed_from
 from bench.published import rungs
 from bench.replicates import RunScores, replicates_by_arm
 from bench.report.alpha import METRICS, alpha
@@ -120,7 +120,9 @@ def everything() -> tuple[dict[str, dict[str, Measured]], dict[str, dict[str, Me
         shifts = {PAPERS[0]: 2.0 if ahead else 1.0, "none": 1.5, "smote": 1.5}
         ladder[rung] = table(shifts)
     ladder["strict"] = table(
-        {META: 1.0, **dict.fromkeys(RIVALS, 1.5), PAPERS[0]: 1.0, "smote": 1.5}, failed=1
+        {META: 1.0, **dict.fromkeys(RIVALS, 1.5), PAPERS[0]: 1.0, "smote": 1.5}
+        | {f"{META}{TUNED}": 2.0, f"xgboost{TUNED}": 2.5, f"none{TUNED}": 1.5},
+        failed=1,
     )
     simulated = {"strict": table({"bayes-optimal": 2.0, "none": 1.5, "xgboost": 1.0})}
     tables, sweeps = {"loan": ladder, "loan-sim": simulated}, {"loan": {"strict": swept()}}
@@ -137,7 +139,19 @@ def test_every_claim_has_the_sign_of_what_it_was_made_of(everything: Any) -> Non
     assert (lack.loc["xgboost"]["mean"] > lack.loc["none"]["mean"]).all()
     step = claims[(claims["question"] == "meta step") & (claims["metric"] == "roc_auc")]
     assert len(step) == 24
-    assert set(claims["question"]) == {"meta step", "updates", "rivals", "bayes"}
+    assert set(claims["question"]) == {"meta step", "updates", "rivals", "tuned", "bayes"}
+    alike = claims[claims["question"] == "tuned"].set_index(["b", "metric"])
+    assert set(alike.index.get_level_values(0)) == {"xgboost", "none"}
+    assert (alike.loc["xgboost"]["hi"] < 0).all()
+    assert (alike.loc["none"]["lo"] > 0).all()
+
+
+def test_the_page_answers_for_tuned_arms_alone(everything: Any) -> None:
+    tables, sweeps, claims = everything
+    section = markdown(claims, tables, sweeps).partition("## Does tuned MetaBalance")[2].partition("\n## ")[0]
+    assert "ahead of tuned XGBoost by its interval in 0 of 2 comparisons and behind in 2" in section
+    assert "ahead of tuned plain training by its interval in 2 of 2 comparisons and behind in 0" in section
+    assert section.count("\n| ") == 1 + 4
 
 
 def test_what_a_rung_changed_is_the_difference_of_two_gaps(everything: Any) -> None:
@@ -208,5 +222,5 @@ def test_failed_runs_are_counted_in_what_was_run(everything: Any) -> None:
         line for line in markdown(claims, tables, sweeps).splitlines() if line.startswith("| loan | strict |")
     ]
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells[2:5] == ["8", "49", "1"]
+    assert cells[2:5] == ["11", "67", "1"]
     assert cells[5] == "2 to 3"

@@ -15,6 +15,7 @@ import pandas as pd
 from bench.arms import ALPHA
 from bench.cards import card, dataset_names
 from bench.compare import Difference, comparable, difference, holm
+from bench.names import TUNED
 from bench.published import rungs
 from bench.replicates import Replicates
 from bench.report.alpha import METRICS, alpha
@@ -24,6 +25,7 @@ Tables = Mapping[str, Mapping[str, Measured]]  # by data set and protocol
 META = "metabalance"
 MAIN_RIVALS = ("none", "xgboost")
 RIVALS = (*MAIN_RIVALS, "xgboost-weighted", "outer-only", "metabalance-no-inner")
+TUNED_RIVALS = ("xgboost", "none", "logistic-regression", "outer-only", "metabalance-no-inner")
 PAPERS = ("metabalance-published", "metabalance-june-published")
 PAPERS_RIVALS = ("none", "random-under", "smote", "class-balanced-published")
 BEFORE = "the rung before"
@@ -35,10 +37,16 @@ def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
     """Return one row per claim: what a - b is, and how surely.
 
     `tables` are those of the leaderboards, `sweeps` those of the matrix `alpha`. Columns: question ("meta step",
-    "updates", "rivals" or "bayes"), dataset, protocol, metric, a, b, mean, lo, hi, p, p_holm (over the question) and
-    n_runs.
+    "updates", "rivals", "tuned" or "bayes"), dataset, protocol, metric, a, b, mean, lo, hi, p, p_holm (over the
+    question) and n_runs.
     """
-    rows = [*_meta_step(sweeps), *_updates(tables), *_rivals(tables, sweeps), *_bayes(tables)]
+    rows = [
+        *_meta_step(sweeps),
+        *_updates(tables),
+        *_rivals(tables, sweeps),
+        *_tuned(tables),
+        *_bayes(tables),
+    ]
     board = pd.DataFrame(rows, columns=[*_NAMES, *_NUMBERS, "p_holm", "n_runs"])
     for question in dict.fromkeys(board["question"]):
         mine = board["question"] == question
@@ -117,6 +125,17 @@ def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
             for metric in METRICS:
                 apart = difference(found[arm], rivals[rival], metric)
                 yield _claim(("rivals", dataset, "strict", metric, arm, rival), apart)
+
+
+def _tuned(tables: Tables) -> Iterator[dict[str, Any]]:
+    """Yield MetaBalance as tuned on each fold's training rows against its rivals, tuned alike."""
+    for dataset, by_protocol in tables.items():
+        reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
+        for rival in TUNED_RIVALS:
+            a, b = reps.get(f"{META}{TUNED}"), reps.get(f"{rival}{TUNED}")
+            if a is not None and b is not None and comparable(a, b):
+                for metric in METRICS:
+                    yield _claim(("tuned", dataset, "strict", metric, META, rival), difference(a, b, metric))
 
 
 def _is_meta(name: str, swept: Measured, table: Measured) -> bool:
