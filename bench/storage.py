@@ -11,6 +11,7 @@ machine, and by its silence elsewhere; what it had asked for is nobody's then, a
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import uuid
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 
 import optuna
+import sqlalchemy
 from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -37,11 +39,9 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     """Return the storage of that URL, or the journal file; raise BadStore where it cannot be reached or read."""
     if url is None:
         return _open_journal(journal)
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
-        return RDBStorage(url)
-    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+        return _begun(url)
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
         told = str(getattr(error, "orig", None) or error.__cause__ or error)
         first = next((line for line in told.splitlines() if line.strip()), type(error).__name__)
         raise BadStore(
@@ -49,6 +49,18 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
             "Give an SQLAlchemy URL of a database that runs and whose driver is installed, such as "
             "postgresql+psycopg2://USER@HOST/NAME or sqlite:///FILE, or leave --storage out for a journal file."
         ) from None
+
+
+def _begun(url: str) -> BaseStorage:
+    """Return the storage; of several processes that make its tables at once, all but one have to try again."""
+    for _ in range(5):
+        try:
+            return RDBStorage(url)
+        except sqlalchemy.exc.DBAPIError as error:
+            if not re.search("already exists|duplicate key|UNIQUE constraint|locked", str(error)):
+                raise
+            time.sleep(0.5)
+    return RDBStorage(url)
 
 
 def _open_journal(path: Path) -> BaseStorage:

@@ -35,7 +35,7 @@ from bench.search import Job, Search, StudyPlan, hash_of, plan_studies
 from bench.space import arm_at, rounded
 from bench.storage import SILENCE_SECONDS, Presence, open_storage
 from bench.store import Store
-from bench.trials import COMPLETE, FAIL, PRUNED, Studied, Tried
+from bench.trials import COMPLETE, DECIMALS, FAIL, PRUNED, Studied, Tried
 from bench.tuned import read_tuned, tuned_arms, write_tuned
 
 _SAMPLERS: Mapping[str, Callable[[int], Any]] = {
@@ -158,9 +158,10 @@ class _Live:
 
     def agree(self) -> None:
         """Bring storage and files into agreement, and fail the trials whose process is gone."""
+        # Files first: a record is in the storage before it is a file (`tell`), so none seems to be missing there.
+        files = {tried.id: tried for tried in self.made.store.read(self.job.study)}
         trials = self.optuna.get_trials(deepcopy=False)
         stored = {tried.id: tried for tried in map(_record, trials) if tried is not None}
-        files = {tried.id: tried for tried in self.made.store.read(self.job.study)}
         for tried in [*self.job.adopted, *files.values()]:
             if tried.id not in stored:
                 self.optuna.add_trial(_frozen(tried, self.job))
@@ -196,7 +197,7 @@ class _Live:
     def ask(self) -> Iterator[_Asked]:
         """Yield a generation of trials, no more than the study has left; the first of all is the arm as it is."""
         search, trials = self.made.search, self.optuna.get_trials(deepcopy=False)
-        left = search.trials - sum(map(_counts, trials))
+        left = search.trials - len(_counted(trials))
         if not trials and left > 0:
             self.optuna.enqueue_trial(dict(self.job.space.defaults), skip_if_exists=True)
         self.optuna.sampler = _SAMPLERS[search.search](
@@ -207,7 +208,7 @@ class _Live:
             trial = self.optuna.ask(dict(self.job.space.distributions))
             trial.set_user_attr(WORKER, self.me.token)
             mine.append(trial)
-        counted = [one for one in self.optuna.get_trials(deepcopy=False) if _counts(one)] if mine else []
+        counted = _counted(self.optuna.get_trials(deepcopy=False)) if mine else []
         beyond = {one.number for one in counted[search.trials :]}  # asked for by two processes at once
         for trial in mine:
             if trial.number in beyond:
@@ -225,15 +226,13 @@ class _Live:
         return any(trial.state == TrialState.RUNNING for trial in self.optuna.get_trials(deepcopy=False))
 
     def tell(self, asked: _Asked) -> None:
-        """Write the trial's file, then tell the storage."""
-        mean = float(np.mean(asked.values)) if asked.values else None
+        """Write the trial's record into the storage, then its file, then tell the storage that it is over."""
         tried = Tried(
-            id=uuid4().hex[:12],
+            id=uuid4().hex[:8],
             number=asked.trial.number,
             state=asked.state or FAIL,
             params=rounded(self.job.space, asked.trial.params),
-            value=None if asked.state == FAIL else mean,
-            values=asked.values,
+            values=[round(value, DECIMALS) for value in asked.values],
             seconds=round(asked.seconds, 4),
             samples=asked.samples,
             runs=hash_of([*chain(*asked.runs)]),
@@ -241,9 +240,9 @@ class _Live:
             started=round(asked.started, 3),
             finished=round(time.time(), 3),
         )
-        self.made.store.add(self.job.study, tried)
         try:
             asked.trial.set_user_attr(RECORD, json.dumps(asdict(tried)))
+            self.made.store.add(self.job.study, tried)
             self.optuna.tell(
                 asked.trial,
                 tried.value if tried.state == COMPLETE else None,
@@ -256,9 +255,14 @@ class _Live:
             return
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    """Return whether the trial is one of those that every arm has the same number of: under way, or with a record."""
-    return trial.state == TrialState.RUNNING or RECORD in trial.user_attrs
+def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials of which every arm has the same number: under way, or with a record, each record once."""
+    found: dict[str, FrozenTrial] = {}
+    for trial in trials:
+        tried = _record(trial)
+        if tried is not None or trial.state == TrialState.RUNNING:
+            found.setdefault(tried.id if tried else f"running {trial.number}", trial)
+    return [*found.values()]
 
 
 def _record(trial: FrozenTrial) -> Tried | None:

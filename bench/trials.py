@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from bench.arms import Arm
@@ -23,6 +24,7 @@ from bench.store import read_checked, write_atomically, write_text
 
 COMPLETE, PRUNED, FAIL = "complete", "pruned", "failed"
 _TRIALS = "-trials.parquet"
+DECIMALS = 7  # of a value: as whole numbers they are half the size
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Study:
 class Tried:
     """What one trial came to.
 
-    `values` are the mean main metric of each inner fold that was run, `value` their mean; `seconds` is the time that
+    `values` are the mean main metric of each inner fold that was run, to `DECIMALS`; `seconds` is the time that
     its resampling, training and scoring took, `samples` the rows that its training saw, `runs` the
     hash of its runs' keys: of what was done.
     """
@@ -96,7 +98,6 @@ class Tried:
     number: int
     state: str
     params: Mapping[str, Any]
-    value: float | None
     values: Sequence[float]
     seconds: float
     samples: int
@@ -104,6 +105,11 @@ class Tried:
     error: str | None
     started: float
     finished: float
+
+    @property
+    def value(self) -> float | None:
+        """The mean of `values`; None of a trial that failed."""
+        return None if self.state == FAIL else float(np.mean(self.values))
 
 
 @dataclass(frozen=True)
@@ -180,22 +186,16 @@ class TrialStore:
 
     def write_compact(self, dataset: str) -> Path:
         """Write all trials of the data set in one file; return its path."""
-        studied = self.studies(dataset)
-        rows = [
-            {
-                **asdict(trial),
-                "params": [trial.params[name] for name in sorted(one.study.defaults)],
-                "study": i,
-            }
-            for i, one in enumerate(studied)
-            for trial in one.trials
-        ]
-        for row in rows:
-            row["params"] = json.dumps(row["params"], separators=(",", ":"))
-        told = json.dumps([asdict(one.study) for one in studied], sort_keys=True)
-        table = pa.Table.from_pylist(rows, schema=_COMPACT).replace_schema_metadata({"studies": told})
+        rows = []
+        for one in self.studies(dataset):
+            told, names = json.dumps(asdict(one.study), sort_keys=True), sorted(one.study.defaults)
+            for trial in one.trials:
+                params = json.dumps([trial.params[name] for name in names], separators=(",", ":"))
+                values = [round(value * 10**DECIMALS) for value in trial.values]
+                rows.append({**asdict(trial), "values": values, "params": params, "study": told})
+        table = pa.Table.from_pylist(rows, schema=_COMPACT)
         path = self.compact_path(dataset)
-        write_atomically(path, table, use_dictionary=True, store_schema=True)
+        write_atomically(path, table, use_dictionary=["study", "state", "error"], compression_level=19)
         return path
 
     def _read_compact(self, dataset: str) -> list[Studied]:
@@ -203,31 +203,30 @@ class TrialStore:
         if not path.exists():
             return []
         try:
-            table = read_checked(path)
-            studies = [_made(Study, told) for told in json.loads(table.schema.metadata[b"studies"])]
-            trials: list[list[Tried]] = [[] for _ in studies]
-            for row in table.to_pylist():
-                i = row.pop("study")
-                names = sorted(studies[i].defaults)
-                row["params"] = dict(zip(names, json.loads(row["params"]), strict=True))
-                trials[i].append(_made(Tried, row))
+            studies: dict[str, Study] = {}
+            trials: dict[str, list[Tried]] = {}
+            for row in read_checked(path, _COMPACT).to_pylist():
+                told = row.pop("study")
+                study = studies.get(told) or studies.setdefault(told, Study(**json.loads(told)))
+                params = zip(sorted(study.defaults), json.loads(row.pop("params")), strict=True)
+                values = [value / 10**DECIMALS for value in row.pop("values")]
+                trials.setdefault(told, []).append(Tried(params=dict(params), values=values, **row))
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise BadStore(
                 f"{path} cannot be read ({error}). If it came with the repository, check it out again; else move it "
                 "away, and bench study makes it anew from its trials."
             ) from error
-        return [Studied(study, _ordered(tried)) for study, tried in zip(studies, trials, strict=True)]
+        return [Studied(study, _ordered(trials[told])) for told, study in studies.items()]
 
 
 _COMPACT = pa.schema(
     [
-        ("study", pa.int16()),
+        ("study", pa.string()),
         ("id", pa.string()),
         ("number", pa.int16()),
         ("state", pa.string()),
         ("params", pa.string()),
-        ("value", pa.float64()),
-        ("values", pa.list_(pa.float64())),
+        ("values", pa.list_(pa.int64())),
         ("seconds", pa.float32()),
         ("samples", pa.int64()),
         ("runs", pa.string()),
@@ -244,12 +243,8 @@ def _ordered(trials: Iterable[Tried]) -> list[Tried]:
 
 def _from_json(path: Path, kind: Any) -> Any:
     try:
-        return _made(kind, json.loads(path.read_text(encoding="utf-8")))
+        return kind(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadStore(
             f"{path} cannot be read ({error}). Move it away: what it held is tried again."
         ) from error
-
-
-def _made(kind: Any, content: Mapping[str, Any]) -> Any:
-    return kind(**content)

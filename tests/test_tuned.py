@@ -242,7 +242,7 @@ def test_the_parameter_that_matters_is_the_important_one(done: Path) -> None:
     """Trials whose value is a function of C alone."""
     (one, *_) = [s for s in TrialStore(done).studies("loan-sim") if s.study.arm == "logistic-regression"]
     values = [(t, 1 - abs(math.log10(t.params["C"]))) for t in one.trials]
-    told = replace(one, trials=[replace(t, value=v, state=COMPLETE) for t, v in values])
+    told = replace(one, trials=[replace(t, values=[v], state=COMPLETE) for t, v in values])
     shares = studies.importances([told]).loc["logistic-regression"]
     assert shares["C"] > 2 * shares["balance"]
     assert shares.sum() == pytest.approx(1)

@@ -74,6 +74,7 @@ def draw_slices(trials: pd.DataFrame, title: str, scales: dict[str, bool]) -> An
         axes.scatter(values, trials["gain"], c=trials["number"], cmap="viridis_r", s=7, alpha=0.7, lw=0)
         axes.axhline(0, color="k", lw=0.6)
         axes.set_xlabel(name.replace("_", " "), fontsize=8)
+        axes.set_ylabel("gain", fontsize=8)
         axes.tick_params(labelsize=7)
     for axes in flat[len(names) :]:
         axes.set_visible(False)
