@@ -9,7 +9,7 @@ of its own under `runs/` is read from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,13 @@ NOISE = pa.schema(
         ("steps", pa.list_(pa.int16())),
     ]
 )
-_SMALL = {"compression_level": 19, "use_dictionary": True, "store_schema": True}
-_SMALL_NOISE = _SMALL | {
+_TEXTS = [
+    field.name for field in RECORD if field.type == pa.string() and field.name not in ("key", "scores_sha256")
+]
+_SMALL = {"compression_level": 19, "use_dictionary": _TEXTS}  # no two numbers of a metric are the same
+_SMALL_NOISE = {
+    "compression_level": 19,
+    "store_schema": True,  # with the hash of the records that it belongs to
     "use_dictionary": [name for name in NOISE.names if name != "steps"],
     "column_encoding": {"steps.list.element": "BYTE_STREAM_SPLIT"},
 }
@@ -50,10 +55,14 @@ def fold_of(record: Record) -> int:
 
 
 def write(
-    store: Store, dataset: str, tables: Iterable[tuple[Sequence[Record], Mapping[str, Replicates]]]
+    store: Store,
+    dataset: str,
+    tables: Iterable[tuple[Sequence[Record], Mapping[str, Replicates]]],
+    names: Collection[str] = tuple(METRICS),
 ) -> list[Path]:
     """Write the records of a data set's tables, each with its arms' replicates; return the two paths.
 
+    `names` are the metrics whose noise is kept: without it a metric has no interval.
     Raises DiskFull or BadStore as every writing does.
     """
     rows, noise = [], []
@@ -63,7 +72,7 @@ def write(
             found = points[record["arm"]][fold_of(record), record["seed"]] if record["status"] == OK else {}
             rows.append({**record, **_rounded(record), **found})
         for arm, reps in measured.items():
-            noise += _noise_rows(records[0], arm, reps)
+            noise += [row for row in _noise_rows(records[0], arm, reps) if row["metric"] in names]
     paths = [store.compact_path(dataset, kind) for kind in ("records", "noise")]
     write_atomically(paths[0], pa.Table.from_pylist(rows, schema=RECORD), **_SMALL)
     of = {"records": digest(paths[0].read_bytes())}

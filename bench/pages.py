@@ -13,6 +13,7 @@ import pandas as pd
 from bench import compact
 from bench.cards import card, dataset_names
 from bench.errors import BadStore, UnknownName
+from bench.metrics import METRICS
 from bench.names import slug
 from bench.report import alpha, charts, figures, findings, ladder, page, sides, studies, tuned
 from bench.report import leaderboard as boards
@@ -133,7 +134,8 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
                 found = measure_tables(of, name).values()
                 parts = [([*chain(*table.records.values())], table.replicates) for table in found]
                 _check_nothing_lost(of, name, {record["key"] for records, _ in parts for record in records})
-                made += compact.write(of, name, parts)
+                metrics = METRICS if of is store else alpha.METRICS
+                made += compact.write(of, name, parts, tuple(metrics))
     return made
 
 
@@ -172,9 +174,13 @@ def _boards(
         if frame.empty:  # every run's scores were damaged
             continue
         path = board_path(store, name, judged)
-        texts = {path.with_suffix(f".{form}"): FORMATS[form](frame) for form in _forms(path, formats, "md")}
-        yield Board(frame, path, texts, _grid(frame, path), of.n_others)
         sweep = alpha.alpha(of)
+        # A sweep has a table of its own, and a leaderboard where bench run wrote one.
+        if sweep.empty or path.exists():
+            texts = {
+                path.with_suffix(f".{form}"): FORMATS[form](frame) for form in _forms(path, formats, "md")
+            }
+            yield Board(frame, path, texts, _grid(frame, path), of.n_others)
         if not sweep.empty:
             path = path.with_name(f"{path.stem}-alpha.parquet")
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
