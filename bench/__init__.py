@@ -5,8 +5,8 @@
     >>> table.X.shape[0], table.name
     (2000, 'loan-sim')
 
-`bench.run(dataset=…, matrix=…)` runs a matrix and returns its leaderboard, a DataFrame. Everything
-heavy is imported at first use.
+`bench.run(dataset=…, matrix=…)` runs a matrix and returns its leaderboard, a DataFrame; `bench.tune` tunes arms and
+returns what that took. Everything heavy is imported at first use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench.tables import Table
 
-__all__ = ["load", "run"]
+__all__ = ["load", "run", "tune"]
 __version__ = version("bench")
 
 
@@ -38,15 +38,46 @@ def load(name: str, *, data_file: Path | None = None, source: str = "auto", rows
 def run(**request: Any) -> pd.DataFrame:
     """Run a benchmark as `bench run` does and return its leaderboard, one row per arm, best first.
 
-    Takes the fields of `bench.suite.Request` (`dataset`, `matrix`, `arms`, `seeds`, `folds`, `results` …).
+    Takes the fields of `bench.request.Request` (`dataset`, `matrix`, `arms`, `seeds`, `folds`, `results` …).
     Runs in this process unless `workers` says otherwise; a script that asks for workers keeps the call under
-    `if __name__ == "__main__":`, since they import it. Failed runs are counted in `n_failed`.
+    `if __name__ == "__main__":`, since they import it. Failed runs are counted in `n_failed`. With `tuned=True`
+    arms are as a study tuned them, and what is not tuned yet is tuned first.
     """
+    from bench.request import Request
+    from bench.search import Search
+    from bench.study import tune_missing
+    from bench.suite import make_plan, run_plan
+
+    asked, reporter = Request(**{"workers": 0, **request}), _quiet()
+    if asked.tuned:
+        tune_missing(asked, Search(), reporter)
+    return run_plan(make_plan(asked, reporter.download), reporter).leaderboard
+
+
+def tune(**request: Any) -> pd.DataFrame:
+    """Tune arms as `bench study` does and return the ledger, one row per arm, the best first.
+
+    Takes the fields of `bench.search.Search` (`trials`, `inner_folds`, `generation` …) and of `bench.request.Request`;
+    writes the best configurations for `run(tuned=True)`. Raises BadStudy where a study has no complete trial.
+    """
+    from bench.report.studies import ledger
+    from bench.request import Request
+    from bench.search import Search, plan_studies
+    from bench.study import check_complete
+    from bench.study import tune as do
+    from bench.tuned import write_tuned
+
+    how = {name: request.pop(name) for name in [*request] if name in Search.__dataclass_fields__}
+    made = plan_studies(Request(**{"workers": 0, **request}), Search(**how), _quiet().download)
+    studied = do(made, _quiet())
+    write_tuned(made.store, made.ready.table.name)
+    check_complete(studied)
+    return ledger(studied)
+
+
+def _quiet() -> Any:
     from rich.console import Console
 
     from bench.progress import Lines
-    from bench.request import Request
-    from bench.suite import make_plan, run_plan
 
-    reporter = Lines(Console(stderr=True, quiet=True))
-    return run_plan(make_plan(Request(**{"workers": 0, **request}), reporter.download), reporter).leaderboard
+    return Lines(Console(stderr=True, quiet=True))

@@ -67,10 +67,11 @@ class Request:
     tuned_anyway: bool = False
 
     def __post_init__(self) -> None:
-        """Take text for paths, and refuse one name where a list of names belongs."""
+        """Take text for paths, and refuse one name where a list of names belongs; tuned anyway is tuned."""
         for name in ("data_file", "arms_file", "results"):
             if isinstance(given := getattr(self, name), str):
                 object.__setattr__(self, name, Path(given))
+        object.__setattr__(self, "tuned", self.tuned or self.tuned_anyway)
         for name in ("arms", "drop"):
             if isinstance(given := getattr(self, name), str):
                 raise BadSetting(f"{name}={given!r}: give a list of names, [{given!r}].")

@@ -90,7 +90,7 @@ def make_plan(
 
 def _tuned(ready: Prepared, request: Request) -> dict[tuple[str, str], Arm]:
     """Return the tuned arms that a request for them runs; raise BadSetting where some are not tuned."""
-    if not (request.tuned or request.tuned_anyway):
+    if not request.tuned:
         return {}
     known = read_tuned(request.results, ready.table.name)
     found, lacking = tuned_arms(ready.arms, ready.splits, ready.table, known, anyway=request.tuned_anyway)

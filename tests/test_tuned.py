@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import bench
 from bench.arms import ARMS
 from bench.errors import BadSetting, BadStore
 from bench.names import ANYWAY, TUNED
@@ -280,3 +281,17 @@ def test_a_trial_is_one_line_of_plain_json(done: Path) -> None:
     assert len(paths) == 48
     fields = set(Tried.__dataclass_fields__)
     assert all(set(json.loads(path.read_text())) == fields for path in paths)
+
+
+def test_python_tunes_and_runs_what_is_tuned(tmp_path: Path) -> None:
+    shared = {
+        "dataset": "loan-sim",
+        "rows": 600,
+        "folds": 2,
+        "arms": ["logistic-regression"],
+        "results": tmp_path,
+    }
+    ledger = bench.tune(trials=3, inner_folds=2, **shared)
+    assert ledger["trials_most"].tolist() == [3]
+    board = bench.run(seeds=1, tuned=True, **shared)
+    assert board["arm"].tolist() == [f"logistic-regression{TUNED}"]
