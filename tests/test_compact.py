@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -199,3 +200,18 @@ def test_a_data_set_without_records_is_refused(packed: Path) -> None:
     with pytest.raises(UnknownName, match="loan-sim"):
         compact_records(packed, "loan")
     assert compact_records(packed / "nothing") == []
+
+
+def test_of_a_sweep_only_the_noise_of_its_tables_metrics_is_kept(ran: Path, tmp_path: Path) -> None:
+    shutil.copytree(ran, tmp_path / "alpha")
+    compact_records(tmp_path)
+    shutil.rmtree(tmp_path / "alpha" / "scores")
+    shutil.rmtree(tmp_path / "alpha" / "runs")
+    of = {
+        root: measure_tables(Store(root), "loan-sim")["strict"].replicates
+        for root in (ran, tmp_path / "alpha")
+    }
+    for arm, whole in of[ran].items():
+        small = of[tmp_path / "alpha"][arm]
+        assert set(small.values) == {"roc_auc", "average_precision", "gini"}
+        np.testing.assert_array_equal(small.values["roc_auc"], whole.values["roc_auc"])
