@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from bench.splits import protocol_named
 from bench.store import Store, read_bytes, write_text
 from bench.trials import Studied, TrialStore
 
+SVG = ("svg",)  # the figures of studies, which no page shows
+
 
 @dataclass(frozen=True)
 class Board:
@@ -39,15 +42,17 @@ class Board:
         boards.write(self.frame, self.path)
         for path, text in self.texts.items():
             write_text(path, text)
-        drawn = [
-            made for path, one in self.figures.items() for made in figures.save(one.draw(), path, one.of)
-        ]
+        drawn = [made for path, one in self.figures.items() for made in one.write(path)]
         return [self.path, *self.texts, *drawn]
 
     @property
     def files(self) -> list[Path]:
         """Every file that is written."""
-        return [self.path, *self.texts, *(made for path in self.figures for made in figures.paths(path))]
+        return [
+            self.path,
+            *self.texts,
+            *(made for path, one in self.figures.items() for made in one.paths(path)),
+        ]
 
     def stale(self) -> list[Path]:
         """Return the files that are missing or are not what the records give; of a figure, by the numbers in it."""
@@ -201,11 +206,15 @@ def study_boards(results: Path, dataset: str) -> list[Board]:
     drawn = {}
     curves, shares = studies.curves(studied), studies.importances(studied)
     title, metric = f"{dataset}: what tuning gave on validation rows", str(board["metric"].iloc[0])
-    drawing = figures.Drawing(figures.numbers(curves), lambda: charts.draw_curves(curves, title, metric))
+    drawing = figures.Drawing(
+        figures.numbers(curves), partial(charts.draw_curves, curves, title, metric), SVG
+    )
     drawn[path.with_name(f"{dataset}-curves")] = drawing
     if not shares.empty:
         words = f"{dataset}: importance of parameters (PED-ANOVA, mean over folds)"
-        drawing = figures.Drawing(figures.numbers(shares), lambda: charts.draw_importances(shares, words))
+        drawing = figures.Drawing(
+            figures.numbers(shares), partial(charts.draw_importances, shares, words), SVG
+        )
         drawn[path.with_name(f"{dataset}-importances")] = drawing
     return [Board(board, path, {path.with_suffix(".md"): studies.markdown(board)}, drawn)]
 
@@ -256,5 +265,6 @@ def draw_slices(results: Path, studied: Sequence[Studied]) -> list[Path]:
         }
         title = f"{dataset}, {arm}: gain over the default on inner folds, all folds"
         path = results / "studies" / "slices" / f"{dataset}-{slug(arm)}"
-        made += figures.save(charts.draw_slices(trials, title, scales), path, figures.numbers(trials))
+        draw = partial(charts.draw_slices, trials, title, scales)
+        made += figures.Drawing(figures.numbers(trials), draw, SVG).write(path)
     return made

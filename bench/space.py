@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -32,6 +33,8 @@ from bench.samplers import SAMPLERS
 
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
 DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study and trial
+
 BALANCE_STEP = 0.25  # of a sampler's: trials of one ratio share their resampled rows
 
 

@@ -32,8 +32,6 @@ BEAT_SECONDS = 15.0
 SILENCE_SECONDS = 120.0  # after which a process of another machine is taken for dead
 WORKERS = "bench: processes at work"  # the study whose attributes are the signs of life
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
     """Return the storage of that URL, or the journal file; raise BadStore where it cannot be reached or read."""

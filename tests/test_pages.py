@@ -224,7 +224,7 @@ def test_figures_are_drawn_and_the_same_drawing_is_the_same_file(climbed: Store,
             ("ladder", figures.draw_ladder(board, "a title")),
             ("grid", figures.draw_grid(grid, "a title", "roc_auc")),
         ):
-            svg, png = figures.save(drawn, tmp_path / str(i) / name, "0123")
+            svg, png = figures.Drawing("0123", lambda drawn=drawn: drawn).write(tmp_path / str(i) / name)
             assert png.read_bytes().startswith(b"\x89PNG")
             assert "a title" in svg.read_text()
     for name in ("ladder", "grid"):
@@ -302,7 +302,7 @@ def test_a_figure_of_other_numbers_or_of_none_is_stale(climbed: Store, tmp_path:
     board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
     drawing = figures.Drawing(figures.numbers(board), lambda: figures.draw_ladder(board, "a title"))
     path = tmp_path / "loan-ladder"
-    svg, png = figures.save(drawing.draw(), path, drawing.of)
+    svg, png = drawing.write(path)
     assert drawing.stale(path) == []
     other = board.assign(roc_auc_mean=board["roc_auc_mean"] + 1e-12)
     assert figures.Drawing(figures.numbers(other), drawing.draw).stale(path) == [svg, png]
@@ -311,7 +311,7 @@ def test_a_figure_of_other_numbers_or_of_none_is_stale(climbed: Store, tmp_path:
     png.mkdir()
     assert drawing.stale(path) == [svg, png]
     with pytest.raises(BadStore, match=r"loan-ladder.png could not be written"):
-        figures.save(drawing.draw(), path, drawing.of)
+        drawing.write(path)
 
 
 def test_arms_that_ran_on_the_first_and_last_rung_alone_are_no_climbers(climbed: Store) -> None:

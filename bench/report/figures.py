@@ -86,41 +86,43 @@ def draw_ladder(board: pd.DataFrame, title: str) -> Any:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is drawn when it is written, and the hash of the numbers in it, which its files carry."""
+    """A figure that is drawn when it is written, and the hash of the numbers in it, which its files carry.
+
+    `forms` are its files: PNG too where a page shows it.
+    """
 
     of: str
     draw: Callable[[], Any]
+    forms: tuple[str, ...] = ("svg", "png")
+
+    def paths(self, path: Path) -> list[Path]:
+        """Return where the figure's files lie, beside each other."""
+        return [path.with_name(f"{path.name}.{form}") for form in self.forms]
 
     def stale(self, path: Path) -> list[Path]:
-        """Return the files, SVG and PNG beside each other, that are missing or were drawn of other numbers."""
-        return [made for made in paths(path) if self.of.encode() not in read_bytes(made)]
+        """Return the files that are missing or were drawn of other numbers."""
+        return [made for made in self.paths(path) if self.of.encode() not in read_bytes(made)]
 
+    def write(self, path: Path) -> list[Path]:
+        """Draw the figure and write its files, with the hash of its numbers; return their paths.
 
-def paths(path: Path) -> list[Path]:
-    """Return where a figure's files lie."""
-    return [path.with_name(f"{path.name}{form}") for form in (".svg", ".png")]
+        The same figure gives the same SVG.
+        """
+        import matplotlib as mpl
+
+        figure = self.draw()
+        for made in self.paths(path):
+            content = io.BytesIO()
+            with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
+                told = {"Description": self.of} | ({"Date": None} if made.suffix == ".svg" else {})
+                figure.savefig(content, format=made.suffix[1:], bbox_inches="tight", dpi=DPI, metadata=told)
+            write_bytes(made, content.getvalue())
+        return self.paths(path)
 
 
 def numbers(board: pd.DataFrame) -> str:
     """Return the hash of a figure's numbers."""
     return digest(board.to_csv())
-
-
-def save(figure: Any, path: Path, of: str) -> list[Path]:
-    """Write the figure as SVG and PNG beside each other, with the hash of its numbers; return both paths.
-
-    The same figure gives the same SVG.
-    """
-    import matplotlib as mpl
-
-    found = paths(path)
-    svg, png = io.BytesIO(), io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
-        figure.savefig(svg, format="svg", bbox_inches="tight", metadata={"Date": None, "Description": of})
-    figure.savefig(png, format="png", bbox_inches="tight", dpi=DPI, metadata={"Description": of})
-    for made, content in zip(found, (svg, png), strict=True):
-        write_bytes(made, content.getvalue())
-    return found
 
 
 def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
