@@ -46,7 +46,8 @@ def slug(text: str) -> str:
 
 def without_password(text: str) -> str:
     """Return the text with the password of every URL in it replaced."""
-    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+    text = re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+    return re.sub(r"([?&](?:password|passwd|pwd)=)[^&\s]*", r"\1***", text)
 
 
 def cores() -> int:

@@ -196,6 +196,23 @@ def configure(arm: Arm) -> dict[str, Any]:
     return dumped
 
 
+def brief(arm: Arm) -> dict[str, Any]:
+    """Return the arm's settings that differ from its method's defaults, from which its configuration can be made again.
+
+    Raises BadSetting where one that is not none by default is set to none, which a TOML file cannot say.
+    """
+    full = configure(arm)
+    plain = configure(replace(arm, settings={}))
+    found = {name: value for name, value in full.items() if value != plain.get(name)}
+    if configure(replace(arm, settings=found)) != full:  # some defaults depend on other settings
+        found = {name: value for name, value in full.items() if value is not None}
+    if nothing := [name for name, value in found.items() if value is None]:
+        raise BadSetting(
+            f"{arm.name}: {nothing[0]} is set to none, which is not its default and cannot be written down."
+        )
+    return found
+
+
 def plan(
     table: Table,
     protocol: Protocol,
@@ -239,6 +256,21 @@ def plan(
             for seed in range(seeds)
         ]
     return runs
+
+
+def identity(run: Run) -> str:
+    """Return the hash of what an arm is, on whatever rows: its configuration and all that computes it."""
+    names = (
+        "recipe_sha256",
+        "protocol",
+        "method",
+        "version",
+        "sampler",
+        "inner_sampler",
+        "outer_sampler",
+        "config",
+    )
+    return digest([*(getattr(run, name) for name in names), PIPELINE_VERSIONS])
 
 
 def _recipe(table: Table, protocol: Protocol) -> str:

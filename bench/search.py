@@ -19,8 +19,8 @@ from bench.arms import Arm
 from bench.errors import BadSetting, UnknownName
 from bench.names import digest
 from bench.request import Prepared, Request, prepare
-from bench.runs import Run, configure, plan
-from bench.space import ROLES, Space, arm_at, holds, space_of
+from bench.runs import Run, configure, identity, plan, scope_of
+from bench.space import Classes, Space, arm_at, holds, space_of
 from bench.splits import Split, inner_splits
 from bench.trials import Studied, Study, TrialStore, Tried
 
@@ -48,6 +48,11 @@ class Search:
     anew: bool = False
     extend: bool = False
 
+    @property
+    def words(self) -> str:
+        """How a trial is asked for, in words."""
+        return f"{self.search} in generations of {self.generation}, pruner {self.pruner}"
+
     def __post_init__(self) -> None:
         """Refuse what no study can be."""
         for name, known in (("search", SEARCHES), ("pruner", PRUNERS)):
@@ -72,6 +77,7 @@ class Job:
     arm: Arm
     space: Space
     inner: Sequence[Split]
+    classes: Classes
     adopted: Sequence[Tried] = ()
 
 
@@ -127,36 +133,35 @@ def plan_studies(
 
 
 def _job(made: StudyPlan, arm: Arm, outer: Split) -> Job:
-    table, protocol, search = made.ready.table, made.ready.protocol, made.search
+    ready, search, table = made.ready, made.search, made.ready.table
     positives = int(table.y[outer.training].sum())
-    fewer, more = sorted((positives, len(outer.training) - positives))
-    space = space_of(arm, more / fewer)
+    classes = Classes(len(outer.training) - positives, positives)
+    space = space_of(arm, classes)
     inner = inner_splits(table, outer, search.inner_folds)
-    run = plan(table, protocol, inner[:1], [arm], 1)[0]
+    run = plan(table, ready.protocol, inner[:1], [arm], 1)[0]
     study = Study(
         dataset=table.name,
-        protocol=protocol.name,
-        metric=protocol.main_metric,
+        protocol=ready.protocol.name,
+        metric=ready.protocol.main_metric,
+        scope=scope_of(table, ready.protocol, ready.splits),
         data_sha256=table.sha256,
-        recipe_sha256=run.recipe_sha256,
         split_sha256=outer.sha256,
         rows_sha256=outer.training_sha256,
         inner_sha256=digest([part.sha256 for part in inner]),
+        identity=identity(run),
         repeat=outer.repeat,
         fold=outer.fold,
         arm=arm.name,
         method=arm.method,
         version=run.version,
-        samplers={role: getattr(arm, role) for role in ROLES},
-        settings=dict(arm.settings),
-        fixed=sorted(arm.fixed),
         inner_folds=search.inner_folds,
         seeds=search.seeds,
-        imbalance=more / fewer,
+        negatives=classes.negatives,
+        positives=classes.positives,
         space=space.texts,
         defaults=dict(space.defaults),
     )
-    return Job(study, arm, space, inner)
+    return Job(study, arm, space, inner, classes)
 
 
 def _with_older(made: StudyPlan, job: Job, known: Sequence[Studied]) -> Job:
@@ -177,8 +182,8 @@ def _with_older(made: StudyPlan, job: Job, known: Sequence[Studied]) -> Job:
             f"{job.study.repeat}.{job.study.fold}: {'; '.join(changes(last.study.space, job.study.space))}. "
             "--extend goes on with the old trials that have a place in the new space, --anew starts without them."
         )
-    moved = (_moved(made, job, trial) for trial in last.trials)
-    return replace(job, adopted=[trial for trial in moved if trial is not None])
+    moved = [found for trial in last.trials if (found := _moved(made, job, trial)) is not None]
+    return replace(job, adopted=[replace(trial, number=i) for i, trial in enumerate(moved)])
 
 
 def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -208,7 +213,7 @@ def _moved(made: StudyPlan, job: Job, trial: Tried) -> Tried | None:
     params = {name: trial.params.get(name, default) for name, default in job.space.defaults.items()}
     if not all(holds(one, params[name]) for name, one in job.space.distributions.items()):
         return None
-    runs = made.runs(job, arm_at(job.arm, params, job.study.imbalance))
+    runs = made.runs(job, arm_at(job.arm, params, job.classes))
     return replace(trial, params=params) if hash_of(runs) == trial.runs else None
 
 

@@ -39,6 +39,24 @@ BALANCE_STEP = 0.25  # of a sampler's: trials of one ratio share their resampled
 
 
 @dataclass(frozen=True)
+class Classes:
+    """How many rows of either class there are to train on."""
+
+    negatives: int
+    positives: int
+
+    @property
+    def odds(self) -> float:
+        """Negatives per positive: the weight of a positive at which the classes are equal."""
+        return self.negatives / self.positives
+
+    @property
+    def ratio(self) -> float:
+        """Rows of the rarer class per row of the other."""
+        return min(self.odds, 1 / self.odds)
+
+
+@dataclass(frozen=True)
 class Space:
     """What a study asks for an arm: a distribution and a default by parameter, in the order in which they are asked."""
 
@@ -56,16 +74,16 @@ class Space:
         return digest(self.texts)
 
 
-def space_of(arm: Arm, imbalance: float) -> Space:
-    """Return the arm's space; `imbalance` is rows of the commoner class per row of the rarer."""
-    trial = Suggestions(arm, imbalance)
+def space_of(arm: Arm, classes: Classes) -> Space:
+    """Return the arm's space on training rows of these classes."""
+    trial = Suggestions(arm, classes)
     method(arm.method).space(trial)
     return Space(trial.distributions, trial.defaults)
 
 
-def arm_at(arm: Arm, params: Mapping[str, Any], imbalance: float) -> Arm:
+def arm_at(arm: Arm, params: Mapping[str, Any], classes: Classes) -> Arm:
     """Return the arm with the settings and samplers that `params`, values of its space, come to."""
-    found = method(arm.method).space(Suggestions(arm, imbalance, params))
+    found = method(arm.method).space(Suggestions(arm, classes, params))
     roles = {name: found.pop(name) for name in ROLES if name in found}
     return replace(arm, settings={**arm.settings, **found}, **roles)
 
@@ -93,8 +111,9 @@ class Suggestions:
     Without `params` every suggestion returns its default; with them, the value of that name.
     """
 
-    def __init__(self, arm: Arm, imbalance: float, params: Mapping[str, Any] | None = None) -> None:
-        self.arm, self.imbalance, self.params = arm, imbalance, params
+    def __init__(self, arm: Arm, classes: Classes, params: Mapping[str, Any] | None = None) -> None:
+        self.arm, self.classes, self.params = arm, classes, params
+        self.own = method(arm.method).Config.model_validate(dict(arm.settings))
         self.distributions: dict[str, BaseDistribution] = {}
         self.defaults: dict[str, Any] = {}
 
@@ -132,14 +151,14 @@ class Suggestions:
         if name in self.arm.fixed or own not in (None, "balanced"):
             return own
         share = self.suggest_float("balance", 0.0, 1.0, default=float(own == "balanced"))
-        return {0.0: None, 1.0: "balanced"}.get(share, _rounded(self.imbalance**share))
+        return {0.0: None, 1.0: "balanced"}.get(share, _rounded(self.classes.odds**share))
 
     def ratio(self, name: str) -> float | None:
         """Return rows of the rarer class per row of the other for the setting `name`; None is 1."""
         if self.sets(name):
             return self.arm.settings[name]  # type: ignore[no-any-return]
         share = self.suggest_float("balance", 0.0, 1.0, default=1.0)
-        return None if share == 1 else _rounded(self.imbalance ** (share - 1))
+        return None if share == 1 else self._at(share)
 
     def sampler(self, role: str = "sampler", among: Sequence[str] = ()) -> dict[str, str | None]:
         """Return the sampler of that role with its ratio, as an entry of the settings; None is the rows as they are.
@@ -151,19 +170,25 @@ class Suggestions:
             name = self.suggest_categorical(role, ("none", *among), default=name)
         elif name == "none" or ":" in name or SAMPLERS[name].ratio is None:
             return {role: getattr(self.arm, role)}
-        share = self.suggest_float(f"{prefix}balance", 0.0, 1.0, step=BALANCE_STEP, default=1.0)
-        if name == "none" or share == 0:
+        # Not from 0: rows as they are would be another arm.
+        share = self.suggest_float(f"{prefix}balance", BALANCE_STEP, 1.0, step=BALANCE_STEP, default=1.0)
+        if name == "none":
             return {role: None}
-        return {role: name if share == 1 else f"{name}:{_rounded(self.imbalance ** (share - 1))}"}
+        return {role: name if share == 1 else f"{name}:{self._at(share)}"}
+
+    def _at(self, share: float) -> float:
+        """Return the ratio of the classes at that balance."""
+        return _rounded(self.classes.ratio ** (1 - share))
 
     def _suggest(self, name: str, distribution: BaseDistribution, default: Any) -> Any:
         if name in self.arm.settings:
             return self.arm.settings[name]
         if default is None:
-            default = method(self.arm.method).Config.model_fields[name].default
+            default = getattr(self.own, name, None)
         if not holds(distribution, default):
             raise BadSetting(
-                f"{self.arm.method}: the default {name} = {default} lies outside of its own space."
+                f"{self.arm.method}: the default {name} = {default} lies outside of its own space. "
+                "What is no setting of its configuration needs a default of its own."
             )
         self.distributions[name], self.defaults[name] = distribution, default
         if self.params is None:

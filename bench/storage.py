@@ -10,12 +10,15 @@ machine, and by its silence elsewhere; what it had asked for is nobody's then, a
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -30,7 +33,10 @@ from bench.names import without_password
 
 BEAT_SECONDS = 15.0
 SILENCE_SECONDS = 120.0  # after which a process of another machine is taken for dead
+_LOST = (OSError, optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 WORKERS = "bench: processes at work"  # the study whose attributes are the signs of life
+
+log = logging.getLogger(__name__)
 
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
@@ -46,6 +52,19 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
             f"The storage {without_password(url)} cannot be used: {without_password(first).strip().rstrip('.')}. "
             "Give an SQLAlchemy URL of a database that runs and whose driver is installed, such as "
             "postgresql+psycopg2://USER@HOST/NAME or sqlite:///FILE, or leave --storage out for a journal file."
+        ) from None
+
+
+@contextmanager
+def storage_errors(name: str) -> Iterator[None]:
+    """Turn what a storage raises when it is lost on the way into BadStore."""
+    try:
+        yield
+    except _LOST as error:
+        told = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise BadStore(
+            f"The storage {without_password(name)} was lost on the way: {without_password(told)}. Every finished trial "
+            "is kept in a file; the same command goes on once the storage is there again."
         ) from None
 
 
@@ -119,7 +138,7 @@ class Presence:
     ) -> None:
         self.ended.set()
         self.thread.join()
-        if error is None or isinstance(error, KeyboardInterrupt):
+        with suppress(*_LOST):  # who cannot sign off is silent soon
             self.storage.set_study_user_attr(self.board, self.token, 0.0)
 
     def beat(self) -> None:
@@ -128,7 +147,12 @@ class Presence:
 
     def _beat_on(self) -> None:
         while not self.ended.wait(BEAT_SECONDS):
-            self.beat()
+            try:
+                self.beat()
+            except _LOST as error:
+                log.warning(
+                    "No sign of life could be given (%s); the next is due in %g s.", error, BEAT_SECONDS
+                )
 
     def gone(self, token: str) -> bool:
         """Return whether the process of that token works no more."""
@@ -138,9 +162,20 @@ class Presence:
         if time.time() - beats.get(token, 0.0) > SILENCE_SECONDS:
             return True
         machine, pid, _ = token.rsplit(":", 2)
-        return machine == _machine() and not Path(f"/proc/{pid}").exists()
+        return machine == _machine() and not _runs(int(pid))
 
 
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+@cache
 def _machine() -> str:
     """Return what tells this machine's process numbers from others': its start, and the namespace of the numbers."""
     with suppress(OSError):

@@ -25,15 +25,16 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from bench.arms import Arm
 from bench.errors import BadStudy
 from bench.evaluate import Workbench
 from bench.execute import execute
-from bench.names import OK, VALID, seed_from
+from bench.names import OK, VALID, digest, seed_from
 from bench.request import FullReporter, Request, prepare
-from bench.runs import Run, packs
+from bench.runs import Run, brief, packs
 from bench.search import Job, Search, StudyPlan, hash_of, plan_studies
-from bench.space import arm_at, rounded
-from bench.storage import SILENCE_SECONDS, Presence, open_storage
+from bench.space import ROLES, arm_at, rounded
+from bench.storage import SILENCE_SECONDS, Presence, open_storage, storage_errors
 from bench.store import Store
 from bench.trials import COMPLETE, DECIMALS, FAIL, PRUNED, Studied, Tried
 from bench.tuned import read_tuned, tuned_arms, write_tuned
@@ -57,26 +58,30 @@ def tune(made: StudyPlan, told: FullReporter) -> list[Studied]:
 
     Raises BadStore where the storage cannot be used.
     """
-    began, search = time.monotonic(), made.search
     dataset = made.ready.table.name
-    storage = open_storage(search.storage, made.request.results / "studies" / f"{dataset}.journal")
-    bench = _workbench(made)
-    with Presence(storage) as me:
-        live = [_Live(job, made, storage, me) for job in made.jobs]
-        while search.seconds is None or time.monotonic() - began < search.seconds:
-            for one in live:
-                one.agree()
-            asked = [trial for one in live for trial in one.ask()]
-            if asked:
-                told.note(f"{len(asked)} trials of {len({id(trial.live) for trial in asked})} studies")
-                _train(made, bench, asked, told)
-            elif any(one.waits() for one in live):
-                time.sleep(WAIT_SECONDS)
-            else:
-                break
+    journal = made.request.results / "studies" / f"{dataset}.journal"
+    storage = open_storage(made.search.storage, journal)
+    with storage_errors(made.search.storage or str(journal)), Presence(storage) as me:
+        _go_on(made, [_Live(job, made, storage, me) for job in made.jobs], told)
+    return [Studied(job.study, made.store.read(job.study)) for job in made.jobs]
+
+
+def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
+    """Ask and train, generation by generation, until every study has its trials or the time is up."""
+    began, search, bench = time.monotonic(), made.search, _workbench(made)
+    while search.seconds is None or time.monotonic() - began < search.seconds:
         for one in live:
             one.agree()
-    return [Studied(job.study, made.store.read(job.study)) for job in made.jobs]
+        asked = [trial for one in live for trial in one.ask()]
+        if asked:
+            told.note(f"{len(asked)} trials of {len({id(trial.live) for trial in asked})} studies")
+            _train(made, bench, asked, told)
+        elif any(one.waits() for one in live):
+            time.sleep(WAIT_SECONDS)
+        else:
+            break
+    for one in live:
+        one.agree()
 
 
 def _workbench(made: StudyPlan) -> Workbench:
@@ -92,6 +97,7 @@ class _Asked:
 
     live: _Live
     trial: optuna.trial.Trial
+    arm: Arm
     runs: list[list[Run]]
     started: float = field(default_factory=time.time)
     values: list[float] = field(default_factory=list)
@@ -99,6 +105,11 @@ class _Asked:
     samples: int = 0
     state: str | None = None
     error: str | None = None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the arm as it is, to which the others are held: it runs to its end."""
+        return self.trial.params == dict(self.live.job.study.defaults)
 
     def note(self, records: Sequence[Mapping[str, Any] | None], metric: str) -> None:
         """Take note of one inner fold's runs; a run that failed fails the trial."""
@@ -116,7 +127,7 @@ class _Asked:
         self.trial.report(float(np.mean(self.values)), len(self.values))
         if len(self.values) == len(self.runs):
             self.state = COMPLETE
-        elif self.trial.should_prune():
+        elif not self.is_default and self.trial.should_prune():
             self.state = PRUNED
 
 
@@ -133,14 +144,43 @@ def _train(made: StudyPlan, bench: Workbench, asked: Sequence[_Asked], told: Ful
             execute(bench, grouped, told, workers=ready.workers)
         for one in going:
             records = [bench.store.read(run.dataset, run.key) for run in one.runs[fold]]
-            one.note(records, ready.protocol.main_metric)
-            if one.state is not None:
-                one.live.tell(one)
+            try:
+                one.note(records, ready.protocol.main_metric)
+                if one.state is not None:
+                    one.live.tell(one)
+            except (
+                UpdateFinishedTrialError
+            ):  # another process took this one for dead, and asks for the same again
+                one.state = FAIL
 
 
 def _done(store: Store, run: Run) -> bool:
     record = store.read(run.dataset, run.key)
     return record is not None and record["status"] == OK
+
+
+class _ByNumber(optuna.samplers.BaseSampler):
+    """A sampler whose seed is the study's and the trial's number: no two processes draw the same."""
+
+    def __init__(self, make: Callable[[int], Any], key: str) -> None:
+        self.make, self.key = make, key
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """Begin a trial with a seed of its own."""
+        self.sampler = self.make(seed_from("trial", self.key, trial.number) % 2**32)
+        found: dict[str, Any] = self.sampler.infer_relative_search_space(study, trial)
+        return found
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        """Sample what depends on each other."""
+        found: dict[str, Any] = self.sampler.sample_relative(study, trial, search_space)
+        return found
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any
+    ) -> Any:
+        """Sample the rest."""
+        return self.sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
 class _Live:
@@ -153,6 +193,7 @@ class _Live:
             study_name=job.study.name,
             load_if_exists=True,
             direction="maximize",
+            sampler=_ByNumber(_SAMPLERS[made.search.search], job.study.key),
             pruner=_PRUNERS[made.search.pruner](),
         )
 
@@ -200,26 +241,26 @@ class _Live:
         left = search.trials - len(_counted(trials))
         if not trials and left > 0:
             self.optuna.enqueue_trial(dict(self.job.space.defaults), skip_if_exists=True)
-        self.optuna.sampler = _SAMPLERS[search.search](
-            seed_from("study", self.job.study.key, len(trials)) % 2**32
-        )
-        mine = []
-        for _ in range(min(left, search.generation)):
-            trial = self.optuna.ask(dict(self.job.space.distributions))
-            trial.set_user_attr(WORKER, self.me.token)
-            mine.append(trial)
+        mine = [self._ask() for _ in range(min(left, search.generation))]
         counted = _counted(self.optuna.get_trials(deepcopy=False)) if mine else []
-        beyond = {one.number for one in counted[search.trials :]}  # asked for by two processes at once
+        kept = {one.number for one in counted[: search.trials]}
         for trial in mine:
-            if trial.number in beyond:
-                self.optuna.tell(trial, state=TrialState.FAIL)
-            else:
+            if trial.number in kept:
                 yield self._asked(trial)
+            else:  # two processes asked at once: for too many, or both for the defaults
+                self.optuna.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _ask(self) -> optuna.trial.Trial:
+        trial = self.optuna.ask(dict(self.job.space.distributions))
+        trial.set_user_attr(WORKER, self.me.token)
+        return trial
 
     def _asked(self, trial: optuna.trial.Trial) -> _Asked:
-        study, inner = self.job.study, self.job.inner
-        runs = self.made.runs(self.job, arm_at(self.job.arm, trial.params, study.imbalance))
-        return _Asked(self, trial, [[r for r in runs if r.split_sha256 == part.sha256] for part in inner])
+        arm = arm_at(self.job.arm, trial.params, self.job.classes)
+        runs, inner = self.made.runs(self.job, arm), self.job.inner
+        return _Asked(
+            self, trial, arm, [[r for r in runs if r.split_sha256 == part.sha256] for part in inner]
+        )
 
     def waits(self) -> bool:
         """Return whether trials of other processes are under way."""
@@ -232,36 +273,35 @@ class _Live:
             number=asked.trial.number,
             state=asked.state or FAIL,
             params=rounded(self.job.space, asked.trial.params),
+            settings=brief(asked.arm),
+            samplers={role: name for role in ROLES if (name := getattr(asked.arm, role)) is not None},
             values=[round(value, DECIMALS) for value in asked.values],
             seconds=round(asked.seconds, 4),
             samples=asked.samples,
             runs=hash_of([*chain(*asked.runs)]),
+            search=self.made.search.words,
             error=asked.error,
             started=round(asked.started, 3),
             finished=round(time.time(), 3),
         )
-        try:
-            asked.trial.set_user_attr(RECORD, json.dumps(asdict(tried)))
-            self.made.store.add(self.job.study, tried)
-            self.optuna.tell(
-                asked.trial,
-                tried.value if tried.state == COMPLETE else None,
-                state=_STATES[tried.state],
-                skip_if_finished=True,
-            )
-        except (
-            UpdateFinishedTrialError
-        ):  # taken for dead by another process: its record is there all the same
-            return
+        asked.trial.set_user_attr(RECORD, json.dumps(asdict(tried)))
+        self.made.store.add(self.job.study, tried)
+        value = tried.value if tried.state == COMPLETE else None
+        self.optuna.tell(asked.trial, value, state=_STATES[tried.state])
 
 
 def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials of which every arm has the same number: under way, or with a record, each record once."""
+    """Return the trials of which every arm has the same number: under way, or with a record, each record once.
+
+    Of several trials that are under way with the same parameters, as two processes ask for the defaults, the first.
+    """
     found: dict[str, FrozenTrial] = {}
     for trial in trials:
         tried = _record(trial)
-        if tried is not None or trial.state == TrialState.RUNNING:
-            found.setdefault(tried.id if tried else f"running {trial.number}", trial)
+        if tried is not None:
+            found.setdefault(tried.id, trial)
+        elif trial.state == TrialState.RUNNING:
+            found.setdefault(digest(trial.params) if trial.params else str(trial.number), trial)
     return [*found.values()]
 
 
@@ -287,12 +327,13 @@ def tune_missing(request: Request, search: Search, told: FullReporter) -> None:
     """Tune the arms of the request that some fold has no configuration of, each on its folds' training rows."""
     ready = prepare(request, told.download)
     known = read_tuned(request.results, ready.table.name)
-    _, lacking = tuned_arms(ready.arms, ready.splits, ready.table, known, anyway=request.tuned_anyway)
+    _, lacking = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if lacking:
         told.note(f"to tune first: {', '.join(arm.name for arm in lacking)}")
         made = plan_studies(request, search, told.download, only={arm.name for arm in lacking})
-        tune(made, told)
+        studied = tune(made, told)
         write_tuned(made.store, ready.table.name)
+        check_complete(studied)
 
 
 def check_complete(studied: Sequence[Studied]) -> None:

@@ -168,16 +168,28 @@ def _show(request: Request, *, as_json: bool) -> None:
 
     dataset = the_card(request).name
     there = TrialStore(request.results).studies(dataset)
-    chosen = [one for one in there if not request.arms or one.study.arm in request.arms]
-    if not chosen:
+    names = _names(request)
+    chosen = [one for one in there if not names or one.study.arm in names]
+    missing = [name for name in names if all(one.study.arm != name for one in there)]
+    if missing or not chosen:
         known = ", ".join(dict.fromkeys(one.study.arm for one in there)) or "no arm"
         raise BadStore(
-            f"{request.results} holds no study of {' or '.join(request.arms) or 'any arm'} on {dataset}; there are "
-            f"those of {known}. bench study --dataset {dataset} --arm ARM makes one."
+            f"{request.results} holds no study of {' or '.join(missing) or 'any arm'} on {dataset}; there are those of "
+            f"{known}. bench study --dataset {dataset} --arm ARM makes one."
         )
     written = [path for board in study_boards(request.results, dataset) for path in board.write()]
     written += draw_slices(request.results, chosen)
     _print(chosen, written, as_json=as_json)
+
+
+def _names(request: Request) -> list[str]:
+    """Return the names of the arms asked for; none where all are meant."""
+    from bench.runs import adjust_all, select
+
+    if not (request.arms or request.matrix or request.arms_file):
+        return []
+    arms = select(request.matrix, request.arms, request.arms_file, has_probability=True)
+    return [arm.name for arm in adjust_all(arms, request.settings)]
 
 
 def _print(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool) -> None:
@@ -197,13 +209,10 @@ def _print(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool
         show_table(studies.HEADINGS, studies.cells(board))
         typer.echo(studies.caption(board))
     if len(board) == 1:
-        best = [(one.study.fold, one.best) for one in studied if one.best is not None]
+        best = [(f"{one.study.repeat}.{one.study.fold}", one.best) for one in studied if one.best is not None]
         show_table(
             ["fold", "trial", "value", "best parameters"],
-            [
-                [str(fold), str(trial.number), f"{trial.value:.4f}", dict(trial.params)]
-                for fold, trial in best
-            ],
+            [[fold, str(trial.number), f"{trial.value:.4f}", dict(trial.params)] for fold, trial in best],
         )
     typer.echo("\n".join(["Written:", *map(str, written)]))
 

@@ -73,11 +73,12 @@ def make_plan(
     began = time.perf_counter()
     ready = prepare(request, download, read_only=dry_run)
     table, protocol, store = ready.table, ready.protocol, ready.store
-    runs = plan(table, protocol, ready.splits, ready.arms, ready.seeds, tuned=_tuned(ready, request))
+    tuned, told = _tuned(ready, request)
+    runs = plan(table, protocol, ready.splits, ready.arms, ready.seeds, tuned=tuned)
     _check_validation(runs, protocol)
     mine = _shard(runs, request.shard)
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
-    notes = [ready.note]
+    notes = [ready.note, *told]
     if request.seeds is None and table.n_rows > BIG_TABLE_ROWS and not protocol.is_published:
         notes.append(
             f"more than {BIG_TABLE_ROWS:,} rows: {ready.seeds} seed per fold by default; --seeds N asks for more"
@@ -88,18 +89,28 @@ def make_plan(
     return Plan(request, table, bench, mine, todo, grouped, ready.workers, notes, began)
 
 
-def _tuned(ready: Prepared, request: Request) -> dict[tuple[str, str], Arm]:
-    """Return the tuned arms that a request for them runs; raise BadSetting where some are not tuned."""
+def _tuned(ready: Prepared, request: Request) -> tuple[dict[tuple[str, str], Arm], list[str]]:
+    """Return the tuned arms that a request for them runs, and what to say of them.
+
+    Raises BadSetting where some are not tuned.
+    """
     if not request.tuned:
-        return {}
-    known = read_tuned(request.results, ready.table.name)
-    found, lacking = tuned_arms(ready.arms, ready.splits, ready.table, known, anyway=request.tuned_anyway)
+        return {}, []
+    dataset = ready.table.name
+    known = read_tuned(request.results, dataset)
+    found, lacking = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if lacking:
         raise BadSetting(
-            f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {ready.table.name}. "
-            f"bench study --dataset {ready.table.name} --arm {lacking[0].name} does it."
+            f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
+            f"bench study --dataset {dataset} --arm {lacking[0].name} does it."
         )
-    return found
+    efforts = {one.effort for one in known if one.arm in {arm.name for arm in ready.arms}}
+    if len(efforts) < 2:
+        return found, []
+    words = "; ".join(
+        f"{trials} trials, {folds} inner folds, {seeds} seeds" for trials, folds, seeds in sorted(efforts)
+    )
+    return found, [f"the arms were not tuned with the same effort: {words} (tuned/{dataset}-ledger.md)"]
 
 
 def _check_validation(runs: Sequence[Run], protocol: Judged) -> None:

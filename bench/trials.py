@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench.arms import Arm
 from bench.errors import BadStore
 from bench.names import digest
 from bench.store import read_checked, write_atomically, write_text
@@ -31,29 +30,28 @@ DECIMALS = 7  # of a value: as whole numbers they are half the size
 class Study:
     """One arm on one outer fold's training rows: what is tuned, on which rows, in which space.
 
-    `imbalance` is rows of the commoner class per row of the rarer, `space` Optuna's distributions as JSON,
-    `defaults` the parameters at which the arm is as it is.
+    `scope` is the table's and all its splits', `identity` the arm's (`bench.runs.identity`), negatives and positives
+    the training rows'. `space` are Optuna's distributions as JSON, `defaults` the parameters of the arm as it is.
     """
 
     dataset: str
     protocol: str
     metric: str
+    scope: str
     data_sha256: str
-    recipe_sha256: str
     split_sha256: str
     rows_sha256: str
     inner_sha256: str
+    identity: str
     repeat: int
     fold: int
     arm: str
     method: str
     version: int
-    samplers: Mapping[str, str | None]
-    settings: Mapping[str, Any]
-    fixed: Sequence[str]
     inner_folds: int
     seeds: int
-    imbalance: float
+    negatives: int
+    positives: int
     space: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -79,29 +77,27 @@ class Study:
         """What it is tuned for: protocol, arm, repeat, fold."""
         return self.protocol, self.arm, self.repeat, self.fold
 
-    def untuned(self) -> Arm:
-        """Return the arm as it is before it is tuned."""
-        arm = Arm(self.arm, self.method, settings=self.settings, fixed=frozenset(self.fixed))
-        return replace(arm, **self.samplers)  # type: ignore[arg-type]
-
 
 @dataclass(frozen=True)
 class Tried:
     """What one trial came to.
 
-    `values` are the mean main metric of each inner fold that was run, to `DECIMALS`; `seconds` is the time that
-    its resampling, training and scoring took, `samples` the rows that its training saw, `runs` the
-    hash of its runs' keys: of what was done.
+    `settings` and `samplers` are what was run at `params`. `values` are the mean main metric of each inner fold that
+    was run, to `DECIMALS`; `seconds` is the time that resampling, training and scoring took, `samples` the rows that
+    training saw, `runs` the hash of the runs' keys: of what was done. `search` says how it was asked for.
     """
 
     id: str
     number: int
     state: str
     params: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    samplers: Mapping[str, str]
     values: Sequence[float]
     seconds: float
     samples: int
     runs: str
+    search: str
     error: str | None
     started: float
     finished: float
@@ -127,8 +123,9 @@ class Studied:
 
     @property
     def default(self) -> Tried | None:
-        """The trial of the arm as it is."""
-        return next((trial for trial in self.trials if dict(trial.params) == dict(self.study.defaults)), None)
+        """The complete trial of the arm as it is."""
+        own = dict(self.study.defaults)
+        return next((t for t in self.trials if t.state == COMPLETE and dict(t.params) == own), None)
 
     @property
     def finished(self) -> float:
@@ -190,12 +187,19 @@ class TrialStore:
         for one in self.studies(dataset):
             told, names = json.dumps(asdict(one.study), sort_keys=True), sorted(one.study.defaults)
             for trial in one.trials:
-                params = json.dumps([trial.params[name] for name in names], separators=(",", ":"))
+                params = _short([trial.params[name] for name in names])
                 values = [round(value * 10**DECIMALS) for value in trial.values]
-                rows.append({**asdict(trial), "values": values, "params": params, "study": told})
+                made = {"values": values, "params": params, "study": told}
+                made |= {"settings": _short(trial.settings), "samplers": _short(trial.samplers)}
+                rows.append({**asdict(trial), **made})
         table = pa.Table.from_pylist(rows, schema=_COMPACT)
         path = self.compact_path(dataset)
-        write_atomically(path, table, use_dictionary=["study", "state", "error"], compression_level=19)
+        write_atomically(
+            path,
+            table,
+            use_dictionary=["study", "state", "samplers", "search", "error"],
+            compression_level=19,
+        )
         return path
 
     def _read_compact(self, dataset: str) -> list[Studied]:
@@ -210,6 +214,7 @@ class TrialStore:
                 study = studies.get(told) or studies.setdefault(told, Study(**json.loads(told)))
                 params = zip(sorted(study.defaults), json.loads(row.pop("params")), strict=True)
                 values = [value / 10**DECIMALS for value in row.pop("values")]
+                row |= {name: json.loads(row[name]) for name in ("settings", "samplers")}
                 trials.setdefault(told, []).append(Tried(params=dict(params), values=values, **row))
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise BadStore(
@@ -226,10 +231,13 @@ _COMPACT = pa.schema(
         ("number", pa.int16()),
         ("state", pa.string()),
         ("params", pa.string()),
+        ("settings", pa.string()),
+        ("samplers", pa.string()),
         ("values", pa.list_(pa.int64())),
-        ("seconds", pa.float32()),
+        ("seconds", pa.float64()),
         ("samples", pa.int64()),
         ("runs", pa.string()),
+        ("search", pa.string()),
         ("error", pa.string()),
         ("started", pa.float64()),
         ("finished", pa.float64()),
@@ -248,3 +256,7 @@ def _from_json(path: Path, kind: Any) -> Any:
         raise BadStore(
             f"{path} cannot be read ({error}). Move it away: what it held is tried again."
         ) from error
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -18,15 +18,15 @@ from filelock import FileLock
 
 from bench.arms import Arm
 from bench.errors import BadSetting, BadStore
-from bench.methods import method
-from bench.names import ANYWAY, TUNED
-from bench.runs import configure
-from bench.space import ROLES, arm_at, space_of
+from bench.names import ANYWAY, TUNED, digest
+from bench.request import Prepared
+from bench.runs import configure, identity, plan
+from bench.space import ROLES, Classes, space_of
 from bench.splits import Split
 from bench.store import write_text
-from bench.tables import Table
 from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
 
+SHORT = 16  # characters of a hash that only tells whether something changed
 HEAD = """# Tuned configurations: made by bench study, used by bench run --tuned.
 # One table per arm and fold; `value` is the mean {metric} on the inner folds of that fold's training rows,
 # `default` the same of the arm as it is.
@@ -38,7 +38,8 @@ HEAD = """# Tuned configurations: made by bench study, used by bench run --tuned
 class Tuned:
     """The best configuration of one arm on one fold's training rows, and what finding it took.
 
-    `settings` are those that differ from the method's defaults; a sampler that is missing is none.
+    `identity` is the arm's as it was tuned (`bench.runs.identity`); `settings` are those that differ from the method's
+    defaults, and `config_sha256` is of them all; a sampler that is missing is none.
     """
 
     arm: str
@@ -50,7 +51,11 @@ class Tuned:
     data_sha256: str
     split_sha256: str
     rows_sha256: str
+    identity: str
     study: str
+    search: str
+    inner_folds: int
+    seeds: int
     trials: int
     complete: int
     pruned: int
@@ -59,6 +64,7 @@ class Tuned:
     samples: int
     metric: str
     value: float
+    config_sha256: str
     default: float | None = None
     sampler: str | None = None
     inner_sampler: str | None = None
@@ -70,10 +76,24 @@ class Tuned:
         """What it is tuned for: protocol, arm, repeat, fold."""
         return self.protocol, self.arm, self.repeat, self.fold
 
+    @property
+    def effort(self) -> tuple[int, int, int]:
+        """What every arm of a table should have had alike: trials, inner folds, seeds."""
+        return self.trials, self.inner_folds, self.seeds
+
     def of(self, arm: Arm, mark: str = TUNED) -> Arm:
-        """Return the arm with this configuration, and a name that says so."""
+        """Return the arm with this configuration, and a name that says so.
+
+        Raises BadSetting where it is not the configuration any more that was tuned.
+        """
         roles = {role: getattr(self, role) for role in ROLES}
-        return replace(arm, name=f"{arm.name}{mark}", settings=dict(self.settings or {}), **roles)
+        found = replace(arm, name=f"{arm.name}{mark}", settings=dict(self.settings or {}), **roles)
+        if digest(configure(found))[:SHORT] != self.config_sha256:
+            raise BadSetting(
+                f"The configuration of {self.arm} on fold {self.repeat}.{self.fold} is not what its study ran: it was "
+                "edited, or the method's defaults have changed. bench study writes it anew."
+            )
+        return found
 
 
 def tuned_path(results: Path, dataset: str) -> Path:
@@ -117,17 +137,28 @@ def _tuned(studied: Studied) -> Tuned | None:
     study, best, default = studied.study, studied.best, studied.default
     if best is None or best.value is None:
         return None
-    arm = arm_at(study.untuned(), best.params, study.imbalance)
-    plain = method(arm.method).Config().model_dump(mode="json")
-    settings = {name: value for name, value in configure(arm).items() if value != plain.get(name)}
-    if nothing := [name for name, value in settings.items() if value is None]:
-        raise BadSetting(f"{arm.name}: {nothing[0]} is tuned to none, which TOML cannot say.")
+    arm = replace(Arm(study.arm, study.method, settings=best.settings), **best.samplers)  # type: ignore[arg-type]
     states = [trial.state for trial in studied.trials]
+    copied = (
+        *(
+            "arm",
+            "method",
+            "version",
+            "protocol",
+            "repeat",
+            "fold",
+            "data_sha256",
+            "split_sha256",
+            "rows_sha256",
+        ),
+        *("metric", "inner_folds", "seeds"),
+    )
     return Tuned(
-        **{name: getattr(study, name) for name in ("arm", "method", "version", "protocol", "repeat", "fold")},
-        **{name: getattr(study, name) for name in ("data_sha256", "split_sha256", "rows_sha256", "metric")},
-        **{role: getattr(arm, role) for role in ROLES},
-        study=study.key[:16],
+        **{name: getattr(study, name) for name in copied},
+        **best.samplers,  # type: ignore[arg-type]
+        identity=study.identity,
+        study=study.key[:SHORT],
+        search=", ".join(dict.fromkeys(trial.search for trial in studied.trials)),
         trials=len(states),
         complete=states.count(COMPLETE),
         pruned=states.count(PRUNED),
@@ -135,8 +166,9 @@ def _tuned(studied: Studied) -> Tuned | None:
         seconds=round(sum(trial.seconds for trial in studied.trials), 1),
         samples=sum(trial.samples for trial in studied.trials),
         value=round(best.value, 6),
+        config_sha256=digest(configure(arm))[:SHORT],
         default=None if default is None or default.value is None else round(default.value, 6),
-        settings=settings,
+        settings=dict(best.settings),
     )
 
 
@@ -157,44 +189,53 @@ def _value(value: Any) -> str:
 
 
 def tuned_arms(
-    arms: Sequence[Arm],
-    splits: Sequence[Split],
-    table: Table,
-    known: Sequence[Tuned],
-    *,
-    anyway: bool = False,
+    ready: Prepared, known: Sequence[Tuned], *, anyway: bool = False
 ) -> tuple[dict[tuple[str, str], Arm], list[Arm]]:
     """Return the tuned arm by the arm's name and the split's hash; and the arms that some fold has none of.
 
     An arm that no study can tune is in neither. Raises BadSetting where the configuration of a fold was chosen on
-    other rows than the fold trains on, unless `anyway`.
+    other rows than the fold trains on, or for an arm that is another by now; the first may be taken `anyway`, and then
+    the arm is marked in all its folds.
     """
     found, missing = {}, {}
-    for arm in arms:
-        if not space_of(arm, 1.0).distributions:
+    for arm in ready.arms:
+        if not space_of(arm, Classes(1, 1)).distributions:
             continue
         mine = [one for one in known if one.arm == arm.name]
-        for part in splits:
-            chosen = _chosen(arm, part, table, mine, anyway=anyway)
-            if chosen is None:
+        chosen = {part.sha256: _chosen(arm, part, ready, mine, anyway=anyway) for part in ready.splits}
+        own = all(
+            one is not None and one.rows_sha256 == part.training_sha256
+            for one, part in zip(chosen.values(), ready.splits, strict=True)
+        )
+        for sha256, one in chosen.items():
+            if one is None:
                 missing[arm.name] = arm
             else:
-                found[arm.name, part.sha256] = chosen
+                found[arm.name, sha256] = one.of(arm, TUNED if own else ANYWAY)
     return found, [*missing.values()]
 
 
-def _chosen(arm: Arm, part: Split, table: Table, mine: Sequence[Tuned], *, anyway: bool) -> Arm | None:
-    """Return the arm as tuned for the split; None where nothing is tuned for a fold of its number."""
-    here = [one for one in mine if (one.rows_sha256, one.data_sha256) == (part.training_sha256, table.sha256)]
-    if here:
-        return here[-1].of(arm)
-    same = [one for one in mine if (one.repeat, one.fold) == (part.repeat, part.fold)]
-    if anyway and mine:
-        return (same or mine)[-1].of(arm, ANYWAY)
+def _chosen(arm: Arm, part: Split, ready: Prepared, mine: Sequence[Tuned], *, anyway: bool) -> Tuned | None:
+    """Return what is tuned for the split; None where nothing is for a fold of its number."""
+    rows = (part.training_sha256, ready.table.sha256)
+    here = [one for one in mine if (one.rows_sha256, one.data_sha256) == rows]
+    same = here or [one for one in mine if (one.repeat, one.fold) == (part.repeat, part.fold)]
+    if anyway and not same:
+        same = [*mine]
     if not same:
         return None
+    one = max(same, key=lambda one: one.trials)
+    run = plan(ready.table, ready.protocol, [part], [arm], 1)[0]
+    if one.identity != identity(run):
+        raise BadSetting(
+            f"{arm.name} is not the arm that was tuned: its own settings or samplers, its method (version "
+            f"{one.version} then, {run.version} now), the protocol or what the card makes of the data have changed. "
+            "bench study tunes it as it is now."
+        )
+    if here or anyway:
+        return one
     raise BadSetting(
-        f"{arm.name} was tuned on other rows ({same[-1].rows_sha256[:12]}) than fold {part.repeat}.{part.fold} trains "
-        f"on ({part.training_sha256[:12]}), among them perhaps some that test here. Tune on these with bench study and "
+        f"{arm.name} was tuned on other rows ({one.rows_sha256[:12]}) than fold {part.repeat}.{part.fold} trains on "
+        f"({part.training_sha256[:12]}), among them perhaps some that test here. Tune on these with bench study and "
         "the same data, --folds and --repeats; or --tuned-anyway takes what is there, and marks the arm."
     )

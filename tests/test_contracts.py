@@ -6,6 +6,7 @@ A new entry is tested here by its presence. What an entry computes is held again
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import get_args
 
@@ -28,7 +29,7 @@ from bench.pack.losses import LOSSES, slope, terms, value
 from bench.pack.optimisers import OPTIMISERS
 from bench.resample import SAMPLERS, resample
 from bench.runs import configure, select
-from bench.space import arm_at, space_of
+from bench.space import Classes, arm_at, space_of
 from bench.splits import PROTOCOLS, split
 
 SIMULATED = [name for name in dataset_names() if card(name).simulator is not None]
@@ -153,6 +154,9 @@ def test_a_configuration_survives_json(name):
     assert method(name).Config.model_validate(json.loads(json.dumps(dumped))) == config
 
 
+CLASSES = Classes(500, 100)
+
+
 def arm_of(name):
     """Return an arm of the method, with a sampler for each of its pools: the widest space."""
     pools = method(name).POOLS
@@ -164,13 +168,26 @@ def arm_of(name):
 def test_a_search_space_gives_settings_that_the_configuration_takes(name, sampled):
     """At its defaults, over random trials, and at both ends of every interval."""
     arm = arm_of(name) if sampled else Arm(name, name)
-    space = space_of(arm, 5.0)
-    assert configure(arm_at(arm, space.defaults, 5.0)) == configure(arm)
+    space = space_of(arm, CLASSES)
+    assert configure(arm_at(arm, space.defaults, CLASSES)) == configure(arm)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(20):
-        configure(arm_at(arm, study.ask(dict(space.distributions)).params, 5.0))
+        configure(arm_at(arm, study.ask(dict(space.distributions)).params, CLASSES))
     for end in (0, -1):
-        configure(arm_at(arm, ends(space.distributions, end), 5.0))
+        configure(arm_at(arm, ends(space.distributions, end), CLASSES))
+
+
+@pytest.mark.parametrize("end", [0, -1])
+@pytest.mark.parametrize("name", methods())
+def test_both_ends_of_a_search_space_can_be_trained(name, end):
+    arm = Arm(name, name)
+    space = space_of(arm, Classes(120, 30))
+    moved = arm_at(arm, ends(space.distributions, end), Classes(120, 30))
+    config = configure(moved)
+    config |= {"steps": 4, "evaluations": 2} if "steps" in config else {}
+    (member,) = members(name, (0,))
+    member = replace(member, config=method(name).Config.model_validate(config))
+    assert len(method(name).fit([member], torch.device("cpu"), lambda step, steps: None)) == 1
 
 
 def ends(distributions, end):

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from conftest import console_script, offline
 from rich.console import Console
 
 from bench import study as module
-from bench.errors import BadSetting, BadStudy, BadTable, UnknownName
+from bench.errors import BadSetting, BadStore, BadStudy, BadTable, UnknownName
 from bench.methods import method
 from bench.progress import Lines
 from bench.request import Request
@@ -28,7 +28,8 @@ from bench.storage import open_storage
 from bench.store import Store
 from bench.study import check_complete, tune
 from bench.tables import Table
-from bench.trials import COMPLETE, FAIL, PRUNED, Studied, Tried
+from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
+from bench.tuned import read_tuned, write_tuned
 
 QUIET = Lines(Console(quiet=True))
 SMALL = Search(trials=4, inner_folds=2, generation=2)
@@ -184,12 +185,11 @@ def test_a_sampler_that_cannot_work_fails_the_trials_and_is_told(
     monkeypatch.setattr("bench.resample._fit_resample", _raise)
     found = studied(tmp_path, "none[borderline-smote](steps=60)", search=replace(SMALL, trials=2))
     failed = {trial.state for one in found for trial in one.trials}
-    assert FAIL in failed
-    if COMPLETE not in failed:  # a ratio of 0 leaves the rows as they are
-        told = r"no complete trial.*all 2 failed, the first: RuntimeError: no rows today"
-        with pytest.raises(BadStudy, match=told) as caught:
-            check_complete(found)
-        assert caught.value.exit_code == 4
+    assert failed == {FAIL}
+    told = r"no complete trial.*all 2 failed, the first: RuntimeError: no rows today"
+    with pytest.raises(BadStudy, match=told) as caught:
+        check_complete(found)
+    assert caught.value.exit_code == 4
 
 
 def _raise(*_: object) -> None:
@@ -207,10 +207,7 @@ def test_a_metric_that_is_no_number_fails_the_trial(tmp_path: Path, monkeypatch:
 
 def test_two_processes_share_the_trials_and_none_has_more_than_asked(tmp_path: Path) -> None:
     words = command(tmp_path, trials=12, generation=3)
-    crowd = [
-        subprocess.Popen(words, env=offline(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        for _ in range(2)
-    ]
+    crowd = [started(words) for _ in range(2)]
     assert [child.wait(timeout=200) for child in crowd] == [0, 0]
     made = plan_studies(asked(tmp_path), Search(trials=12, inner_folds=2, generation=3))
     for job in made.jobs:
@@ -222,10 +219,7 @@ def test_a_killed_process_loses_no_trial(tmp_path: Path, storage: str | None) ->
     """One of two is killed in the middle; the other, or the next, brings every study to its number."""
     url = f"sqlite:///{tmp_path}/shared.db" if storage else None
     words = command(tmp_path, trials=10, generation=2, storage=url)
-    crowd = [
-        subprocess.Popen(words, env=offline(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        for _ in range(2)
-    ]
+    crowd = [started(words) for _ in range(2)]
     wait_for(lambda: len(list(tmp_path.rglob("trials/*/*/*.json"))) > 3)
     os.kill(crowd[0].pid, signal.SIGKILL)
     crowd[0].wait()
@@ -301,6 +295,8 @@ def test_a_changed_space_is_told_and_nothing_is_lost(tmp_path: Path, wider: None
         assert all(t.params["max_iter"] == 1000 for t in new.trials[:4])
         assert len(new.trials) == 6
     assert len(studied(tmp_path, search=replace(SMALL, trials=6))) == 2  # said once
+    write_tuned(TrialStore(tmp_path), "loan-sim")
+    assert {entry.trials for entry in read_tuned(tmp_path, "loan-sim")} == {6}
 
 
 def test_a_changed_space_may_be_begun_anew(tmp_path: Path, wider: None) -> None:
@@ -309,6 +305,7 @@ def test_a_changed_space_may_be_begun_anew(tmp_path: Path, wider: None) -> None:
         first = studied(tmp_path)
     fresh = studied(tmp_path, search=replace(SMALL, anew=True))
     assert not {t.id for one in first for t in one.trials} & {t.id for one in fresh for t in one.trials}
+    write_tuned(TrialStore(tmp_path), "loan-sim")
 
 
 ORIGINAL = method("logistic-regression").space
@@ -385,18 +382,80 @@ def test_inner_folds_divide_the_training_rows_and_keep_duplicates_together(table
     assert [part.fold for part in inner] == [4, 5, 6, 7]
 
 
-def test_more_trials_than_asked_are_given_back(tmp_path: Path) -> None:
-    """Two processes that ask at once could ask for too many: of those beyond the number nobody runs any."""
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Any, Any]]:
+    """Return the same study in the hands of two processes, of three trials and generations of as many."""
     made = plan_studies(asked(tmp_path), replace(SMALL, trials=3, generation=3))
     storage = open_storage(None, tmp_path / "j")
     with module.Presence(storage) as me, module.Presence(storage) as other:
         mine, theirs = (module._Live(made.jobs[0], made, storage, who) for who in (me, other))
-        theirs.optuna.ask(dict(theirs.job.space.distributions)).set_user_attr(module.WORKER, other.token)
-        assert len(list(mine.ask())) == 2
-        mine.made = replace(made, search=replace(made.search, trials=1))
-        assert list(mine.ask()) == []
+        yield mine, theirs
 
 
-def test_a_record_found_twice_is_one_trial() -> None:
-    trial = Tried("a", 0, COMPLETE, {}, [0.5], 1.0, 1, "r", None, 0.0, 1.0)
-    assert Studied(None, [trial, replace(trial, number=1)]).best == trial  # type: ignore[arg-type]
+def test_of_too_many_trials_asked_for_at_once_the_last_are_given_back(two: tuple[Any, Any]) -> None:
+    mine, theirs = two
+    first = mine.ask()
+    one = next(first)  # from now on it has asked for three
+    assert one.is_default
+    begun = [theirs._ask() for _ in range(2)]  # as if it had counted before
+    assert [trial.number for trial in begun] == [3, 4]
+    assert len(module._counted(theirs.optuna.trials)) == 5
+    assert list(theirs.ask()) == []
+    kept = {trial.number for trial in module._counted(theirs.optuna.trials)[:3]}
+    assert kept == {0, 1, 2}
+    theirs.made = replace(theirs.made, search=replace(theirs.made.search, trials=6))
+    assert [trial.trial.number for trial in theirs.ask()] == [5]
+
+
+def test_processes_draw_other_configurations(two: tuple[Any, Any]) -> None:
+    mine, theirs = two
+    drawn = [live._ask().params for live in (mine, theirs, mine, theirs)]
+    assert len({tuple(params.items()) for params in drawn}) == 4
+
+
+def test_a_record_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    (one, _) = studied(tmp_path)
+    made = plan_studies(asked(tmp_path), SMALL)
+    storage = open_storage(None, tmp_path / "studies" / "loan-sim.journal")
+    with module.Presence(storage) as me:
+        live = module._Live(made.jobs[0], made, storage, me)
+        live.optuna.add_trial(module._frozen(one.trials[1], made.jobs[0]))
+        assert len(live.optuna.trials) == 5
+        assert len(module._counted(live.optuna.trials)) == 4
+        assert list(live.ask()) == []
+
+
+def test_a_process_that_was_taken_for_dead_leaves_its_trial_to_the_other(two: tuple[Any, Any]) -> None:
+    mine, theirs = two
+    begun = next(mine.ask())
+    theirs.me.gone = lambda token: True
+    theirs.agree()
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        begun.note(
+            [RECORD],
+            "average_precision",
+        )
+    again = next(theirs.ask())
+    assert again.trial.params == begun.trial.params
+    assert mine.made.store.read(mine.job.study) == []
+
+
+RECORD = {"status": "ok", "valid_average_precision": 0.5, "samples_seen": 1, "resample_seconds": 0.0}
+RECORD |= {"fit_seconds": 1.0, "score_seconds": 0.0}
+
+
+def test_the_defaults_are_never_pruned(two: tuple[Any, Any]) -> None:
+    mine, _ = two
+    one = next(mine.ask())
+    one.trial.should_prune = lambda: True
+    one.note([RECORD], "average_precision")
+    assert one.state is None
+
+
+def test_a_storage_that_is_lost_on_the_way_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any, **__: Any) -> None:
+        raise optuna.exceptions.StorageInternalError("gone")
+
+    monkeypatch.setattr(module, "_train", lost)
+    with pytest.raises(BadStore, match=r"was lost on the way: gone\. Every finished trial is kept"):
+        studied(tmp_path)

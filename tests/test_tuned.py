@@ -10,28 +10,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 import bench
 from bench.arms import ARMS
 from bench.errors import BadSetting, BadStore
-from bench.names import ANYWAY, TUNED
+from bench.names import ANYWAY, TUNED, digest
 from bench.pages import draw_slices, regenerate, study_boards
 from bench.progress import Lines
 from bench.report import studies
 from bench.report.records import measure_tables
 from bench.report.tuned import tuned as side_by_side
-from bench.request import Request
+from bench.request import Request, prepare
 from bench.runs import configure
 from bench.search import Search, plan_studies
-from bench.splits import PROTOCOLS, split
 from bench.store import Store
 from bench.study import tune, tune_missing
 from bench.suite import make_plan, run_plan
-from bench.tables import Table
 from bench.trials import COMPLETE, TrialStore, Tried
-from bench.tuned import read_tuned, tuned_arms, tuned_path, write_tuned
+from bench.tuned import _toml, read_tuned, tuned_arms, tuned_path, write_tuned
 
 QUIET = Lines(Console(quiet=True))
 SEARCH = Search(trials=12, inner_folds=2, generation=6, pruner="none")
@@ -85,6 +84,7 @@ def test_the_runs_of_a_fold_have_its_configuration(done: Path) -> None:
     for run in runs:
         entry = known[run.arm.removesuffix(TUNED), run.fold]
         assert dict(run.config) == configure(replace(ARMS[entry.method], settings=entry.settings or {}))
+        assert digest(dict(run.config)).startswith(entry.config_sha256)
         assert {name: run.config[name] for name in entry.settings or {}} == dict(entry.settings or {})
     configs = {run.fold: run.config for run in runs if run.method == "logistic-regression"}
     assert configs[0] != configs[1]
@@ -129,8 +129,11 @@ def test_an_older_configuration_of_one_fold_does_not_stand_beside_a_newer_one(
     tuned_path(tmp_path, "loan-sim").write_text(text)
     ask = request(tmp_path, "logistic-regression", tuned=True, seeds=1)
     run_plan(make_plan(ask), QUIET)
-    first = next(e for e in read_tuned(tmp_path, "loan-sim") if e.fold == 1).settings
-    tuned_path(tmp_path, "loan-sim").write_text(text.replace(f"C = {dict(first or {})['C']}", "C = 0.123"))
+    entries = read_tuned(tmp_path, "loan-sim")
+    settings = {"C": 0.123}
+    sha256 = digest(configure(replace(ARMS["logistic-regression"], settings=settings)))[:16]
+    edited = [replace(e, settings=settings, config_sha256=sha256) if e.fold == 1 else e for e in entries]
+    tuned_path(tmp_path, "loan-sim").write_text(_toml(edited))
     board = run_plan(make_plan(ask), QUIET).leaderboard
     assert board["n_runs"].tolist() == [2]
     records = measure_tables(Store(tmp_path), "loan-sim")["strict"].records[f"logistic-regression{TUNED}"]
@@ -158,12 +161,63 @@ def test_what_was_tuned_on_other_rows_is_refused_and_marked_if_taken(done: Path,
     }  # on its own rows there is nothing to mark
 
 
-def test_other_data_are_other_rows(done: Path, table: Table) -> None:
-    known = read_tuned(done, "loan-sim")
-    parts = split(table, PROTOCOLS["strict"], folds=2)
-    other = replace(table, sha256="another")
+def test_other_data_are_other_rows(done: Path) -> None:
+    ready = prepare(request(done, "logistic-regression"))
+    other = replace(ready, table=replace(ready.table, sha256="another"))
     with pytest.raises(BadSetting, match="on other rows"):
-        tuned_arms([ARMS["logistic-regression"]], parts, other, known)
+        tuned_arms(other, read_tuned(done, "loan-sim"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": 99, "identity": "x"}, {"settings": {"C": 0.5}}, {"settings": {"colour": "red"}}]
+)
+def test_what_is_not_the_arm_that_was_tuned_is_refused(done: Path, change: dict[str, Any]) -> None:
+    ready = prepare(request(done, "logistic-regression"))
+    known = [replace(one, **change) for one in read_tuned(done, "loan-sim")]
+    with pytest.raises(BadSetting, match=r"not the arm that was tuned|not what its study ran|cannot take"):
+        tuned_arms(ready, known)
+
+
+def test_an_arm_of_ones_own_that_was_edited_since_is_another(tmp_path: Path) -> None:
+    file = tmp_path / "arms.toml"
+    file.write_text('[mine]\nmethod = "logistic-regression"\nC = 0.01\n')
+    ask = request(tmp_path, arms_file=file)
+    ask = replace(ask, arms=())
+    made = plan_studies(ask, replace(SEARCH, trials=2))
+    tune(made, QUIET)
+    write_tuned(made.store, "loan-sim")
+    assert make_plan(replace(ask, tuned=True)).runs
+    file.write_text('[mine]\nmethod = "logistic-regression"\nC = 100.0\n')
+    with pytest.raises(BadSetting, match="mine is not the arm that was tuned"):
+        make_plan(replace(ask, tuned=True))
+
+
+def test_arms_tuned_with_unequal_effort_are_told(tmp_path: Path) -> None:
+    for arm, trials in (("logistic-regression", 2), ("easy-ensemble", 3)):
+        made = plan_studies(request(tmp_path, arm), replace(SEARCH, trials=trials))
+        tune(made, QUIET)
+        write_tuned(made.store, "loan-sim")
+    both = make_plan(request(tmp_path, "logistic-regression", "easy-ensemble", tuned=True))
+    assert "not tuned with the same effort: 2 trials, 2 inner folds, 1 seeds; 3 trials" in both.notes[-1]
+    assert "effort" not in make_plan(request(tmp_path, "easy-ensemble", tuned=True)).notes[-1]
+
+
+def test_a_setting_whose_default_depends_on_another_is_the_one_that_was_tried(tmp_path: Path) -> None:
+    arm = "none(optimiser=sgd,steps=40)"
+    made = plan_studies(request(tmp_path, arm), replace(SEARCH, trials=2))
+    (one, _) = tune(made, QUIET)
+    write_tuned(made.store, "loan-sim")
+    assert one.best is not None
+    runs = make_plan(request(tmp_path, arm, tuned=True)).runs
+    assert {run.config["weight_decay"] for run in runs if run.fold == 0} == {one.best.params["weight_decay"]}
+
+
+def test_the_ledger_shows_one_scope(done: Path, tmp_path: Path) -> None:
+    for folds in (3, 2):
+        made = plan_studies(request(tmp_path, "logistic-regression", folds=folds), replace(SEARCH, trials=2))
+        tune(made, QUIET)
+    board = studies.ledger(TrialStore(tmp_path).studies("loan-sim"))
+    assert board["folds"].tolist() == [2]
 
 
 def test_what_is_not_tuned_is_tuned_first_and_only_that(tmp_path: Path) -> None:
@@ -184,12 +238,13 @@ def test_the_trials_travel_in_one_file(done: Path, tmp_path: Path) -> None:
     copy = TrialStore(tmp_path)
     copy.compact_path("loan-sim").parent.mkdir()
     copy.compact_path("loan-sim").write_bytes(own.compact_path("loan-sim").read_bytes())
-    assert [(s.study, list(s.trials)) for s in copy.studies("loan-sim")] == [
-        (s.study, [replace(t, seconds=pytest.approx(t.seconds, rel=1e-6)) for t in s.trials])
-        for s in own.studies("loan-sim")
-    ]
+    pairs = zip(copy.studies("loan-sim"), own.studies("loan-sim"), strict=True)
+    assert all((a.study, list(a.trials)) == (b.study, list(b.trials)) for a, b in pairs)
     (mine,), (theirs,) = (study_boards(folder, "loan-sim") for folder in (done, tmp_path))
-    assert {p.name: d.of for p, d in theirs.figures.items()}.keys() == {p.name for p in mine.figures}
+    assert {p.name: d.of for p, d in theirs.figures.items()} == {
+        p.name: d.of for p, d in mine.figures.items()
+    }
+    pd.testing.assert_frame_equal(mine.frame, theirs.frame, check_exact=True)
     made = plan_studies(request(tmp_path), SEARCH)
     assert [list(s.trials) for s in tune(made, QUIET)] == [list(s.trials) for s in copy.studies("loan-sim")]
 

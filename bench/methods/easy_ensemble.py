@@ -66,7 +66,7 @@ def _fit(member: Member) -> Fitted:
     ensemble = EasyEnsembleClassifier(
         config.n_estimators,
         boosted,
-        sampling_strategy="auto" if config.ratio is None else config.ratio,
+        sampling_strategy="auto" if config.ratio is None else _strategy(rows.labels, config.ratio),
         replacement=False,
         n_jobs=torch.get_num_threads(),
         random_state=member.seed % 2**32,
@@ -84,3 +84,10 @@ def _fit(member: Member) -> Fitted:
     ]
     steps = sum(trees for trees, _ in sizes)
     return Fitted(predict, steps=steps, best_step=steps, samples_seen=sum(t * n for t, n in sizes))
+
+
+def _strategy(labels: NDArray[np.int8], ratio: float) -> dict[int, int]:
+    """Return how many rows of the commoner class a subset draws; no more than there are."""
+    counts = np.bincount(labels, minlength=2)
+    rare = int(counts.argmin())
+    return {1 - rare: min(int(counts[1 - rare]), round(int(counts[rare]) / ratio))}

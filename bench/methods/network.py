@@ -24,7 +24,7 @@ from bench.pack.plain import loss_gradient
 VERSION = 3
 COST = 2.5
 STATIC = NETWORK_STATIC | {"batch", "loss"}
-LEAST_REST = 1e-6  # of 1 − β
+LEAST_REST = 1e-7  # of 1 − β
 
 
 class Config(NetworkConfig):
@@ -86,8 +86,9 @@ def _of(loss: str, trial: Any) -> dict[str, Any]:
         return {"tau": trial.suggest_float("tau", 0.0, 2.0)}
     found: dict[str, Any] = {}
     if loss in ("class-balanced", "ldam-drw") and not trial.sets("beta"):
-        rest = trial.suggest_float("one_minus_beta", LEAST_REST, 1.0, log=True, default=LEAST_REST)
-        found["beta"] = None if rest == LEAST_REST else round(1 - rest, 6)  # None is (n − 1)/n
+        own = float(f"{1 / (trial.classes.negatives + trial.classes.positives):.4g}")  # None is (n − 1)/n
+        rest = trial.suggest_float("one_minus_beta", LEAST_REST, 1.0, log=True, default=own)
+        found["beta"] = None if rest == own else round(1 - rest, 7)
     if loss == "ldam-drw":
         found["max_margin"] = trial.suggest_float("max_margin", 0.0, 2.0)
         found["scale"] = trial.suggest_float("scale", 0.5, 30.0, log=True)

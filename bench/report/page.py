@@ -149,10 +149,9 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
 
 
 def _tuned(claims: pd.DataFrame) -> list[str]:
-    said = [
-        "Every arm tuned alike: the same number of trials for each fold, on that fold's training rows alone."
-    ]
-    for rival, words in (("xgboost", "tuned XGBoost"), ("none", "tuned plain training")):
+    said = ["Each arm as `bench study` tuned it for each fold, on that fold's training rows alone."]
+    plain = "tuned plain training (`none`, whose positives may be weighted)"
+    for rival, words in (("xgboost", "tuned XGBoost"), ("none", plain)):
         of = claims[claims["b"] == rival]
         if len(of):
             above, below, surely_above, surely_below = counts(of)
@@ -161,8 +160,8 @@ def _tuned(claims: pd.DataFrame) -> list[str]:
                 f"in {below} ({surely_above} and {surely_below} after adjustment)."
             )
     said.append(
-        "What tuning took: `tuned/*-ledger.md`; every arm beside its default: `leaderboards/*-tuned.md`. Tuned "
-        "MetaBalance less the tuned rival:"
+        "How many trials and seconds each had: `tuned/*-ledger.md`; every arm beside its default: "
+        "`leaderboards/*-tuned.md`. Tuned MetaBalance less the tuned rival:"
     )
     datasets = list(dict.fromkeys(claims["dataset"]))
     rows = []

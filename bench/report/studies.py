@@ -1,6 +1,7 @@
 """What studies took and gave: the ledger, the best score against trials and seconds, which parameters mattered.
 
-Everything is made of the trials (`bench.trials`). Of an arm's studies on a fold the one that went on last counts.
+Everything is made of the trials (`bench.trials`). As of records, one scope is shown, the data and all its splits: that
+of the study that went on last; of an arm's studies on a fold again the one that went on last.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ HEADINGS = (
 
 
 def latest(studied: Iterable[Studied]) -> list[Studied]:
-    """Return of each protocol, arm and fold the study that went on last."""
-    found = {one.study.place: one for one in sorted(studied, key=lambda one: one.finished)}
+    """Return of each arm and fold the study that went on last, of the scope of the last of all."""
+    ordered = sorted(studied, key=lambda one: one.finished)
+    found = {one.study.place: one for one in ordered if one.study.scope == ordered[-1].study.scope}
     return [found[place] for place in sorted(found)]
 
 
@@ -48,9 +50,9 @@ def by_arm(studied: Iterable[Studied]) -> dict[str, list[Studied]]:
 def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
     """Return one row per arm, the best first: what its studies took, and what they gave on the validation rows.
 
-    Columns: dataset, protocol, metric, arm; folds; trials of a fold, the fewest and most; complete, pruned, failed of
-    all; seconds and samples of all; default and tuned, means over folds of the arm's own and its best trial, and their
-    gain. NaN where no trial is complete.
+    Columns: dataset, protocol, metric, arm; search, how it was searched, in words; folds; trials of a fold, the fewest
+    and most; complete, pruned, failed of all; seconds and samples of all; default and tuned, means over folds of the
+    arm's own and its best trial, and their gain. NaN where no trial is complete.
     """
     rows = []
     for arm, mine in by_arm(studied).items():
@@ -66,6 +68,7 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
                 "protocol": mine[0].study.protocol,
                 "metric": mine[0].study.metric,
                 "arm": arm,
+                "search": "; ".join(dict.fromkeys(_effort(one) for one in mine)),
                 "folds": len(mine),
                 "trials_least": min(len(one.trials) for one in mine),
                 "trials_most": max(len(one.trials) for one in mine),
@@ -83,6 +86,13 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
         return board
     board["gain"] = board["tuned"] - board["default"]
     return board.sort_values(["tuned", "arm"], ascending=[False, True], ignore_index=True)
+
+
+def _effort(one: Studied) -> str:
+    """Return in words how a study's trials were asked for and judged."""
+    asked = " and ".join(dict.fromkeys(trial.search for trial in one.trials))
+    seeds = "one seed" if one.study.seeds == 1 else f"{one.study.seeds} seeds"
+    return f"{asked}, {one.study.inner_folds} inner folds, {seeds}"
 
 
 def cells(board: pd.DataFrame) -> list[list[str]]:
@@ -104,11 +114,14 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
 def caption(board: pd.DataFrame) -> str:
     """Return the line that the ledger must not be read without."""
     dataset, protocol, metric = board[["dataset", "protocol", "metric"]].iloc[0]
+    searches = "; ".join(dict.fromkeys(board["search"]))
     return (
-        f"{dataset}, protocol {protocol}: studies of each arm on each fold's training rows. Trials are per fold, all "
-        "else is over all folds; seconds are those of resampling, training and scoring, rows seen those drawn in "
-        f"training. Default and tuned: {metric.replace('_', ' ')} on inner folds of the training rows, the arm's own "
-        "and the best of its trials, means over folds; the best of many is above what it will be on test rows."
+        f"{dataset}, protocol {protocol}: studies of each arm on each fold's training rows ({searches}). Trials are "
+        "per fold, all else is over all folds; seconds are those of resampling, training and scoring, rows seen those "
+        f"drawn in training. Default and tuned: {metric.replace('_', ' ')} on inner folds of the training rows, the "
+        "arm's own and the best of its trials, means over folds. The best of many is above what it will be on test "
+        "rows, and networks and XGBoost stop early on the rows that judge them here: arms are held against each other "
+        "on test rows."
     )
 
 
