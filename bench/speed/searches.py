@@ -1,28 +1,33 @@
-"""How a study should search: `python -m bench.speed.searches --data-file loan_data.csv --results DIR`.
+"""How a study should search: `python -m bench.speed.searches --data-file loan_data.csv --out DIR`.
 
-TPE asked for one trial at a time and for generations of several sizes, and random search, on the same arms, folds and
-number of trials, each way with studies of its own: what they find in equal trials, and in equal seconds on the clock.
-The ways take turns arm by arm. Studies that are there are not done again, and their seconds are then those of before.
+TPE asked for one trial at a time and for generations of several sizes, and random search, on the same arms, folds,
+inner folds and number of trials; no trial is pruned, so that all do the same work. Compared is the best validation
+score after equal trials and after equal seconds on the clock, fold by fold against random search. Every way starts with
+an empty cache; the ways take turns, arm by arm. What is measured is kept under DIR, one file for arm and way, and not
+measured again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+RANDOM = "random"
 WAYS = {  # search, generation
     "tpe, one at a time": ("tpe", 1),
     "tpe, 16": ("tpe", 16),
     "tpe, 32": ("tpe", 32),
     "tpe, 64": ("tpe", 64),
-    "random": ("random", 64),
+    RANDOM: ("random", 64),
 }
 ARMS = ("none", "metabalance", "xgboost")
 
@@ -34,19 +39,32 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-file", type=Path)
     parser.add_argument("--rows", type=int, help="rows to simulate")
     parser.add_argument("--arm", action="append", help=f"repeatable; default {', '.join(ARMS)}")
-    parser.add_argument("--trials", type=int, default=64)
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--pruner", default="median")
+    parser.add_argument("--trials", type=int, default=128)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--inner-folds", type=int, default=2)
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args(words)
-    rows = [_row(asked, arm, way) for arm in asked.arm or ARMS for way in WAYS]
+    rows = [_kept(asked, arm, way) for arm in asked.arm or ARMS for way in WAYS]
     sys.stdout.write(text(rows) + "\n")
     return 0
 
 
-def _row(asked: argparse.Namespace, arm: str, way: str) -> dict[str, Any]:
-    """Do one way's studies of an arm; return what it had found after each trial and second."""
+def _kept(asked: argparse.Namespace, arm: str, way: str) -> dict[str, Any]:
+    """Return what a way found for an arm, from its file or measured now."""
+    size = f"{asked.dataset}-{asked.rows or 'all'}-{asked.trials}-{asked.folds}-{asked.inner_folds}"
+    path = asked.out / f"{size}-{arm}-{'-'.join(map(str, WAYS[way]))}.json"
+    if not path.exists():
+        asked.out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=asked.out) as folder:
+            made = _measured(asked, arm, way, Path(folder))
+        path.write_text(json.dumps(made))
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> dict[str, Any]:
+    """Do one way's studies of an arm; return for every fold when each trial ended and what it came to."""
     from rich.console import Console
 
     from bench.progress import Lines
@@ -54,6 +72,7 @@ def _row(asked: argparse.Namespace, arm: str, way: str) -> dict[str, Any]:
     from bench.search import Search, plan_studies
     from bench.study import tune
 
+    os.environ["BENCH_CACHE"] = str(folder / "cache")
     search, generation = WAYS[way]
     request = Request(
         dataset=asked.dataset,
@@ -62,51 +81,50 @@ def _row(asked: argparse.Namespace, arm: str, way: str) -> dict[str, Any]:
         arms=(arm,),
         folds=asked.folds,
         workers=asked.workers,
-        results=asked.results / f"{search}-{generation}-{asked.pruner}",
+        results=folder,
     )
-    how = Search(trials=asked.trials, generation=generation, search=search, pruner=asked.pruner)
-    started = time.perf_counter()
-    studied = tune(plan_studies(request, how), Lines(Console(quiet=True)))
-    spent = request.results / f"{arm}.seconds"
-    if not spent.exists():
-        spent.write_text(json.dumps(time.perf_counter() - started))
-    first = min(trial.started for one in studied for trial in one.trials)
-    return {
-        "arm": arm,
-        "way": way,
-        "wall": json.loads(spent.read_text()),
-        "folds": [
-            [
-                (trial.finished - first, trial.value if trial.state == "complete" else None)
-                for trial in one.trials
-            ]
-            for one in studied
-        ],
-        "runs": sum(len(trial.values) for one in studied for trial in one.trials),
-    }
+    how = Search(
+        trials=asked.trials,
+        inner_folds=asked.inner_folds,
+        generation=generation,
+        search=search,
+        pruner="none",
+    )
+    made = plan_studies(request, how)
+    began, started = time.time(), time.perf_counter()
+    studied = tune(made, Lines(Console(quiet=True)))
+    seconds = time.perf_counter() - started
+    folds = [[(trial.finished - began, trial.value) for trial in one.trials] for one in studied]
+    return {"arm": arm, "way": way, "seconds": seconds, "folds": folds}
 
 
 def text(rows: Sequence[dict[str, Any]]) -> str:
-    """Return a table: by arm and way the best value after some and all of the trials, and at equal seconds."""
-    lines = ["arm | way | seconds | runs | best at 1/4 | at 1/2 | at all trials | at the quickest's seconds"]
+    """Return a table: by arm and way the seconds, and against random search what was found in equal trials and seconds.
+
+    A difference is the mean over folds, ± its standard error.
+    """
+    lines = [
+        "arm | way | seconds | best | − random at 1/4 of the trials | at 1/2 | at all | at the quickest's seconds"
+    ]
     for row in rows:
-        quickest = min(other["wall"] for other in rows if other["arm"] == row["arm"])
-        n = len(row["folds"][0])
-        bests = [_best(row, trials=k) for k in (n // 4, n // 2, n)] + [_best(row, seconds=quickest)]
-        lines.append(
-            f"{row['arm']} | {row['way']} | {row['wall']:.0f} | {row['runs']} | "
-            + " | ".join(f"{best:.4f}" for best in bests)
-        )
+        mine = [other for other in rows if other["arm"] == row["arm"]]
+        (random,) = (other for other in mine if other["way"] == RANDOM)
+        quickest, n = min(other["seconds"] for other in mine), len(row["folds"][0])
+        ends = [{"trials": n // 4}, {"trials": n // 2}, {"trials": n}, {"seconds": quickest}]
+        apart = [best(row, **end) - best(random, **end) for end in ends]
+        cells = [f"{d.mean():+.4f} ± {d.std(ddof=1) / len(d) ** 0.5:.4f}" for d in apart]
+        head = [row["arm"], row["way"], f"{row['seconds']:.0f}", f"{best(row, trials=n).mean():.4f}"]
+        lines.append(" | ".join([*head, *cells]))
     return "\n".join(lines)
 
 
-def _best(row: dict[str, Any], *, trials: int | None = None, seconds: float = np.inf) -> float:
-    """Return the mean over folds of the best value among so many trials, or within so many seconds."""
+def best(row: dict[str, Any], *, trials: int | None = None, seconds: float = np.inf) -> Any:
+    """Return the best value of each fold, (folds,), among so many trials or within so many seconds; NaN for none."""
     found = []
     for fold in row["folds"]:
         values = [value for when, value in fold[:trials] if value is not None and when <= seconds]
         found.append(max(values, default=np.nan))
-    return float(np.mean(found))
+    return np.array(found)
 
 
 if __name__ == "__main__":
