@@ -47,7 +47,8 @@ def test_the_grid_is_every_pair_of_the_papers_samplers_and_none() -> None:
 
 def test_metabalance_is_a_cell_of_its_grid() -> None:
     arm, cell = ARMS["metabalance"], ARMS["metabalance[none/random-under]"]
-    assert replace(cell, name=arm.name, description=arm.description) == arm
+    assert cell.fixed == {"inner_sampler", "outer_sampler"}  # its name says them
+    assert replace(cell, name=arm.name, description=arm.description, fixed=arm.fixed) == arm
     assert configure(cell) == configure(arm)
 
 

@@ -283,7 +283,7 @@ def test_an_arm_of_ones_own_is_not_the_papers_by_its_name() -> None:
 def test_a_choice_on_validation_rows_that_are_not_there_is_refused_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.suite.load", lambda *_, **__: loans())
+    monkeypatch.setattr("bench.request.load", lambda *_, **__: loans())
     asked = Request(dataset="loan", protocol="published", arms=("none(keep=best)",), results=tmp_path)
     with pytest.raises(BadSetting, match=r"none\(keep=best\) chooses .* published holds none out"):
         make_plan(asked)
