@@ -84,7 +84,7 @@ def regenerate(
     store = Store(results, read_only=read_only)
     protocol = protocol_named(protocol).name if protocol else None
     for kind, asked, known in (
-        ("data set with records", dataset, _datasets(store)),
+        ("data set with records", dataset, sorted({*_datasets(store), *TrialStore(results).datasets()})),
         *(("format", name, list(FORMATS)) for name in formats),
     ):
         if asked is not None and asked not in known:
@@ -121,7 +121,7 @@ def _sweeps(store: Store) -> Store:
 
 
 def _datasets(store: Store) -> list[str]:
-    return sorted({*store.datasets(), *_sweeps(store).datasets(), *TrialStore(store.root).datasets()})
+    return sorted({*store.datasets(), *_sweeps(store).datasets()})
 
 
 def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
