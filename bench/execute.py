@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -62,19 +62,9 @@ def execute(
     workers: int,
     timeout: float | None = None,
 ) -> list[Result]:
-    """Run all packs and return their results; 0 workers is this process.
-
-    `timeout` is in seconds per run, so a pack of K runs has K times as much; it needs at least one worker.
-    Whatever ends this function, no worker outlives it and no temporary file stays.
-    """
-    if workers == 0:
-        return [result for members in packs for result in _run_here(bench, members, reporter)]
-    engine(bench.device)  # compiles the kernel if need be: once, before the workers would each do so
-    crew = _Crew(bench, workers)
-    try:
-        return list(_run_in(crew, list(packs), reporter, timeout))
-    finally:
-        crew.dismiss()
+    """Run all packs with a crew of their own and return their results (`Crew.run`)."""
+    with Crew(bench, workers) as crew:
+        return crew.run(packs, reporter, timeout)
 
 
 def _run_here(bench: Workbench, members: Sequence[Run], reporter: Reporter) -> list[Result]:
@@ -99,30 +89,23 @@ class _Worker:
 _Ended = tuple[list[Result], list[Sequence[Run]]]
 
 
-class _Crew:
-    """The worker processes; every one that was ever started is swept up after."""
+class Crew:
+    """Worker processes for one workbench, or with a size of 0 this process; they stay from one run to the next.
+
+    Used as a context: whatever ends it, no worker outlives it and no temporary file stays.
+    """
 
     def __init__(self, bench: Workbench, size: int) -> None:
         self.bench, self.size = bench, size
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(_PRELOAD)
-        resource_tracker.ensure_running()  # it lifts the hold on interrupts, so it goes first
-        with _interrupts_held():
-            forkserver.ensure_running()
         self.pids: list[int] = []
-        self.threads = max(1, cores() // size)
         self.members: list[_Worker] = []
 
-    def hire(self) -> _Worker:
-        """Start one worker; it waits for packs."""
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_work, args=(theirs, self.bench, self.threads), daemon=True)
-        process.start()
-        theirs.close()
-        self.pids.append(process.pid or 0)
-        return _Worker(process, ours)
+    def __enter__(self) -> Self:
+        """Begin; workers are started when there is work for them."""
+        return self
 
-    def dismiss(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End every worker and remove what a killed one left half written."""
         for worker in self.members:
             worker.process.terminate()
@@ -133,6 +116,42 @@ class _Crew:
                 worker.process.join()
             worker.pipe.close()
         self.bench.store.sweep(self.pids)
+
+    def run(
+        self, packs: Sequence[Sequence[Run]], reporter: Reporter, timeout: float | None = None
+    ) -> list[Result]:
+        """Run all packs and return their results.
+
+        `timeout` is in seconds per run, so a pack of K runs has K times as much; it needs at least one worker.
+        """
+        if self.size == 0:
+            return [result for members in packs for result in _run_here(self.bench, members, reporter)]
+        self._fill(min(self.size, len(packs)))
+        return list(_run_in(self, list(packs), reporter, timeout))
+
+    def _fill(self, size: int) -> None:
+        """Start workers until there are as many."""
+        if not self.members:
+            engine(self.bench.device)  # compiles the kernel if need be: once, not once in each worker
+            self.context.set_forkserver_preload(_PRELOAD)
+            resource_tracker.ensure_running()  # it lifts the hold on interrupts, so it goes first
+            with _interrupts_held():
+                forkserver.ensure_running()
+        for worker in [one for one in self.members if not one.process.is_alive()]:
+            worker.pipe.close()  # it ended between two runs: no pack is to blame
+            self.members.remove(worker)
+        while len(self.members) < size:
+            self.members.append(self.hire())
+
+    def hire(self) -> _Worker:
+        """Start one worker; it waits for packs."""
+        threads = max(1, cores() // self.size)
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=_work, args=(theirs, self.bench, threads), daemon=True)
+        process.start()
+        theirs.close()
+        self.pids.append(process.pid or 0)
+        return _Worker(process, ours)
 
 
 @contextlib.contextmanager
@@ -146,9 +165,8 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _run_in(
-    crew: _Crew, waiting: list[Sequence[Run]], reporter: Reporter, timeout: float | None
+    crew: Crew, waiting: list[Sequence[Run]], reporter: Reporter, timeout: float | None
 ) -> Iterator[Result]:
-    crew.members = [crew.hire() for _ in range(min(crew.size, len(waiting)))]
     while waiting or any(worker.pack for worker in crew.members):
         for place, worker in enumerate(crew.members):
             if waiting and not worker.pack:
@@ -172,7 +190,7 @@ def _give(worker: _Worker, pack: Sequence[Run]) -> None:
         worker.pipe.send(pack)
 
 
-def _listen(crew: _Crew, place: int, reporter: Reporter, timeout: float | None) -> _Ended | None:
+def _listen(crew: Crew, place: int, reporter: Reporter, timeout: float | None) -> _Ended | None:
     """Return the results of the worker's pack if it has ended in whatever way, and packs to try again; else None."""
     worker = crew.members[place]
     try:
@@ -195,7 +213,7 @@ def _listen(crew: _Crew, place: int, reporter: Reporter, timeout: float | None) 
     return None
 
 
-def _replace(crew: _Crew, place: int, status: str, reason: str) -> _Ended:
+def _replace(crew: Crew, place: int, status: str, reason: str) -> _Ended:
     """Put a new worker in the place of an ended one; return what its pack had done, and halves of what it had not.
 
     A run that was alone is the one to blame, and becomes a record.

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from bench.arms import Arm
 from bench.errors import BadStudy
 from bench.evaluate import Workbench
-from bench.execute import execute
+from bench.execute import Crew
 from bench.names import OK, VALID, digest, seed_from
 from bench.request import FullReporter, Request, prepare
 from bench.runs import Run, brief, packs
@@ -68,18 +68,19 @@ def tune(made: StudyPlan, told: FullReporter) -> list[Studied]:
 
 def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
     """Ask and train, generation by generation, until every study has its trials or the time is up."""
-    began, search, bench = time.monotonic(), made.search, _workbench(made)
-    while search.seconds is None or time.monotonic() - began < search.seconds:
-        for one in live:
-            one.agree()
-        asked = [trial for one in live for trial in one.ask()]
-        if asked:
-            told.note(f"{len(asked)} trials of {len({id(trial.live) for trial in asked})} studies")
-            _train(made, bench, asked, told)
-        elif any(one.waits() for one in live):
-            time.sleep(WAIT_SECONDS)
-        else:
-            break
+    began, search = time.monotonic(), made.search
+    with Crew(_workbench(made), made.ready.workers) as crew:
+        while search.seconds is None or time.monotonic() - began < search.seconds:
+            for one in live:
+                one.agree()
+            asked = [trial for one in live for trial in one.ask()]
+            if asked:
+                told.note(f"{len(asked)} trials of {len({id(trial.live) for trial in asked})} studies")
+                _train(made, crew, asked, told)
+            elif any(one.waits() for one in live):
+                time.sleep(WAIT_SECONDS)
+            else:
+                break
     for one in live:
         one.agree()
 
@@ -131,19 +132,19 @@ class _Asked:
             self.state = PRUNED
 
 
-def _train(made: StudyPlan, bench: Workbench, asked: Sequence[_Asked], told: FullReporter) -> None:
+def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], told: FullReporter) -> None:
     """Run the trials, inner fold by inner fold, and tell each as soon as its outcome is known."""
-    request, ready = made.request, made.ready
+    request, ready, store = made.request, made.ready, crew.bench.store
     for fold in range(made.search.inner_folds):
         going = [one for one in asked if one.state is None]
         wanted = {run.key: run for one in going for run in one.runs[fold]}
-        todo = [run for run in wanted.values() if not _done(bench.store, run)]
+        todo = [run for run in wanted.values() if not _done(store, run)]
         grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
         told.planned(len(todo), len(wanted) - len(todo), len(grouped))
         if grouped:
-            execute(bench, grouped, told, workers=ready.workers)
+            crew.run(grouped, told)
         for one in going:
-            records = [bench.store.read(run.dataset, run.key) for run in one.runs[fold]]
+            records = [store.read(run.dataset, run.key) for run in one.runs[fold]]
             try:
                 one.note(records, ready.protocol.main_metric)
                 if one.state is not None:

@@ -26,7 +26,7 @@ from bench.cards import card_for_file
 from bench.encode import Part
 from bench.errors import SamplerTimeout
 from bench.evaluate import Result, Workbench, choose_device, run_pack
-from bench.execute import execute
+from bench.execute import Crew, execute
 from bench.methods import Fitted, Member, methods
 from bench.methods.prevalence import Config
 from bench.metrics import METRICS
@@ -170,6 +170,24 @@ def test_a_killed_worker_costs_a_run_that_was_alone_and_the_rest_goes_on(
         assert "code -9 (killed: out of memory, or from outside)" in record["error"]
         assert record["data_source"] == "simulator"
     assert len(results) == 4
+    assert not multiprocessing.active_children()
+
+
+def test_a_crew_stays_from_one_run_to_the_next_and_replaces_who_died_between(
+    workbench: Workbench, runs_of: Listed
+) -> None:
+    """A worker that dies with nothing in hand fails no run."""
+    first, second, third = ([run] for run in runs_of(quick("prevalence")))
+    pids = []
+    with Crew(workbench, 1) as crew:
+        for packed in (first, second, third):
+            assert [result.status for result in crew.run([packed], Quiet())] == ["ok"]
+            (process,) = multiprocessing.active_children()
+            pids.append(process.pid)
+            if packed is second:
+                os.kill(process.pid or 0, signal.SIGKILL)
+                process.join()
+    assert pids[0] == pids[1] != pids[2]
     assert not multiprocessing.active_children()
 
 

@@ -124,7 +124,7 @@ def test_going_on_is_the_same_as_never_having_stopped(tmp_path: Path) -> None:
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = studied(tmp_path)
-    monkeypatch.setattr(module, "execute", None)  # calling it would raise
+    monkeypatch.setattr(module.Crew, "run", None)  # calling it would raise
     assert outcome(studied(tmp_path)) == outcome(first)
     assert outcome(studied(tmp_path, search=replace(SMALL, trials=3))) == outcome(first)
 
@@ -146,7 +146,7 @@ def test_a_lost_storage_is_filled_again_from_the_trials(
     journal = tmp_path / "studies" / "loan-sim.journal"
     journal.unlink()
     storage = None if url is None else url.format(tmp_path)
-    monkeypatch.setattr(module, "execute", None)
+    monkeypatch.setattr(module.Crew, "run", None)
     again = studied(tmp_path, search=replace(SMALL, storage=storage))
     assert outcome(again) == outcome(first)
     for one in first:
