@@ -328,7 +328,7 @@ def tune_missing(request: Request, search: Search, told: FullReporter) -> None:
     """Tune the arms of the request that some fold has no configuration of, each on its folds' training rows."""
     ready = prepare(request, told.download)
     known = read_tuned(request.results, ready.table.name)
-    _, lacking = tuned_arms(ready, known, anyway=request.tuned_anyway)
+    _, lacking, _ = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if lacking:
         told.note(f"to tune first: {', '.join(arm.name for arm in lacking)}")
         made = plan_studies(request, search, told.download, only={arm.name for arm in lacking})

@@ -98,7 +98,7 @@ def _tuned(ready: Prepared, request: Request) -> tuple[dict[tuple[str, str], Arm
         return {}, []
     dataset = ready.table.name
     known = read_tuned(request.results, dataset)
-    found, lacking = tuned_arms(ready, known, anyway=request.tuned_anyway)
+    found, lacking, notes = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if lacking:
         raise BadSetting(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
@@ -106,11 +106,11 @@ def _tuned(ready: Prepared, request: Request) -> tuple[dict[tuple[str, str], Arm
         )
     efforts = {one.effort for one in known if one.arm in {arm.name for arm in ready.arms}}
     if len(efforts) < 2:
-        return found, []
+        return found, notes
     words = "; ".join(
         f"{trials} trials, {folds} inner folds, {seeds} seeds" for trials, folds, seeds in sorted(efforts)
     )
-    return found, [f"the arms were not tuned with the same effort: {words} (tuned/{dataset}-ledger.md)"]
+    return found, [*notes, f"the arms were not tuned with the same effort: {words} (tuned/{dataset}-ledger.md)"]
 
 
 def _check_validation(runs: Sequence[Run], protocol: Judged) -> None:

@@ -190,14 +190,14 @@ def _value(value: Any) -> str:
 
 def tuned_arms(
     ready: Prepared, known: Sequence[Tuned], *, anyway: bool = False
-) -> tuple[dict[tuple[str, str], Arm], list[Arm]]:
-    """Return the tuned arm by the arm's name and the split's hash; and the arms that some fold has none of.
+) -> tuple[dict[tuple[str, str], Arm], list[Arm], list[str]]:
+    """Return the tuned arm by the arm's name and the split's hash; the arms that some fold has none of; what to say.
 
     An arm that no study can tune is in neither. Raises BadSetting where the configuration of a fold was chosen on
     other rows than the fold trains on, or for an arm that is another by now; the first may be taken `anyway`, and then
-    the arm is marked in all its folds.
+    the arm is marked in all its folds, and where each configuration comes from is said.
     """
-    found, missing = {}, {}
+    found, missing, notes = {}, {}, []
     for arm in ready.arms:
         if not space_of(arm, Classes(1, 1)).distributions:
             continue
@@ -212,7 +212,14 @@ def tuned_arms(
                 missing[arm.name] = arm
             else:
                 found[arm.name, sha256] = one.of(arm, TUNED if own else ANYWAY)
-    return found, [*missing.values()]
+        if not own:
+            taken = [
+                f"fold {part.repeat}.{part.fold} takes that of fold {one.repeat}.{one.fold} ({one.trials} trials)"
+                for part in ready.splits
+                if (one := chosen[part.sha256]) is not None and one.rows_sha256 != part.training_sha256
+            ]
+            notes.append(f"{arm.name}{ANYWAY}, tuned on other rows: {', '.join(taken)}")
+    return found, [*missing.values()], notes
 
 
 def _chosen(arm: Arm, part: Split, ready: Prepared, mine: Sequence[Tuned], *, anyway: bool) -> Tuned | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.arms import GRID, MATRICES
+from bench.names import TUNED
 from bench.pages import regenerate
 from bench.report import leaderboard as boards
 
 RESULTS = Path(__file__).parent.parent / "results"
-COMMITTED = ("compact", "leaderboards", "alpha/compact", "alpha/leaderboards")
+COMMITTED = ("compact", "leaderboards", "tuned", "alpha/compact", "alpha/leaderboards")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,17 @@ def test_the_core_matrix_is_complete(committed: Path, name: str) -> None:
     folds, seeds = 5, 1 if name == "fraud-sim" else 10
     assert (board.loc[wanted, "n_runs"] == folds * seeds).all()
     assert board["n_failed"].sum() == 0
+
+
+@pytest.mark.parametrize("name", ["german-credit"])
+def test_every_core_arm_was_tuned_alike(committed: Path, name: str) -> None:
+    """Each arm that has settings: at least 50 trials on every fold, and runs of what they found."""
+    ledger = pd.read_parquet(committed / "tuned" / f"{name}-ledger.parquet").set_index("arm")
+    wanted = [arm for arm in MATRICES["core"] if arm not in ("prevalence", "bayes-optimal")]
+    assert (ledger.loc[wanted, "trials_least"] >= 50).all()
+    assert (ledger.loc[wanted, "folds"] == 5).all()
+    board = boards.read(committed / "leaderboards" / f"{name}-strict.parquet").set_index("arm")
+    assert (board.loc[[arm + TUNED for arm in wanted], "n_runs"] == 50).all()
 
 
 def test_the_published_comparison_is_complete(committed: Path) -> None:

@@ -151,6 +151,9 @@ def test_what_was_tuned_on_other_rows_is_refused_and_marked_if_taken(done: Path,
         tune_missing(replace(other, tuned=True), SEARCH, QUIET)
     taken = make_plan(replace(other, tuned_anyway=True))
     assert {run.arm for run in taken.runs} == {f"logistic-regression{ANYWAY}"}
+    (note,) = (note for note in taken.notes if ANYWAY in note)
+    assert "fold 0.2 takes that of fold 0." in note
+    assert f"({SEARCH.trials} trials)" in note
     board = run_plan(taken, QUIET).leaderboard
     assert board["arm"].tolist() == [f"logistic-regression{ANYWAY}"]
     (row,) = side_by_side(measure_tables(Store(tmp_path), "loan-sim")["strict"]).to_dict("records")
