@@ -48,7 +48,7 @@ def on_rows(arm: Arm, *samplers: str | None) -> Arm:
         roles = {"inner_sampler": samplers[0], "outer_sampler": samplers[1]}
         description = f"{what}; inner {words[0]}, outer {words[1]}"
     named = replace(arm, name=name, description=description, fixed=arm.fixed | frozenset(roles))
-    return replace(named, **roles)  # type: ignore[arg-type]
+    return replace(named, **roles)  # type: ignore[arg-type]  # roles are fields; mypy cannot tell which
 
 
 # The samplers of the paper, which are arms by these names; with `none` they span the grid.

@@ -203,7 +203,7 @@ def _range(text: str) -> str:
     one = json_to_distribution(text)
     if isinstance(one, CategoricalDistribution):
         return "one of " + ", ".join(map(str, one.choices))
-    assert isinstance(one, FloatDistribution | IntDistribution)  # noqa: S101
+    assert isinstance(one, FloatDistribution | IntDistribution)  # noqa: S101  (for mypy; Optuna has no other kind)
     step = f" in steps of {one.step:g}" if one.step not in (None, 1) else ""
     return f"{one.low:g} to {one.high:g}{' by equal factors' if one.log else ''}{step}"
 

@@ -156,7 +156,8 @@ class Suggestions:
     def ratio(self, name: str) -> float | None:
         """Return rows of the rarer class per row of the other for the setting `name`; None is 1."""
         if self.sets(name):
-            return self.arm.settings[name]  # type: ignore[no-any-return]
+            own: float = self.arm.settings[name]
+            return own
         share = self.suggest_float("balance", 0.0, 1.0, default=1.0)
         return None if share == 1 else self._at(share)
 

@@ -86,6 +86,7 @@ def _open_journal(path: Path) -> BaseStorage:
         lock = JournalLock(path)
         lock.acquire()
         lock.release()
+        # `lock_obj` is typed as Optuna's own class; it asks for no more than acquire and release, which ours has.
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
     except OSError as error:
         raise BadStore(f"The journal {path} cannot be opened ({error.strerror or error}).") from error

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bench.trials import Studied
 
 
+# As long as its options: typer reads them from the signature, and the body only hands them on.
 def study(
     dataset: DatasetName = None,
     data_file: DataFile = None,

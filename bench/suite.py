@@ -110,7 +110,10 @@ def _tuned(ready: Prepared, request: Request) -> tuple[dict[tuple[str, str], Arm
     words = "; ".join(
         f"{trials} trials, {folds} inner folds, {seeds} seeds" for trials, folds, seeds in sorted(efforts)
     )
-    return found, [*notes, f"the arms were not tuned with the same effort: {words} (tuned/{dataset}-ledger.md)"]
+    return found, [
+        *notes,
+        f"the arms were not tuned with the same effort: {words} (tuned/{dataset}-ledger.md)",
+    ]
 
 
 def _check_validation(runs: Sequence[Run], protocol: Judged) -> None:

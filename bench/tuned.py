@@ -137,6 +137,7 @@ def _tuned(studied: Studied) -> Tuned | None:
     study, best, default = studied.study, studied.best, studied.default
     if best is None or best.value is None:
         return None
+    # Below, `samplers` are fields by their names (`ROLES`), which mypy cannot tell.
     arm = replace(Arm(study.arm, study.method, settings=best.settings), **best.samplers)  # type: ignore[arg-type]
     states = [trial.state for trial in studied.trials]
     copied = (
@@ -193,7 +194,7 @@ def tuned_arms(
 ) -> tuple[dict[tuple[str, str], Arm], list[Arm], list[str]]:
     """Return the tuned arm by the arm's name and the split's hash; the arms that some fold has none of; what to say.
 
-    An arm that no study can tune is in neither. Raises BadSetting where the configuration of a fold was chosen on
+    An arm that no study can tune is in none of them. Raises BadSetting where the configuration of a fold was chosen on
     other rows than the fold trains on, or for an arm that is another by now; the first may be taken `anyway`, and then
     the arm is marked in all its folds, and where each configuration comes from is said.
     """
