@@ -20,13 +20,14 @@ def test_the_best_is_that_of_so_many_trials_or_seconds() -> None:
     assert np.isnan(searches.best(row, seconds=0.5)).all()
 
 
-def test_a_way_is_held_against_random_search_fold_by_fold() -> None:
+def test_a_way_is_held_against_the_last_fold_by_fold() -> None:
     better = [[(when, value and value + 0.1) for when, value in fold] for fold in FOLDS]
     rows = [
         {"arm": "a", "way": "tpe, 16", "seconds": 4.0, "folds": better},
         {"arm": "a", "way": "random", "seconds": 3.0, "folds": FOLDS},
     ]
-    first, second = searches.text(rows).splitlines()[1:]
+    head, first, second = searches.text(rows).splitlines()
+    assert "− random at 1/4" in head
     assert first == "a | tpe, 16 | 4 | 0.6500 | " + " | ".join(["+0.1000 ± 0.0000"] * 4)
     assert second == "a | random | 3 | 0.5500 | " + " | ".join(["+0.0000 ± 0.0000"] * 4)
 

@@ -1,10 +1,9 @@
 """How a study should search: `python -m bench.speed.searches --data-file loan_data.csv --out DIR`.
 
-TPE asked for one trial at a time and for generations of several sizes, and random search, on the same arms, folds,
-inner folds and number of trials; no trial is pruned, so that all do the same work. Compared is the best validation
-score after equal trials and after equal seconds on the clock, fold by fold against random search. Every way starts with
-an empty cache; the ways take turns, arm by arm. What is measured is kept under DIR, one file for arm and way, and not
-measured again.
+TPE asked for one trial at a time and for generations of several sizes, with pruners and without, and random search, on
+the same arms, folds, inner folds and number of trials. Compared is the best validation score after equal trials and
+after equal seconds on the clock, fold by fold against the last way asked for. Every way starts with an empty cache; the
+ways take turns, arm by arm. What is measured is kept under DIR, one file for arm and way, and not measured again.
 """
 
 from __future__ import annotations
@@ -21,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-RANDOM = "random"
-WAYS = {  # search, generation
-    "tpe, one at a time": ("tpe", 1),
-    "tpe, 16": ("tpe", 16),
-    "tpe, 32": ("tpe", 32),
-    "tpe, 64": ("tpe", 64),
-    RANDOM: ("random", 64),
+WAYS = {  # search, generation, pruner
+    "tpe, one at a time": ("tpe", 1, "none"),
+    "tpe, 16": ("tpe", 16, "none"),
+    "tpe, 32": ("tpe", 32, "none"),
+    "tpe, 64": ("tpe", 64, "none"),
+    "tpe, 16, median": ("tpe", 16, "median"),
+    "tpe, 16, halving": ("tpe", 16, "halving"),
+    "random": ("random", 64, "none"),
 }
 ARMS = ("none", "metabalance", "xgboost")
 
@@ -39,13 +39,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-file", type=Path)
     parser.add_argument("--rows", type=int, help="rows to simulate")
     parser.add_argument("--arm", action="append", help=f"repeatable; default {', '.join(ARMS)}")
+    parser.add_argument("--way", action="append", choices=tuple(WAYS), help="repeatable; default all")
     parser.add_argument("--trials", type=int, default=128)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--inner-folds", type=int, default=2)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args(words)
-    rows = [_kept(asked, arm, way) for arm in asked.arm or ARMS for way in WAYS]
+    rows = [_kept(asked, arm, way) for arm in asked.arm or ARMS for way in asked.way or WAYS]
     sys.stdout.write(text(rows) + "\n")
     return 0
 
@@ -73,7 +74,7 @@ def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> di
     from bench.study import tune
 
     os.environ["BENCH_CACHE"] = str(folder / "cache")
-    search, generation = WAYS[way]
+    search, generation, pruner = WAYS[way]
     request = Request(
         dataset=asked.dataset,
         data_file=asked.data_file,
@@ -88,7 +89,7 @@ def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> di
         inner_folds=asked.inner_folds,
         generation=generation,
         search=search,
-        pruner="none",
+        pruner=pruner,
     )
     made = plan_studies(request, how)
     began, started = time.time(), time.perf_counter()
@@ -99,19 +100,19 @@ def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> di
 
 
 def text(rows: Sequence[dict[str, Any]]) -> str:
-    """Return a table: by arm and way the seconds, and against random search what was found in equal trials and seconds.
+    """Return a table: by arm and way the seconds, and against the last way what was found in equal trials and seconds.
 
     A difference is the mean over folds, ± its standard error.
     """
     lines = [
-        "arm | way | seconds | best | − random at 1/4 of the trials | at 1/2 | at all | at the quickest's seconds"
+        f"arm | way | seconds | best | − {rows[-1]['way']} at 1/4 of the trials | 1/2 | all | the quickest's seconds"
     ]
     for row in rows:
         mine = [other for other in rows if other["arm"] == row["arm"]]
-        (random,) = (other for other in mine if other["way"] == RANDOM)
+        last = mine[-1]
         quickest, n = min(other["seconds"] for other in mine), len(row["folds"][0])
         ends = [{"trials": n // 4}, {"trials": n // 2}, {"trials": n}, {"seconds": quickest}]
-        apart = [best(row, **end) - best(random, **end) for end in ends]
+        apart = [best(row, **end) - best(last, **end) for end in ends]
         cells = [f"{d.mean():+.4f} ± {d.std(ddof=1) / len(d) ** 0.5:.4f}" for d in apart]
         head = [row["arm"], row["way"], f"{row['seconds']:.0f}", f"{best(row, trials=n).mean():.4f}"]
         lines.append(" | ".join([*head, *cells]))
