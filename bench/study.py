@@ -149,10 +149,8 @@ def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], told: FullRepor
                 one.note(records, ready.protocol.main_metric)
                 if one.state is not None:
                     one.live.tell(one)
-            except (
-                UpdateFinishedTrialError
-            ):  # another process took this one for dead, and asks for the same again
-                one.state = FAIL
+            except UpdateFinishedTrialError:
+                one.state = FAIL  # another process took this one for dead, and asks for the same again
 
 
 def _done(store: Store, run: Run) -> bool:

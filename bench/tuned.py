@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,24 +140,10 @@ def _tuned(studied: Studied) -> Tuned | None:
     # Below, `samplers` are fields by their names (`ROLES`), which mypy cannot tell.
     arm = replace(Arm(study.arm, study.method, settings=best.settings), **best.samplers)  # type: ignore[arg-type]
     states = [trial.state for trial in studied.trials]
-    copied = (
-        *(
-            "arm",
-            "method",
-            "version",
-            "protocol",
-            "repeat",
-            "fold",
-            "data_sha256",
-            "split_sha256",
-            "rows_sha256",
-        ),
-        *("metric", "inner_folds", "seeds"),
-    )
+    mine = {field.name for field in fields(Tuned)}
     return Tuned(
-        **{name: getattr(study, name) for name in copied},
+        **{name: value for name, value in asdict(study).items() if name in mine},
         **best.samplers,  # type: ignore[arg-type]
-        identity=study.identity,
         study=study.key[:SHORT],
         search=", ".join(dict.fromkeys(trial.search for trial in studied.trials)),
         trials=len(states),
