@@ -23,12 +23,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
     distribution_to_json,
+    json_to_distribution,
 )
 
 from bench.arms import Arm
 from bench.errors import BadSetting
 from bench.methods import method
-from bench.names import digest
 from bench.samplers import SAMPLERS
 
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
@@ -68,10 +68,10 @@ class Space:
         """The distributions as Optuna's JSON."""
         return {name: distribution_to_json(one) for name, one in self.distributions.items()}
 
-    @property
-    def sha256(self) -> str:
-        """The hash of the distributions: studies of one space may share trials."""
-        return digest(self.texts)
+
+def from_texts(texts: Mapping[str, str]) -> dict[str, BaseDistribution]:
+    """Return the distributions that `Space.texts` made these of."""
+    return {name: json_to_distribution(text) for name, text in texts.items()}
 
 
 def space_of(arm: Arm, classes: Classes) -> Space:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -126,3 +127,11 @@ def test_a_study_of_ones_own_table(bench: Script, tmp_path: Path) -> None:
     ran = bench("run", *words, "--arm", "logistic-regression", "--folds", "2", "--seeds", "1", "--tuned")
     assert ran.returncode == 0, ran.stderr
     assert "logistic-regression(tuned)" in ran.stdout
+
+
+def test_optuna_tells_nothing_where_tables_alone_are_made() -> None:
+    code = (
+        "import bench.report.studies, optuna; print(optuna.logging.get_verbosity() == optuna.logging.WARNING)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (told.stdout, told.stderr) == ("True\n", "")

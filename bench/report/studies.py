@@ -15,6 +15,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
 from bench.report.tables import count, markdown_table, number
+from bench.space import from_texts
 from bench.trials import COMPLETE, FAIL, PRUNED, Studied
 
 HEADINGS = (
@@ -150,25 +151,29 @@ def curves(studied: Iterable[Studied]) -> pd.DataFrame:
 def importances(studied: Iterable[Studied]) -> pd.DataFrame:
     """Return how much of the best trials' choice lies in each parameter: PED-ANOVA (Watanabe et al. 2023).
 
-    One row per arm, one column per parameter, means over folds; NaN for what an arm does not ask.
+    One row per arm, one column per parameter, means over folds, to four digits: beyond, processors differ. NaN for
+    what an arm does not ask.
     """
     rows = {}
     for arm, mine in by_arm(studied).items():
         found = [shares for one in mine if (shares := _importances(one))]
         if found:
             rows[arm] = pd.DataFrame(found).mean()
-    return pd.DataFrame(rows).T if rows else pd.DataFrame()
+    return pd.DataFrame(rows).T.round(4)
 
 
 def _importances(one: Studied) -> dict[str, float]:
-    spaces = {name: optuna.distributions.json_to_distribution(text) for name, text in one.study.space.items()}
+    distributions = from_texts(one.study.space)
     complete = [trial for trial in one.trials if trial.state == COMPLETE]
     if len(complete) < 10 or len({trial.value for trial in complete}) < 2:  # fewer tell nothing
         return {}
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         create_trial(
-            state=TrialState.COMPLETE, value=trial.value, params=dict(trial.params), distributions=spaces
+            state=TrialState.COMPLETE,
+            value=trial.value,
+            params=dict(trial.params),
+            distributions=distributions,
         )
         for trial in complete
     )
