@@ -69,8 +69,10 @@ def tune(**request: Any) -> pd.DataFrame:
 
     how = {name: request.pop(name) for name in [*request] if name in Search.__dataclass_fields__}
     made = plan_studies(Request(**{"workers": 0, **request}), Search(**how), _quiet().download)
-    studied = do(made, _quiet())
-    write_tuned(made.store, made.ready.table.name)
+    try:
+        studied = do(made, _quiet())
+    finally:  # also what an interrupted study has found
+        write_tuned(made.store, made.ready.table.name, made.keys)
     check_complete(studied)
     return ledger(studied)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
+from bench.names import ANYWAY, TUNED
 from bench.samplers import SAMPLERS, sampler_named
 
 
@@ -300,6 +301,8 @@ def _arm(name: str, entry: Any, path: Path) -> Arm:
         raise BadSetting(
             f"The arms file {path} names an arm {name!r}; a name is printable, and starts with no blank."
         )
+    if name.endswith((TUNED, ANYWAY)):
+        raise BadSetting(f"The arms file {path} names an arm {name!r}; that is how bench marks a tuned arm.")
     if name in ARMS or _spelled(name) is not None:
         raise BadSetting(
             f"The arms file {path} redefines {name!r}, an arm of bench; give yours its own name."

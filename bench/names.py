@@ -45,9 +45,9 @@ def slug(text: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return the text with the password of every URL in it replaced."""
-    text = re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
-    return re.sub(r"([?&](?:password|passwd|pwd)=)[^&\s]*", r"\1***", text)
+    """Return the text with the password of every URL in it replaced; blanks may be in one."""
+    text = re.sub(r"(:/+[^\s:/@]*):(?:\S*|[^@]*)@", r"\1:***@", text)
+    return re.sub(r"(?i)([?&][^=&\s]*(?:pass|pwd|secret|token)[^=&\s]*=)[^&\s]*", r"\1***", text)
 
 
 def cores() -> int:

@@ -23,6 +23,7 @@ from bench.report.tables import FORMATS
 from bench.splits import protocol_named
 from bench.store import Store, read_bytes, write_text
 from bench.trials import Studied, TrialStore
+from bench.tuned import read_tuned
 
 SVG = ("svg",)  # the figures of studies, which no page shows
 
@@ -196,9 +197,15 @@ def _boards(
             yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, name, judged)})
 
 
+def current(results: Path, dataset: str) -> list[Studied]:
+    """Return the studies of a data set that count: of each arm and fold the one whose configuration is kept."""
+    kept = {one.study for one in read_tuned(results, dataset)}
+    return studies.latest(TrialStore(results).studies(dataset), kept)
+
+
 def study_boards(results: Path, dataset: str) -> list[Board]:
     """Return what the studies of a data set took and gave: the ledger, its curves and importances; none without any."""
-    studied = TrialStore(results).studies(dataset)
+    studied = current(results, dataset)
     board = studies.ledger(studied)
     if board.empty:
         return []

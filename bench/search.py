@@ -92,6 +92,11 @@ class StudyPlan:
     store: TrialStore
     untunable: list[str]
 
+    @property
+    def keys(self) -> set[str]:
+        """The keys of the studies."""
+        return {job.study.key for job in self.jobs}
+
     def runs(self, job: Job, arm: Arm) -> list[Run]:
         """Return the runs of one trial, inner fold by inner fold."""
         return plan(self.ready.table, self.ready.protocol, job.inner, [arm], self.search.seeds)

@@ -36,6 +36,12 @@ SILENCE_SECONDS = 120.0  # after which a process of another machine is taken for
 _LOST = (OSError, optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 WORKERS = "bench: processes at work"  # the study whose attributes are the signs of life
 
+_END = b"}\n"  # of a journal's line
+_ADVICE = (
+    "Give an SQLAlchemy URL of a database that runs and whose driver is installed, such as "
+    "postgresql+psycopg2://USER@HOST/NAME or sqlite:///FILE, or leave --storage out for a journal file."
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -43,16 +49,29 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     """Return the storage of that URL, or the journal file; raise BadStore where it cannot be reached or read."""
     if url is None:
         return _open_journal(journal)
+    _check_secrets(url)
     try:
         return _begun(url)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
         told = str(getattr(error, "orig", None) or error.__cause__ or error)
         first = next((line for line in told.splitlines() if line.strip()), type(error).__name__)
+        why = without_password(first).strip().rstrip(".")
+        raise BadStore(f"The storage {without_password(url)} cannot be used: {why}. {_ADVICE}") from None
+
+
+def _check_secrets(url: str) -> None:
+    """Raise BadStore, which repeats nothing, where it cannot be told which part of the URL is its password."""
+    try:
+        parsed = sqlalchemy.engine.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise BadStore(
-            f"The storage {without_password(url)} cannot be used: {without_password(first).strip().rstrip('.')}. "
-            "Give an SQLAlchemy URL of a database that runs and whose driver is installed, such as "
-            "postgresql+psycopg2://USER@HOST/NAME or sqlite:///FILE, or leave --storage out for a journal file."
+            f"--storage is no SQLAlchemy URL (it is not repeated here: a password may be in it). {_ADVICE}"
         ) from None
+    if parsed.username is not None and "@" in f"{parsed.host}{parsed.database}":
+        raise BadStore(
+            "--storage has more than one @ (it is not repeated here: a password may be in it). In a user's "
+            "name or a password write @ as %40, / as %2F, : as %3A."
+        )
 
 
 @contextmanager
@@ -90,7 +109,7 @@ def _open_journal(path: Path) -> BaseStorage:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
     except OSError as error:
         raise BadStore(f"The journal {path} cannot be opened ({error.strerror or error}).") from error
-    except (ValueError, KeyError, AssertionError) as error:
+    except (ValueError, LookupError, TypeError, AssertionError) as error:
         raise BadStore(
             f"The journal {path} is damaged ({error}). Move it away and run the same command: the studies are filled "
             "again from their records."
@@ -104,13 +123,15 @@ class JournalLock:
         self.path, self.lock = path, FileLock(path.with_suffix(".lock"))
 
     def acquire(self) -> bool:
-        """Wait for the lock; cut the journal back to its last whole line."""
+        """Wait for the lock; cut the journal back to its last whole line, which is a JSON object."""
         self.lock.acquire()
         with suppress(FileNotFoundError), self.path.open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
-            if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
+            file.seek(max(0, size - len(_END)))
+            if size and file.read() != _END:
                 file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
+                whole, end, _ = file.read().rpartition(_END)
+                file.truncate(len(whole + end))
         return True
 
     def release(self) -> None:

@@ -68,7 +68,7 @@ def tune(made: StudyPlan, told: FullReporter) -> list[Studied]:
 
 def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
     """Ask and train, generation by generation, until every study has its trials or the time is up."""
-    began, search = time.monotonic(), made.search
+    began, search, waiting = time.monotonic(), made.search, False
     with Crew(_workbench(made), made.ready.workers) as crew:
         while search.seconds is None or time.monotonic() - began < search.seconds:
             for one in live:
@@ -78,6 +78,9 @@ def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
                 told.note(f"{len(asked)} trials of {len({id(trial.live) for trial in asked})} studies")
                 _train(made, crew, asked, told)
             elif any(one.waits() for one in live):
+                if not waiting:
+                    told.note("waiting for trials that other processes asked for")
+                waiting = True
                 time.sleep(WAIT_SECONDS)
             else:
                 break
@@ -117,9 +120,11 @@ class _Asked:
         for record in records:
             if record is None or record["status"] != OK:
                 self.state, self.error = FAIL, record["error"] if record else "its record was lost"
-                return
-            self.seconds += sum(record[f"{part}_seconds"] for part in ("resample", "fit", "score"))
-            self.samples += record["samples_seen"]
+            if record is not None:
+                self.seconds += sum(record[f"{part}_seconds"] or 0.0 for part in ("resample", "fit", "score"))
+                self.samples += record["samples_seen"] or 0
+        if self.state == FAIL:
+            return
         value = float(np.mean([record[f"{VALID}_{metric}"] for record in records if record]))
         if isnan(value):
             self.state, self.error = FAIL, f"{metric} of the validation rows is not a number"
@@ -202,10 +207,13 @@ class _Live:
         files = {tried.id: tried for tried in self.made.store.read(self.job.study)}
         trials = self.optuna.get_trials(deepcopy=False)
         stored = {tried.id: tried for tried in map(_record, trials) if tried is not None}
+        n = len(trials)
         for tried in [*self.job.adopted, *files.values()]:
             if tried.id not in stored:
+                for _ in range(n, tried.number):  # numbers of trials that were given up: none is drawn twice
+                    self.optuna.add_trial(create_trial(state=TrialState.FAIL))
                 self.optuna.add_trial(_frozen(tried, self.job))
-                stored[tried.id] = tried
+                stored[tried.id], n = tried, max(n, tried.number) + 1
         for tried in stored.values():
             if tried.id not in files:
                 self.made.store.add(self.job.study, tried)
@@ -231,8 +239,9 @@ class _Live:
                 storage.set_trial_state_values(trial._trial_id, _STATES[tried.state], values)
         except UpdateFinishedTrialError:  # another process was quicker
             return
-        if tried is None and set(trial.params) == set(self.job.space.distributions):
-            self.optuna.enqueue_trial(trial.params)
+        known = trial.system_attrs.get("fixed_params", trial.params)  # the first: what it was queued with
+        if tried is None and set(known) == set(self.job.space.distributions):
+            self.optuna.enqueue_trial(known)
 
     def ask(self) -> Iterator[_Asked]:
         """Yield a generation of trials, no more than the study has left; the first of all is the arm as it is."""
@@ -331,7 +340,7 @@ def tune_missing(request: Request, search: Search, told: FullReporter) -> None:
         told.note(f"to tune first: {', '.join(arm.name for arm in lacking)}")
         made = plan_studies(request, search, told.download, only={arm.name for arm in lacking})
         studied = tune(made, told)
-        write_tuned(made.store, ready.table.name)
+        write_tuned(made.store, ready.table.name, made.keys)
         check_complete(studied)
 
 

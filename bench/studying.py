@@ -151,10 +151,12 @@ def _tune(request: Request, how: Search, *, as_json: bool) -> None:
         told.note(made.ready.note)
         if made.untunable:
             told.note(f"nothing to tune: {', '.join(made.untunable)}")
-        studied = tune(made, told)
-    dataset = made.ready.table.name
-    write_tuned(made.store, dataset)
-    written = [tuned_path(request.results, dataset)]
+        try:
+            studied = tune(made, told)
+        finally:  # also what an interrupted study has found
+            dataset = made.ready.table.name
+            chosen = write_tuned(made.store, dataset, made.keys)
+    written = [tuned_path(request.results, dataset)] if chosen else []
     written += [path for board in study_boards(request.results, dataset) for path in board.write()]
     _print(studied, written, as_json=as_json)
     check_complete(studied)
@@ -163,14 +165,14 @@ def _tune(request: Request, how: Search, *, as_json: bool) -> None:
 
 
 def _show(request: Request, *, as_json: bool) -> None:
-    from bench.pages import draw_slices, study_boards
+    from bench.pages import current, draw_slices, study_boards
     from bench.request import the_card
     from bench.trials import TrialStore
 
     dataset = the_card(request).name
     there = TrialStore(request.results).studies(dataset)
     names = _names(request)
-    chosen = [one for one in there if not names or one.study.arm in names]
+    chosen = [one for one in current(request.results, dataset) if not names or one.study.arm in names]
     missing = [name for name in names if all(one.study.arm != name for one in there)]
     if missing or not chosen:
         known = ", ".join(dict.fromkeys(one.study.arm for one in there)) or "no arm"
@@ -209,13 +211,14 @@ def _print(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool
     if not board.empty:
         show_table(studies.HEADINGS, studies.cells(board))
         typer.echo(studies.caption(board))
-    if len(board) == 1:
+    if len(board) == 1 and any(one.best is not None for one in studied):
         best = [(f"{one.study.repeat}.{one.study.fold}", one.best) for one in studied if one.best is not None]
         show_table(
             ["fold", "trial", "value", "best parameters"],
             [[fold, str(trial.number), f"{trial.value:.4f}", dict(trial.params)] for fold, trial in best],
         )
-    typer.echo("\n".join(["Written:", *map(str, written)]))
+    if written:
+        typer.echo("\n".join(["Written:", *map(str, written)]))
 
 
 def _summary(one: Studied) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,7 @@ from bench.arms import Arm
 from bench.errors import BadSetting, BadStore
 from bench.evaluate import Result, Workbench, configuration
 from bench.execute import execute
-from bench.names import FAILED, OK
+from bench.names import FAILED, OK, TUNED
 from bench.pack.config import NetworkConfig
 from bench.report import leaderboard as boards
 from bench.report.records import at_once, board_path, measured, newest, recipe, scope_at
@@ -73,7 +73,7 @@ def make_plan(
     began = time.perf_counter()
     ready = prepare(request, download, read_only=dry_run)
     table, protocol, store = ready.table, ready.protocol, ready.store
-    tuned, told = _tuned(ready, request)
+    tuned, told = _tuned(ready, request, dry_run=dry_run)
     runs = plan(table, protocol, ready.splits, ready.arms, ready.seeds, tuned=tuned)
     _check_validation(runs, protocol)
     mine = _shard(runs, request.shard)
@@ -89,17 +89,24 @@ def make_plan(
     return Plan(request, table, bench, mine, todo, grouped, ready.workers, notes, began)
 
 
-def _tuned(ready: Prepared, request: Request) -> tuple[dict[tuple[str, str], Arm], list[str]]:
+def _tuned(
+    ready: Prepared, request: Request, *, dry_run: bool
+) -> tuple[dict[tuple[str, str], Arm], list[str]]:
     """Return the tuned arms that a request for them runs, and what to say of them.
 
-    Raises BadSetting where some are not tuned.
+    Where some are not tuned a dry run says so; else raises BadSetting.
     """
     if not request.tuned:
         return {}, []
     dataset = ready.table.name
     known = read_tuned(request.results, dataset)
     found, lacking, notes = tuned_arms(ready, known, anyway=request.tuned_anyway)
-    if lacking:
+    if lacking and dry_run:
+        notes.append(f"to tune first: {', '.join(arm.name for arm in lacking)}")
+        for arm in lacking:
+            for part in ready.splits:
+                found.setdefault((arm.name, part.sha256), replace(arm, name=f"{arm.name}{TUNED}"))
+    elif lacking:
         raise BadSetting(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
             f"bench study --dataset {dataset} --arm {lacking[0].name} does it."

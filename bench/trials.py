@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import BadStore
 from bench.names import digest
@@ -101,6 +102,13 @@ class Tried:
     error: str | None
     started: float
     finished: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no trial comes to."""
+        if self.state not in (COMPLETE, PRUNED, FAIL):
+            raise ValueError(f"state {self.state!r}")
+        if not np.isfinite(self.values).all() or (self.state != FAIL and not self.values):
+            raise ValueError(f"values {list(self.values)} of a trial that is {self.state}")
 
     @property
     def value(self) -> float | None:
@@ -211,11 +219,13 @@ class TrialStore:
             trials: dict[str, list[Tried]] = {}
             for row in read_checked(path, _COMPACT).to_pylist():
                 told = row.pop("study")
-                study = studies.get(told) or studies.setdefault(told, Study(**json.loads(told)))
+                study = studies.get(told) or studies.setdefault(told, made_of(Study, json.loads(told)))
                 params = zip(sorted(study.defaults), json.loads(row.pop("params")), strict=True)
                 values = [value / 10**DECIMALS for value in row.pop("values")]
                 row |= {name: json.loads(row[name]) for name in ("settings", "samplers")}
-                trials.setdefault(told, []).append(Tried(params=dict(params), values=values, **row))
+                trials.setdefault(told, []).append(
+                    made_of(Tried, {**row, "params": dict(params), "values": values})
+                )
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise BadStore(
                 f"{path} cannot be read ({error}). If it came with the repository, check it out again; else move it "
@@ -249,9 +259,25 @@ def _ordered(trials: Iterable[Tried]) -> list[Tried]:
     return sorted(trials, key=lambda trial: (trial.number, trial.id))
 
 
+def made_of(kind: Any, content: Any) -> Any:
+    """Return the dataclass of that kind with these fields; raise ValueError or TypeError where one is no such."""
+    try:
+        _adapter(kind).validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "content"
+        raise ValueError(f"{place}: {first['msg']}") from None
+    return kind(**content)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def _from_json(path: Path, kind: Any) -> Any:
     try:
-        return kind(**json.loads(path.read_text(encoding="utf-8")))
+        return made_of(kind, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadStore(
             f"{path} cannot be read ({error}). Move it away: what it held is tried again."

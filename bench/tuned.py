@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from bench.runs import configure, identity, plan
 from bench.space import ROLES, Classes, space_of
 from bench.splits import Split
 from bench.store import write_text
-from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
+from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore, made_of
 
 SHORT = 16  # characters of a hash that only tells whether something changed
 HEAD = """# Tuned configurations: made by bench study, used by bench run --tuned.
@@ -39,7 +40,7 @@ class Tuned:
     """The best configuration of one arm on one fold's training rows, and what finding it took.
 
     `identity` is the arm's as it was tuned (`bench.runs.identity`); `settings` are those that differ from the method's
-    defaults, and `config_sha256` is of them all; a sampler that is missing is none.
+    defaults, and `config_sha256` is of them all and the samplers (`config_hash`); a sampler that is missing is none.
     """
 
     arm: str
@@ -88,12 +89,17 @@ class Tuned:
         """
         roles = {role: getattr(self, role) for role in ROLES}
         found = replace(arm, name=f"{arm.name}{mark}", settings=dict(self.settings or {}), **roles)
-        if digest(configure(found))[:SHORT] != self.config_sha256:
+        if config_hash(configure(found), roles) != self.config_sha256:
             raise BadSetting(
                 f"The configuration of {self.arm} on fold {self.repeat}.{self.fold} is not what its study ran: it was "
                 "edited, or the method's defaults have changed. bench study writes it anew."
             )
         return found
+
+
+def config_hash(config: Mapping[str, Any], roles: Mapping[str, Any]) -> str:
+    """Return the short hash of all settings and the samplers of an arm; `roles` may hold more than samplers."""
+    return digest([dict(config), [roles.get(role) for role in ROLES]])[:SHORT]
 
 
 def tuned_path(results: Path, dataset: str) -> Path:
@@ -107,30 +113,50 @@ def read_tuned(results: Path, dataset: str) -> list[Tuned]:
     if not path.exists():
         return []
     try:
-        return [Tuned(**entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["tuned"]]
+        return [made_of(Tuned, entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["tuned"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadStore(
             f"{path} cannot be read ({error}). Move it away: bench study makes it anew from its trials."
         ) from error
 
 
-def write_tuned(store: TrialStore, dataset: str) -> list[Tuned]:
+def write_tuned(store: TrialStore, dataset: str, asked: Collection[str] = ()) -> list[Tuned]:
     """Write the best configuration of every study of a data set, and all trials beside it; return the configurations.
 
-    Of an arm's studies on the same rows the one that went on last counts. A configuration without trials stays.
+    Of an arm's studies on the same rows that one counts whose key is `asked`, else the one that the file has, else the
+    one that went on last. A configuration without trials stays. Raises BadStore where the folder cannot be written.
     """
     path = tuned_path(store.root, dataset)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / f".{dataset}.lock"):
+    with _locked(path):
         found = {(*one.place, one.rows_sha256): one for one in read_tuned(store.root, dataset)}
-        for studied in sorted(store.studies(dataset), key=lambda one: one.finished):
-            if (made := _tuned(studied)) is not None:
-                found[*made.place, made.rows_sha256] = made
+        kept = {place: one.study for place, one in found.items()}
+        studies = store.studies(dataset)
+        for studied in sorted(studies, key=lambda one: (one.study.key in asked, one.finished)):
+            study = studied.study
+            place = (*study.place, study.rows_sha256)
+            counts = study.key in asked or kept.get(place) in (None, study.key[:SHORT])
+            if counts and (made := _tuned(studied)) is not None:
+                found[place] = made
         chosen = [found[place] for place in sorted(found)]
         if chosen:
             write_text(path, HEAD.format(metric=chosen[0].metric.replace("_", " ")) + _toml(chosen))
             store.write_compact(dataset)
     return chosen
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of the file, so that no two processes write it at once."""
+    lock = FileLock(path.parent / f".{path.stem}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise BadStore(f"{path.parent} cannot be written ({error.strerror or error}).") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _tuned(studied: Studied) -> Tuned | None:
@@ -153,7 +179,7 @@ def _tuned(studied: Studied) -> Tuned | None:
         seconds=round(sum(trial.seconds for trial in studied.trials), 1),
         samples=sum(trial.samples for trial in studied.trials),
         value=round(best.value, 6),
-        config_sha256=digest(configure(arm))[:SHORT],
+        config_sha256=config_hash(configure(arm), best.samplers),
         default=None if default is None or default.value is None else round(default.value, 6),
         settings=dict(best.settings),
     )

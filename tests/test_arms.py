@@ -189,6 +189,7 @@ def test_an_arms_file_gives_arms_with_samplers_and_settings(tmp_path: Path) -> N
         ('[mine]\nmethod = "network"\nlr = inf', "lr to inf; it must be a finite number"),
         ('[mine]\nmethod = "network"\nlr = nan', "lr"),
         ('[mine]\nmethod = "network"\nlearning = 1', "learning: .* not permitted"),
+        ('["none(tuned)"]\nmethod = "prevalence"', "how bench marks a tuned arm"),
         ('[smote]\nmethod = "prevalence"', "redefines 'smote', an arm of bench"),
         ('[""]\nmethod = "network"', "names an arm ''; a name is printable"),
         ('[" mine"]\nmethod = "network"', "names an arm ' mine'"),

@@ -17,8 +17,8 @@ ORDER = [
     "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "space", "published", "runs", "store",
-    "provenance", "evaluate", "execute", "trials", "replicates", "compact", "compare", "report",
-    "request", "storage", "tuned", "search", "study", "suite", "pages", "ladder", "catalogue", "progress",
+    "provenance", "evaluate", "execute", "trials", "request", "tuned", "replicates", "compact", "compare",
+    "report", "storage", "search", "study", "suite", "pages", "ladder", "catalogue", "progress",
     "doctor", "speed", "show", "options", "reading", "studying", "cli",
 ]
 # fmt: on

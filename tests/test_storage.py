@@ -28,13 +28,14 @@ def study_in(path: Path) -> optuna.Study:
     )
 
 
-def test_a_torn_last_line_is_cut_off_and_the_rest_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [b'{"op_code": 4, "worker', b"worker\n", b"[1]\n"])
+def test_a_torn_last_line_is_cut_off_and_the_rest_is_there(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "a.journal"
     study = study_in(path)
     for value in (1.0, 2.0):
         study.tell(study.ask(SPACE), value)
     whole = path.read_bytes()
-    path.write_bytes(whole + b'{"op_code": 4, "worker')
+    path.write_bytes(whole + torn)
     again = study_in(path)
     assert path.read_bytes().startswith(whole)
     assert b"worker\n" not in path.read_bytes()
@@ -43,11 +44,12 @@ def test_a_torn_last_line_is_cut_off_and_the_rest_is_there(tmp_path: Path) -> No
     assert [trial.value for trial in study_in(path).trials] == [1.0, 2.0, 3.0]
 
 
-def test_a_line_torn_while_others_write_is_cut_off_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [b'{"torn', b"garbage\n", b"\n", b"\0\0"])
+def test_a_line_torn_while_others_write_is_cut_off_by_the_next(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "a.journal"
     study = study_in(path)
     with path.open("ab") as file:
-        file.write(b'{"torn')
+        file.write(torn)
     study.tell(study.ask(SPACE), 1.0)
     assert [trial.value for trial in study_in(path).trials] == [1.0]
 
@@ -56,9 +58,11 @@ def test_a_journal_damaged_within_is_refused_with_the_way_out(tmp_path: Path) ->
     path = tmp_path / "a.journal"
     study = study_in(path)
     study.tell(study.ask(SPACE), 1.0)
-    path.write_bytes(path.read_bytes().replace(b'"op_code"', b'"op', 1))
-    with pytest.raises(BadStore, match=r"damaged.*Move it away.*filled again from their records"):
-        open_storage(None, path)
+    whole = path.read_bytes()
+    for damaged in (whole.replace(b'"op_code"', b'"op', 1), b"garbage\n" + whole, b"[1]\n" + whole):
+        path.write_bytes(damaged)
+        with pytest.raises(BadStore, match=r"damaged.*Move it away.*filled again from their records"):
+            open_storage(None, path)
 
 
 def test_threads_of_one_process_share_a_journal(tmp_path: Path) -> None:
@@ -82,7 +86,14 @@ def test_threads_of_one_process_share_a_journal(tmp_path: Path) -> None:
     [
         ("postgresql+psycopg2://me:s3cret@127.0.0.1:1/x", "postgresql"),
         ("sqlite:////no/such/folder/x.db", "unable to open"),
-        ("nonsense", "Could not parse|nonsense"),
+        ("nonsense", "no SQLAlchemy URL"),
+        ("me:s3cret@127.0.0.1/x", "no SQLAlchemy URL"),
+        ("postgresql+psycopg2:/me:s3cret@127.0.0.1/x", "no SQLAlchemy URL"),
+        ("postgresql+psycopg2://me:s3cret@s3cret@127.0.0.1/x", "write @ as %40"),
+        ("postgresql+psycopg2://me:s3cret/x@s3cret@127.0.0.1/x", "write @ as %40"),
+        ("postgresql+psycopg2://me:s3cret 4@127.0.0.1:1/x", "127.0.0.1"),
+        ("postgresql+psycopg2://127.0.0.1:1/x?sslpassword=s3cret", "127.0.0.1"),
+        ("postgresql+psycopg2://127.0.0.1:1/x?user=me&PASSWORD=s3cret", "127.0.0.1"),
         ("mysql+nodriver://me:s3cret@localhost/x", "nodriver"),
     ],
 )
@@ -104,6 +115,8 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(
         ),
         ("sqlite:///a/b.db", "sqlite:///a/b.db"),
         ("postgresql://me@host/x", "postgresql://me@host/x"),
+        ("postgresql://me:a b@host/x", "postgresql://me:***@host/x"),
+        ("mysql://host/x?SSL_Password=a&b=c", "mysql://host/x?SSL_Password=***&b=c"),
     ],
 )
 def test_passwords_are_left_out(text: str, expected: str) -> None:

@@ -407,6 +407,39 @@ def test_of_too_many_trials_asked_for_at_once_the_last_are_given_back(two: tuple
     assert [trial.trial.number for trial in theirs.ask()] == [5]
 
 
+def test_the_defaults_are_asked_for_again_where_their_process_died_in_the_middle(
+    two: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died having been given the trial, and before it had taken a single parameter of it."""
+    mine, theirs = two
+    mine.optuna.enqueue_trial(dict(mine.job.space.defaults))
+    mine.optuna.ask()
+    monkeypatch.setattr(module, "SILENCE_SECONDS", -1.0)
+    theirs.agree()
+    again = [*theirs.ask()]
+    assert len(again) == 3
+    assert [one.is_default for one in again].count(True) == 1
+
+
+def test_what_failed_is_counted_too(two: tuple[Any, Any]) -> None:
+    mine, _ = two
+    one = next(mine.ask())
+    failed = {"status": "timeout", "error": "slow", "samples_seen": None, "resample_seconds": 7.0}
+    one.note([{**RECORD, **failed}, RECORD], "average_precision")
+    assert (one.state, one.error, one.seconds, one.samples) == (FAIL, "slow", 9.0, 1)
+
+
+def test_numbers_stay_those_of_the_records_where_some_are_missing(tmp_path: Path) -> None:
+    """Of a storage that is lost, trials that were given up leave no record; a number drawn once is not drawn again."""
+    search = replace(SMALL, search="random", pruner="none")
+    for one in studied(tmp_path, search=search):
+        (tmp_path / f"studies/trials/loan-sim/{one.study.key[:16]}/{one.trials[2].id}.json").unlink()
+    (tmp_path / "studies" / "loan-sim.journal").unlink()
+    for one in studied(tmp_path, search=replace(search, trials=5)):
+        assert [trial.number for trial in one.trials] == [0, 1, 3, 4, 5]
+        assert len({tuple(trial.params.items()) for trial in one.trials}) == 5
+
+
 def test_processes_draw_other_configurations(two: tuple[Any, Any]) -> None:
     mine, theirs = two
     drawn = [live._ask().params for live in (mine, theirs, mine, theirs)]

@@ -66,7 +66,7 @@ def test_show_tunes_nothing_and_draws(bench: Script, tmp_path: Path) -> None:
         (["--set", "C"], "say it as FIELD=VALUE"),
         (["--trials", "0"], "--trials 0: at least 1 is needed"),
         (["--storage", "postgresql+psycopg2://me:s3cret@127.0.0.1:1/x"], "cannot be used"),
-        (["--storage", "nonsense"], "The storage nonsense cannot be used"),
+        (["--storage", "nonsense"], "--storage is no SQLAlchemy URL"),
         (["--search", "grid"], "Unknown search 'grid'"),
         (["--inner-folds", "1"], "1 inner folds were asked for"),
         (["--anew", "--extend"], "give one"),
@@ -91,6 +91,7 @@ def test_a_study_without_a_complete_trial_says_why_and_is_exit_4(bench: Script) 
     assert done.returncode == 4
     assert "2 of 2 studies have no complete trial" in done.stderr
     assert "none was run" in done.stderr
+    assert "Written" not in done.stdout
 
 
 def test_interrupted_it_tells_how_to_go_on(tmp_path: Path) -> None:
@@ -111,6 +112,7 @@ def test_interrupted_it_tells_how_to_go_on(tmp_path: Path) -> None:
         _, told = child.communicate(timeout=60)
     assert child.returncode == 130, told
     assert "go on with:\n  bench study --dataset loan-sim" in told
+    assert "Traceback" not in told
     again = subprocess.run(
         [*words, "--trials", "3"], cwd=tmp_path, env=offline(), capture_output=True, text=True, check=False
     )

@@ -17,7 +17,7 @@ from rich.console import Console
 import bench
 from bench.arms import ARMS
 from bench.errors import BadSetting, BadStore
-from bench.names import ANYWAY, TUNED, digest
+from bench.names import ANYWAY, TUNED
 from bench.pages import draw_slices, regenerate, study_boards
 from bench.progress import Lines
 from bench.report import studies
@@ -30,7 +30,7 @@ from bench.store import Store
 from bench.study import tune, tune_missing
 from bench.suite import make_plan, run_plan
 from bench.trials import COMPLETE, TrialStore, Tried
-from bench.tuned import _toml, read_tuned, tuned_arms, tuned_path, write_tuned
+from bench.tuned import _toml, config_hash, read_tuned, tuned_arms, tuned_path, write_tuned
 
 QUIET = Lines(Console(quiet=True))
 SEARCH = Search(trials=12, inner_folds=2, generation=6, pruner="none")
@@ -84,7 +84,7 @@ def test_the_runs_of_a_fold_have_its_configuration(done: Path) -> None:
     for run in runs:
         entry = known[run.arm.removesuffix(TUNED), run.fold]
         assert dict(run.config) == configure(replace(ARMS[entry.method], settings=entry.settings or {}))
-        assert digest(dict(run.config)).startswith(entry.config_sha256)
+        assert config_hash(run.config, run.columns) == entry.config_sha256
         assert {name: run.config[name] for name in entry.settings or {}} == dict(entry.settings or {})
     configs = {run.fold: run.config for run in runs if run.method == "logistic-regression"}
     assert configs[0] != configs[1]
@@ -131,13 +131,40 @@ def test_an_older_configuration_of_one_fold_does_not_stand_beside_a_newer_one(
     run_plan(make_plan(ask), QUIET)
     entries = read_tuned(tmp_path, "loan-sim")
     settings = {"C": 0.123}
-    sha256 = digest(configure(replace(ARMS["logistic-regression"], settings=settings)))[:16]
+    sha256 = config_hash(configure(replace(ARMS["logistic-regression"], settings=settings)), {})
     edited = [replace(e, settings=settings, config_sha256=sha256) if e.fold == 1 else e for e in entries]
     tuned_path(tmp_path, "loan-sim").write_text(_toml(edited))
     board = run_plan(make_plan(ask), QUIET).leaderboard
     assert board["n_runs"].tolist() == [2]
     records = measure_tables(Store(tmp_path), "loan-sim")["strict"].records[f"logistic-regression{TUNED}"]
     assert [('"C": 0.123' in r["config"], r["fold"]) for r in records] == [(False, 0), (True, 1)]
+
+
+def test_tables_show_the_configuration_that_is_kept_and_the_study_asked_for_is(tmp_path: Path) -> None:
+    """A smaller study takes the place of another; the same command as before puts it back, with nothing to train."""
+    arm = "logistic-regression"
+    shown, kept = [], []
+    for how in (SEARCH, replace(SEARCH, trials=2, inner_folds=3, search="random"), SEARCH):
+        made = plan_studies(request(tmp_path, arm, seeds=1), how)
+        tune(made, QUIET)
+        write_tuned(made.store, "loan-sim", made.keys)
+        kept.append({(one.inner_folds, one.trials) for one in read_tuned(tmp_path, "loan-sim")})
+        (ledger,) = study_boards(tmp_path, "loan-sim")
+        assert ledger.frame["trials_most"].item() == how.trials
+        board = run_plan(make_plan(request(tmp_path, arm, tuned=True, seeds=1)), QUIET).leaderboard
+        assert [one.stale() for one in regenerate(tmp_path) if one.path.stem == "loan-sim-strict"] == [[]]
+        shown.append(board["average_precision_mean"].item())
+    assert kept == [{(2, 12)}, {(3, 2)}, {(2, 12)}]
+    assert shown[0] == shown[2]
+    write_tuned(TrialStore(tmp_path), "loan-sim")  # another arm's study, say: nothing of this one changes
+    assert {one.trials for one in read_tuned(tmp_path, "loan-sim")} == {12}
+
+
+def test_a_dry_run_says_what_is_to_be_tuned_first(done: Path) -> None:
+    made = make_plan(request(done, "logistic-regression", "none", tuned=True), dry_run=True)
+    assert "to tune first: none" in made.notes
+    assert {run.arm for run in made.runs} == {f"logistic-regression{TUNED}", f"none{TUNED}"}
+    assert {run.arm for run in made.todo} == {f"none{TUNED}"}
 
 
 def test_what_was_tuned_on_other_rows_is_refused_and_marked_if_taken(done: Path, tmp_path: Path) -> None:
@@ -172,7 +199,13 @@ def test_other_data_are_other_rows(done: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"version": 99, "identity": "x"}, {"settings": {"C": 0.5}}, {"settings": {"colour": "red"}}]
+    "change",
+    [
+        {"version": 99, "identity": "x"},
+        {"settings": {"C": 0.5}},
+        {"settings": {"colour": "red"}},
+        {"sampler": "smote"},
+    ],
 )
 def test_what_is_not_the_arm_that_was_tuned_is_refused(done: Path, change: dict[str, Any]) -> None:
     ready = prepare(request(done, "logistic-regression"))
@@ -332,6 +365,46 @@ def test_a_file_that_cannot_be_read_is_named_with_the_way_out(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadStore, match=f"{Path(name).name} cannot be read.*[Mm]ove it away"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("fold = 0", 'fold = "a"', "fold: Input should be a valid integer"),
+        ("settings = {", "sampler = 5\nsettings = {", "sampler: Input should be a valid string"),
+        ("value = ", "value = true  # ", "value: Input should be a valid number"),
+        ("settings = {", "colour = 1\nsettings = {", "colour"),
+    ],
+)
+def test_a_configuration_that_is_none_is_named(
+    done: Path, tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    (tmp_path / "tuned").mkdir()
+    text = tuned_path(done, "loan-sim").read_text()
+    tuned_path(tmp_path, "loan-sim").write_text(text.replace(old, new, 1))
+    with pytest.raises(BadStore, match=f"cannot be read.*{told}.*Move it away"):
+        read_tuned(tmp_path, "loan-sim")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"values": ["a"]}, {"values": [math.nan, 0.5]}, {"values": []}, {"state": "weird"}, {"number": "1"}],
+)
+def test_a_trial_that_is_none_is_named(done: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    one = TrialStore(done).studies("loan-sim")[0]
+    trials = TrialStore(tmp_path)
+    trials.add(one.study, one.trials[0])
+    path = trials.folder(one.study) / f"{one.trials[0].id}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BadStore, match=rf"{path.name} cannot be read \(.*{next(iter(change))}.*Move it away"):
+        trials.studies("loan-sim")
+
+
+def test_a_folder_that_cannot_be_written_is_told(done: Path, tmp_path: Path) -> None:
+    (tmp_path / "studies").symlink_to(done / "studies")
+    (tmp_path / "tuned").write_text("in the way")
+    with pytest.raises(BadStore, match=r"tuned cannot be written \(File exists\)"):
+        write_tuned(TrialStore(tmp_path), "loan-sim")
 
 
 def test_a_trial_is_one_line_of_plain_json(done: Path) -> None:

@@ -24,6 +24,7 @@ def draw_curves(curves: pd.DataFrame, title: str, metric: str) -> Any:
     last = curves.groupby("arm")["best"].last()
     for i, arm in enumerate(sorted(last.index, key=lambda name: -last[name])):
         mine = curves[curves["arm"] == arm]
+        mine = mine[mine["best"].diff().ne(0) | (mine.index == mine.index[-1])]  # where it rises, and its end
         style: dict[str, Any] = {"color": colour(i), "lw": 0.9, "ls": "--", "alpha": 0.8}
         if arm in STRONG_ARMS:
             style = {"color": STRONG_ARMS[arm], "lw": 2.2, "zorder": 3}

@@ -6,6 +6,7 @@ and of an arm one recipe: no row of a table is a mean over two different things.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from bench.compact import fold_of
 from bench.names import ANYWAY, OK, TEST, TUNED, cores
 from bench.replicates import Replicates, RunScores, replicates_by_arm
 from bench.store import Store, read_checked
+from bench.tuned import config_hash, read_tuned
 
 Record = Mapping[str, Any]
 Recipe = tuple[Any, ...]
@@ -125,13 +127,32 @@ def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list
 def shown(store: Store, records: Sequence[Record]) -> list[Record]:
     """Return those of the `records` of a data set and protocol that its table shows.
 
-    They are the `newest` of the scope of the leaderboard that is there, else of the scope that finished last.
+    They are the `newest` of the scope of the leaderboard that is there, else of the scope that finished last; of a
+    tuned arm and fold the runs of the configuration that is in `tuned/`, else of the one that finished last.
     """
     found: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r["finished"], reverse=True):
         found.setdefault(record["scope"], []).append(record)
     there = scope_at(board_path(store, records[0]["dataset"], records[0]["protocol"]))
-    return newest(found[there] if there in found else next(iter(found.values())))
+    mine = found[there] if there in found else next(iter(found.values()))
+    return newest(mine, _as_tuned(store, mine))
+
+
+def _as_tuned(store: Store, records: Iterable[Record]) -> dict[tuple[Any, ...], Recipe]:
+    """Return the recipe of each tuned arm and fold (`at_once`) that ran as it is tuned now."""
+    mine = [record for record in records if record["arm"].endswith(TUNED)]
+    if not mine:
+        return {}
+    known = {
+        (f"{one.arm}{TUNED}", one.protocol, one.split_sha256, one.config_sha256)
+        for one in read_tuned(store.root, mine[0]["dataset"])
+    }
+    found = {}
+    for record in mine:
+        run = config_hash(json.loads(record["config"]), record)
+        if (record["arm"], record["protocol"], record["split_sha256"], run) in known:
+            found[at_once(record)] = recipe(record)
+    return found
 
 
 def newest(records: Iterable[Record], wanted: Mapping[tuple[Any, ...], Recipe] | None = None) -> list[Record]:

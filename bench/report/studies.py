@@ -1,12 +1,13 @@
 """What studies took and gave: the ledger, the best score against trials and seconds, which parameters mattered.
 
 Everything is made of the trials (`bench.trials`). As of records, one scope is shown, the data and all its splits: that
-of the study that went on last; of an arm's studies on a fold again the one that went on last.
+of the study that went on last; of an arm's studies on a fold the one whose configuration is kept, else again the one
+that went on last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import optuna
@@ -17,6 +18,7 @@ from optuna.trial import TrialState, create_trial
 from bench.report.tables import count, markdown_table, number
 from bench.space import from_texts
 from bench.trials import COMPLETE, FAIL, PRUNED, Studied
+from bench.tuned import SHORT
 
 HEADINGS = (
     "arm",
@@ -33,10 +35,15 @@ HEADINGS = (
 )
 
 
-def latest(studied: Iterable[Studied]) -> list[Studied]:
-    """Return of each arm and fold the study that went on last, of the scope of the last of all."""
+def latest(studied: Iterable[Studied], kept: Collection[str] = ()) -> list[Studied]:
+    """Return of each arm and fold the study that is `kept`, else that went on last, of the scope of the last of all.
+
+    `kept` are starts of keys, as `bench.tuned.Tuned.study` holds them.
+    """
     ordered = sorted(studied, key=lambda one: one.finished)
-    found = {one.study.place: one for one in ordered if one.study.scope == ordered[-1].study.scope}
+    mine = [one for one in ordered if one.study.scope == ordered[-1].study.scope]
+    mine.sort(key=lambda one: one.study.key[:SHORT] in kept)
+    found = {one.study.place: one for one in mine}
     return [found[place] for place in sorted(found)]
 
 
