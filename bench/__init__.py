@@ -11,6 +11,7 @@ returns what that took. Everything heavy is imported at first use.
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "run", "tune"]
 __version__ = version("bench")
+
+# Read when an OpenMP library is loaded, so set before any is: XGBoost's threads that wait for one another must not
+# spin, which on a shared machine takes the core from the thread they wait for (results/LOG.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def load(name: str, *, data_file: Path | None = None, source: str = "auto", rows: int | None = None) -> Table:

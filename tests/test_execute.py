@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -434,3 +435,15 @@ def test_a_killed_parent_leaves_no_failure_that_is_none(tmp_path: Path) -> None:
         assert "Traceback" not in told
         time.sleep(3)
         assert Store(tmp_path).records("loan-sim") == []
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_do_not_spin_unless_they_are_told_to(given: str | None, found: str) -> None:
+    """The policy stands before any OpenMP library is loaded, which reads it but once."""
+    code = (
+        "import sys, bench, os; print(os.environ['OMP_WAIT_POLICY'], {'torch', 'xgboost'} & {*sys.modules})"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    env |= {"OMP_WAIT_POLICY": given} if given else {}
+    told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [found, "set()"]
