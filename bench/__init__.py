@@ -50,8 +50,8 @@ def run(**request: Any) -> pd.DataFrame:
     """
     from bench.request import Request
     from bench.search import Search
-    from bench.study import tune_missing
     from bench.suite import make_plan, run_plan
+    from bench.tuning import tune_missing
 
     asked, reporter = Request(**{"workers": 0, **request}), _quiet()
     if asked.tuned:
@@ -63,21 +63,17 @@ def tune(**request: Any) -> pd.DataFrame:
     """Tune arms as `bench study` does and return the ledger, one row per arm, the best first.
 
     Takes the fields of `bench.search.Search` (`trials`, `inner_folds`, `generation` …) and of `bench.request.Request`;
-    writes the best configurations for `run(tuned=True)`. Raises BadStudy where a study has no complete trial.
+    writes the best configurations for `run(tuned=True)`, the ledger and its figures. Raises BadStudy where a study has
+    no complete trial.
     """
     from bench.report.studies import ledger
     from bench.request import Request
     from bench.search import Search, plan_studies
-    from bench.study import check_complete
-    from bench.study import tune as do
-    from bench.tuned import write_tuned
+    from bench.tuning import check_complete, tune_and_write
 
     how = {name: request.pop(name) for name in [*request] if name in Search.__dataclass_fields__}
     made = plan_studies(Request(**{"workers": 0, **request}), Search(**how), _quiet().download)
-    try:
-        studied = do(made, _quiet())
-    finally:  # also what an interrupted study has found
-        write_tuned(made.store, made.ready.table.name, made.keys)
+    studied = tune_and_write(made, _quiet()).studied
     check_complete(studied)
     return ledger(studied)
 

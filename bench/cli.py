@@ -42,7 +42,7 @@ from bench.options import (
 )
 from bench.reading import compact, compare, interruptible, tables
 from bench.show import show_json, show_outcome, show_plan, show_table, stderr
-from bench.studying import study
+from bench.studying import show_studies, study
 
 if TYPE_CHECKING:
     from bench.request import Request
@@ -162,7 +162,7 @@ def run(
     settings: Settings = None,
     tuned: Annotated[
         bool,
-        typer.Option("--tuned", help="Each arm as bench study tuned it; what is not tuned yet is first."),
+        typer.Option("--tuned", help="Each arm as bench study tuned it, or tunes it first by its defaults."),
     ] = False,
     tuned_anyway: Annotated[
         bool, typer.Option("--tuned-anyway", help="Also as tuned on other rows; such arms are marked.")
@@ -237,9 +237,11 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     with reporter(stderr()) as told:
         if request.tuned and not dry_run:
             from bench.search import Search
-            from bench.study import tune_missing
+            from bench.tuning import tune_missing
 
-            tune_missing(request, Search(), told)
+            done = tune_missing(request, Search(), told)
+            if done is not None and not as_json:
+                show_studies(done.studied, done.written, as_json=False)
         made = make_plan(request, told.download, dry_run=dry_run)
         for note in made.notes:
             told.note(note)

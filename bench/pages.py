@@ -192,9 +192,8 @@ def _boards(
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
         both = tuned.tuned(of)
         if not both.empty:
-            path = board_path(store, name, judged)
-            path = path.with_name(f"{path.stem}-tuned.parquet")
-            yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, name, judged)})
+            path = tuned.beside(board_path(store, name, judged))
+            yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, name, judged, store.root)})
 
 
 def current(results: Path, dataset: str) -> list[Studied]:

@@ -108,12 +108,13 @@ def plan_studies(
     download: Callable[..., None] | None = None,
     *,
     only: Collection[str] | None = None,
+    ready: Prepared | None = None,
 ) -> StudyPlan:
     """Load, split and list the studies; nothing is trained. Every usage error comes from here.
 
-    `only` names those of the request's arms that are meant.
+    `only` names those of the request's arms that are meant; `ready` is what `prepare` made of the request, if it did.
     """
-    ready = prepare(request, download)
+    ready = ready or prepare(request, download)
     if ready.protocol.is_published:
         raise BadSetting(
             f"{ready.protocol.name} has its own search, published+equal-search, and no rows to tune on. Leave out "

@@ -5,9 +5,11 @@ for the same names, and returns settings. The trial that it is given here knows 
 identity and is not asked; every other suggestion has a default, the arm's own, so that the space can be listed
 without a study, and trial 0 is the arm as it is.
 
-How far the classes are evened out is one parameter for every arm, `balance`: 0 leaves the rows as they are, 1 makes
-the classes equal, and between them the ratio of the classes goes by equal factors. It sets the ratio of an arm's
-sampler, or without one the weight of a positive row.
+How far the classes are evened out is one parameter, `balance`: 0 leaves the rows as they are, 1 makes the classes
+equal, and between them the ratio of the classes goes by equal factors. It sets the ratio of an arm's sampler, or
+without one the weight of a positive row. Arms of two pools have `inner_balance` and `outer_balance` (Meta-Weight-Net,
+whose network weights its training rows, the outer alone). In two losses a setting of their own takes its place: the
+class-balanced one's β, the logit-adjusted one's τ.
 """
 
 from __future__ import annotations

@@ -16,11 +16,12 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import optuna
 import sqlalchemy
@@ -33,7 +34,7 @@ from bench.names import without_password
 
 BEAT_SECONDS = 15.0
 SILENCE_SECONDS = 120.0  # after which a process of another machine is taken for dead
-_LOST = (OSError, optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
+_LOST = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 WORKERS = "bench: processes at work"  # the study whose attributes are the signs of life
 
 _END = b"}\n"  # of a journal's line
@@ -106,14 +107,35 @@ def _open_journal(path: Path) -> BaseStorage:
         lock.acquire()
         lock.release()
         # `lock_obj` is typed as Optuna's own class; it asks for no more than acquire and release, which ours has.
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
-    except OSError as error:
-        raise BadStore(f"The journal {path} cannot be opened ({error.strerror or error}).") from error
+        return JournalStorage(_Journal(str(path), lock_obj=lock))  # type: ignore[arg-type]
+    except (OSError, optuna.exceptions.StorageInternalError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadStore(f"The journal {path} cannot be opened ({why}).") from error
     except (ValueError, LookupError, TypeError, AssertionError) as error:
         raise BadStore(
             f"The journal {path} is damaged ({error}). Move it away and run the same command: the studies are filled "
             "again from their records."
         ) from error
+
+
+class _Journal(JournalFileBackend):
+    """Optuna's journal file, whose failing disk is a lost storage like any other."""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        with _journal_errors():
+            yield from super().read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with _journal_errors():
+            super().append_logs(logs)
+
+
+@contextmanager
+def _journal_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise optuna.exceptions.StorageInternalError(str(error)) from error
 
 
 class JournalLock:

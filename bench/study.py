@@ -26,18 +26,16 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.arms import Arm
-from bench.errors import BadStudy
 from bench.evaluate import Workbench
 from bench.execute import Crew
 from bench.names import OK, VALID, digest, seed_from
-from bench.request import FullReporter, Request, prepare
+from bench.request import FullReporter
 from bench.runs import Run, brief, packs
-from bench.search import Job, Search, StudyPlan, hash_of, plan_studies
+from bench.search import Job, StudyPlan, hash_of
 from bench.space import ROLES, arm_at, rounded
 from bench.storage import SILENCE_SECONDS, Presence, open_storage, storage_errors
 from bench.store import Store
 from bench.trials import COMPLETE, DECIMALS, FAIL, PRUNED, Studied, Tried
-from bench.tuned import read_tuned, tuned_arms, write_tuned
 
 _SAMPLERS: Mapping[str, Callable[[int], Any]] = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
@@ -147,7 +145,7 @@ def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], told: FullRepor
         grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
         told.planned(len(todo), len(wanted) - len(todo), len(grouped))
         if grouped:
-            crew.run(grouped, told)
+            crew.run(grouped, told, request.timeout)
         for one in going:
             records = [store.read(run.dataset, run.key) for run in one.runs[fold]]
             try:
@@ -328,32 +326,4 @@ def _frozen(tried: Tried, job: Job) -> FrozenTrial:
         distributions=dict(job.space.distributions),
         user_attrs={RECORD: json.dumps(asdict(tried))},
         intermediate_values=steps,
-    )
-
-
-def tune_missing(request: Request, search: Search, told: FullReporter) -> None:
-    """Tune the arms of the request that some fold has no configuration of, each on its folds' training rows."""
-    ready = prepare(request, told.download)
-    known = read_tuned(request.results, ready.table.name)
-    _, lacking, _ = tuned_arms(ready, known, anyway=request.tuned_anyway)
-    if lacking:
-        told.note(f"to tune first: {', '.join(arm.name for arm in lacking)}")
-        made = plan_studies(request, search, told.download, only={arm.name for arm in lacking})
-        studied = tune(made, told)
-        write_tuned(made.store, ready.table.name, made.keys)
-        check_complete(studied)
-
-
-def check_complete(studied: Sequence[Studied]) -> None:
-    """Raise BadStudy where a study has no complete trial, with the first reason."""
-    without = [one for one in studied if one.best is None]
-    if not without:
-        return
-    study, trials = without[0].study, without[0].trials
-    reasons = [trial.error for trial in trials if trial.error]
-    why = f"all {len(trials)} failed, the first: {reasons[0].rstrip('.')}" if reasons else "none was run"
-    raise BadStudy(
-        f"{len(without)} of {len(studied)} studies have no complete trial, so that there is nothing to choose from. "
-        f"Of {study.arm} on fold {study.repeat}.{study.fold} {why}. Mend that; then the same command with more "
-        "--trials goes on. The other studies' results are kept."
     )

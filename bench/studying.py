@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.errors import BadStore
+from bench.errors import SOME_FAILED, BadStore
 from bench.options import (
     Amount,
     Arms,
@@ -140,28 +140,31 @@ def study(
 
 
 def _tune(request: Request, how: Search, *, as_json: bool) -> None:
-    from bench.pages import study_boards
     from bench.progress import reporter
     from bench.search import plan_studies
-    from bench.study import check_complete, tune
-    from bench.tuned import tuned_path, write_tuned
+    from bench.trials import FAIL
+    from bench.tuning import check_complete, tune_and_write
 
     with reporter(stderr()) as told:
         made = plan_studies(request, how, told.download)
         told.note(made.ready.note)
         if made.untunable:
             told.note(f"nothing to tune: {', '.join(made.untunable)}")
-        try:
-            studied = tune(made, told)
-        finally:  # also what an interrupted study has found
-            dataset = made.ready.table.name
-            chosen = write_tuned(made.store, dataset, made.keys)
-    written = [tuned_path(request.results, dataset)] if chosen else []
-    written += [path for board in study_boards(request.results, dataset) for path in board.write()]
-    _print(studied, written, as_json=as_json)
-    check_complete(studied)
-    if any(len(one.trials) < how.trials for one in studied):
+        done = tune_and_write(made, told)
+    show_studies(done.studied, done.written, as_json=as_json)
+    check_complete(done.studied)
+    if any(len(one.trials) < how.trials for one in done.studied):
         typer.echo("Some studies have fewer trials than asked for: the same command goes on.", err=True)
+    trials = [(one.study, trial) for one in done.studied for trial in one.trials]
+    failed = [(study, trial) for study, trial in trials if trial.state == FAIL]
+    if failed:
+        study, first = failed[0]
+        typer.echo(
+            f"{len(failed)} of {len(trials)} trials failed; the first, of {study.arm} on fold "
+            f"{study.repeat}.{study.fold}: {(first.error or '').rstrip('.')}.",
+            err=True,
+        )
+        raise typer.Exit(SOME_FAILED)
 
 
 def _show(request: Request, *, as_json: bool) -> None:
@@ -182,7 +185,7 @@ def _show(request: Request, *, as_json: bool) -> None:
         )
     written = [path for board in study_boards(request.results, dataset) for path in board.write()]
     written += draw_slices(request.results, chosen)
-    _print(chosen, written, as_json=as_json)
+    show_studies(chosen, written, as_json=as_json)
 
 
 def _names(request: Request) -> list[str]:
@@ -195,7 +198,8 @@ def _names(request: Request) -> list[str]:
     return [arm.name for arm in adjust_all(arms, request.settings)]
 
 
-def _print(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool) -> None:
+def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool) -> None:
+    """Print the ledger, of a single arm what each fold found, and the files; or all of it as one JSON object."""
     from bench.report import studies
 
     board = studies.ledger(studied)

@@ -19,6 +19,7 @@ from bench.execute import execute
 from bench.names import FAILED, OK, TUNED
 from bench.pack.config import NetworkConfig
 from bench.report import leaderboard as boards
+from bench.report import tuned as side_by_side
 from bench.report.records import at_once, board_path, measured, newest, recipe, scope_at
 from bench.report.tables import markdown
 from bench.request import FullReporter, Prepared, Request, prepare
@@ -27,7 +28,7 @@ from bench.splits import BIG_TABLE_ROWS
 from bench.splits import Protocol as Judged
 from bench.store import Store, write_text
 from bench.tables import Table
-from bench.tuned import read_tuned, tuned_arms
+from bench.tuned import efforts, read_tuned, tuned_arms
 
 
 @dataclass(frozen=True)
@@ -111,16 +112,10 @@ def _tuned(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
             f"bench study --dataset {dataset} --arm {lacking[0].name} does it."
         )
-    efforts = {one.effort for one in known if one.arm in {arm.name for arm in ready.arms}}
-    if len(efforts) < 2:
-        return found, notes
-    words = "; ".join(
-        f"{trials} trials, {folds} inner folds, {seeds} seeds" for trials, folds, seeds in sorted(efforts)
-    )
-    return found, [
-        *notes,
-        f"the arms were not tuned with the same effort: {words} (tuned/{dataset}-ledger.md)",
-    ]
+    words = efforts(known, [arm.name for arm in ready.arms])
+    if len(words) > 1:
+        notes.append(f"the arms were not tuned with the same effort: {'; '.join(words)}")
+    return found, notes
 
 
 def _check_validation(runs: Sequence[Run], protocol: Judged) -> None:
@@ -166,7 +161,8 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     store = made.bench.store
     records = [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope]
     wanted_recipes = {at_once(run.columns): recipe(run.columns) for run in made.runs}
-    board = boards.leaderboard(measured(store, newest(records, wanted_recipes)))
+    found = measured(store, newest(records, wanted_recipes))
+    board = boards.leaderboard(found)
     if board.empty:
         raise BadStore(
             f"No scores under {store.root} can be read; run the same command again to make them anew."
@@ -176,6 +172,12 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
     boards.write(board, path)
     write_text(path.with_suffix(".md"), markdown(board))
+    both = side_by_side.tuned(found)
+    if not both.empty:
+        beside = side_by_side.beside(path)
+        boards.write(both, beside)
+        page = side_by_side.markdown(both, made.table.name, made.bench.protocol, store.root)
+        write_text(beside.with_suffix(".md"), page)
     wanted = {run.key for run in made.runs}
     failed = [
         Result(r["key"], r["arm"], r["status"], r["error"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -78,9 +78,10 @@ class Tuned:
         return self.protocol, self.arm, self.repeat, self.fold
 
     @property
-    def effort(self) -> tuple[int, int, int]:
-        """What every arm of a table should have had alike: trials, inner folds, seeds."""
-        return self.trials, self.inner_folds, self.seeds
+    def effort(self) -> str:
+        """What every arm of a table should have had alike, in words."""
+        seeds = "one seed" if self.seeds == 1 else f"{self.seeds} seeds"
+        return f"{self.trials} trials ({self.search}) on {self.inner_folds} inner folds, {seeds}"
 
     def of(self, arm: Arm, mark: str = TUNED) -> Arm:
         """Return the arm with this configuration, and a name that says so.
@@ -100,6 +101,11 @@ class Tuned:
 def config_hash(config: Mapping[str, Any], roles: Mapping[str, Any]) -> str:
     """Return the short hash of all settings and the samplers of an arm; `roles` may hold more than samplers."""
     return digest([dict(config), [roles.get(role) for role in ROLES]])[:SHORT]
+
+
+def efforts(known: Iterable[Tuned], arms: Collection[str]) -> list[str]:
+    """Return in words what tuning these arms took for each fold: one entry where all had alike."""
+    return sorted({one.effort for one in known if one.arm in arms})
 
 
 def tuned_path(results: Path, dataset: str) -> Path:

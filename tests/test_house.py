@@ -18,7 +18,7 @@ ORDER = [
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "space", "published", "runs", "store",
     "provenance", "evaluate", "execute", "trials", "request", "tuned", "replicates", "compact", "compare",
-    "report", "storage", "search", "study", "suite", "pages", "ladder", "catalogue", "progress",
+    "report", "storage", "search", "study", "suite", "pages", "tuning", "ladder", "catalogue", "progress",
     "doctor", "speed", "show", "options", "reading", "studying", "cli",
 ]
 # fmt: on

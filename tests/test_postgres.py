@@ -22,6 +22,7 @@ from bench.storage import open_storage
 
 pytestmark = pytest.mark.postgres
 TRIALS = 12
+REQUIRED = "BENCH_POSTGRES_REQUIRED"  # set, a missing server is a failure
 USER = "postgres"
 
 
@@ -29,6 +30,10 @@ def program(name: str) -> str:
     """Return where a program of PostgreSQL lies; Debian keeps them out of the path."""
     found = [*Path("/usr/lib/postgresql").glob(f"*/bin/{name}")]
     path = shutil.which(name) or (str(max(found)) if found else None)
+    if path is None and os.environ.get(REQUIRED):
+        pytest.fail(
+            f"PostgreSQL's {name} is not installed, and {REQUIRED} is set (Debian: apt install postgresql)"
+        )
     if path is None:
         pytest.skip(f"PostgreSQL's {name} is not installed (Debian: apt install postgresql)")
     return path
@@ -115,6 +120,7 @@ def test_processes_with_folders_of_their_own_share_the_trials_though_one_is_kill
         if len(list(folders[0].rglob("trials/*/*/*.json"))) > 3:
             break
         time.sleep(0.1)
+    assert crowd[0].poll() is None, "it had ended before it could be killed"
     os.kill(crowd[0].pid, signal.SIGKILL)
     crowd[0].communicate()
     out, told = crowd[1].communicate(timeout=300)

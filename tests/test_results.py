@@ -12,6 +12,8 @@ from bench.arms import GRID, MATRICES
 from bench.names import TUNED
 from bench.pages import regenerate
 from bench.report import leaderboard as boards
+from bench.trials import TrialStore
+from bench.tuned import tuned_path, write_tuned
 
 RESULTS = Path(__file__).parent.parent / "results"
 COMMITTED = ("compact", "leaderboards", "tuned", "alpha/compact", "alpha/leaderboards")
@@ -63,6 +65,9 @@ def test_every_core_arm_was_tuned_alike(committed: Path, name: str) -> None:
     wanted = [arm for arm in MATRICES["core"] if arm not in ("prevalence", "bayes-optimal")]
     assert (ledger.loc[wanted, "trials_least"] >= 50).all()
     assert (ledger.loc[wanted, "folds"] == 5).all()
+    before = tuned_path(committed, name).read_bytes()
+    write_tuned(TrialStore(committed), name)
+    assert tuned_path(committed, name).read_bytes() == before
     board = boards.read(committed / "leaderboards" / f"{name}-strict.parquet").set_index("arm")
     assert (board.loc[[arm + TUNED for arm in wanted], "n_runs"] == 50).all()
 

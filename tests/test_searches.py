@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench.speed import searches
+from bench.trials import COMPLETE, FAIL, PRUNED, Studied, Study, Tried
 
 FOLDS = [[(1.0, 0.2), (2.0, None), (3.0, 0.5), (4.0, 0.4)], [(1.0, 0.3), (2.0, 0.1), (3.0, 0.3), (4.0, 0.6)]]
 
@@ -30,6 +31,35 @@ def test_a_way_is_held_against_the_last_fold_by_fold() -> None:
     assert "− random at 1/4" in head
     assert first == "a | tpe, 16 | 4 | 0.6500 | " + " | ".join(["+0.1000 ± 0.0000"] * 4)
     assert second == "a | random | 3 | 0.5500 | " + " | ".join(["+0.0000 ± 0.0000"] * 4)
+
+
+def test_a_trial_that_was_pruned_has_found_nothing() -> None:
+    same = {
+        "params": {},
+        "settings": {},
+        "samplers": {},
+        "seconds": 1.0,
+        "samples": 1,
+        "runs": "",
+        "search": "",
+    }
+    ended = [(COMPLETE, [0.4, 0.6]), (PRUNED, [0.9]), (FAIL, [])]
+    trials = [
+        Tried(
+            id=str(i),
+            number=i,
+            state=state,
+            values=values,
+            error=None,
+            started=100.0,
+            finished=101.0 + i,
+            **same,
+        )
+        for i, (state, values) in enumerate(ended)
+    ]
+    nowhere = {name: 0 for name in Study.__dataclass_fields__ if name not in ("space", "defaults")}
+    found = searches.found([Studied(Study(**nowhere), trials)], began=100.0)
+    assert found == [[(1.0, 0.5), (2.0, None), (3.0, None)]]
 
 
 def test_it_measures_once_and_keeps_what_it_measured(

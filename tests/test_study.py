@@ -26,10 +26,11 @@ from bench.search import Search, StudyPlan, changes, plan_studies
 from bench.splits import PROTOCOLS, inner_splits, split
 from bench.storage import open_storage
 from bench.store import Store
-from bench.study import check_complete, tune
+from bench.study import tune
 from bench.tables import Table
 from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
 from bench.tuned import read_tuned, write_tuned
+from bench.tuning import check_complete
 
 QUIET = Lines(Console(quiet=True))
 SMALL = Search(trials=4, inner_folds=2, generation=2)
@@ -122,11 +123,17 @@ def test_going_on_is_the_same_as_never_having_stopped(tmp_path: Path) -> None:
     assert outcome(studied(tmp_path / "b")) == outcome(whole)
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = studied(tmp_path)
-    monkeypatch.setattr(module.Crew, "run", None)  # calling it would raise
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    first, runs = studied(tmp_path), runs_in(tmp_path)
+    assert runs
     assert outcome(studied(tmp_path)) == outcome(first)
     assert outcome(studied(tmp_path, search=replace(SMALL, trials=3))) == outcome(first)
+    assert runs_in(tmp_path) == runs
+
+
+def runs_in(folder: Path) -> dict[Path, int]:
+    """Return the records of a study's runs, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob("studies/runs/*/*.parquet")}
 
 
 @pytest.mark.parametrize(
@@ -139,16 +146,14 @@ def test_workers_and_packs_change_no_result(tmp_path: Path, arms: tuple[str, ...
 
 
 @pytest.mark.parametrize("url", [None, "sqlite:///{}/other.db"])
-def test_a_lost_storage_is_filled_again_from_the_trials(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
-) -> None:
-    first = studied(tmp_path)
+def test_a_lost_storage_is_filled_again_from_the_trials(tmp_path: Path, url: str | None) -> None:
+    first, runs = studied(tmp_path), runs_in(tmp_path)
     journal = tmp_path / "studies" / "loan-sim.journal"
     journal.unlink()
     storage = None if url is None else url.format(tmp_path)
-    monkeypatch.setattr(module.Crew, "run", None)
     again = studied(tmp_path, search=replace(SMALL, storage=storage))
     assert outcome(again) == outcome(first)
+    assert runs_in(tmp_path) == runs
     for one in first:
         rebuilt = optuna.load_study(study_name=one.study.name, storage=open_storage(storage, journal))
         assert [(t.params, t.value) for t in rebuilt.trials] == [
@@ -162,13 +167,17 @@ def test_a_storage_that_others_filled_gives_its_trials_to_this_folder(tmp_path: 
     assert outcome(studied(tmp_path / "b", search=replace(SMALL, storage=url))) == outcome(first)
 
 
-def test_the_median_ends_trials_that_are_behind_and_they_are_never_the_best(tmp_path: Path) -> None:
-    search = Search(trials=16, inner_folds=3, generation=4, pruner="median")
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_a_pruner_ends_trials_that_are_behind_and_they_are_never_the_best(
+    tmp_path: Path, pruner: str
+) -> None:
+    search = Search(trials=16, inner_folds=3, generation=4, pruner=pruner)
     (one, _) = studied(tmp_path, search=search)
     pruned = [trial for trial in one.trials if trial.state == PRUNED]
     assert pruned
     assert all(len(trial.values) < 3 for trial in pruned)
     assert one.best not in pruned
+    assert one.default is not None
     assert sum(trial.state == COMPLETE for trial in one.trials) + len(pruned) == 16
 
 
@@ -221,6 +230,7 @@ def test_a_killed_process_loses_no_trial(tmp_path: Path, storage: str | None) ->
     words = command(tmp_path, trials=10, generation=2, storage=url)
     crowd = [started(words) for _ in range(2)]
     wait_for(lambda: len(list(tmp_path.rglob("trials/*/*/*.json"))) > 3)
+    assert crowd[0].poll() is None, "it had ended before it could be killed"
     os.kill(crowd[0].pid, signal.SIGKILL)
     crowd[0].wait()
     before = {path.name for path in tmp_path.rglob("trials/*/*/*.json")}
@@ -483,6 +493,31 @@ def test_the_defaults_are_never_pruned(two: tuple[Any, Any]) -> None:
     one.trial.should_prune = lambda: True
     one.note([RECORD], "average_precision")
     assert one.state is None
+
+
+def test_what_is_no_fault_of_the_storage_is_not_laid_to_it(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), module.storage_errors("the journal"):
+        raise BlockingIOError(11, "no process can be started")
+
+
+def test_a_journal_whose_disk_fails_is_a_storage_lost(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    storage = open_storage(None, path)
+    path.unlink()
+    path.mkdir()
+    with (
+        pytest.raises(BadStore, match=r"a\.journal was lost on the way: .*directory"),
+        module.storage_errors(str(path)),
+    ):
+        optuna.create_study(storage=storage)
+
+
+def test_optuna_reads_the_journal_without_bench(tmp_path: Path) -> None:
+    first = studied(tmp_path)
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "studies" / "loan-sim.journal"))
+    for one in first:
+        found = optuna.load_study(study_name=one.study.name, storage=optuna.storages.JournalStorage(backend))
+        assert [trial.value for trial in found.trials] == [trial.value for trial in one.trials]
 
 
 def test_a_storage_that_is_lost_on_the_way_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

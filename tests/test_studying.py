@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Script, console_script, offline
 
@@ -129,6 +131,54 @@ def test_a_study_of_ones_own_table(bench: Script, tmp_path: Path) -> None:
     ran = bench("run", *words, "--arm", "logistic-regression", "--folds", "2", "--seeds", "1", "--tuned")
     assert ran.returncode == 0, ran.stderr
     assert "logistic-regression(tuned)" in ran.stdout
+
+
+def test_trials_that_failed_are_told_last_and_are_exit_4(bench: Script, tmp_path: Path) -> None:
+    """Six positives leave one in an inner training part, where no sampler finds neighbours; others work."""
+    y = np.arange(400) % 66 == 0
+    x = np.random.default_rng(3).normal(y, 1)
+    rows = [f"{x[i]:.3f},{i % 7},{int(y[i])}" for i in range(400)]
+    (tmp_path / "few.csv").write_text("\n".join(["a,b,y", *rows]))
+    words = [
+        "--data-file",
+        "few.csv",
+        "--target",
+        "y",
+        "--folds",
+        "2",
+        "--inner-folds",
+        "2",
+        "--workers",
+        "0",
+    ]
+    done = bench("study", *words, "--arm", "metabalance(steps=20,evaluations=2)", "--trials", "12")
+    assert done.returncode == 4
+    last = done.stderr.rstrip().splitlines()[-1]
+    assert re.match(
+        r"\d+ of 24 trials failed; the first, of metabalance.* on fold 0\.\d: SamplerFailed: ", last
+    )
+    assert "few.toml" in done.stdout
+
+
+def test_run_tunes_what_is_not_tuned_and_leaves_nothing_stale(bench: Script) -> None:
+    words = ["run", *WORDS[1:], "--seeds", "1", "--arm", "logistic-regression", "--set", "max_iter=20"]
+    assert bench(*words).returncode == 0
+    first = bench(*words, "--tuned", "--dry-run")
+    assert first.returncode == 0, first.stderr
+    assert "to tune first: logistic-regression(max_iter=20)" in first.stderr
+    ran = bench(*words, "--tuned")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.index("loan-sim-ledger.md") < ran.stdout.index(
+        "logistic-regression(max_iter=20)(tuned)"
+    )
+    checked = bench("tables", "--check")
+    assert checked.returncode == 0, checked.stderr
+    other = bench(*words, "--folds", "3", "--tuned")
+    assert other.returncode == 2
+    assert "--tuned-anyway takes what is there" in other.stderr
+    taken = bench(*words, "--folds", "3", "--tuned-anyway")
+    assert taken.returncode == 0, taken.stderr
+    assert "(tuned-anyway)" in taken.stdout
 
 
 def test_optuna_tells_nothing_where_tables_alone_are_made() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,10 +28,11 @@ from bench.request import Request, prepare
 from bench.runs import configure
 from bench.search import Search, plan_studies
 from bench.store import Store
-from bench.study import tune, tune_missing
+from bench.study import tune
 from bench.suite import make_plan, run_plan
 from bench.trials import COMPLETE, TrialStore, Tried
 from bench.tuned import _toml, config_hash, read_tuned, tuned_arms, tuned_path, write_tuned
+from bench.tuning import tune_missing
 
 QUIET = Lines(Console(quiet=True))
 SEARCH = Search(trials=12, inner_folds=2, generation=6, pruner="none")
@@ -234,7 +236,14 @@ def test_arms_tuned_with_unequal_effort_are_told(tmp_path: Path) -> None:
         tune(made, QUIET)
         write_tuned(made.store, "loan-sim")
     both = make_plan(request(tmp_path, "logistic-regression", "easy-ensemble", tuned=True))
-    assert "not tuned with the same effort: 2 trials, 2 inner folds, 1 seeds; 3 trials" in both.notes[-1]
+    assert re.search(
+        r"not tuned with the same effort: 2 trials .* on 2 inner folds, one seed; 3 trials", both.notes[-1]
+    )
+    run_plan(both, QUIET)
+    (page,) = tmp_path.glob("leaderboards/*-tuned.md")
+    assert "**The arms were not tuned with the same effort**: 2 trials" in page.read_text()
+    (ledger,) = study_boards(tmp_path, "loan-sim")
+    assert "**The arms were not tuned with the same effort.**" in studies.markdown(ledger.frame)
     assert "effort" not in make_plan(request(tmp_path, "easy-ensemble", tuned=True)).notes[-1]
 
 

@@ -1,8 +1,8 @@
 """The methods: one file each, registered by its presence.
 
 A method is a module with four names: `VERSION` (an integer; part of every run's key, raised when
-results change), `Config` (pydantic, frozen), `space(trial)` (an Optuna search space that returns
-settings of `Config`), and `fit(members, device, progress)`, which returns one `Fitted` per member.
+results change), `Config` (pydantic, frozen), `space(trial)` (what a study may change of an arm:
+`Method.space`), and `fit(members, device, progress)`, which returns one `Fitted` per member.
 It may say more: `NAME` (default: the file's name), `POOLS` (which of a run's samplers feed its
 members, default one), `STATIC` (the settings that must agree within a pack; a method without it is
 fitted one run at a time), and `COST` (roughly how long a run takes beside others; the costly start first).
@@ -35,7 +35,22 @@ class Method(Protocol):
     Config: type[BaseModel]
 
     def space(self, trial: Any) -> dict[str, Any]:
-        """Return settings for `Config`, drawn from the Optuna trial."""
+        """Return settings for `Config`, and samplers by their role, as the trial suggests them.
+
+        `trial` (`bench.space.Suggestions`) suggests as Optuna's does and knows the arm, `trial.arm`: what the arm sets
+        comes back as it is, and every other suggestion has a default, the arm's own value of that setting; a name that
+        is no setting of `Config` needs `default=`. The same names have to be asked for an arm whatever their values,
+        so that the space can be listed. `trial.weight`, `trial.ratio` and `trial.sampler` suggest how far the classes
+        are evened out.
+
+        Raises BadSetting where a suggestion has no default, or the arm's own value has no place in its interval.
+
+        Examples
+        --------
+        >>> def space(trial):
+        ...     found = {"C": trial.suggest_float("C", 1e-4, 1e2, log=True)}
+        ...     return {**found, "class_weight": trial.weight("class_weight")}
+        """
 
     def fit(self, members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
         """Train the members, whose `STATIC` settings agree, and return them in order."""

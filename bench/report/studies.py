@@ -123,13 +123,15 @@ def caption(board: pd.DataFrame) -> str:
     """Return the line that the ledger must not be read without."""
     dataset, protocol, metric = board[["dataset", "protocol", "metric"]].iloc[0]
     searches = "; ".join(dict.fromkeys(board["search"]))
+    alike = board["search"].nunique() == 1 and len({*board["trials_least"], *board["trials_most"]}) == 1
+    unlike = "" if alike else " **The arms were not tuned with the same effort.**"
     return (
         f"{dataset}, protocol {protocol}: studies of each arm on each fold's training rows ({searches}). Trials are "
         "per fold, all else is over all folds; seconds are those of resampling, training and scoring, rows seen those "
         f"drawn in training. Default and tuned: {metric.replace('_', ' ')} on inner folds of the training rows, the "
         "arm's own and the best of its trials, means over folds. The best of many is above what it will be on test "
         "rows, and networks and XGBoost stop early on the rows that judge them here: arms are held against each other "
-        "on test rows."
+        f"on test rows.{unlike}"
     )
 
 

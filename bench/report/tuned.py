@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ from bench.compare import comparable, difference, holm, summarise
 from bench.names import ANYWAY, TUNED
 from bench.report.records import Measured
 from bench.report.tables import SHORT, chance, count, interval, markdown_table
+from bench.tuned import efforts, read_tuned
 
 METRICS = ("average_precision", "roc_auc")
 _ENDS = ("mean", "lo", "hi")
@@ -33,6 +35,11 @@ def tuned(found: Measured) -> pd.DataFrame:
     for metric in METRICS:
         board[f"{metric}_change_p_holm"] = holm(board[f"{metric}_change_p"].astype(float).tolist())
     return board.sort_values("rank", ignore_index=True)
+
+
+def beside(board: Path) -> Path:
+    """Return where the table belongs whose arms stand in the leaderboard at `board`."""
+    return board.with_name(f"{board.stem}-tuned.parquet")
 
 
 def _row(found: Measured, arm: str, plain: str) -> dict[str, Any]:
@@ -73,12 +80,17 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
     return rows
 
 
-def markdown(board: pd.DataFrame, dataset: str, protocol: str) -> str:
-    """Return the table as a Markdown page."""
+def markdown(board: pd.DataFrame, dataset: str, protocol: str, results: Path) -> str:
+    """Return the table as a Markdown page, which says what tuning took by the configurations under `results`."""
+    took = efforts(read_tuned(results, dataset), board["arm"].tolist())
+    effort = f" Each had {took[0]}, for every fold." if len(took) == 1 else ""
+    if len(took) > 1:
+        effort = f" **The arms were not tuned with the same effort**: {'; '.join(took)}, for every fold."
     caption = (
         f"{dataset}, protocol {protocol}: each arm at its defaults and tuned, for every fold on that fold's training "
         "rows; both on the same test rows, by rank of the tuned. Means over runs with 95 % intervals (two-level "
         "bootstrap over runs and test rows); change is tuned less default, paired; p Holm is adjusted over the arms."
+        f"{effort}"
     )
     title = f"# {dataset}: default and tuned"
     return "\n".join([title, "", caption, "", *markdown_table(headings(), cells(board))]) + "\n"

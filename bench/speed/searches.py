@@ -1,9 +1,11 @@
 """How a study should search: `python -m bench.speed.searches --data-file loan_data.csv --out DIR`.
 
 TPE asked for one trial at a time and for generations of several sizes, with pruners and without, and random search, on
-the same arms, folds, inner folds and number of trials. Compared is the best validation score after equal trials and
-after equal seconds on the clock, fold by fold against the last way asked for. Every way starts with an empty cache; the
-ways take turns, arm by arm. What is measured is kept under DIR, one file for arm and way, and not measured again.
+the same arms, folds, inner folds and number of trials. Compared is the best validation score of a complete trial after
+equal trials and after equal seconds on the clock, fold by fold against the last way asked for. The arms are studied one
+after another, all folds of an arm at once; `bench study` asks for those of all its arms, so that its packs are filled
+even one trial at a time. Every way starts with an empty cache; the ways take turns. What is measured is kept
+under DIR, one file for arm and way, and not measured again.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+
+from bench.trials import COMPLETE, Studied
 
 WAYS = {  # search, generation, pruner
     "tpe, one at a time": ("tpe", 1, "none"),
@@ -60,8 +64,8 @@ def _kept(asked: argparse.Namespace, arm: str, way: str) -> dict[str, Any]:
         with TemporaryDirectory(dir=asked.out) as folder:
             made = _measured(asked, arm, way, Path(folder))
         path.write_text(json.dumps(made))
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    kept: dict[str, Any] = json.loads(path.read_text())
+    return kept
 
 
 def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> dict[str, Any]:
@@ -95,8 +99,15 @@ def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> di
     began, started = time.time(), time.perf_counter()
     studied = tune(made, Lines(Console(quiet=True)))
     seconds = time.perf_counter() - started
-    folds = [[(trial.finished - began, trial.value) for trial in one.trials] for one in studied]
-    return {"arm": arm, "way": way, "seconds": seconds, "folds": folds}
+    return {"arm": arm, "way": way, "seconds": seconds, "folds": found(studied, began)}
+
+
+def found(studied: Sequence[Studied], began: float) -> list[list[tuple[float, float | None]]]:
+    """Return for each fold when every trial ended (seconds since `began`), and its value if it is complete."""
+    return [
+        [(trial.finished - began, trial.value if trial.state == COMPLETE else None) for trial in one.trials]
+        for one in studied
+    ]
 
 
 def text(rows: Sequence[dict[str, Any]]) -> str:
@@ -121,11 +132,11 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
 
 def best(row: dict[str, Any], *, trials: int | None = None, seconds: float = np.inf) -> Any:
     """Return the best value of each fold, (folds,), among so many trials or within so many seconds; NaN for none."""
-    found = []
+    bests = []
     for fold in row["folds"]:
         values = [value for when, value in fold[:trials] if value is not None and when <= seconds]
-        found.append(max(values, default=np.nan))
-    return np.array(found)
+        bests.append(max(values, default=np.nan))
+    return np.array(bests)
 
 
 if __name__ == "__main__":
