@@ -150,6 +150,11 @@ def _tune(request: Request, how: Search, *, as_json: bool) -> None:
         told.note(made.ready.note)
         if made.untunable:
             told.note(f"nothing to tune: {', '.join(made.untunable)}")
+        same = sum(bool(job.adopted) for job in made.jobs)
+        if how.anew and same:
+            told.note(
+                f"--anew: the space of {same} of {len(made.jobs)} studies has not changed; they go on with their trials"
+            )
         done = tune_and_write(made, told)
     show_studies(done.studied, done.written, as_json=as_json)
     check_complete(done.studied)

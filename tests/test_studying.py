@@ -39,6 +39,7 @@ def test_a_study_prints_its_ledger_and_says_what_it_wrote(bench: Script, tmp_pat
         "loan-sim-curves.svg",
     ]
     assert all(path.exists() for path in written)
+    assert "--anew: the space of 2 of 2 studies has not changed" in bench(*SMALL, "--anew").stderr
     again = bench(*SMALL, "--json")
     told = json.loads(again.stdout)
     assert [arm["arm"] for arm in told["arms"]] == ["logistic-regression"]
