@@ -113,7 +113,9 @@ class Drawing:
         figure = self.draw()
         for made in self.paths(path):
             content = io.BytesIO()
-            with mpl.rc_context({"svg.hashsalt": "bench", "svg.fonttype": "none"}):
+            with mpl.rc_context(
+                {"svg.hashsalt": "bench", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}
+            ):
                 told = {"Description": self.of} | ({"Date": None} if made.suffix == ".svg" else {})
                 figure.savefig(content, format=made.suffix[1:], bbox_inches="tight", dpi=DPI, metadata=told)
             write_bytes(made, content.getvalue())
