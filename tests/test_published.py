@@ -433,7 +433,11 @@ def test_what_the_card_says_of_features_is_part_of_a_runs_key() -> None:
 
 @pytest.mark.slow
 def test_real_loans_give_what_the_authors_code_gave(data_folder: Path) -> None:
-    """Within .01 of their means, for arms that do not hang on one draw of a sampler."""
+    """Within .01 of their means, or three standard errors, for arms that do not hang on one draw of a sampler.
+
+    Theirs count as one draw: their seeds hardly differ. At the paper's rates a processor's last bits lead elsewhere:
+    ten seeds of class-balanced came to .6596 on one and to .6494 on another (LOG).
+    """
     table = load(card("loan"), data_file=data_folder / "loan_data.csv")
     assert LOAN is not None
     (part,) = split(table, PUBLISHED)
@@ -443,11 +447,12 @@ def test_real_loans_give_what_the_authors_code_gave(data_folder: Path) -> None:
         module = method(arm.method)
         config = module.Config.model_validate(dict(arm.settings))
         pools = (found.train,) * len(module.POOLS)
-        members = [Member(config, seed, pools, found.valid) for seed in range(5)]
+        members = [Member(config, seed, pools, found.valid) for seed in range(10)]
         scored = [one.predict(found.test) for one in module.fit(members, CPU, lambda step, steps: None)]
         y = table.y[part.test]
-        auc = np.mean([roc_auc(y, score) for score in scored])
-        assert auc == pytest.approx(LOAN.measured[name][0], abs=0.01), name
+        found_auc = [roc_auc(y, score) for score in scored]
+        error = np.std(found_auc, ddof=1) * (1 + 1 / len(found_auc)) ** 0.5
+        assert np.mean(found_auc) == pytest.approx(LOAN.measured[name][0], abs=max(0.01, 3 * error)), name
 
 
 def roc_auc(y: Any, score: Any) -> float:

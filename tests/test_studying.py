@@ -106,6 +106,7 @@ def test_interrupted_it_tells_how_to_go_on(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs this may ignore it
     ) as child:
         for _ in range(300):
             if list(tmp_path.rglob("studies/runs/*/*.parquet")):
