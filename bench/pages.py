@@ -193,7 +193,7 @@ def _boards(
         both = tuned.tuned(of)
         if not both.empty:
             path = tuned.beside(board_path(store, name, judged))
-            yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, name, judged, store.root)})
+            yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, of, store.root)})
 
 
 def current(results: Path, dataset: str) -> list[Studied]:

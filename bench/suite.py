@@ -112,7 +112,7 @@ def _tuned(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
             f"bench study --dataset {dataset} --arm {lacking[0].name} does it."
         )
-    words = efforts(known, [arm.name for arm in ready.arms])
+    words = efforts(known, [arm.name for arm in ready.arms], [part.sha256 for part in ready.splits])
     if len(words) > 1:
         notes.append(f"the arms were not tuned with the same effort: {'; '.join(words)}")
     return found, notes
@@ -176,7 +176,7 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     if not both.empty:
         beside = side_by_side.beside(path)
         boards.write(both, beside)
-        page = side_by_side.markdown(both, made.table.name, made.bench.protocol, store.root)
+        page = side_by_side.markdown(both, found, store.root)
         write_text(beside.with_suffix(".md"), page)
     wanted = {run.key for run in made.runs}
     failed = [

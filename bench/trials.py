@@ -136,6 +136,16 @@ class Studied:
         return next((t for t in self.trials if t.state == COMPLETE and dict(t.params) == own), None)
 
     @property
+    def search(self) -> str:
+        """How its trials were asked for, in words."""
+        return " and ".join(dict.fromkeys(trial.search for trial in self.trials))
+
+    @property
+    def effort(self) -> str:
+        """What `effort` says of it."""
+        return effort(self.search, self.study.inner_folds, self.study.seeds)
+
+    @property
     def finished(self) -> float:
         """When its last trial ended (Unix seconds)."""
         return max((trial.finished for trial in self.trials), default=0.0)
@@ -238,7 +248,7 @@ _COMPACT = pa.schema(
     [
         ("study", pa.string()),
         ("id", pa.string()),
-        ("number", pa.int16()),
+        ("number", pa.int32()),
         ("state", pa.string()),
         ("params", pa.string()),
         ("settings", pa.string()),
@@ -253,6 +263,11 @@ _COMPACT = pa.schema(
         ("finished", pa.float64()),
     ]
 )
+
+
+def effort(search: str, inner_folds: int, seeds: int) -> str:
+    """Return in words how the trials of a study are asked for and judged: what arms should have alike."""
+    return f"{search}, {inner_folds} inner folds, {'one seed' if seeds == 1 else f'{seeds} seeds'}"
 
 
 def _ordered(trials: Iterable[Tried]) -> list[Tried]:

@@ -25,7 +25,7 @@ from bench.runs import configure, identity, plan
 from bench.space import ROLES, Classes, space_of
 from bench.splits import Split
 from bench.store import write_text
-from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore, made_of
+from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore, effort, made_of
 
 SHORT = 16  # characters of a hash that only tells whether something changed
 HEAD = """# Tuned configurations: made by bench study, used by bench run --tuned.
@@ -80,8 +80,7 @@ class Tuned:
     @property
     def effort(self) -> str:
         """What every arm of a table should have had alike, in words."""
-        seeds = "one seed" if self.seeds == 1 else f"{self.seeds} seeds"
-        return f"{self.trials} trials ({self.search}) on {self.inner_folds} inner folds, {seeds}"
+        return f"{self.trials} trials ({effort(self.search, self.inner_folds, self.seeds)})"
 
     def of(self, arm: Arm, mark: str = TUNED) -> Arm:
         """Return the arm with this configuration, and a name that says so.
@@ -103,9 +102,9 @@ def config_hash(config: Mapping[str, Any], roles: Mapping[str, Any]) -> str:
     return digest([dict(config), [roles.get(role) for role in ROLES]])[:SHORT]
 
 
-def efforts(known: Iterable[Tuned], arms: Collection[str]) -> list[str]:
-    """Return in words what tuning these arms took for each fold: one entry where all had alike."""
-    return sorted({one.effort for one in known if one.arm in arms})
+def efforts(known: Iterable[Tuned], arms: Collection[str], splits: Collection[str]) -> list[str]:
+    """Return in words what tuning these arms for these splits, by hash, took: one entry where all had alike."""
+    return sorted({one.effort for one in known if one.arm in arms and one.split_sha256 in splits})
 
 
 def tuned_path(results: Path, dataset: str) -> Path:
@@ -177,7 +176,7 @@ def _tuned(studied: Studied) -> Tuned | None:
         **{name: value for name, value in asdict(study).items() if name in mine},
         **best.samplers,  # type: ignore[arg-type]
         study=study.key[:SHORT],
-        search=", ".join(dict.fromkeys(trial.search for trial in studied.trials)),
+        search=studied.search,
         trials=len(states),
         complete=states.count(COMPLETE),
         pruned=states.count(PRUNED),

@@ -87,6 +87,13 @@ def test_bad_input_ends_with_a_short_error(
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_a_metric_that_is_nan_in_every_trial_is_exit_4_and_says_why(bench: Script) -> None:
+    done = bench(*WORDS, "--trials", "2", "--arm", "none", "--set", "lr=1e30")
+    assert done.returncode == 4
+    assert "all 2 failed, the first: ValueError: Scores must be finite" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_study_without_a_complete_trial_says_why_and_is_exit_4(bench: Script) -> None:
     done = bench(
         *WORDS, "--inner-folds", "2", "--trials", "2", "--arm", "logistic-regression", "--timeout", "1e-9"

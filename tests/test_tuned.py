@@ -237,7 +237,7 @@ def test_arms_tuned_with_unequal_effort_are_told(tmp_path: Path) -> None:
         write_tuned(made.store, "loan-sim")
     both = make_plan(request(tmp_path, "logistic-regression", "easy-ensemble", tuned=True))
     assert re.search(
-        r"not tuned with the same effort: 2 trials .* on 2 inner folds, one seed; 3 trials", both.notes[-1]
+        r"not tuned with the same effort: 2 trials \(.*, 2 inner folds, one seed\); 3 trials", both.notes[-1]
     )
     run_plan(both, QUIET)
     (page,) = tmp_path.glob("leaderboards/*-tuned.md")
@@ -245,6 +245,15 @@ def test_arms_tuned_with_unequal_effort_are_told(tmp_path: Path) -> None:
     (ledger,) = study_boards(tmp_path, "loan-sim")
     assert "**The arms were not tuned with the same effort.**" in studies.markdown(ledger.frame)
     assert "effort" not in make_plan(request(tmp_path, "easy-ensemble", tuned=True)).notes[-1]
+
+
+def test_what_was_tuned_for_other_splits_is_no_unequal_effort(tmp_path: Path) -> None:
+    for folds, trials in ((2, 2), (3, 3)):
+        made = plan_studies(request(tmp_path, "easy-ensemble", folds=folds), replace(SEARCH, trials=trials))
+        tune(made, QUIET)
+        write_tuned(made.store, "loan-sim")
+        notes = make_plan(request(tmp_path, "easy-ensemble", folds=folds, tuned=True)).notes
+        assert not any("effort" in note for note in notes)
 
 
 def test_a_setting_whose_default_depends_on_another_is_the_one_that_was_tried(tmp_path: Path) -> None:

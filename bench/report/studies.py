@@ -76,7 +76,7 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
                 "protocol": mine[0].study.protocol,
                 "metric": mine[0].study.metric,
                 "arm": arm,
-                "search": "; ".join(dict.fromkeys(_effort(one) for one in mine)),
+                "search": "; ".join(dict.fromkeys(one.effort for one in mine)),
                 "folds": len(mine),
                 "trials_least": min(len(one.trials) for one in mine),
                 "trials_most": max(len(one.trials) for one in mine),
@@ -94,13 +94,6 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
         return board
     board["gain"] = board["tuned"] - board["default"]
     return board.sort_values(["tuned", "arm"], ascending=[False, True], ignore_index=True)
-
-
-def _effort(one: Studied) -> str:
-    """Return in words how a study's trials were asked for and judged."""
-    asked = " and ".join(dict.fromkeys(trial.search for trial in one.trials))
-    seeds = "one seed" if one.study.seeds == 1 else f"{one.study.seeds} seeds"
-    return f"{asked}, {one.study.inner_folds} inner folds, {seeds}"
 
 
 def cells(board: pd.DataFrame) -> list[list[str]]:

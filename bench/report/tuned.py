@@ -80,9 +80,12 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
     return rows
 
 
-def markdown(board: pd.DataFrame, dataset: str, protocol: str, results: Path) -> str:
+def markdown(board: pd.DataFrame, found: Measured, results: Path) -> str:
     """Return the table as a Markdown page, which says what tuning took by the configurations under `results`."""
-    took = efforts(read_tuned(results, dataset), board["arm"].tolist())
+    records = [record for mine in found.records.values() for record in mine]
+    dataset, protocol = records[0]["dataset"], records[0]["protocol"]
+    splits = {record["split_sha256"] for record in records}
+    took = efforts(read_tuned(results, dataset), board["arm"].tolist(), splits)
     effort = f" Each had {took[0]}, for every fold." if len(took) == 1 else ""
     if len(took) > 1:
         effort = f" **The arms were not tuned with the same effort**: {'; '.join(took)}, for every fold."
