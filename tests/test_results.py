@@ -58,7 +58,7 @@ def test_the_core_matrix_is_complete(committed: Path, name: str) -> None:
     assert board["n_failed"].sum() == 0
 
 
-@pytest.mark.parametrize("name", ["german-credit", "loan"])
+@pytest.mark.parametrize("name", ["german-credit", "loan", "credit-default"])
 def test_every_core_arm_was_tuned_alike(committed: Path, name: str) -> None:
     """Each arm that has settings: at least 50 trials on every fold, and runs of what they found."""
     ledger = pd.read_parquet(committed / "tuned" / f"{name}-ledger.parquet").set_index("arm")
