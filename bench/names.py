@@ -45,8 +45,9 @@ def slug(text: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return the text with the password of every URL in it replaced; blanks may be in one."""
+    """Return the text with the password of every URL in it replaced, in which there may be blanks."""
     text = re.sub(r"(:/+[^\s:/@]*):(?:\S*|[^@]*)@", r"\1:***@", text)
+    text = re.sub(r"(:/+[^\s:]*):\S*@", r"\1:***@", text)
     return re.sub(r"(?i)([?&][^=&\s]*(?:pass|pwd|secret|token)[^=&\s]*=)[^&\s]*", r"\1***", text)
 
 

@@ -4,8 +4,9 @@ By default a journal file, which several processes of one machine share; any sto
 A line that a killed process left half written would poison a journal for good: whoever takes the lock cuts it off.
 The truth is not here but in the trial records (`bench.trials`), from which a lost storage is filled again.
 
-Every process signs on in the storage and renews its sign of life. One that is gone is known at once on its own
-machine, and by its silence elsewhere; what it had asked for is nobody's then, and is asked again.
+Every process signs on in the storage and renews its sign of life. One that has ended is known at once on its own
+machine; one that has been silent for `SILENCE_SECONDS`, by clocks that should agree so far, is taken for dead anywhere.
+What it had asked for is nobody's then, and is asked again; if it lives after all, it leaves that to whoever took it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from bench.errors import BadStore
 from bench.names import without_password
 
 BEAT_SECONDS = 15.0
-SILENCE_SECONDS = 120.0  # after which a process of another machine is taken for dead
+SILENCE_SECONDS = 120.0  # after which a process is taken for dead
 _LOST = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 WORKERS = "bench: processes at work"  # the study whose attributes are the signs of life
 
@@ -68,9 +69,11 @@ def _check_secrets(url: str) -> None:
         raise BadStore(
             f"--storage is no SQLAlchemy URL (it is not repeated here: a password may be in it). {_ADVICE}"
         ) from None
-    if parsed.username is not None and "@" in f"{parsed.host}{parsed.database}":
+    is_file = parsed.get_backend_name() == "sqlite"  # whose path may hold any mark
+    n_signs = url.partition("://")[2].partition("?")[0].count("@")
+    if not is_file and (n_signs > 1 or "@" in f"{parsed.host}{parsed.database}"):
         raise BadStore(
-            "--storage has more than one @ (it is not repeated here: a password may be in it). In a user's "
+            "--storage has an @ out of place (it is not repeated here: a password may be in it). In a user's "
             "name or a password write @ as %40, / as %2F, : as %3A."
         )
 
@@ -83,8 +86,9 @@ def storage_errors(name: str) -> Iterator[None]:
     except _LOST as error:
         told = str(error.__cause__ or error).strip().partition("\n")[0]
         raise BadStore(
-            f"The storage {without_password(name)} was lost on the way: {without_password(told)}. Every finished trial "
-            "is kept in a file; the same command goes on once the storage is there again."
+            f"The storage {without_password(name)} was lost on the way: {without_password(told)}. Trials that were "
+            "told are kept in files, and what was trained for the others; the same command goes on once the storage is "
+            "there again, or with another."
         ) from None
 
 

@@ -91,6 +91,9 @@ def test_threads_of_one_process_share_a_journal(tmp_path: Path) -> None:
         ("postgresql+psycopg2:/me:s3cret@127.0.0.1/x", "no SQLAlchemy URL"),
         ("postgresql+psycopg2://me:s3cret@s3cret@127.0.0.1/x", "write @ as %40"),
         ("postgresql+psycopg2://me:s3cret/x@s3cret@127.0.0.1/x", "write @ as %40"),
+        ("postgresql+psycopg2://me@corp:s3cret@127.0.0.1:1/x", "write @ as %40"),
+        ("postgresql+psycopg2://me/x:s3cret@127.0.0.1:1/x", "write @ as %40"),
+        ("postgresql+psycopg2://me%40corp:s3cret@127.0.0.1:1/x", "127.0.0.1"),
         ("postgresql+psycopg2://me:s3cret 4@127.0.0.1:1/x", "127.0.0.1"),
         ("postgresql+psycopg2://127.0.0.1:1/x?sslpassword=s3cret", "127.0.0.1"),
         ("postgresql+psycopg2://127.0.0.1:1/x?user=me&PASSWORD=s3cret", "127.0.0.1"),
@@ -116,6 +119,8 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(
         ("sqlite:///a/b.db", "sqlite:///a/b.db"),
         ("postgresql://me@host/x", "postgresql://me@host/x"),
         ("postgresql://me:a b@host/x", "postgresql://me:***@host/x"),
+        ("postgresql://me@corp:a@host/x", "postgresql://me@corp:***@host/x"),
+        ("postgresql://me/x:a@b@host/x", "postgresql://me/x:***@host/x"),
         ("mysql://host/x?SSL_Password=a&b=c", "mysql://host/x?SSL_Password=***&b=c"),
     ],
 )
