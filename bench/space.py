@@ -6,10 +6,10 @@ identity and is not asked; every other suggestion has a default, the arm's own, 
 without a study, and trial 0 is the arm as it is.
 
 How far the classes are evened out is one parameter, `balance`: 0 leaves the rows as they are, 1 makes the classes
-equal, and between them the ratio of the classes goes by equal factors. It sets the ratio of an arm's sampler, or
-without one the weight of a positive row. Arms of two pools have `inner_balance` and `outer_balance` (Meta-Weight-Net,
-whose network weights its training rows, the outer alone). In two losses a setting of their own takes its place: the
-class-balanced one's β, the logit-adjusted one's τ.
+equal, and between them the ratio of the classes goes by equal factors. It sets the ratio of an arm's sampler (from
+`BALANCE_STEP`, as rows left as they are would be another arm), or without one the weight of a positive row. Arms of
+two pools have `inner_balance` and `outer_balance` (Meta-Weight-Net, whose network weights its training rows, the outer
+alone). In two losses a setting of their own takes its place: the class-balanced one's β, the logit-adjusted one's τ.
 """
 
 from __future__ import annotations
@@ -166,11 +166,13 @@ class Suggestions:
     def sampler(self, role: str = "sampler", among: Sequence[str] = ()) -> dict[str, str | None]:
         """Return the sampler of that role with its ratio, as an entry of the settings; None is the rows as they are.
 
-        `among` are the samplers that it may be beside none; without them, and where the user named it, it is the arm's.
+        `among` are the samplers that it may be beside none. Without them, where the user named it, and where the arm
+        has another, it is the arm's.
         """
         prefix, name = role.removesuffix("sampler"), getattr(self.arm, role) or "none"
-        if among and role not in self.arm.fixed:
-            name = self.suggest_categorical(role, ("none", *among), default=name)
+        choices = ("none", *among)
+        if among and name in choices and role not in self.arm.fixed:
+            name = self.suggest_categorical(role, choices, default=name)
         elif name == "none" or ":" in name or SAMPLERS[name].ratio is None:
             return {role: getattr(self.arm, role)}
         # Not from 0: rows as they are would be another arm.

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from bench.arms import ARMS, GRID, MATRICES, arm_named
+from bench.cards import card
 from bench.errors import BadSetting
 from bench.methods import method
+from bench.methods.metabalance import SAMPLERS as CHOICES
+from bench.published import as_published
 from bench.runs import adjust, configure
 from bench.samplers import SAMPLERS
 from bench.space import ROLES, Classes, arm_at, holds, rounded, space_of
+from bench.splits import protocol_named
 
 FIVE, SIXTEEN = Classes(500, 100), Classes(1600, 100)
 TUNABLE = [name for name in ARMS if space_of(ARMS[name], FIVE).distributions and name not in GRID]
@@ -22,6 +26,19 @@ def test_the_defaults_are_the_arm_as_it_is(name: str) -> None:
     same = arm_at(arm, space_of(arm, FIVE).defaults, FIVE)
     assert configure(same) == configure(arm)
     assert [getattr(same, role) for role in ROLES] == [getattr(arm, role) for role in ROLES]
+
+
+@pytest.mark.parametrize("dataset", ["loan", "fraud"])
+@pytest.mark.parametrize("name", MATRICES["published"])
+def test_an_arm_with_the_papers_samplers_keeps_them(name: str, dataset: str) -> None:
+    """Slow ones, which a study does not choose among."""
+    arm = as_published(ARMS[name], card(dataset), protocol_named("strict"))
+    space = space_of(arm, FIVE)
+    same = arm_at(arm, space.defaults, FIVE)
+    for role in ROLES:
+        assert getattr(same, role) == getattr(arm, role)
+        if (getattr(arm, role) or "none") not in ("none", *CHOICES):
+            assert role not in space.distributions
 
 
 @pytest.mark.parametrize("name", MATRICES["core"])
