@@ -122,9 +122,10 @@ def plan_studies(
         )
     store, jobs, untunable = TrialStore(request.results), [], []
     made = StudyPlan(ready, request, search, [], store, [])
+    inner = [inner_splits(ready.table, outer, search.inner_folds) for outer in ready.splits]
     for arm in (arm for arm in ready.arms if only is None or arm.name in only):
         configure(arm)
-        found = [_job(made, arm, outer) for outer in ready.splits]
+        found = [_job(made, arm, outer, parts) for outer, parts in zip(ready.splits, inner, strict=True)]
         if found[0].space.distributions:
             jobs += found
         else:
@@ -138,12 +139,11 @@ def plan_studies(
     return replace(made, jobs=jobs, untunable=untunable)
 
 
-def _job(made: StudyPlan, arm: Arm, outer: Split) -> Job:
+def _job(made: StudyPlan, arm: Arm, outer: Split, inner: Sequence[Split]) -> Job:
     ready, search, table = made.ready, made.search, made.ready.table
     positives = int(table.y[outer.training].sum())
     classes = Classes(len(outer.training) - positives, positives)
     space = space_of(arm, classes)
-    inner = inner_splits(table, outer, search.inner_folds)
     run = plan(table, ready.protocol, inner[:1], [arm], 1)[0]
     study = Study(
         dataset=table.name,
@@ -186,7 +186,7 @@ def _with_older(made: StudyPlan, job: Job, known: Sequence[Studied]) -> Job:
         raise BadSetting(
             f"The search space of {job.study.arm} has changed since its {len(last.trials)} trials on fold "
             f"{job.study.repeat}.{job.study.fold}: {'; '.join(changes(last.study.space, job.study.space))}. "
-            "--extend goes on with the old trials that have a place in the new space, --anew starts without them."
+            "bench study --extend goes on with the old trials that have a place in the new space, --anew without them."
         )
     moved = [found for trial in last.trials if (found := _moved(made, job, trial)) is not None]
     return replace(job, adopted=[replace(trial, number=i) for i, trial in enumerate(moved)])

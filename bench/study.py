@@ -242,12 +242,13 @@ class _Live:
             self.optuna.enqueue_trial(known)
 
     def ask(self) -> Iterator[_Asked]:
-        """Yield a generation of trials, no more than the study has left; the first of all is the arm as it is."""
+        """Yield a generation of trials, no more than the study has left; the first is the arm as it is, once."""
         search, trials = self.made.search, self.optuna.get_trials(deepcopy=False)
         left = search.trials - len(_counted(trials))
-        if not trials and left > 0:
-            self.optuna.enqueue_trial(dict(self.job.space.defaults), skip_if_exists=True)
-        mine = [self._ask() for _ in range(min(left, search.generation))]
+        if left > 0 and not any(map(self._tries_defaults, trials)):
+            self.optuna.enqueue_trial(dict(self.job.space.defaults))
+        asked = [self._ask() for _ in range(min(left, search.generation))]
+        mine = [trial for trial in asked if trial is not None]
         counted = _counted(self.optuna.get_trials(deepcopy=False)) if mine else []
         kept = {one.number for one in counted[: search.trials]}
         for trial in mine:
@@ -256,9 +257,20 @@ class _Live:
             else:  # two processes asked at once: for too many, or both for the defaults
                 self.optuna.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
-    def _ask(self) -> optuna.trial.Trial:
-        trial = self.optuna.ask(dict(self.job.space.distributions))
-        trial.set_user_attr(WORKER, self.me.token)
+    def _tries_defaults(self, trial: FrozenTrial) -> bool:
+        """Return whether the trial is of the arm as it is, and has come to something or still may."""
+        params = trial.system_attrs.get("fixed_params", trial.params)
+        return params == dict(self.job.space.defaults) and (
+            not trial.state.is_finished() or _record(trial) is not None
+        )
+
+    def _ask(self) -> optuna.trial.Trial | None:
+        """Return a new trial; None where another process took this one for dead before it could say whose it is."""
+        try:
+            trial = self.optuna.ask(dict(self.job.space.distributions))
+            trial.set_user_attr(WORKER, self.me.token)
+        except UpdateFinishedTrialError:
+            return None
         return trial
 
     def _asked(self, trial: optuna.trial.Trial) -> _Asked:
@@ -293,7 +305,8 @@ class _Live:
         asked.trial.set_user_attr(RECORD, json.dumps(asdict(tried)))
         self.made.store.add(self.job.study, tried)
         value = tried.value if tried.state == COMPLETE else None
-        self.optuna.tell(asked.trial, value, state=_STATES[tried.state])
+        # Whoever took this process for dead has finished the trial as its record says.
+        self.optuna.tell(asked.trial, value, state=_STATES[tried.state], skip_if_finished=True)
 
 
 def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

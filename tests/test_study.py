@@ -21,7 +21,7 @@ from bench import study as module
 from bench.errors import BadSetting, BadStore, BadStudy, BadTable, UnknownName
 from bench.methods import method
 from bench.progress import Lines
-from bench.request import Request
+from bench.request import Request, prepare
 from bench.search import Search, StudyPlan, changes, plan_studies
 from bench.splits import PROTOCOLS, inner_splits, split
 from bench.storage import open_storage
@@ -103,17 +103,34 @@ def job_rows(made: StudyPlan, split_sha256: str) -> Any:
 
 def test_test_rows_change_nothing(tmp_path: Path) -> None:
     """With the features and labels of its fold's test rows spoiled, a study comes to the same."""
-    made = plan_studies(asked(tmp_path / "a", "logistic-regression", "none(steps=60,evaluations=4)"), SMALL)
-    jobs = [job for job in made.jobs if job.study.fold == 0]
-    table, test = made.ready.table, made.ready.splits[0].test
+    request = asked(tmp_path / "a", "logistic-regression", "none(steps=60,evaluations=4)")
+    ready = prepare(request)
+    ready = replace(ready, splits=ready.splits[:1])  # another fold trains on these rows
+    table, test = ready.table, ready.splits[0].test
     X, y = table.X.copy(), table.y.copy()
     X.loc[test, table.numeric] = 1e9
+    for column in table.categorical:
+        X.loc[test, column] = X[column].mode()[0]
     y[test] = 1 - y[test]
-    spoiled = replace(made.ready, table=replace(table, X=X, y=y))
-    clean = tune(replace(made, jobs=jobs), QUIET)
-    other = replace(made, jobs=jobs, ready=spoiled, request=replace(made.request, results=tmp_path / "b"))
-    found = tune(replace(other, store=type(made.store)(tmp_path / "b")), QUIET)
-    assert outcome(found) == outcome(clean)
+    spoiled = replace(ready, table=replace(table, X=X, y=y))
+    other = plan_studies(replace(request, results=tmp_path / "b"), SMALL, ready=spoiled)
+    assert outcome(tune(other, QUIET)) == outcome(tune(plan_studies(request, SMALL, ready=ready), QUIET))
+
+
+def test_a_value_is_the_mean_over_seeds_too(tmp_path: Path) -> None:
+    made = plan_studies(asked(tmp_path, "none(steps=60,evaluations=4)"), replace(SMALL, seeds=2, trials=2))
+    (one, _) = tune(made, QUIET)
+    records = {
+        r["key"]: r["valid_average_precision"] for r in Store(tmp_path / "studies").records("loan-sim")
+    }
+    runs = made.runs(made.jobs[0], made.jobs[0].arm)
+    assert [run.seed for run in runs] == [0, 1, 0, 1]
+    by_fold = [
+        [records[run.key] for run in runs if run.split_sha256 == part.sha256] for part in made.jobs[0].inner
+    ]
+    assert len({*by_fold[0]}) == 2
+    assert list(one.trials[0].values) == [round(float(np.mean(values)), 7) for values in by_fold]
+    assert "2 seeds" in one.effort
 
 
 def test_going_on_is_the_same_as_never_having_stopped(tmp_path: Path) -> None:
@@ -431,6 +448,51 @@ def test_the_defaults_are_asked_for_again_where_their_process_died_in_the_middle
     assert [one.is_default for one in again].count(True) == 1
 
 
+def test_the_defaults_are_tried_again_where_they_were_lost(tmp_path: Path) -> None:
+    """As when a process dies while they are under way, beside trials that had ended, and the storage is gone."""
+    for one in studied(tmp_path):
+        assert one.default is not None
+        (tmp_path / f"studies/trials/loan-sim/{one.study.key[:16]}/{one.default.id}.json").unlink()
+    (tmp_path / "studies" / "loan-sim.journal").unlink()
+    for one in studied(tmp_path):
+        assert [trial.number for trial in one.trials] == [1, 2, 3, 4]
+        assert one.default is one.trials[-1]
+
+
+def test_a_trial_that_another_process_finished_meanwhile_ends_alike(
+    two: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own was taken for dead between its record in the storage and its last word there."""
+    mine, theirs = two
+    theirs.me.gone = lambda token: True
+    add = TrialStore.add
+
+    def taken(store: TrialStore, study: Any, tried: Any) -> None:
+        monkeypatch.setattr(TrialStore, "add", add)
+        theirs.agree()
+        add(store, study, tried)
+
+    one = next(mine.ask())
+    for _ in range(2):
+        one.note([RECORD], "average_precision")
+    monkeypatch.setattr(TrialStore, "add", taken)
+    mine.tell(one)
+    assert [tried.state for tried in mine.made.store.read(mine.job.study)] == [COMPLETE]
+    assert mine.optuna.trials[0].value == 0.5
+
+
+def test_a_trial_that_was_taken_as_it_was_asked_for_is_left(
+    two: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = two
+
+    def gone(*_: Any) -> None:
+        raise optuna.exceptions.UpdateFinishedTrialError
+
+    monkeypatch.setattr(optuna.trial.Trial, "set_user_attr", gone)
+    assert list(mine.ask()) == []
+
+
 def test_what_failed_is_counted_too(two: tuple[Any, Any]) -> None:
     mine, _ = two
     one = next(mine.ask())
@@ -525,5 +587,5 @@ def test_a_storage_that_is_lost_on_the_way_is_told(tmp_path: Path, monkeypatch: 
         raise optuna.exceptions.StorageInternalError("gone")
 
     monkeypatch.setattr(module, "_train", lost)
-    with pytest.raises(BadStore, match=r"was lost on the way: gone\. Every finished trial is kept"):
+    with pytest.raises(BadStore, match=r"was lost on the way: gone\. Trials that were told are kept"):
         studied(tmp_path)
