@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from bench.arms import Arm
-from bench.errors import BadSetting, BadStore
+from bench.errors import BadSetting, BadStore, UnknownName
 from bench.names import ANYWAY, TUNED, digest
 from bench.request import Prepared
 from bench.runs import configure, identity, plan
@@ -129,7 +129,8 @@ def write_tuned(store: TrialStore, dataset: str, asked: Collection[str] = ()) ->
     """Write the best configuration of every study of a data set, and all trials beside it; return the configurations.
 
     Of an arm's studies on the same rows that one counts whose key is `asked`, else the one that the file has, else the
-    one that went on last. A configuration without trials stays. Raises BadStore where the folder cannot be written.
+    one that went on last. A configuration without trials stays, and that of a study which nothing can run any more.
+    Raises BadStore where the folder cannot be written.
     """
     path = tuned_path(store.root, dataset)
     with _locked(path):
@@ -170,6 +171,13 @@ def _tuned(studied: Studied) -> Tuned | None:
         return None
     # Below, `samplers` are fields by their names (`ROLES`), which mypy cannot tell.
     arm = replace(Arm(study.arm, study.method, settings=best.settings), **best.samplers)  # type: ignore[arg-type]
+    try:
+        config = configure(arm)
+    except (
+        BadSetting,
+        UnknownName,
+    ):  # of a method or sampler that has changed since: nothing can run it any more
+        return None
     states = [trial.state for trial in studied.trials]
     mine = {field.name for field in fields(Tuned)}
     return Tuned(
@@ -184,7 +192,7 @@ def _tuned(studied: Studied) -> Tuned | None:
         seconds=round(sum(trial.seconds for trial in studied.trials), 1),
         samples=sum(trial.samples for trial in studied.trials),
         value=round(best.value, 6),
-        config_sha256=config_hash(configure(arm), best.samplers),
+        config_sha256=config_hash(config, best.samplers),
         default=None if default is None or default.value is None else round(default.value, 6),
         settings=dict(best.settings),
     )
@@ -242,16 +250,15 @@ def tuned_arms(
 
 def _chosen(arm: Arm, part: Split, ready: Prepared, mine: Sequence[Tuned], *, anyway: bool) -> Tuned | None:
     """Return what is tuned for the split; None where nothing is for a fold of its number."""
-    rows = (part.training_sha256, ready.table.sha256)
+    rows, place = (part.training_sha256, ready.table.sha256), (part.repeat, part.fold)
     here = [one for one in mine if (one.rows_sha256, one.data_sha256) == rows]
-    same = here or [one for one in mine if (one.repeat, one.fold) == (part.repeat, part.fold)]
-    if anyway and not same:
-        same = [*mine]
-    if not same:
+    pool = here or [one for one in mine if anyway or (one.repeat, one.fold) == place]
+    if not pool:
         return None
-    one = max(same, key=lambda one: one.trials)
     run = plan(ready.table, ready.protocol, [part], [arm], 1)[0]
-    if one.identity != identity(run):
+    now = identity(run)  # the file may also hold what was tuned before the arm became what it is
+    one = max(pool, key=lambda one: (one.identity == now, (one.repeat, one.fold) == place, one.trials))
+    if one.identity != now:
         raise BadSetting(
             f"{arm.name} is not the arm that was tuned: its own settings or samplers, its method (version "
             f"{one.version} then, {run.version} now), the protocol or what the card makes of the data have changed. "

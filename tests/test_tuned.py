@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -214,6 +215,34 @@ def test_what_is_not_the_arm_that_was_tuned_is_refused(done: Path, change: dict[
     known = [replace(one, **change) for one in read_tuned(done, "loan-sim")]
     with pytest.raises(BadSetting, match=r"not the arm that was tuned|not what its study ran|cannot take"):
         tuned_arms(ready, known)
+
+
+def test_what_was_tuned_before_an_arm_changed_is_passed_over(done: Path) -> None:
+    ready = prepare(request(done, "logistic-regression", folds=3))
+    now = read_tuned(done, "loan-sim")
+    before = [replace(one, identity="x", trials=999) for one in now]
+    found, missing, _ = tuned_arms(ready, [*before, *now], anyway=True)
+    assert (len(found), missing) == (3, [])
+    with pytest.raises(BadSetting, match="on other rows"):
+        tuned_arms(ready, [*before, *now])
+    with pytest.raises(BadSetting, match="not the arm that was tuned"):
+        tuned_arms(ready, before, anyway=True)
+
+
+def test_a_study_that_nothing_can_run_any_more_is_in_nobodys_way(done: Path, tmp_path: Path) -> None:
+    """Its configuration stays as it was; that of the others is written."""
+    for name in ("studies", "tuned"):
+        shutil.copytree(done / name, tmp_path / name)
+    before = read_tuned(tmp_path, "loan-sim")
+    tuned_path(tmp_path, "loan-sim").unlink()
+    for path in tmp_path.glob("studies/trials/loan-sim/*/*.json"):
+        if path.name != "study.json" and "logistic-regression" in (path.parent / "study.json").read_text():
+            trial = json.loads(path.read_text())
+            path.write_text(json.dumps({**trial, "settings": {"colour": "red"}}))
+    (tmp_path / "tuned" / "loan-sim-trials.parquet").unlink()
+    assert {one.arm for one in write_tuned(TrialStore(tmp_path), "loan-sim")} == {"xgboost(rounds=20)"}
+    tuned_path(tmp_path, "loan-sim").write_bytes(tuned_path(done, "loan-sim").read_bytes())
+    assert write_tuned(TrialStore(tmp_path), "loan-sim") == before
 
 
 def test_an_arm_of_ones_own_that_was_edited_since_is_another(tmp_path: Path) -> None:
