@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -196,10 +196,14 @@ def _boards(
             yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, of, store.root)})
 
 
-def current(results: Path, dataset: str) -> list[Studied]:
-    """Return the studies of a data set that count: of each arm and fold the one whose configuration is kept."""
+def current(results: Path, dataset: str, arms: Collection[str] | None = None) -> list[Studied]:
+    """Return the studies of a data set that count: of each arm and fold the one whose configuration is kept.
+
+    Of these arms, or of all. They are of one scope: of other splits than the study that went on last there are none.
+    """
     kept = {one.study for one in read_tuned(results, dataset)}
-    return studies.latest(TrialStore(results).studies(dataset), kept)
+    there = TrialStore(results).studies(dataset)
+    return studies.latest((one for one in there if arms is None or one.study.arm in arms), kept)
 
 
 def study_boards(results: Path, dataset: str) -> list[Board]:

@@ -180,27 +180,36 @@ def _show(request: Request, *, as_json: bool) -> None:
     dataset = the_card(request).name
     there = TrialStore(request.results).studies(dataset)
     names = _names(request)
-    chosen = [one for one in current(request.results, dataset) if not names or one.study.arm in names]
-    missing = [name for name in names if all(one.study.arm != name for one in there)]
-    if missing or not chosen:
-        known = ", ".join(dict.fromkeys(one.study.arm for one in there)) or "no arm"
+    known = dict.fromkeys(one.study.arm for one in there)
+    missing = [name for name in names or () if name not in known]
+    if missing or not known:
         raise BadStore(
             f"{request.results} holds no study of {' or '.join(missing) or 'any arm'} on {dataset}; there are those of "
-            f"{known}. bench study --dataset {dataset} --arm ARM makes one."
+            f"{', '.join(known) or 'no arm'}. bench study --dataset {dataset} --arm ARM makes one."
+        )
+    chosen = current(request.results, dataset, names)
+    shown = {one.study.arm for one in chosen}
+    if elsewhere := [name for name in names or known if name not in shown]:
+        typer.echo(
+            f"not shown, as their studies are of other splits: {', '.join(elsewhere)}; --arm shows one alone.",
+            err=True,
         )
     written = [path for board in study_boards(request.results, dataset) for path in board.write()]
     written += draw_slices(request.results, chosen)
     show_studies(chosen, written, as_json=as_json)
 
 
-def _names(request: Request) -> list[str]:
-    """Return the names of the arms asked for; none where all are meant."""
+def _names(request: Request) -> list[str] | None:
+    """Return the names of the arms asked for, of a matrix those that can be tuned; None where all are meant."""
     from bench.runs import adjust_all, select
+    from bench.space import Classes, space_of
 
     if not (request.arms or request.matrix or request.arms_file):
-        return []
-    arms = select(request.matrix, request.arms, request.arms_file, has_probability=True)
-    return [arm.name for arm in adjust_all(arms, request.settings)]
+        return None
+    arms = adjust_all(
+        select(request.matrix, request.arms, request.arms_file, has_probability=True), request.settings
+    )
+    return [arm.name for arm in arms if not request.matrix or space_of(arm, Classes(1, 1)).distributions]
 
 
 def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool) -> None:

@@ -62,6 +62,23 @@ def test_show_tunes_nothing_and_draws(bench: Script, tmp_path: Path) -> None:
     assert "no study of none on loan-sim; there are those of logistic-regression" in other.stderr
 
 
+def test_show_takes_a_matrix_and_says_what_is_of_other_splits(bench: Script, tmp_path: Path) -> None:
+    mine = [*WORDS, "--inner-folds", "2", "--trials", "1"]
+    assert bench(*mine, "--arm", "logistic-regression").returncode == 0
+    assert bench(*mine, "--arm", "easy-ensemble", "--folds", "3").returncode == 0
+    show = ["study", "--dataset", "loan-sim", "--show"]
+    both = bench(*show)
+    assert both.returncode == 0
+    assert "not shown, as their studies are of other splits: logistic-regression" in both.stderr
+    alone = bench(*show, "--arm", "logistic-regression")
+    assert (alone.returncode, alone.stderr) == (0, "")
+    core = bench(*show, "--matrix", "core")
+    assert core.returncode == 2
+    assert "holds no study of none or" in core.stderr
+    assert "prevalence" not in core.stderr
+    assert "bayes-optimal" not in core.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
