@@ -67,10 +67,12 @@ def test_it_measures_once_and_keeps_what_it_measured(
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     words = ["--dataset", "loan-sim", "--rows", "600", "--folds", "2", "--arm", "logistic-regression"]
-    words += ["--trials", "4", "--workers", "0", "--out", str(tmp_path)]
+    words += ["--trials", "4", "--workers", "2", "--out", str(tmp_path)]
+    words += ["--way", "tpe, 16, median", "--way", "random"]
     assert searches.main(words) == 0
     first = capsys.readouterr().out
-    assert first.count("logistic-regression") == len(searches.WAYS)
+    assert first.count("logistic-regression") == 2
+    assert [path.suffix for path in tmp_path.iterdir()] == [".json", ".json"]
     monkeypatch.setattr(searches, "_measured", None)
     assert searches.main(words) == 0
     assert capsys.readouterr().out == first

@@ -4,7 +4,7 @@ TPE asked for one trial at a time and for generations of several sizes, with pru
 the same arms, folds, inner folds and number of trials. Compared is the best validation score of a complete trial after
 equal trials and after equal seconds on the clock, fold by fold against the last way asked for. The arms are studied one
 after another, all folds of an arm at once; `bench study` asks for those of all its arms, so that its packs are filled
-even one trial at a time. Every way starts with an empty cache; the ways take turns. What is measured is kept
+even one trial at a time. Every way starts with an empty cache, in a process of its own. What is measured is kept
 under DIR, one file for arm and way, and not measured again.
 """
 
@@ -16,6 +16,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +28,7 @@ from bench.trials import COMPLETE, Studied
 
 WAYS = {  # search, generation, pruner
     "tpe, one at a time": ("tpe", 1, "none"),
+    "tpe, 4": ("tpe", 4, "none"),
     "tpe, 16": ("tpe", 16, "none"),
     "tpe, 32": ("tpe", 32, "none"),
     "tpe, 64": ("tpe", 64, "none"),
@@ -61,8 +64,10 @@ def _kept(asked: argparse.Namespace, arm: str, way: str) -> dict[str, Any]:
     path = asked.out / f"{size}-{arm}-{'-'.join(map(str, WAYS[way]))}.json"
     if not path.exists():
         asked.out.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=asked.out) as folder:
-            made = _measured(asked, arm, way, Path(folder))
+        # In a process of its own: its workers inherit the cache folder, and keep nothing that another way left them.
+        alone = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        with TemporaryDirectory(dir=asked.out) as folder, alone:
+            made = alone.submit(_measured, asked, arm, way, Path(folder)).result()
         path.write_text(json.dumps(made))
     kept: dict[str, Any] = json.loads(path.read_text())
     return kept
