@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,14 +12,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
 import pytest
 from conftest import console_script, offline
+from rich.console import Console
 
+from bench.progress import Lines
 from bench.request import Request
 from bench.search import Search, plan_studies
 from bench.storage import open_storage
+from bench.study import tune
 
 pytestmark = pytest.mark.postgres
 TRIALS = 12
@@ -103,6 +109,26 @@ def words(url: str, folder: Path) -> list[str]:
     arms = ["--arm", "logistic-regression", "--arm", "none(steps=40,evaluations=2)", "--trials", str(TRIALS)]
     where = ["--generation", "3", "--storage", url, "--results", str(folder)]
     return [console_script(), "study", *asked, *arms, *where]
+
+
+def test_the_dashboard_opens_the_storage(url: str, tmp_path: Path) -> None:
+    """The page's own list of studies, asked as its server would, from PostgreSQL and from a journal."""
+    dashboard = pytest.importorskip(
+        "optuna_dashboard", reason="no optuna-dashboard: tox -e postgres installs it"
+    )
+    for address in (url, None):
+        folder = tmp_path / ("journal" if address is None else "database")
+        request = Request(
+            dataset="loan-sim", rows=600, folds=2, arms=("logistic-regression",), results=folder, workers=0
+        )
+        made = plan_studies(request, Search(trials=2, inner_folds=2, storage=address))
+        tune(made, Lines(Console(quiet=True)))
+        ask: dict[str, Any] = {"PATH_INFO": "/api/studies"}
+        setup_testing_defaults(ask)
+        storage = open_storage(address, folder / "studies" / "loan-sim.journal")
+        told = json.loads(b"".join(dashboard.wsgi(storage)(ask, lambda *_: None)))
+        names = {one["study_name"] for one in told["study_summaries"]}
+        assert {job.study.name for job in made.jobs} < names
 
 
 def test_processes_with_folders_of_their_own_share_the_trials_though_one_is_killed(
