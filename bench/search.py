@@ -33,6 +33,7 @@ class Search:
     """How every study of a command searches.
 
     `trials` for each arm and fold, asked for in generations of `generation`, each run on `inner_folds` with `seeds`.
+    Small generations find more, of networks larger ones end sooner (results/LOG.md, "how a study should search").
     No generation is asked for once `seconds` have passed. Where a space has changed since, `extend` goes on with the
     old trials that have a place in the new one, `anew` without them.
     """
@@ -40,7 +41,7 @@ class Search:
     trials: int = 50
     inner_folds: int = 3
     seeds: int = 1
-    generation: int = 16
+    generation: int = 4
     search: str = "tpe"
     pruner: str = "median"
     storage: str | None = None

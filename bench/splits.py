@@ -83,7 +83,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "strict": Protocol(
         "strict",
         "repeated stratified folds; everything fitted on training rows only; duplicates never on both sides; "
-        "validation for early stopping and thresholds; one budget for every network; test scored once",
+        "validation for early stopping and thresholds; one budget of steps for every network; test scored once",
     ),
     "published": Protocol(
         "published",

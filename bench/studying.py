@@ -61,7 +61,12 @@ def study(
         int, typer.Option(help="Folds of the training rows on which a trial is judged.")
     ] = 3,
     seeds: Annotated[int, typer.Option(help="Seeds of a trial on each inner fold.")] = 1,
-    generation: Annotated[int, typer.Option(help="Trials that a study asks for at once.")] = 16,
+    generation: Annotated[
+        int,
+        typer.Option(
+            help="Trials that a study asks for at once: the more, the less each knows of the others."
+        ),
+    ] = 4,
     search: Annotated[str, typer.Option(help="tpe | random")] = "tpe",
     pruner: Annotated[
         str, typer.Option(help="What ends a trial between inner folds: median | halving | none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,16 @@ def test_a_study_prints_its_ledger_and_says_what_it_wrote(bench: Script, tmp_pat
     assert [arm["arm"] for arm in told["arms"]] == ["logistic-regression"]
     assert [study["trials"] for study in told["studies"]] == [3, 3]
     assert all(study["best"]["params"] for study in told["studies"])
+
+
+def test_the_options_have_the_defaults_of_the_search() -> None:
+    from bench.search import Search
+    from bench.studying import study
+
+    own = {field.name: field.default for field in fields(Search)}
+    options = {name: one.default for name, one in inspect.signature(study).parameters.items() if name in own}
+    assert len(options) == len(own) - 1  # the seconds are --timeout
+    assert {name: own[name] for name in options} == options
 
 
 def test_show_tunes_nothing_and_draws(bench: Script, tmp_path: Path) -> None:

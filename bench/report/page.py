@@ -161,10 +161,10 @@ def _tuned(claims: pd.DataFrame) -> list[str]:
                 f"in {below} ({surely_above} and {surely_below} after adjustment)."
             )
     said.append(
-        f"Its inner and outer rows were left as they are or resampled, at any ratio, by {', '.join(SAMPLERS)}: "
-        "SVM-SMOTE, which the paper used within, and the other slow samplers were not open to it. How many trials and "
-        "seconds each had: `tuned/*-ledger.md`; every arm beside its default: `leaderboards/*-tuned.md`. Tuned "
-        "MetaBalance less the tuned rival:"
+        "Its inner and outer rows were left as they are or resampled, in four steps up to equal classes, by "
+        f"{', '.join(SAMPLERS)}: SVM-SMOTE, which the paper used within, and the other slow ones were not open to it. "
+        "How many trials and seconds each had: `tuned/*-ledger.md`; every arm beside its default: "
+        "`leaderboards/*-tuned.md`. Tuned MetaBalance less the tuned rival:"
     )
     datasets = list(dict.fromkeys(claims["dataset"]))
     rows = []

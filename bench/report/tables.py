@@ -92,10 +92,13 @@ def interval(mean: float, lo: float, hi: float, *, sign: bool = False, digits: i
 
 
 def number(value: float, *, sign: bool = False, digits: int = 3) -> str:
-    """Return so many digits after the point, without the zero before it, or a dash for a missing number."""
+    """Return so many digits after the point, without the zero before it, or a dash for a missing number.
+
+    With a sign, what rounds to zero keeps its own: an interval from +.000 is above 0, one from -.000 holds it.
+    """
     if pd.isna(value):
         return "–"
-    value = round(value, digits) + 0.0  # no minus before a zero
+    value = value + 0.0 if sign else round(value, digits) + 0.0  # no minus before a true zero
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
 
