@@ -237,9 +237,9 @@ class _Live:
                 storage.set_trial_state_values(trial._trial_id, _STATES[tried.state], values)
         except UpdateFinishedTrialError:  # another process was quicker
             return
-        known = trial.system_attrs.get("fixed_params", trial.params)  # the first: what it was queued with
-        if tried is None and set(known) == set(self.job.space.distributions):
-            self.optuna.enqueue_trial(known)
+        params = _params(trial)
+        if tried is None and set(params) == set(self.job.space.distributions):
+            self.optuna.enqueue_trial(params)
 
     def ask(self) -> Iterator[_Asked]:
         """Yield a generation of trials, no more than the study has left; the first is the arm as it is, once."""
@@ -259,10 +259,8 @@ class _Live:
 
     def _tries_defaults(self, trial: FrozenTrial) -> bool:
         """Return whether the trial is of the arm as it is, and has come to something or still may."""
-        params = trial.system_attrs.get("fixed_params", trial.params)
-        return params == dict(self.job.space.defaults) and (
-            not trial.state.is_finished() or _record(trial) is not None
-        )
+        going = not trial.state.is_finished() or _record(trial) is not None
+        return going and _params(trial) == dict(self.job.space.defaults)
 
     def _ask(self) -> optuna.trial.Trial | None:
         """Return a new trial; None where another process took this one for dead before it could say whose it is."""
@@ -322,6 +320,12 @@ def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         elif trial.state == TrialState.RUNNING:
             found.setdefault(digest(trial.params) if trial.params else str(trial.number), trial)
     return [*found.values()]
+
+
+def _params(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what the trial tries, also of one that was queued and has not been given its parameters yet."""
+    found: dict[str, Any] = trial.system_attrs.get("fixed_params", trial.params)
+    return found
 
 
 def _record(trial: FrozenTrial) -> Tried | None:

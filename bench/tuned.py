@@ -173,11 +173,8 @@ def _tuned(studied: Studied) -> Tuned | None:
     arm = replace(Arm(study.arm, study.method, settings=best.settings), **best.samplers)  # type: ignore[arg-type]
     try:
         config = configure(arm)
-    except (
-        BadSetting,
-        UnknownName,
-    ):  # of a method or sampler that has changed since: nothing can run it any more
-        return None
+    except (BadSetting, UnknownName):
+        return None  # its method or sampler has changed since: nothing can run it any more
     states = [trial.state for trial in studied.trials]
     mine = {field.name for field in fields(Tuned)}
     return Tuned(
