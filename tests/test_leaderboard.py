@@ -418,10 +418,7 @@ def test_a_markdown_table_takes_no_cell_for_two_or_for_a_link() -> None:
     assert third == r"| a\\\|b | 1 |"
 
 
-def test_no_number_has_a_minus_before_a_zero() -> None:
-    assert [number(-0.0001), number(-0.0001, sign=True), number(-0.00001, sign=True, digits=4)] == [
-        ".000",
-        "+.000",
-        "+.0000",
-    ]
+def test_what_is_nearly_zero_keeps_its_sign_where_signs_are_shown() -> None:
+    numbers = [number(-0.0001), number(-0.0001, sign=True), number(-0.00001, sign=True, digits=4)]
+    assert numbers == [".000", "-.000", "-.0000"]
     assert [chance(0.0001), chance(0.04), chance(float("nan"))] == ["< .001", ".040", "–"]
