@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from bench.errors import INTERRUPTED, BadStore
-from bench.names import without_password
+from bench.names import without_secrets
 from bench.options import Json, Results
 from bench.show import show_json
 
@@ -27,7 +27,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        command = shlex.join(["bench", *map(without_password, sys.argv[1:])])
+        command = shlex.join(["bench", *map(without_secrets, sys.argv[1:])])
         typer.echo(f"Interrupted. Everything finished is kept; go on with:\n  {command}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:

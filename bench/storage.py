@@ -31,7 +31,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bench.errors import BadStore
-from bench.names import without_password
+from bench.names import without_secrets
 
 BEAT_SECONDS = 15.0
 SILENCE_SECONDS = 120.0  # after which a process is taken for dead
@@ -56,9 +56,8 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         return _begun(url)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
         told = str(getattr(error, "orig", None) or error.__cause__ or error)
-        first = next((line for line in told.splitlines() if line.strip()), type(error).__name__)
-        why = without_password(first).strip().rstrip(".")
-        raise BadStore(f"The storage {without_password(url)} cannot be used: {why}. {_ADVICE}") from None
+        why = _told(told, url) or type(error).__name__
+        raise BadStore(f"The storage {without_secrets(url)} cannot be used: {why}. {_ADVICE}") from None
 
 
 def _check_secrets(url: str) -> None:
@@ -69,13 +68,26 @@ def _check_secrets(url: str) -> None:
         raise BadStore(
             f"--storage is no SQLAlchemy URL (it is not repeated here: a password may be in it). {_ADVICE}"
         ) from None
-    is_file = parsed.get_backend_name() == "sqlite"  # whose path may hold any mark
-    n_signs = url.partition("://")[2].partition("?")[0].count("@")
-    if not is_file and (n_signs > 1 or "@" in f"{parsed.host}{parsed.database}"):
+    is_file = parsed.drivername in ("sqlite", "sqlite+pysqlite")  # whose path may hold any mark
+    before, _, after = url.partition("@")
+    is_odd = parsed.username is not None and ("?" in before or "@" in after)
+    if not is_file and (is_odd or "@" in f"{parsed.host}{parsed.database}"):
         raise BadStore(
             "--storage has an @ out of place (it is not repeated here: a password may be in it). In a user's "
-            "name or a password write @ as %40, / as %2F, : as %3A."
+            "name, a password or an option write @ as %40, / as %2F, : as %3A, ? as %3F."
         )
+
+
+def _told(error: str, url: str) -> str:
+    """Return the first line of what a driver says, in which nothing of the URL that may be secret is repeated."""
+    text = next((line.strip() for line in error.splitlines() if line.strip()), "")
+    with suppress(sqlalchemy.exc.ArgumentError, ValueError):
+        parsed = sqlalchemy.engine.make_url(url)
+        options = " ".join(map(str, parsed.query.values()))
+        secrets = {str(parsed.password or ""), *re.split(r"[\s;=,'()]+", options)} - {""}
+        for word in sorted(secrets, key=len, reverse=True):
+            text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "***", text)
+    return without_secrets(text).rstrip(".")
 
 
 @contextmanager
@@ -84,9 +96,9 @@ def storage_errors(name: str) -> Iterator[None]:
     try:
         yield
     except _LOST as error:
-        told = str(error.__cause__ or error).strip().partition("\n")[0]
+        told = _told(str(error.__cause__ or error), name)
         raise BadStore(
-            f"The storage {without_password(name)} was lost on the way: {without_password(told)}. Trials that were "
+            f"The storage {without_secrets(name)} was lost on the way: {told}. Trials that were "
             "told are kept in files, and what was trained for the others; the same command goes on once the storage is "
             "there again, or with another."
         ) from None

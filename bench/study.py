@@ -203,6 +203,8 @@ class _Live:
         """Bring storage and files into agreement, and fail the trials whose process is gone."""
         # Files first: a record is in the storage before it is a file (`tell`), so none seems to be missing there.
         files = {tried.id: tried for tried in self.made.store.read(self.job.study)}
+        if files:
+            self.made.store.describe(self.job.study)
         trials = self.optuna.get_trials(deepcopy=False)
         stored = {tried.id: tried for tried in map(_record, trials) if tried is not None}
         n = len(trials)

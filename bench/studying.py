@@ -209,12 +209,13 @@ def _names(request: Request) -> list[str] | None:
     from bench.runs import adjust_all, select
     from bench.space import Classes, space_of
 
-    if not (request.arms or request.matrix or request.arms_file):
+    named = request.arms or request.arms_file
+    if not (named or request.matrix or request.settings):
         return None
     arms = adjust_all(
         select(request.matrix, request.arms, request.arms_file, has_probability=True), request.settings
     )
-    return [arm.name for arm in arms if not request.matrix or space_of(arm, Classes(1, 1)).distributions]
+    return [arm.name for arm in arms if named or space_of(arm, Classes(1, 1)).distributions]
 
 
 def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool) -> None:

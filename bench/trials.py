@@ -167,10 +167,14 @@ class TrialStore:
 
     def add(self, study: Study, trial: Tried) -> None:
         """Write one trial, and before the first what the study is."""
-        folder = self.folder(study)
-        if not (folder / "study.json").exists():
-            write_text(folder / "study.json", json.dumps(asdict(study), indent=1, sort_keys=True))
-        write_text(folder / f"{trial.id}.json", json.dumps(asdict(trial), sort_keys=True))
+        self.describe(study)
+        write_text(self.folder(study) / f"{trial.id}.json", json.dumps(asdict(trial), sort_keys=True))
+
+    def describe(self, study: Study) -> None:
+        """Write what the study is, without which its trials are nobody's, unless that is there."""
+        path = self.folder(study) / "study.json"
+        if not path.exists():
+            write_text(path, json.dumps(asdict(study), indent=1, sort_keys=True))
 
     def read(self, study: Study) -> list[Tried]:
         """Return the study's trials that have files of their own, in their order."""
@@ -294,9 +298,12 @@ def _from_json(path: Path, kind: Any) -> Any:
     try:
         return made_of(kind, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BadStore(
-            f"{path} cannot be read ({error}). Move it away: what it held is tried again."
-        ) from error
+        way = (
+            "what it held is tried again"
+            if kind is Tried
+            else "the bench study that it is of writes it again"
+        )
+        raise BadStore(f"{path} cannot be read ({error}). Move it away: {way}.") from error
 
 
 def _short(value: Any) -> str:

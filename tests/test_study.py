@@ -493,6 +493,15 @@ def test_a_trial_that_was_taken_as_it_was_asked_for_is_left(
     assert list(mine.ask()) == []
 
 
+def test_what_a_study_is_is_written_again_where_it_was_lost(tmp_path: Path) -> None:
+    first = studied(tmp_path)
+    for path in tmp_path.glob("studies/trials/loan-sim/*/study.json"):
+        path.unlink()
+    assert TrialStore(tmp_path).studies("loan-sim") == []
+    assert outcome(studied(tmp_path)) == outcome(first)
+    assert outcome(TrialStore(tmp_path).studies("loan-sim")) == outcome(first)
+
+
 def test_what_failed_is_counted_too(two: tuple[Any, Any]) -> None:
     mine, _ = two
     one = next(mine.ask())
