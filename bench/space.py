@@ -83,6 +83,13 @@ def space_of(arm: Arm, classes: Classes) -> Space:
     return Space(trial.distributions, trial.defaults)
 
 
+def tunable(arm: Arm) -> bool:
+    """Return whether there is anything that a study may change of the arm."""
+    return bool(
+        space_of(arm, Classes(1, 1)).distributions
+    )  # whatever the rows: only ratios hang on the classes
+
+
 def arm_at(arm: Arm, params: Mapping[str, Any], classes: Classes) -> Arm:
     """Return the arm with the settings and samplers that `params`, values of its space, come to."""
     found = method(arm.method).space(Suggestions(arm, classes, params))

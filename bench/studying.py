@@ -207,7 +207,7 @@ def _show(request: Request, *, as_json: bool) -> None:
 def _names(request: Request) -> list[str] | None:
     """Return the names of the arms asked for, of a matrix those that can be tuned; None where all are meant."""
     from bench.runs import adjust_all, select
-    from bench.space import Classes, space_of
+    from bench.space import tunable
 
     named = request.arms or request.arms_file
     if not (named or request.matrix or request.settings):
@@ -215,7 +215,7 @@ def _names(request: Request) -> list[str] | None:
     arms = adjust_all(
         select(request.matrix, request.arms, request.arms_file, has_probability=True), request.settings
     )
-    return [arm.name for arm in arms if named or space_of(arm, Classes(1, 1)).distributions]
+    return [arm.name for arm in arms if named or tunable(arm)]
 
 
 def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json: bool) -> None:

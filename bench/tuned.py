@@ -22,7 +22,7 @@ from bench.errors import BadSetting, BadStore, UnknownName
 from bench.names import ANYWAY, TUNED, digest
 from bench.request import Prepared
 from bench.runs import configure, identity, plan
-from bench.space import ROLES, Classes, space_of
+from bench.space import ROLES, tunable
 from bench.splits import Split
 from bench.store import write_text
 from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore, effort, made_of
@@ -222,7 +222,7 @@ def tuned_arms(
     """
     found, missing, notes = {}, {}, []
     for arm in ready.arms:
-        if not space_of(arm, Classes(1, 1)).distributions:
+        if not tunable(arm):
             continue
         mine = [one for one in known if one.arm == arm.name]
         chosen = {part.sha256: _chosen(arm, part, ready, mine, anyway=anyway) for part in ready.splits}
