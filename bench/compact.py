@@ -122,7 +122,9 @@ def read(
     good = [record for record in records if record["status"] == OK]
     if not good:
         return {}
-    noise = _noise_of(store, good[0], set(METRICS if names is None else names))
+    noise: _Noises = {}
+    for home in reversed(store.compact_stores(good[0]["dataset"])):  # its own noise goes before published
+        noise |= _noise_of(home, good[0], set(METRICS if names is None else names))
     found = {}
     for arm in dict.fromkeys(record["arm"] for record in good):
         by_run = {(fold_of(r), r["seed"]): r for r in good if r["arm"] == arm}

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
@@ -21,6 +22,14 @@ MAIN_METRIC = "average_precision"
 
 # After the name of an arm; the second where it was tuned on other rows than it trains on.
 TUNED, ANYWAY = "(tuned)", "(tuned-anyway)"
+
+
+RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder, where nothing else names one
+
+
+def results_folder() -> Path:
+    """Return the folder of results where none is asked for: BENCH_RESULTS, else `results`."""
+    return Path(os.environ.get(RESULTS_VARIABLE) or "results")
 
 
 def canonical(value: Any) -> str:

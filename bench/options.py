@@ -8,9 +8,13 @@ from typing import Annotated
 import typer
 
 from bench.errors import BadSetting
+from bench.names import RESULTS_VARIABLE
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-Results = Annotated[Path, typer.Option("--results", help="Folder of records, scores and leaderboards.")]
+Results = Annotated[
+    Path,
+    typer.Option("--results", envvar=RESULTS_VARIABLE, help="Folder of records, scores and leaderboards."),
+]
 DatasetName = Annotated[str | None, typer.Option("--dataset", help="A data set of bench list datasets.")]
 DataFile = Annotated[
     Path | None,

@@ -13,15 +13,17 @@ import pandas as pd
 
 from bench import compact
 from bench.cards import card, dataset_names
+from bench.disk import read_bytes, write_text
 from bench.errors import BadStore, UnknownName
 from bench.metrics import METRICS
 from bench.names import slug
+from bench.replicates import Replicates
 from bench.report import alpha, charts, figures, findings, ladder, page, sides, studies, tuned
 from bench.report import leaderboard as boards
-from bench.report.records import Measured, board_path, measure_tables
+from bench.report.records import Measured, Record, board_path, measure_tables
 from bench.report.tables import FORMATS
 from bench.splits import protocol_named
-from bench.store import Store, read_bytes, write_text
+from bench.store import Store, published_beside
 from bench.trials import Studied, TrialStore
 from bench.tuned import read_tuned
 
@@ -78,14 +80,15 @@ def regenerate(
     protocol is asked for, the page of findings. Without `formats` leaderboards are Markdown, the table of both
     protocols LaTeX and CSV too, and what is there in another format is made again.
 
-    Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there is
-    shown, else the one that finished last.
+    Only data sets and protocols with records in `results` itself have tables; published records beside it stand in
+    them too. Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there
+    is shown, else the one that finished last.
     Raises UnknownName for a data set, protocol or format that is not there.
     """
     store = Store(results, read_only=read_only)
     protocol = protocol_named(protocol).name if protocol else None
     for kind, asked, known in (
-        ("data set with records", dataset, sorted({*_datasets(store), *TrialStore(results).datasets()})),
+        ("data set with records", dataset, _names(store)),
         *(("format", name, list(FORMATS)) for name in formats),
     ):
         if asked is not None and asked not in known:
@@ -97,8 +100,10 @@ def regenerate(
     made: list[Board] = []
     for of, found in ((_sweeps(store), sweeps), (store, tables)):
         for name, by_protocol in found.items():
-            made += _boards(of, name, by_protocol, formats)
-            if protocol is None and found is tables:
+            own = {judged: table for judged, table in by_protocol.items() if table.own}
+            made += _boards(of, name, own, formats)
+            asked_published = any(protocol_named(judged).is_published for judged in own)
+            if protocol is None and found is tables and asked_published:
                 made += _across_protocols(of, name, by_protocol, formats)
     for name in TrialStore(results).datasets() if protocol is None else ():
         made += study_boards(results, name) if dataset in (None, name) else []
@@ -107,6 +112,19 @@ def regenerate(
         texts = {_page_at(results / "README.md"): page.markdown(claims, tables, sweeps)}
         made.append(Board(claims, results / "leaderboards" / "findings.parquet", texts))
     return made
+
+
+def table_folders(results: Path, dataset: str | None = None, *, check: bool) -> list[Path]:
+    """Return the folders whose tables are made: `results`, and for a check also what is published beside it.
+
+    With `dataset` those of them that have records or studies of it. Raises UnknownName where none has.
+    """
+    published = published_beside(results)
+    names = {folder: _names(Store(folder)) for folder in (results, *([published] if published else []))}
+    if dataset is not None and not any(dataset in known for known in names.values()):
+        raise UnknownName("data set with records", dataset, sorted({*chain(*names.values())}))
+    wanted = [folder for folder, known in names.items() if dataset is None or dataset in known]
+    return [folder for folder in wanted if check or folder == results]
 
 
 def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
@@ -125,6 +143,11 @@ def _datasets(store: Store) -> list[str]:
     return sorted({*store.datasets(), *_sweeps(store).datasets()})
 
 
+def _names(store: Store) -> list[str]:
+    """Return the data sets that this folder has records or studies of."""
+    return sorted({*_datasets(store), *TrialStore(store.root).datasets()})
+
+
 def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
     """Write the compact records and noise of every data set in `results` (or of one); return the paths.
 
@@ -137,12 +160,19 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
     for of in (store, _sweeps(store)):
         for name in of.datasets():
             if dataset in (None, name):
-                found = measure_tables(of, name).values()
-                parts = [([*chain(*table.records.values())], table.replicates) for table in found]
+                parts = [_own_part(table) for table in measure_tables(of, name).values() if table.own]
                 _check_nothing_lost(of, name, {record["key"] for records, _ in parts for record in records})
                 metrics = METRICS if of is store else alpha.METRICS
                 made += compact.write(of, name, parts, tuple(metrics))
     return made
+
+
+def _own_part(table: Measured) -> tuple[list[Record], dict[str, Replicates]]:
+    """Return the records of a table that are in the results folder itself, and their arms' replicates."""
+    records = [
+        record for arm, its_records in table.records.items() if arm in table.own for record in its_records
+    ]
+    return records, {arm: reps for arm, reps in table.replicates.items() if arm in table.own}
 
 
 def _page_at(path: Path) -> Path:
@@ -196,13 +226,17 @@ def _boards(
             yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, of, store.root)})
 
 
-def current(results: Path, dataset: str, arms: Collection[str] | None = None) -> list[Studied]:
+def current(
+    results: Path, dataset: str, arms: Collection[str] | None = None, *, published: bool = False
+) -> list[Studied]:
     """Return the studies of a data set that count: of each arm and fold the one whose configuration is kept.
 
-    Of these arms, or of all. They are of one scope: of other splits than the study that went on last there are none.
+    Of these arms, or of all; with those published beside `results`, or without. They are of one scope: of other splits
+    than the study that went on last there are none.
     """
     kept = {one.study for one in read_tuned(results, dataset)}
-    there = TrialStore(results).studies(dataset)
+    store = TrialStore(results)
+    there = store.with_published(dataset) if published else store.studies(dataset)
     return studies.latest((one for one in there if arms is None or one.study.arm in arms), kept)
 
 

@@ -17,7 +17,7 @@ from bench.names import without_secrets
 from bench.options import Json, Results
 from bench.show import show_json
 
-NO_RECORDS = "{} holds no records. Make some first: bench run --dataset fraud-sim"
+NO_RECORDS = "{} holds no records of your own. Make some first: bench run --dataset fraud-sim"
 
 
 @contextmanager
@@ -104,22 +104,25 @@ def tables(
 ) -> None:
     """Regenerate every leaderboard and table from the stored records.
 
+    Published results beside your own are checked too, and written only where --results names their folder.
+
     Example: bench tables --format md --format tex
+
+    Example: bench tables --check
     """
     with interruptible():
-        from bench.pages import orphans, regenerate
-        from bench.store import Store
+        from bench.pages import orphans, regenerate, table_folders
 
-        made = regenerate(
-            results, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
-        )
-        if not made:
-            none_such = f"{results} holds records, but none under {protocol}."
-            raise BadStore(
-                none_such if protocol and Store(results).datasets() else NO_RECORDS.format(results)
+        made, lone = [], []
+        for folder in table_folders(results, dataset, check=check):
+            boards = regenerate(
+                folder, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
             )
+            made += boards
+            lone += orphans(folder, boards) if check and not (dataset or protocol or form) else []
+        if not made:
+            raise BadStore(_without_tables(results, protocol))
         stale = [path for board in made for path in board.stale()]
-        lone = orphans(results, made) if check and not (dataset or protocol or form) else []
         written = [] if check else [path for board in made for path in board.write()]
     for board in made:
         if board.n_other_records:
@@ -136,6 +139,17 @@ def tables(
             "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
         )
     _refuse(stale if check else [], lone)
+
+
+def _without_tables(results: Path, protocol: str | None) -> str:
+    """Return why there is no table to make."""
+    from bench.store import Store, published_beside
+
+    if protocol and Store(results).datasets():
+        return f"{results} holds records, but none under {protocol}."
+    published = published_beside(results)
+    aside = f" The published tables are made again by --results {published}." if published else ""
+    return NO_RECORDS.format(results) + aside
 
 
 def _refuse(stale: Sequence[Path], lone: Sequence[Path]) -> None:

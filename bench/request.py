@@ -21,7 +21,7 @@ from bench.evaluate import choose_device, configuration
 from bench.execute import Reporter
 from bench.fetch import SOURCES, cache_folder
 from bench.methods import method
-from bench.names import cores
+from bench.names import cores, results_folder
 from bench.pack.config import NetworkConfig
 from bench.pack.memory import BLOCK, fitting_members, free_bytes
 from bench.pack.trial import try_kernel
@@ -61,7 +61,7 @@ class Request:
     workers: int | None = None
     shard: tuple[int, int] | None = None
     timeout: float | None = None
-    results: Path = Path("results")
+    results: Path = field(default_factory=results_folder)
     retry_failed: bool = False
     tuned: bool = False
     tuned_anyway: bool = False
@@ -162,8 +162,8 @@ def prepare(
         try_kernel(torch.empty(0, device=device))
     workers = _workers(request, device)
     store = Store(request.results, read_only=read_only)
-    if store.compact_path(chosen.name, "records").exists():
-        store.read_compact(chosen.name)  # a damaged file is told before anything is trained
+    for compact_store in store.compact_stores(chosen.name):
+        compact_store.read_compact(chosen.name)  # a damaged file is told before anything is trained
     if not read_only:
         store.check_writable()
         cache_folder()

@@ -135,7 +135,7 @@ def plan_studies(
         raise BadSetting(
             f"No setting of {', '.join(untunable)} is open to a study: there is nothing to tune."
         )
-    known = store.studies(ready.table.name)
+    known = store.with_published(ready.table.name)
     jobs = [_with_older(made, job, known) for job in jobs]
     return replace(made, jobs=jobs, untunable=untunable)
 

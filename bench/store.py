@@ -12,23 +12,25 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.errors import BadStore, DiskFull
+from bench.disk import write_file
+from bench.errors import BadStore
 from bench.metrics import METRICS
 from bench.names import OK, cores, digest
 
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
+PUBLISHED = "published"  # the folder, within a results folder, of what a repository brings
 
 _METRIC_FIELDS = [(f"{part}_{metric}", pa.float64()) for part in ("valid", "test") for metric in METRICS]
 RECORD = pa.schema(
@@ -123,6 +125,12 @@ class Store:
     root: Path
     read_only: bool = False
 
+    @property
+    def published(self) -> Store | None:
+        """The published results that are read beside these, and never written; None where there are none."""
+        folder = published_beside(self.root)
+        return None if folder is None else Store(folder, read_only=True)
+
     def check_writable(self) -> None:
         """Create the folders and write a byte; raise BadStore that says what to do instead."""
         try:
@@ -206,18 +214,28 @@ class Store:
         return sorted(path.stem for path in (self.root / "runs" / dataset).glob("*.parquet"))
 
     def records(self, dataset: str) -> list[dict[str, Any]]:
-        """Return all readable records of a data set; the compact ones of arms that have no others in their scope.
+        """Return all readable records of a data set.
 
-        Raises BadStore where the compact ones cannot be read.
+        An arm's records in a scope are those under `runs/`; else the compact ones; else the published compact ones.
+        Raises BadStore where compact ones cannot be read.
         """
         with ThreadPoolExecutor(cores()) as threads:
             read = threads.map(lambda key: self.read(dataset, key), self.keys(dataset))
             found = [record for record in read if record is not None]
-        path = self.compact_path(dataset, "records")
-        if path.exists():
-            own = {(record["scope"], record["arm"]) for record in found}
-            found += [r for r in self.read_compact(dataset) if (r["scope"], r["arm"]) not in own]
+        for store in self.compact_stores(dataset):
+            known = {(record["scope"], record["arm"]) for record in found}
+            found += [r for r in store.read_compact(dataset) if (r["scope"], r["arm"]) not in known]
         return found
+
+    def compact_stores(self, dataset: str) -> list[Store]:
+        """Return the stores that hold compact records of the data set: this one, then the published one."""
+        stores = [self, *([self.published] if self.published else [])]
+        return [store for store in stores if store.compact_path(dataset, "records").exists()]
+
+    def own_keys(self, dataset: str) -> set[str]:
+        """Return the keys of the data set's records that are in this folder, not only in the published one."""
+        compact = self.read_compact(dataset) if self.compact_path(dataset, "records").exists() else []
+        return {*self.keys(dataset), *(record["key"] for record in compact)}
 
     def read_compact(self, dataset: str) -> list[dict[str, Any]]:
         """Return the data set's compact records; a column that they were written without is None.
@@ -246,9 +264,13 @@ class Store:
         return any((self.root / "compact").glob("*/records.parquet"))
 
     def datasets(self) -> list[str]:
-        """Return the names of the data sets that have records."""
+        """Return the names of the data sets that have records in this folder, whatever is published beside it."""
         found = [path for kind in ("runs", "compact") for path in (self.root / kind).glob("*")]
         return sorted({path.name for path in found if path.is_dir()})
+
+    def all_datasets(self) -> list[str]:
+        """Return the names of the data sets that have records here or among the published ones."""
+        return sorted({*self.datasets(), *(self.published.datasets() if self.published else ())})
 
     def quarantine(self, dataset: str, key: str) -> None:
         """Move a run's files to `quarantine/`, where nothing reads them; the run counts as not done.
@@ -275,6 +297,18 @@ class Store:
         for pid in pids:
             for path in self.root.glob(f"*/*/*.{pid}.tmp"):
                 path.unlink(missing_ok=True)
+
+
+def published_beside(root: Path) -> Path | None:
+    """Return the folder of published results that is read beside those in `root`; None where there is none.
+
+    It is `published` within `root`; for a folder within a results folder, as `results/alpha`, the folder of the same
+    name within the published ones.
+    """
+    for folder in (root / PUBLISHED, root.parent / PUBLISHED / root.name):
+        if folder.is_dir():
+            return folder
+    return None
 
 
 def _check_record(record: Mapping[str, Any], dataset: str) -> None:
@@ -305,57 +339,12 @@ def _check_readable(path: Path, error: Exception) -> None:
         raise BadStore(f"{path} cannot be read ({error.strerror}).") from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that `path` is whole or absent; see `_write`."""
-    _write(path, lambda file: file.write(content))
-
-
 def write_atomically(path: Path, table: pa.Table, **options: Any) -> None:
-    """Write a parquet file with page checksums so that `path` is whole or absent; see `_write`.
+    """Write a parquet file with page checksums so that `path` is whole or absent; see `bench.disk.write_file`.
 
     `options` are pyarrow's.
     """
-    _write(path, lambda file: pq.write_table(table, file, **(_WRITTEN | options)))
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return what the file holds, nothing where it is none that can be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 so that `path` is whole or absent; see `_write`."""
-    write_bytes(path, text.encode())
-
-
-def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Fill a temporary file beside `path`, sync it and rename it.
-
-    Raises DiskFull where disk, quota or the limit of a file's size is full, BadStore for any other refusal.
-    """
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        _sync(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskFull(
-                f"No space left to write {path.name} in {path.parent}. Every record written before is whole; "
-                "free some space and run the same command again: it goes on where it stopped."
-            ) from error
-        raise BadStore(f"{path} could not be written ({error.strerror or error}).") from error
+    write_file(path, lambda file: pq.write_table(table, file, **(_WRITTEN | options)))
 
 
 def read_checked(path: Path, schema: pa.Schema | None = None) -> pa.Table:
@@ -390,11 +379,3 @@ def read_whole(path: Path, schema: pa.Schema) -> pa.Table:
             f"{path} cannot be read ({error}). If it came with the repository, check it out again; where the runs it "
             "was made of are, move it away and bench compact makes it anew."
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

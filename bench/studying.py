@@ -183,7 +183,7 @@ def _show(request: Request, *, as_json: bool) -> None:
     from bench.trials import TrialStore
 
     dataset = the_card(request).name
-    there = TrialStore(request.results).studies(dataset)
+    there = TrialStore(request.results).with_published(dataset)
     names = _names(request)
     known = dict.fromkeys(one.study.arm for one in there)
     missing = [name for name in names or () if name not in known]
@@ -192,7 +192,7 @@ def _show(request: Request, *, as_json: bool) -> None:
             f"{request.results} holds no study of {' or '.join(missing) or 'any arm'} on {dataset}; there are those of "
             f"{', '.join(known) or 'no arm'}. bench study --dataset {dataset} --arm ARM makes one."
         )
-    chosen = current(request.results, dataset, names)
+    chosen = current(request.results, dataset, names, published=True)
     shown = {one.study.arm for one in chosen}
     if elsewhere := [name for name in names or known if name not in shown]:
         typer.echo(

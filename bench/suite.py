@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.arms import Arm
+from bench.disk import write_text
 from bench.errors import BadSetting, BadStore
 from bench.evaluate import Result, Workbench, configuration
 from bench.execute import execute
@@ -26,7 +27,7 @@ from bench.request import FullReporter, Prepared, Request, prepare
 from bench.runs import Run, packs, plan
 from bench.splits import BIG_TABLE_ROWS
 from bench.splits import Protocol as Judged
-from bench.store import Store, write_text
+from bench.store import Store
 from bench.tables import Table
 from bench.tuned import efforts, read_tuned, tuned_arms
 

@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
+from bench.disk import write_text
 from bench.errors import BadStore
 from bench.names import digest
-from bench.store import read_checked, write_atomically, write_text
+from bench.store import published_beside, read_checked, write_atomically
 
 COMPLETE, PRUNED, FAIL = "complete", "pruned", "failed"
 _TRIALS = "-trials.parquet"
@@ -197,8 +198,15 @@ class TrialStore:
             found[one.study.key] = Studied(one.study, _ordered(trials.values()))
         return sorted((one for one in found.values() if one.trials), key=lambda one: one.study.place)
 
+    def with_published(self, dataset: str) -> list[Studied]:
+        """Return `studies`, and those published beside this folder that it has no trials of."""
+        own, folder = self.studies(dataset), published_beside(self.root)
+        known = {studied.study.key for studied in own}
+        published = TrialStore(folder).studies(dataset) if folder else []
+        return own + [studied for studied in published if studied.study.key not in known]
+
     def datasets(self) -> list[str]:
-        """Return the names of the data sets that have studies."""
+        """Return the names of the data sets that have studies in this folder."""
         own = (self.root / "studies" / "trials").glob("*")
         travelling = (self.root / "tuned").glob(f"*{_TRIALS}")
         return sorted({path.name for path in own} | {path.name.removesuffix(_TRIALS) for path in travelling})

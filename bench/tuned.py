@@ -18,13 +18,14 @@ from typing import Any
 from filelock import FileLock
 
 from bench.arms import Arm
+from bench.disk import write_text
 from bench.errors import BadSetting, BadStore, UnknownName
 from bench.names import ANYWAY, TUNED, digest
 from bench.request import Prepared
 from bench.runs import configure, identity, plan
 from bench.space import ROLES, tunable
 from bench.splits import Split
-from bench.store import write_text
+from bench.store import published_beside
 from bench.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore, effort, made_of
 
 SHORT = 16  # characters of a hash that only tells whether something changed
@@ -113,7 +114,18 @@ def tuned_path(results: Path, dataset: str) -> Path:
 
 
 def read_tuned(results: Path, dataset: str) -> list[Tuned]:
-    """Return the tuned configurations of a data set, none where there is no file; raise BadStore for a bad one."""
+    """Return the tuned configurations of a data set, the published ones for what this folder has none of.
+
+    Raises BadStore for a file that cannot be read.
+    """
+    own, folder = _read_own(results, dataset), published_beside(results)
+    known = {(*tuned.place, tuned.rows_sha256) for tuned in own}
+    published = _read_own(folder, dataset) if folder else []
+    return own + [tuned for tuned in published if (*tuned.place, tuned.rows_sha256) not in known]
+
+
+def _read_own(results: Path, dataset: str) -> list[Tuned]:
+    """Return the configurations in this folder, none where there is no file; raise BadStore for a bad one."""
     path = tuned_path(results, dataset)
     if not path.exists():
         return []
@@ -134,7 +146,7 @@ def write_tuned(store: TrialStore, dataset: str, asked: Collection[str] = ()) ->
     """
     path = tuned_path(store.root, dataset)
     with _locked(path):
-        found = {(*one.place, one.rows_sha256): one for one in read_tuned(store.root, dataset)}
+        found = {(*one.place, one.rows_sha256): one for one in _read_own(store.root, dataset)}
         kept = {place: one.study for place, one in found.items()}
         studies = store.studies(dataset)
         for studied in sorted(studies, key=lambda one: (one.study.key in asked, one.finished)):

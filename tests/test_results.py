@@ -1,4 +1,4 @@
-"""What is committed under `results/`: small, complete, and every table what the committed records give."""
+"""What is committed under `results/published/`: small, complete, and every table what the committed records give."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.report import leaderboard as boards
 from bench.trials import TrialStore
 from bench.tuned import tuned_path, write_tuned
 
-RESULTS = Path(__file__).parent.parent / "results"
+RESULTS = Path(__file__).parent.parent / "results" / "published"
 COMMITTED = ("compact", "leaderboards", "tuned", "alpha/compact", "alpha/leaderboards")
 
 
@@ -25,8 +25,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("results")
     for name in COMMITTED:
         shutil.copytree(RESULTS / name, copy / name)
-    for name in ("README.md", "LOG.md"):
-        shutil.copy(RESULTS / name, copy / name)
+    shutil.copy(RESULTS / "README.md", copy / "README.md")
     return copy
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.disk import write_text
 from bench.errors import BadStore, DiskFull
 from bench.metrics import METRICS
 from bench.names import digest
@@ -30,7 +31,6 @@ from bench.store import (
     Store,
     read_checked,
     write_atomically,
-    write_text,
 )
 
 NOW = datetime(2024, 5, 17, 12, 30, 15, 123456, tzinfo=UTC)

@@ -28,8 +28,8 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
     _lo, _hi, the share of paired runs in which `a` is better; n_pairs. Raises UnknownName for an arm without a good
     run, BadSetting where no run pairs.
     """
-    if dataset not in store.datasets():
-        raise UnknownName("data set with records", dataset, store.datasets())
+    if dataset not in store.all_datasets():
+        raise UnknownName("data set with records", dataset, store.all_datasets())
     records = [r for r in store.records(dataset) if r["protocol"] == protocol]
     if not records:
         raise BadSetting(

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from bench.arms import GRID
+from bench.disk import read_bytes, write_bytes
 from bench.names import digest
 from bench.report.ladder import METRIC
-from bench.store import read_bytes, write_bytes
 
 DPI = 90
 STRONG = ("#b2182b", "#000000", "#e08214")  # MetaBalance's arms in the ladder, with their intervals

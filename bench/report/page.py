@@ -27,7 +27,7 @@ This page is made by `bench tables` from the records in `compact/` (or `runs/`),
 and test rows; intervals are 95 %, from a two-level bootstrap over runs and test rows; p is adjusted (Holm) over all
 rows of a question. Bold is an interval clear of 0, † a p below .05. An interval that holds 0 does not say that there is
 no difference: it says how large one may be. Dated experiments with their motives, and what is not in records, are in
-`LOG.md`."""
+`results/LOG.md`."""
 _RATES = {"≤ .01": (0.0, 0.01), ".1, .3": (0.1, 0.3), "1, 3": (1.0, 3.0)}
 
 
@@ -137,8 +137,8 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
         f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
         f"({surely_above} and {surely_below} after adjustment). Of early-stopped plain training (`none`) and XGBoost "
         f"it is ahead of: {'; '.join(beaten) or 'neither, on no set'}. Under `strict`, all at their defaults, which "
-        "were set on validation parts (LOG.md) and not tuned per data set. MetaBalance less the rival, on runs that "
-        "both have:"
+        "were set on validation parts (results/LOG.md) and not tuned per data set. MetaBalance less the rival, on runs "
+        "that both have:"
     )
     datasets = list(dict.fromkeys(claims["dataset"]))
     rows = []

@@ -34,12 +34,14 @@ RANK_RESAMPLES = 1000  # and for ROC-AUC and average precision
 class Measured:
     """The records of one table by arm, less those whose scores are lost; and by arm what its good runs measured.
 
-    `n_others` records of the data set and protocol stand on other splits, and in no table.
+    `n_others` records of the data set and protocol stand on other splits, and in no table. `own` are the arms whose
+    records are in the results folder itself, not among the published ones beside it.
     """
 
     records: Mapping[str, Sequence[Record]]
     replicates: Mapping[str, Replicates]
     n_others: int = 0
+    own: frozenset[str] = frozenset()
 
     def cost(self, arm: str) -> dict[str, float]:
         """Return how many good runs the arm has and how many failed, and a good run's mean updates and rows seen."""
@@ -73,12 +75,14 @@ def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[
     for record in store.records(dataset):
         if only in (None, record["protocol"]):
             by_protocol.setdefault(record["protocol"], []).append(record)
-    found = {}
+    own_keys = store.own_keys(dataset)
+    tables = {}
     for name, records in sorted(by_protocol.items()):
         latest = shown(store, records)
         others = sum(record["scope"] != latest[0]["scope"] for record in records)
-        found[name] = replace(measured(store, latest), n_others=others)
-    return found
+        own_arms = frozenset(record["arm"] for record in latest if record["key"] in own_keys)
+        tables[name] = replace(measured(store, latest), n_others=others, own=own_arms)
+    return tables
 
 
 def measured(
@@ -127,15 +131,24 @@ def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list
 def shown(store: Store, records: Sequence[Record]) -> list[Record]:
     """Return those of the `records` of a data set and protocol that its table shows.
 
-    They are the `newest` of the scope of the leaderboard that is there, else of the scope that finished last; of a
-    tuned arm and fold the runs of the configuration that is in `tuned/`, else of the one that finished last.
+    They are the `newest` of one scope: that of the leaderboard in this folder, else of the last own record, else of
+    the published leaderboard, else of the record that finished last. Of a tuned arm and fold they are the runs of the
+    configuration that is in `tuned/`, else of the one that finished last.
     """
-    found: dict[str, list[Record]] = {}
+    dataset, protocol = records[0]["dataset"], records[0]["protocol"]
+    by_scope: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r["finished"], reverse=True):
-        found.setdefault(record["scope"], []).append(record)
-    there = scope_at(board_path(store, records[0]["dataset"], records[0]["protocol"]))
-    mine = found[there] if there in found else next(iter(found.values()))
-    return newest(mine, _as_tuned(store, mine))
+        by_scope.setdefault(record["scope"], []).append(record)
+    own_keys = store.own_keys(dataset)
+    own_scopes = (
+        scope for scope, its_records in by_scope.items() if any(r["key"] in own_keys for r in its_records)
+    )
+    candidates = [scope_at(board_path(store, dataset, protocol)), next(own_scopes, None)]
+    if store.published:
+        candidates.append(scope_at(board_path(store.published, dataset, protocol)))
+    scope = next((scope for scope in candidates if scope in by_scope), next(iter(by_scope)))
+    assert scope is not None  # noqa: S101  (for mypy: no key of by_scope is None)
+    return newest(by_scope[scope], _as_tuned(store, by_scope[scope]))
 
 
 def _as_tuned(store: Store, records: Iterable[Record]) -> dict[tuple[Any, ...], Recipe]:
