@@ -41,6 +41,14 @@ class BadSetting(BenchError):
     """An option or a method's setting with a value that it cannot have."""
 
 
+class BadArgument(BadSetting, TypeError):
+    """An argument of a Python call that is of a wrong kind, or given twice."""
+
+
+class UnknownArgument(UnknownName, TypeError):
+    """An argument that a Python call does not have."""
+
+
 class BadKernel(BenchError):
     """A compiled kernel that does not compute what torch computes."""
 

@@ -23,6 +23,7 @@ from bench.cards import Dataset, Source, dataset_names
 from bench.cards import card as registered
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.features import Floats, features, numbers
+from bench.frames import content_sha256, plain_frame
 from bench.labels import label
 from bench.names import digest
 from bench.readers import read_frame
@@ -33,7 +34,7 @@ _EPOCH = pd.Timestamp(0, tz="UTC")
 _DATES = ("ISO8601", "%b-%Y", "%d-%b-%Y")  # the spellings of dates that can be read in one way only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """One data set in memory, n rows and d features.
 
@@ -46,9 +47,9 @@ class Table:
     y : ndarray of int8, (n,)
         The label, 1 where positive.
     sha256 : str
-        Of the raw file, or of what the simulator was asked for.
+        Of the raw file, of a frame's content, or of what the simulator was asked for.
     source : str
-        The kind of the source that gave the file, or ``file``, or ``simulator``.
+        The kind of the source that gave the file, or ``file``, ``frame`` or ``simulator``.
     time : ndarray of float64, (n,), or None
         The card's time column, no feature; dates as seconds since 1970.
     amount : ndarray of float64, (n,), or None
@@ -65,6 +66,14 @@ class Table:
     time: Floats | None = None
     amount: Floats | None = None
     probability: Floats | None = None
+
+    def __repr__(self) -> str:
+        percent = 100 * self.prevalence
+        return (
+            f"Table({self.name!r}, {self.n_rows:,} rows x {self.X.shape[1]} features ({len(self.numeric)} numeric, "
+            f"{len(self.categorical)} categorical), {self.n_positives:,} positives "
+            f"({f'{percent:.1f}' if percent >= 1 else f'{percent:.2g}'} %), source {self.source})"
+        )
 
     @property
     def name(self) -> str:
@@ -101,6 +110,7 @@ def load(
     card: Dataset,
     *,
     data_file: Path | None = None,
+    frame: Any = None,
     source: str = "auto",
     rows: int | None = None,
     progress: Progress | None = None,
@@ -113,6 +123,8 @@ def load(
         The data set; a card with a simulator needs no network.
     data_file : Path, optional
         The raw file, held to the hashes of the card's sources where it has any.
+    frame : DataFrame, optional
+        The raw table in memory, of pandas or with a method `to_pandas()`; it is not changed.
     source : str
         Where to fetch from: ``auto``, or one kind of the card's sources.
     rows : int, optional
@@ -139,6 +151,9 @@ def load(
         raise BadSetting(
             f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
         )
+    if frame is not None:
+        plain = plain_frame(frame, unread=card.drop)
+        return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
     if data_file is not None:
         raw = fetch.local_file(data_file, card if card.sources else None)
     else:
