@@ -95,7 +95,7 @@ def load(
     """
     options = dict(locals())  # the arguments, and nothing else yet
     from bench import tables
-    from bench.request import Request, the_card
+    from bench.asked import Request, the_card
 
     asked = Request(**options)
     return tables.load(

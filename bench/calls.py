@@ -11,9 +11,12 @@ import inspect
 import json
 import os
 import re
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import wraps
+from importlib import import_module
 from numbers import Real
 from operator import index
 from pathlib import Path
@@ -42,14 +45,23 @@ def python_call(call: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(call)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        _check_names(call.__name__, names, args, kwargs)
+        if "IPython" in sys.modules:
+            quiet_tqdm()  # before Optuna imports it, and it warns
         try:
+            _check_names(call.__name__, names, args, kwargs)
             return call(*args, **kwargs)
         except BenchError as error:
             _translate(error, kwargs)
             raise error.with_traceback(None) from error.__cause__
 
     return checked
+
+
+def quiet_tqdm() -> Any:
+    """Return tqdm's bar for this place; in a notebook without ipywidgets it is text, of which tqdm would warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_module("tqdm.auto").tqdm
 
 
 def _check_names(call: str, names: list[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -7,14 +7,13 @@ a pack too. What a user must know (notes, failed runs) is printed above it, and 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 
+from bench.calls import quiet_tqdm
 from bench.errors import BadArgument
 from bench.evaluate import Result
 from bench.names import OK
@@ -23,6 +22,7 @@ from bench.runs import Run
 
 _RUNS = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}{postfix}]"
 _LABEL_LETTERS = 40
+_SECONDS = 1.0  # between two looks of the bar: as text, each is a line where a notebook is printed
 
 
 def told(progress: bool | None) -> Lines | Bar:
@@ -48,9 +48,7 @@ class Bar:
     """One bar for a whole call; it is gone at the end, and what it printed stays."""
 
     def __init__(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # without ipywidgets tqdm warns, and its bar is text
-            self.tqdm: Any = import_module("tqdm.auto").tqdm
+        self.tqdm: Any = quiet_tqdm()
         self.bar: Any = None
         self.expected = self.total = self.done = 0
         self.parts: dict[int, tuple[str, int, float]] = {}  # by worker: label, runs, share that is done
@@ -71,7 +69,9 @@ class Bar:
     def _open(self, name: str, total: float | None, **form: Any) -> None:
         """Put a new bar in the place of the one before."""
         self._close()
-        self.bar = self.tqdm(total=total, desc=name, leave=False, file=sys.stdout, mininterval=0.2, **form)
+        self.bar = self.tqdm(
+            total=total, desc=name, leave=False, file=sys.stdout, mininterval=_SECONDS, miniters=0, **form
+        )
 
     def note(self, text: str) -> None:
         """Print one line above the bar."""
@@ -128,7 +128,8 @@ class Bar:
     def _move(self) -> None:
         """Bring the bar to where the runs are."""
         names = [name for name, _, _ in self.parts.values()]
-        first = names[0][:_LABEL_LETTERS] if names else ""
+        first = names[0] if names else ""
+        first = first if len(first) <= _LABEL_LETTERS else f"{first[: _LABEL_LETTERS - 1]}…"
         more = f" and {len(names) - 1} more packs" if len(names) > 1 else ""
         self.bar.set_postfix_str(f"{first}{more}", refresh=False)
         here = self.done + sum(n_runs * share for _, n_runs, share in self.parts.values())

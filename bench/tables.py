@@ -121,31 +121,25 @@ def load(
     ----------
     card : Dataset
         The data set; a card with a simulator needs no network.
-    data_file : Path, optional
-        The raw file, held to the hashes of the card's sources where it has any.
-    frame : DataFrame, optional
-        The raw table in memory, of pandas or with a method `to_pandas()`; it is not changed.
+    data_file, frame : Path, DataFrame, optional
+        The raw table: a file, held to the hashes of the card's sources where it has any, or in memory.
     source : str
         Where to fetch from: ``auto``, or one kind of the card's sources.
     rows : int, optional
-        How many rows to simulate, in place of the card's number.
+        How many rows to simulate, if not the card's number.
     progress : callable, optional
-        Given to the fetcher: called with a name, the bytes done, and the bytes in all where known.
+        Called with a name, the bytes done, and the bytes in all where known.
 
     Raises
     ------
     BadSetting
         If `rows` is given for real data, or `data_file` for a simulator.
-    BadTable, UnknownName
-        If the file is no table, or not the card's: see `table_from_frame`.
-    Unavailable, HashMismatch
-        If no source gives the file, or the file is another one.
+    BadTable, UnknownName, Unavailable, HashMismatch
+        If there is no table, or it is not the card's: see `table_from_frame`, `bench.fetch`.
     """
     if card.simulator is not None:
         if data_file is not None:
-            raise BadSetting(
-                f"{card.name!r} is simulated and reads no file; leave out the data file or the name."
-            )
+            raise BadSetting(f"{card.name!r} is simulated and reads no file; leave out the file or the name.")
         return _simulated(card, rows)
     if rows is not None:
         raise BadSetting(
@@ -154,10 +148,11 @@ def load(
     if frame is not None:
         plain = plain_frame(frame, unread=card.drop)
         return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
-    if data_file is not None:
-        raw = fetch.local_file(data_file, card if card.sources else None)
-    else:
-        raw = fetch.fetch(card, source=source, progress=progress)
+    raw = (
+        fetch.fetch(card, source=source, progress=progress)
+        if data_file is None
+        else fetch.local_file(data_file, card if card.sources else None)
+    )
     card = _as_spelled(card, raw.origin)
     return table_from_frame(read_frame(raw.path, card.columns), card, sha256=raw.sha256, source=raw.source)
 

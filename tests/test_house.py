@@ -15,7 +15,7 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # fmt: off
 ORDER = [
     "names", "errors", "calls", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch",
-    "simulate", "archives", "readers", "frames", "labels", "features", "tables", "splits", "encode",
+    "simulate", "archives", "readers", "frames", "labels", "features", "tables", "asked", "splits", "encode",
     "neighbours", "samplers", "resample", "sums", "ranking", "metrics", "members", "pack", "methods", "arms",
     "space", "published", "runs", "store", "provenance", "evaluate", "execute", "trials", "request", "tuned",
     "replicates", "compact", "compare", "report", "board", "storage", "search", "study", "suite", "pages",
