@@ -21,7 +21,7 @@ from bench.progress import Lines, label, reporter
 from bench.runs import Run
 
 _RUNS = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}{postfix}]"
-_LABEL_LETTERS = 40
+_LABEL_LETTERS = 48
 _SECONDS = 1.0  # between two looks of the bar: as text, each is a line where a notebook is printed
 
 
@@ -88,7 +88,7 @@ class Bar:
         if not self.expected and n_done:
             self.note(f"{n_todo} runs to do in {n_packs} packs, {n_done} done before")
         if self.total and (self.bar is None or self.bar.desc != "runs"):
-            self._open("runs", self.total, bar_format=_RUNS)
+            self._open("runs", max(self.expected, self.total), bar_format=_RUNS)
         if self.bar is not None:
             self.bar.total = max(self.expected, self.total)
             self._move()
