@@ -1,9 +1,10 @@
 """A frame in memory as the table that a parquet file of it would be, and the hash that names its content.
 
 A frame of pandas, of polars, or of anything else that has `to_pandas()`, goes the way of a parquet file
-(`bench.readers`), so that a column is of the same kind, and a word means a missing value, wherever it came from; only a category of numbers, which
-parquet forgets, stays one. Its index is no column. The hash is of names, kinds and values, and not of how a library keeps them: a missing value is
-one, whether it is NaN or null, and a whole number has no width.
+(`bench.readers`), so that a column is of the same kind, and a word means a missing value, wherever it came from;
+only a category of numbers, which parquet forgets, stays one. Its index is no column. The hash is of names, kinds and
+values, and not of how a library keeps them: a missing value is one, whether it is NaN or null, and a whole number has
+no width.
 """
 
 from __future__ import annotations

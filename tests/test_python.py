@@ -405,6 +405,12 @@ def test_no_two_words_of_a_plot_lie_on_each_other(large: Leaderboard) -> None:
     assert left.get_window_extent().x1 < right.get_window_extent().x0
 
 
+def test_dollars_in_a_name_are_no_formula(large: Leaderboard) -> None:
+    name = r"$\no_formula{$"
+    figure = draw_forest(large.full.head(2).assign(arm=name, reference=name))
+    assert figure._repr_png_()[0].startswith(b"\x89PNG")
+
+
 def test_an_arm_without_a_number_is_drawn_as_a_dash(small: Leaderboard) -> None:
     numbers = [label.get_text() for label in small.plot().axes[0].child_axes[0].get_yticklabels()]
     assert numbers[2] == "–"

@@ -41,12 +41,12 @@ def draw_forest(board: pd.DataFrame) -> Picture:
     left, right = figure.subplots(1, 2, sharey=True)
     _draw(left, board, main, signed=False)
     _draw(right, board, "difference", signed=True)
-    left.set_yticks(np.arange(len(board)), names)
+    left.set_yticks(np.arange(len(board)), names, parse_math=False)  # a $ in a name is one
     left.set_ylim(len(board) - 0.5, -0.5)
     left.set_xlabel(f"{short} on test rows, 95 % interval")
     reference = board["reference"].iloc[0]
     against = f" to {reference}" if isinstance(reference, str) else ""
-    right.set_xlabel(f"Δ {short}{against}, paired\nfilled: the interval is clear of 0")
+    right.set_xlabel(f"Δ {short}{against}, paired\nfilled: the interval is clear of 0", parse_math=False)
     right.axvline(0, color=_UNCLEAR, lw=0.8, zorder=0)
     first = board.iloc[0]
     figure.suptitle(
