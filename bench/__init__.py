@@ -1,27 +1,43 @@
 """bench: a benchmark suite for learning on imbalanced fraud and credit tables.
 
     >>> import bench
-    >>> table = bench.load("loan-sim", rows=2000)
-    >>> table.X.shape[0], table.name
-    (2000, 'loan-sim')
+    >>> bench.load("loan-sim", rows=2000)
+    Table('loan-sim', 2,000 rows x 12 features (8 numeric, 4 categorical), 311 positives (15.6 %), source simulator)
+    >>> board = bench.run("loan-sim", rows=600, arms=["prevalence"], folds=2, seeds=1)
+    >>> board["arm"].tolist()
+    ['prevalence']
 
-`bench.run(dataset=…, matrix=…)` runs a matrix and returns its leaderboard, a DataFrame; `bench.tune` tunes arms and
-returns what that took. Everything heavy is imported at first use.
+`bench.run` runs a matrix of arms on a data set, a file or a frame and returns its `Leaderboard`; `bench.tune` tunes
+arms and returns what that took. Everything heavy is imported at first use.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bench.calls import python_call
+from bench.errors import BadSetting
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.board import Leaderboard
     from bench.tables import Table
 
-__all__ = ["load", "run", "tune"]
+    class Frame(Protocol):
+        """A table in memory that pandas can have: of polars, pyarrow and others."""
+
+        def to_pandas(self) -> pd.DataFrame:
+            """Return the table as a frame of pandas."""
+
+    Data = str | pd.DataFrame | Frame
+    File = str | os.PathLike[str]
+
+__all__ = ["Leaderboard", "load", "run", "tune"]
 __version__ = version("imbalance-bench")
 
 # Read when an OpenMP library is loaded, so set before any is: XGBoost's threads that wait for one another must not
@@ -29,58 +45,306 @@ __version__ = version("imbalance-bench")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def load(name: str, *, data_file: Path | None = None, source: str = "auto", rows: int | None = None) -> Table:
-    """Return the data set called `name` as a Table: fetched and verified, read from `data_file`, or simulated.
+def __getattr__(name: str) -> Any:
+    """Import what is heavy when it is asked for."""
+    if name == "Leaderboard":
+        return import_module("bench.board").Leaderboard
+    raise AttributeError(f"module 'bench' has no attribute {name!r}")
 
-    Raises UnknownName, Unavailable, HashMismatch or BadTable (all BenchError).
+
+@python_call
+def load(
+    data: Data | None = None,
+    *,
+    dataset: str | None = None,
+    name: str | None = None,
+    data_file: File | None = None,
+    target: str | None = None,
+    positive: str | float | bool | None = None,
+    drop: Sequence[str] = (),
+    time: str | None = None,
+    amount: str | None = None,
+    rows: int | None = None,
+    source: str = "auto",
+) -> Table:
+    """Return a data set as a Table: fetched and verified, read from a file, made of a frame, or simulated.
+
+    Parameters
+    ----------
+    data, dataset, name, data_file, target, positive, drop, time, amount, rows, source
+        What to load, as in `run`.
+
+    Returns
+    -------
+    Table
+        `X` (n, d) and `y` (n,), with what the data set's card says of them.
+
+    Raises
+    ------
+    UnknownName, BadSetting, BadTable
+        If there is no such data set or column, the arguments do not go together, or the table cannot be judged.
+    Unavailable, HashMismatch
+        If no source gives the file, or the file is another one. All of these are BenchError.
+
+    Examples
+    --------
+    >>> import bench
+    >>> table = bench.load("loan-sim", rows=600)
+    >>> table.X.shape, table.n_positives
+    ((600, 12), 80)
     """
-    from bench.cards import card
-    from bench.tables import load as load_table
+    options = dict(locals())  # the arguments, and nothing else yet
+    from bench import tables
+    from bench.asked import Request, the_card
 
-    return load_table(card(name), data_file=data_file, source=source, rows=rows)
+    asked = Request(**options)
+    return tables.load(
+        the_card(asked), data_file=asked.data_file, frame=asked.data, source=asked.source, rows=asked.rows
+    )
 
 
-def run(**request: Any) -> pd.DataFrame:
+@python_call
+def run(
+    data: Data | None = None,
+    *,
+    dataset: str | None = None,
+    name: str | None = None,
+    data_file: File | None = None,
+    target: str | None = None,
+    positive: str | float | bool | None = None,
+    drop: Sequence[str] = (),
+    time: str | None = None,
+    amount: str | None = None,
+    rows: int | None = None,
+    source: str = "auto",
+    protocol: str = "strict",
+    matrix: str | None = None,
+    arms: Sequence[str] = (),
+    arms_file: File | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    folds: int | None = None,
+    repeats: int | None = None,
+    device: str = "auto",
+    pack: int | None = None,
+    workers: int | None = 0,
+    shard: tuple[int, int] | None = None,
+    timeout: float | None = None,
+    results: File | None = None,
+    retry_failed: bool = False,
+    tuned: bool = False,
+    tuned_anyway: bool = False,
+    progress: bool | None = None,
+) -> Leaderboard:
     """Run a benchmark as `bench run` does and return its leaderboard, one row per arm, best first.
 
-    Takes the fields of `bench.request.Request` (`dataset`, `matrix`, `arms`, `seeds`, `folds`, `results` …).
-    Runs in this process unless `workers` says otherwise; a script that asks for workers keeps the call under
-    `if __name__ == "__main__":`, since they import it. Failed runs are counted in `n_failed`. With `tuned=True`
-    arms are as a study tuned them, and what is not tuned yet is tuned first.
+    Runs that have a record in `results` are not run again. Failed runs are counted in the board and listed in
+    `board.failed`.
+
+    Parameters
+    ----------
+    data : str or DataFrame, optional
+        The name of a data set (`bench list datasets`), or your own table: a frame of pandas or polars, or anything
+        with `to_pandas()`. A frame is read as a parquet file of it would be, is not changed, and needs `target`.
+        Its index is no feature; `frame.reset_index()` makes it a column.
+    dataset : str, optional
+        The name of a data set, in place of `data`.
+    name : str, optional
+        What to call your own frame (default ``frame``) or file (default: the file's name) in results. It is made
+        safe as a file's name, and never that of a data set.
+    data_file : str or path, optional
+        A file of your own (CSV, parquet …), with `target`; or beside the name of a data set, the file to use as that
+        set, verified.
+    target : str, optional
+        The label's column in your own table.
+    positive : str, int, float or bool, optional
+        The label's positive value, if it is not 1, true or yes.
+    drop : list of str
+        Columns of your own table that are no features, such as identifiers.
+    time, amount : str, optional
+        The columns of your own table that hold the time (no feature) and the amount.
+    rows : int, optional
+        How many rows to simulate, of a data set that is simulated.
+    source : str
+        Where to fetch a data set from: ``auto``, ``kaggle``, ``mirror`` or ``openml``.
+    protocol : str
+        How arms are judged (`bench list protocols`).
+    matrix : str, optional
+        A named list of arms (`bench list matrices`); ``quick`` if no arms are named.
+    arms : list of str
+        Single arms (`bench list arms`), also as ``none(lr=0.01)`` or ``focal[smote]``.
+    arms_file : str or path, optional
+        A TOML file of arms of your own.
+    settings : dict, optional
+        Settings for all arms that have them, for example ``{"lr": 0.01}``.
+    seeds, folds, repeats : int, optional
+        Seeds per fold, folds, and repeats of the folds; None takes the protocol's.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    pack : int, optional
+        Networks trained at once; it changes the speed, never a result.
+    workers : int, optional
+        Worker processes; 0 runs in this process, None takes one per core. A script that asks for workers keeps the
+        call under ``if __name__ == "__main__":``, since they import it.
+    shard : (int, int), optional
+        ``(1, 4)`` runs only the first of four parts of the runs.
+    timeout : float, optional
+        Seconds that one run may take; needs workers.
+    results : str or path, optional
+        The folder of records, scores and leaderboards; by default BENCH_RESULTS of the environment, else ``results``.
+    retry_failed : bool
+        Run again what failed before.
+    tuned, tuned_anyway : bool
+        Each arm as `tune` tuned it, tuned first where it is not yet; `tuned_anyway` also as tuned on other rows.
+    progress : bool, optional
+        Show progress; None does so in notebooks only.
+
+    Returns
+    -------
+    Leaderboard
+        `board.full` is the DataFrame with every column, `board.plot()` a figure.
+
+    Raises
+    ------
+    UnknownName, BadSetting, BadTable
+        If what is asked does not exist, does not go together, or the table cannot be judged.
+    BadArgument, UnknownArgument
+        If an argument is of a wrong kind, or unknown; both are TypeErrors too.
+    Unavailable, HashMismatch
+        If no source gives the data set, or gives another file. All of these are BenchError.
+
+    Examples
+    --------
+    >>> import bench
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"age": range(200), "y": ["yes", "no", "no", "no"] * 50})
+    >>> board = bench.run(frame, target="y", name="mine", arms=["logistic-regression"], folds=2, seeds=1)
+    >>> board[["arm", "n_runs", "dataset", "data_source"]].values.tolist()
+    [['logistic-regression', 2, 'mine', 'frame']]
     """
+    options = dict(locals())
+    from bench.board import Leaderboard
+    from bench.notebook import told
     from bench.request import Request
     from bench.search import Search
     from bench.suite import make_plan, run_plan
     from bench.tuning import tune_missing
 
-    asked, reporter = Request(**{"workers": 0, **request}), _quiet()
-    if asked.tuned:
-        tune_missing(asked, Search(), reporter)
-    return run_plan(make_plan(asked, reporter.download), reporter).leaderboard
+    with told(options.pop("progress")) as reporter:
+        asked = Request(**options)
+        if asked.tuned:
+            tune_missing(asked, Search(), reporter)
+        plan = make_plan(asked, reporter.download)
+        for note in plan.notes:
+            reporter.note(note)
+        if not plan.runs:
+            raise BadSetting(
+                f"The shard {asked.shard} has no run, so there is no leaderboard; ask for fewer."
+            )
+        outcome = run_plan(plan, reporter)
+    return Leaderboard(outcome.leaderboard, outcome.path, outcome.failed)
 
 
-def tune(**request: Any) -> pd.DataFrame:
-    """Tune arms as `bench study` does and return the ledger, one row per arm, the best first.
+@python_call
+def tune(
+    data: Data | None = None,
+    *,
+    dataset: str | None = None,
+    name: str | None = None,
+    data_file: File | None = None,
+    target: str | None = None,
+    positive: str | float | bool | None = None,
+    drop: Sequence[str] = (),
+    time: str | None = None,
+    amount: str | None = None,
+    rows: int | None = None,
+    source: str = "auto",
+    protocol: str = "strict",
+    matrix: str | None = None,
+    arms: Sequence[str] = (),
+    arms_file: File | None = None,
+    settings: Mapping[str, Any] | None = None,
+    folds: int | None = None,
+    repeats: int | None = None,
+    device: str = "auto",
+    pack: int | None = None,
+    workers: int | None = 0,
+    timeout: float | None = None,
+    results: File | None = None,
+    trials: int = 50,
+    inner_folds: int = 3,
+    seeds: int = 1,
+    generation: int = 4,
+    search: str = "tpe",
+    pruner: str = "median",
+    storage: str | None = None,
+    seconds: float | None = None,
+    anew: bool = False,
+    extend: bool = False,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Tune arms as `bench study` does, each on every fold's training rows alone, and return the ledger.
 
-    Takes the fields of `bench.search.Search` (`trials`, `inner_folds`, `generation` …) and of `bench.request.Request`;
-    writes the best configurations for `run(tuned=True)`, the ledger and its figures. Raises BadStudy where a study has
-    no complete trial.
+    Writes the best configurations for `run(tuned=True)`, all trials, the ledger and its figures into `results`.
+    Finished trials are kept: the same call goes on where it stopped.
+
+    Parameters
+    ----------
+    data, dataset, name, data_file, target, positive, drop, time, amount, rows, source
+        What to tune on, as in `run`.
+    protocol, matrix, arms, arms_file, settings, folds, repeats, device, pack, workers, timeout, results, progress
+        As in `run`.
+    trials : int
+        Trials of every arm and fold, the defaults first.
+    inner_folds : int
+        Folds of the training rows on which a trial is judged.
+    seeds : int
+        Seeds of a trial on each inner fold.
+    generation : int
+        Trials that a study asks for at once: the more, the less each knows of the others.
+    search : str
+        ``tpe`` or ``random``.
+    pruner : str
+        What ends a trial between inner folds: ``median``, ``halving`` or ``none``.
+    storage : str, optional
+        The URL of an Optuna storage; None takes a journal file in `results`.
+    seconds : float, optional
+        After so many seconds no more trials are asked for.
+    anew, extend : bool
+        Where a search space has changed: begin again, or keep the trials that fit.
+
+    Returns
+    -------
+    DataFrame
+        The ledger, one row per arm, the best first: trials, seconds, rows, and the best values.
+
+    Raises
+    ------
+    BadStudy
+        If a study has no complete trial. All others as in `run`.
+
+    Examples
+    --------
+    >>> import bench
+    >>> ledger = bench.tune("loan-sim", rows=600, arms=["logistic-regression"], folds=2, trials=2, inner_folds=2)
+    >>> ledger[["arm", "trials_most"]].values.tolist()
+    [['logistic-regression', 2]]
     """
+    options = dict(locals())
+    from bench.notebook import Bar, told
     from bench.report.studies import ledger
     from bench.request import Request
     from bench.search import Search, plan_studies
     from bench.tuning import check_complete, tune_and_write
 
-    how = {name: request.pop(name) for name in [*request] if name in Search.__dataclass_fields__}
-    made = plan_studies(Request(**{"workers": 0, **request}), Search(**how), _quiet().download)
-    studied = tune_and_write(made, _quiet()).studied
+    with told(options.pop("progress")) as reporter:
+        search_for = Search(**{option: options.pop(option) for option in Search.__dataclass_fields__})
+        plan = plan_studies(Request(**options), search_for, reporter.download)
+        reporter.note(plan.ready.note)
+        if plan.untunable:
+            reporter.note(f"nothing to tune: {', '.join(plan.untunable)}")
+        if isinstance(reporter, Bar):
+            reporter.expect(plan.n_runs_left)
+        studied = tune_and_write(plan, reporter).studied
     check_complete(studied)
     return ledger(studied)
-
-
-def _quiet() -> Any:
-    from rich.console import Console
-
-    from bench.progress import Lines
-
-    return Lines(Console(stderr=True, quiet=True))

@@ -168,22 +168,42 @@ def read_card(path: Path) -> Dataset:
     return found
 
 
-def card_for_file(path: Path, target: str, **roles: Any) -> Dataset:
+def card_for_file(path: Path, target: str, *, name: str | None = None, **roles: Any) -> Dataset:
     """Return a card for a user's own file; `roles` are `positive`, `drop`, `time`, `amount`.
 
-    The name comes from the file's, and never collides with a registered data set: a number under
-    the name `loan` is always a number on the card's loan data.
+    Its name is `name`, else the file's (see `own_name`).
     """
-    name = slug(path.name.split(".")[0])
-    if name in dataset_names():
-        name = f"{name}-file"
-    return Dataset(
-        name=name,
+    return _own(
+        own_name(name or path.name.split(".")[0], "file"),
+        target,
         title=path.name,
-        domain="other",
         description="A table given with --data-file.",
         licence="unknown: the user's own file",
-        citation="none",
-        target=target,
         **roles,
     )
+
+
+def card_for_frame(target: str, *, name: str | None = None, **roles: Any) -> Dataset:
+    """Return a card for a user's frame; `roles` as of a file. Its name is `name`, else ``frame``."""
+    return _own(
+        own_name(name or "frame", "frame"),
+        target,
+        title=name or "A frame",
+        description="A frame given from Python.",
+        licence="unknown: the user's own frame",
+        **roles,
+    )
+
+
+def own_name(text: str, kind: str) -> str:
+    """Return a name for a table of the user's own that is safe as a file's name.
+
+    It never collides with a registered data set: a number under the name `loan` is always a number on the card's
+    loan data.
+    """
+    name = slug(text)
+    return f"{name}-{kind}" if name in dataset_names() else name
+
+
+def _own(name: str, target: str, **fields: Any) -> Dataset:
+    return Dataset(name=name, domain="other", citation="none", target=target, **fields)

@@ -49,6 +49,14 @@ class BadWorker(BenchError):
     """A worker process that cannot begin, or that would run another installation of bench."""
 
 
+class BadArgument(BadSetting, TypeError):
+    """An argument of a Python call that is of a wrong kind, or given twice."""
+
+
+class UnknownArgument(UnknownName, TypeError):
+    """An argument that a Python call does not have."""
+
+
 class BadKernel(BenchError):
     """A compiled kernel that does not compute what torch computes."""
 

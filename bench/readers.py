@@ -95,6 +95,18 @@ def read_frame(path: Path, columns: tuple[str, ...] | None = None) -> pd.DataFra
     table = _parquet(content, columns, name) if is_parquet else _text(content, columns, name)
     if not table.num_rows:
         raise BadTable(f"{name} names {table.num_columns} columns but has no rows; give a file with rows.")
+    return _framed(table)
+
+
+def read_arrow(table: Any, name: str) -> pd.DataFrame:
+    """Return an arrow table as the DataFrame that `read_frame` gives of the same table in a parquet file.
+
+    `name` is what messages call it. Raises BadTable for a column that holds no single values.
+    """
+    return _framed(_each_column(table, lambda column, column_name: _plain(column, column_name, name)))
+
+
+def _framed(table: Any) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, date_as_object=False, split_blocks=True)
     return frame
 

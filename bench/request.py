@@ -1,27 +1,27 @@
-"""What is asked of a benchmark, and what every command that trains needs of it: table, splits, arms, device.
+"""From what is asked of a benchmark to what every command that trains needs of it: table, splits, arms, device.
 
 A mistake in what is asked is told here, before anything is trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from bench.arms import Arm
-from bench.cards import Dataset, card, card_for_file
+from bench.asked import Request as Request
+from bench.asked import the_card as the_card
 from bench.encode import MAX_CATEGORIES
 from bench.errors import BadSetting, UnknownName
 from bench.evaluate import choose_device, configuration
 from bench.execute import Reporter
 from bench.fetch import SOURCES, cache_folder
 from bench.methods import method
-from bench.names import cores, results_folder
+from bench.names import cores
 from bench.pack.config import NetworkConfig
 from bench.pack.memory import BLOCK, fitting_members, free_bytes
 from bench.pack.trial import try_kernel
@@ -35,48 +35,6 @@ from bench.tables import Table, load
 MAX_RUNS = 1_000_000  # in one plan
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a benchmark; None takes the protocol's default. `settings` are `--set` pairs as text."""
-
-    dataset: str | None = None
-    data_file: Path | None = None
-    target: str | None = None
-    positive: str | None = None
-    drop: tuple[str, ...] = ()
-    time: str | None = None
-    amount: str | None = None
-    rows: int | None = None
-    source: str = "auto"
-    protocol: str = "strict"
-    matrix: str | None = None
-    arms: tuple[str, ...] = ()
-    arms_file: Path | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
-    seeds: int | None = None
-    folds: int | None = None
-    repeats: int | None = None
-    device: str = "auto"
-    pack: int | None = None
-    workers: int | None = None
-    shard: tuple[int, int] | None = None
-    timeout: float | None = None
-    results: Path = field(default_factory=results_folder)
-    retry_failed: bool = False
-    tuned: bool = False
-    tuned_anyway: bool = False
-
-    def __post_init__(self) -> None:
-        """Take text for paths, and refuse one name where a list of names belongs; tuned anyway is tuned."""
-        for name in ("data_file", "arms_file", "results"):
-            if isinstance(given := getattr(self, name), str):
-                object.__setattr__(self, name, Path(given))
-        object.__setattr__(self, "tuned", self.tuned or self.tuned_anyway)
-        for name in ("arms", "drop"):
-            if isinstance(given := getattr(self, name), str):
-                raise BadSetting(f"{name}={given!r}: give a list of names, [{given!r}].")
-
-
 class FullReporter(Reporter, Protocol):
     """A reporter that is also told what there is to do, and of downloads."""
 
@@ -88,32 +46,6 @@ class FullReporter(Reporter, Protocol):
 
     def note(self, text: str) -> None:
         """Tell the user one line."""
-
-
-def the_card(request: Request) -> Dataset:
-    """Return the card that the request means; raise BadSetting where it means none."""
-    if request.dataset is not None:
-        given = [name for name in ("target", "positive", "drop", "time", "amount") if getattr(request, name)]
-        if given:
-            raise BadSetting(
-                f"--{given[0]} goes with a file of your own; {request.dataset!r} has a card that says it already. "
-                "Leave out --dataset to run the file under its own name."
-            )
-        return card(request.dataset)
-    if request.data_file is None:
-        raise BadSetting(
-            "Say what to run on: --dataset NAME (bench list datasets), or --data-file F --target COLUMN."
-        )
-    if request.target is None:
-        raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
-    return card_for_file(
-        request.data_file,
-        request.target,
-        positive=request.positive,
-        drop=request.drop,
-        time=request.time,
-        amount=request.amount,
-    )
 
 
 @dataclass(frozen=True)
@@ -168,7 +100,12 @@ def prepare(
         store.check_writable()
         cache_folder()
     table = load(
-        chosen, data_file=request.data_file, source=request.source, rows=request.rows, progress=download
+        chosen,
+        data_file=request.data_file,
+        frame=request.data,
+        source=request.source,
+        rows=request.rows,
+        progress=download,
     )
     seeds = _seeds(table, protocol) if request.seeds is None else request.seeds
     _check_size(len(arms), seeds, (request.folds or protocol.folds) * (request.repeats or protocol.repeats))

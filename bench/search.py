@@ -16,6 +16,7 @@ from optuna.distributions import (
 )
 
 from bench.arms import Arm
+from bench.calls import take_as_declared
 from bench.errors import BadSetting, UnknownName
 from bench.names import digest
 from bench.request import Prepared, Request, prepare
@@ -56,6 +57,7 @@ class Search:
 
     def __post_init__(self) -> None:
         """Refuse what no study can be."""
+        take_as_declared(self)
         for name, known in (("search", SEARCHES), ("pruner", PRUNERS)):
             if getattr(self, name) not in known:
                 raise UnknownName(name, getattr(self, name), known)
@@ -97,6 +99,13 @@ class StudyPlan:
     def keys(self) -> set[str]:
         """The keys of the studies."""
         return {job.study.key for job in self.jobs}
+
+    @property
+    def n_runs_left(self) -> int:
+        """The number of runs that are ahead if no trial is pruned."""
+        search = self.search
+        trials = [max(0, search.trials - len(self.store.read(job.study))) for job in self.jobs]
+        return sum(trials) * search.inner_folds * search.seeds
 
     def runs(self, job: Job, arm: Arm) -> list[Run]:
         """Return the runs of one trial, inner fold by inner fold."""

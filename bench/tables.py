@@ -23,6 +23,7 @@ from bench.cards import Dataset, Source, dataset_names
 from bench.cards import card as registered
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.features import Floats, features, numbers
+from bench.frames import content_sha256, plain_frame
 from bench.labels import label
 from bench.names import digest
 from bench.readers import read_frame
@@ -33,7 +34,7 @@ _EPOCH = pd.Timestamp(0, tz="UTC")
 _DATES = ("ISO8601", "%b-%Y", "%d-%b-%Y")  # the spellings of dates that can be read in one way only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """One data set in memory, n rows and d features.
 
@@ -46,9 +47,9 @@ class Table:
     y : ndarray of int8, (n,)
         The label, 1 where positive.
     sha256 : str
-        Of the raw file, or of what the simulator was asked for.
+        Of the raw file, of a frame's content, or of what the simulator was asked for.
     source : str
-        The kind of the source that gave the file, or ``file``, or ``simulator``.
+        The kind of the source that gave the file, or ``file``, ``frame`` or ``simulator``.
     time : ndarray of float64, (n,), or None
         The card's time column, no feature; dates as seconds since 1970.
     amount : ndarray of float64, (n,), or None
@@ -65,6 +66,14 @@ class Table:
     time: Floats | None = None
     amount: Floats | None = None
     probability: Floats | None = None
+
+    def __repr__(self) -> str:
+        percent = 100 * self.prevalence
+        return (
+            f"Table({self.name!r}, {self.n_rows:,} rows x {self.X.shape[1]} features ({len(self.numeric)} numeric, "
+            f"{len(self.categorical)} categorical), {self.n_positives:,} positives "
+            f"({f'{percent:.1f}' if percent >= 1 else f'{percent:.2g}'} %), source {self.source})"
+        )
 
     @property
     def name(self) -> str:
@@ -101,6 +110,7 @@ def load(
     card: Dataset,
     *,
     data_file: Path | None = None,
+    frame: Any = None,
     source: str = "auto",
     rows: int | None = None,
     progress: Progress | None = None,
@@ -111,38 +121,38 @@ def load(
     ----------
     card : Dataset
         The data set; a card with a simulator needs no network.
-    data_file : Path, optional
-        The raw file, held to the hashes of the card's sources where it has any.
+    data_file, frame : Path, DataFrame, optional
+        The raw table: a file, held to the hashes of the card's sources where it has any, or in memory.
     source : str
         Where to fetch from: ``auto``, or one kind of the card's sources.
     rows : int, optional
-        How many rows to simulate, in place of the card's number.
+        How many rows to simulate, if not the card's number.
     progress : callable, optional
-        Given to the fetcher: called with a name, the bytes done, and the bytes in all where known.
+        Called with a name, the bytes done, and the bytes in all where known.
 
     Raises
     ------
     BadSetting
         If `rows` is given for real data, or `data_file` for a simulator.
-    BadTable, UnknownName
-        If the file is no table, or not the card's: see `table_from_frame`.
-    Unavailable, HashMismatch
-        If no source gives the file, or the file is another one.
+    BadTable, UnknownName, Unavailable, HashMismatch
+        If there is no table, or it is not the card's: see `table_from_frame`, `bench.fetch`.
     """
     if card.simulator is not None:
         if data_file is not None:
-            raise BadSetting(
-                f"{card.name!r} is simulated and reads no file; leave out the data file or the name."
-            )
+            raise BadSetting(f"{card.name!r} is simulated and reads no file; leave out the file or the name.")
         return _simulated(card, rows)
     if rows is not None:
         raise BadSetting(
             f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
         )
-    if data_file is not None:
-        raw = fetch.local_file(data_file, card if card.sources else None)
-    else:
-        raw = fetch.fetch(card, source=source, progress=progress)
+    if frame is not None:
+        plain = plain_frame(frame, unread=card.drop)
+        return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
+    raw = (
+        fetch.fetch(card, source=source, progress=progress)
+        if data_file is None
+        else fetch.local_file(data_file, card if card.sources else None)
+    )
     card = _as_spelled(card, raw.origin)
     return table_from_frame(read_frame(raw.path, card.columns), card, sha256=raw.sha256, source=raw.source)
 

@@ -66,6 +66,14 @@ def test_the_table_does_not_share_memory_with_the_frame() -> None:
     assert (raw["f"][0], found.amount[0]) == (0.0, 0.0)
 
 
+def test_a_table_says_in_a_line_what_it_is() -> None:
+    found = table(frame())
+    line = "Table('my', 6 rows x 2 features (1 numeric, 1 categorical), 2 positives (33.3 %), source file)"
+    assert repr(found) == line
+    rare = table(pd.DataFrame({"a": range(2000), "y": [1, *[0] * 1999]}))
+    assert "2,000 rows x 1 features (1 numeric, 0 categorical), 1 positives (0.05 %)" in repr(rare)
+
+
 def test_roles_take_columns_out_of_the_features() -> None:
     raw = frame(when=[6, 5, 4, 3, 2, 1], value=[1.5, 2, 3, 4, 5, None], id=list("abcdef"))
     found = table(raw, time="when", amount="value", drop=("id",))
