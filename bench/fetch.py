@@ -29,10 +29,10 @@ from bench.cards import Dataset, Source
 from bench.download import Answer, Endpoints, Progress, Unreachable, download, get
 from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
 from bench.files import Found, keeps_promise, measure, promise
+from bench.names import SOURCES
 
 __all__ = ["SOURCES", "Endpoints", "RawFile", "cache_folder", "fetch", "local_file"]
 
-SOURCES = ("auto", "kaggle", "mirror", "openml")
 SIMULATOR_LIKE = {"fraud": "fraud-sim", "credit": "loan-sim"}
 
 log = logging.getLogger(__name__)

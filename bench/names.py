@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import re
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal, get_args
 
 OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 
@@ -19,8 +20,26 @@ VALID, TEST = "valid", "test"  # the parts whose scores are stored
 
 MAIN_METRIC = "average_precision"
 
+# What an option may be: the command line offers these words before anything heavy is imported.
+SourceName = Literal["auto", "kaggle", "mirror", "openml"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+SearchName = Literal["tpe", "random"]
+PrunerName = Literal["none", "median", "halving"]
+SOURCES: tuple[str, ...] = get_args(SourceName)
+DEVICES: tuple[str, ...] = get_args(DeviceName)
+SEARCHES: tuple[str, ...] = get_args(SearchName)
+PRUNERS: tuple[str, ...] = get_args(PrunerName)
+
 # After the name of an arm; the second where it was tuned on other rows than it trains on.
 TUNED, ANYWAY = "(tuned)", "(tuned-anyway)"
+
+
+class FormatName(StrEnum):
+    """The forms of a table in text."""
+
+    MD = "md"
+    TEX = "tex"
+    CSV = "csv"
 
 
 def canonical(value: Any) -> str:

@@ -17,15 +17,12 @@ from optuna.distributions import (
 
 from bench.arms import Arm
 from bench.errors import BadSetting, UnknownName
-from bench.names import digest
+from bench.names import PRUNERS, SEARCHES, digest
 from bench.request import Prepared, Request, prepare
 from bench.runs import Run, configure, identity, plan, scope_of
 from bench.space import Classes, Space, arm_at, holds, space_of
 from bench.splits import Split, inner_splits
 from bench.trials import Studied, Study, TrialStore, Tried
-
-SEARCHES = ("tpe", "random")
-PRUNERS = ("none", "median", "halving")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ ORDER = [
     "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "space", "published", "runs", "store",
-    "provenance", "evaluate", "execute", "trials", "request", "tuned", "replicates", "compact", "compare",
+    "provenance", "evaluate", "execute", "trials", "request", "tuned", "replicates", "compact", "compare", "columns",
     "report", "storage", "search", "study", "suite", "pages", "tuning", "ladder", "catalogue", "progress",
-    "doctor", "speed", "show", "options", "reading", "studying", "cli",
+    "doctor", "speed", "show", "completion", "options", "reading", "studying", "cli", "__main__",
 ]
 # fmt: on
 
