@@ -48,7 +48,7 @@ from bench.options import (
     shard_of,
 )
 from bench.reading import compact, compare, doctor, fetch, interruptible, list_, tables
-from bench.show import show_outcome, show_plan, stderr
+from bench.show import show_forecast, show_outcome, show_plan, stderr
 from bench.studying import show_studies, study
 
 if TYPE_CHECKING:
@@ -245,8 +245,10 @@ def run(
 
 def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     from bench.progress import reporter
-    from bench.suite import make_plan, run_plan
+    from bench.suite import forecast, make_plan, run_plan
 
+    if dry_run and (ahead := forecast(request)):
+        return show_forecast(ahead, as_json=as_json)
     with reporter(stderr()) as told:
         if request.tuned and not dry_run:
             from bench.search import Search

@@ -18,7 +18,7 @@ from bench.catalogue import KINDS, Kind, catalogue, summary
 from bench.errors import INTERRUPTED, BadSetting, BadStore
 from bench.names import FormatName, without_secrets
 from bench.options import DATA, OUTPUT, WHAT, Json, OneDataset, ProtocolName, Results, Source
-from bench.show import show_fetched, show_json, show_table, show_text, stderr
+from bench.show import show_checks, show_fetched, show_json, show_table, show_text, stderr
 
 NO_RECORDS = "{} holds no records. Make some first: bench run --dataset fraud-sim"
 
@@ -119,7 +119,7 @@ def doctor(results: Results = Path("results"), as_json: Json = False) -> None:
     if as_json:
         show_json({"checks": [asdict(check) for check in checks]})
     else:
-        show_table(["check", "ok", "found"], [[c.name, "yes" if c.ok else "NO", c.found] for c in checks])
+        show_checks(checks)
     if bad := [check for check in checks if not check.ok]:
         raise BadStore(f"{bad[0].name}: {bad[0].found}")
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from bench.suite import Outcome, Plan
+    from bench.doctor import Check
+    from bench.suite import Forecast, Outcome, Plan
 
 PIPE = 200  # columns of a table that goes to a pipe or a file
 LINE = 120  # columns of a text, which nobody reads across a wide screen
@@ -37,6 +38,7 @@ def show_plan(made: Plan, *, as_json: bool) -> None:
             {
                 "dataset": made.table.name,
                 "protocol": made.request.protocol,
+                "fetch": None,
                 "runs": len(made.runs),
                 "done": len(made.runs) - len(made.todo),
                 "packs": [
@@ -48,9 +50,51 @@ def show_plan(made: Plan, *, as_json: bool) -> None:
         return
     show_table(["arm", "runs", "done"], [[name, str(n), str(done)] for name, (n, done) in arms.items()])
     sizes = ", ".join(str(len(p)) for p in made.packs)
-    typer.echo(
+    show_text(
         f"{len(made.runs)} runs, {len(made.runs) - len(made.todo)} done; {len(made.packs)} packs: {sizes or 'none'}"
     )
+
+
+def show_forecast(ahead: Forecast, *, as_json: bool) -> None:
+    """Print what a dry run can say of data that are not here: what is fetched from where, and runs by arm."""
+    from bench.cache import address
+
+    n_runs = sum(ahead.arms.values())
+    if as_json:
+        return show_json(
+            {
+                "dataset": ahead.card.name,
+                "protocol": ahead.protocol,
+                "fetch": {
+                    "name": ahead.card.name,
+                    "sources": [
+                        {
+                            "kind": each.kind,
+                            "address": address(each),
+                            "file": each.file,
+                            "bytes": each.size_bytes,
+                        }
+                        for each in ahead.sources
+                    ],
+                },
+                "runs": n_runs,
+                "done": None,
+                "packs": None,
+                "arms": {name: {"runs": n, "done": None} for name, n in ahead.arms.items()},
+            }
+        )
+    show_text(
+        f"{ahead.card.name} is not in the cache. It would be fetched from the first source that has it:"
+    )
+    for place, each in enumerate(ahead.sources, 1):
+        size = f" ({each.size_bytes / 1e6:,.1f} MB)" if each.size_bytes else ""
+        typer.echo(f"  {place}. {each.kind} {address(each)}: {each.file}{size}")
+    show_text(f"{'; '.join(ahead.notes)}.")
+    show_table(["arm", "runs"], [[name, n] for name, n in ahead.arms.items()])
+    show_text(
+        f"{n_runs:,} runs of {len(ahead.arms)} arms. How many are done already is known once the data are here."
+    )
+    return None
 
 
 def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
@@ -101,6 +145,13 @@ def show_fetched(rows: Sequence[dict[str, str]]) -> None:
     for row in rows:
         typer.echo(f"{row['name']}, from {row['source']}\nsha256: {row['sha256']}")
         show_path("file", Path(row["path"]))
+
+
+def show_checks(checks: Sequence[Check]) -> None:
+    """Print a line for each check; a path is never broken."""
+    longest = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.echo(f"{'ok' if check.ok else 'NO'}  {check.name.ljust(longest)}  {check.found}")
 
 
 def stderr() -> Console:
