@@ -197,7 +197,7 @@ def _ways_out(card: Dataset, *, tried: bool = True) -> str:
     if others:
         ways.append(f"another source: {' or '.join(f'--source {kind}' for kind in others)}")
     if any(kind.startswith("kaggle") for kind in kinds):
-        ways.append("Kaggle credentials: KAGGLE_API_TOKEN, or ~/.kaggle/kaggle.json")
+        ways.append("Kaggle credentials (KAGGLE_API_TOKEN, or ~/.kaggle/kaggle.json)")
     if card.domain in SIMULATOR_LIKE:
         ways.append(f"simulated data of the same shape: --dataset {SIMULATOR_LIKE[card.domain]}")
     return "\n".join(["What to try:", *(f"  {way}" for way in ways)])

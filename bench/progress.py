@@ -22,6 +22,7 @@ from bench.names import OK
 from bench.runs import Run
 
 DOWNLOAD_LINE_SECONDS = 5.0
+BAR_WIDTH = 44  # columns of a line's bar, numbers and times on a narrow terminal
 ESTIMATE_SECONDS = 900.0  # the time left is told from the speed in so many; packs and trials may take minutes
 
 
@@ -95,7 +96,7 @@ class Bars(Lines):
         super().__init__(console)
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=None if console.width > 100 else 16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -137,7 +138,12 @@ class Bars(Lines):
     def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
         """Open a bar below the runs' for the pack; its length is known at its first report."""
         super().pack_started(worker, runs)
-        self.tasks[worker] = self.progress.add_task(f"  {label(runs)}", total=None)
+        self.tasks[worker] = self.progress.add_task(f"  {self._short(label(runs))}", total=None)
+
+    def _short(self, text: str) -> str:
+        """Return the text cut so that the bar, its numbers and times have room beside it."""
+        room = max(12, self.console.width - BAR_WIDTH)
+        return text if len(text) <= room else f"{text[: room - 1]}…"
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:
         """Move the pack's bar."""

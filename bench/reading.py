@@ -58,7 +58,7 @@ def list_(
         show_json({kind or "kinds": entries})
     else:
         names = [*entries[0]]
-        first = [name for name in ("description", "title") if name in names]
+        first = [name for name in ("description", "title", "settings", "printed") if name in names]
         show_table([heading, *names[1:]], [[*entry.values()] for entry in entries], first)
 
 

@@ -161,11 +161,16 @@ def stderr() -> Console:
     return Console(stderr=True)
 
 
-def _width() -> int:
-    """Return how many columns a table may take."""
+def _terminal() -> int | None:
+    """Return how many columns the terminal has; None for a pipe or a file, which have room for all."""
     from rich.console import Console
 
-    return Console().width if sys.stdout.isatty() else PIPE
+    return Console().width if sys.stdout.isatty() else None
+
+
+def _width() -> int:
+    """Return how many columns a table may take."""
+    return _terminal() or PIPE
 
 
 def _print(table: Table) -> None:
@@ -239,7 +244,7 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]], first: Sequen
         Column(name.replace("_", " "), [_text(cell) for cell in cells], _kind(i, cells), ordered.index(name))
         for i, (name, *cells) in enumerate(zip(head, *rows, strict=True))
     ]
-    width = _width() if sys.stdout.isatty() else max(PIPE, needed(columns))
+    width = _terminal() or max(PIPE, needed(columns))
     kept = fitting(columns, width)
     _print(table(kept, width))
     _say_left_out([column.head for column in columns if column not in kept])

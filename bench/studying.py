@@ -283,7 +283,7 @@ def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json
         )
         return
     if not board.empty:
-        show_table(studies.HEADINGS, studies.cells(board))
+        show_table(studies.HEADINGS, studies.cells(board), ("trials", "default", "tuned", "gain"))
         show_text(studies.caption(board).replace("**", ""))
     if len(board) == 1 and any(one.best is not None for one in studied):
         best = [(f"{one.study.repeat}.{one.study.fold}", one.best) for one in studied if one.best is not None]

@@ -63,7 +63,11 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
         if isinstance(node, ast.FunctionDef)
         and (
             size := (node.end_lineno or 0)
-            - (node.lineno if path.name not in ("cli.py", "studying.py") else node.body[0].lineno)
+            - (
+                node.lineno
+                if path.name not in ("cli.py", "reading.py", "studying.py")
+                else node.body[0].lineno
+            )
             + 1
         )
         > 50
