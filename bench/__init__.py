@@ -331,7 +331,7 @@ def tune(
     [['logistic-regression', 2]]
     """
     options = dict(locals())
-    from bench.notebook import Bar, told
+    from bench.notebook import told
     from bench.report.studies import ledger
     from bench.request import Request
     from bench.search import Search, plan_studies
@@ -343,8 +343,6 @@ def tune(
         reporter.note(plan.ready.note)
         if plan.untunable:
             reporter.note(f"nothing to tune: {', '.join(plan.untunable)}")
-        if isinstance(reporter, Bar):
-            reporter.expect(plan.n_runs_left)
         studied = tune_and_write(plan, reporter).studied
     check_complete(studied)
     return ledger(studied)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.report.tables import TERMINAL, count, interval, main_metric, number, seconds
+from bench.report.tables import TERMINAL, count, interval, main_metric, number, printed, seconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +103,7 @@ class Leaderboard:
 
     def _caption(self) -> str:
         """Return the line that the table must not be read without."""
-        first, short = self.full.iloc[0], _name(main_metric(self.full))
+        first, short = self.full.iloc[0], printed(main_metric(self.full))
         reference, n_failed = first["reference"], int(self.full["n_failed"].sum())
         words = [
             f"{first['dataset']} ({count(self.full['n_rows'].max())} rows)",
@@ -131,11 +131,6 @@ class Leaderboard:
         return draw_forest(self.full)
 
 
-def _name(metric: str) -> str:
-    """Return a metric's name for a heading."""
-    return TERMINAL.get(metric, metric.replace("_", " "))
-
-
 def _shown(board: pd.DataFrame) -> list[str]:
     """Return the metrics of the table, the main one first."""
     main = main_metric(board)
@@ -143,7 +138,7 @@ def _shown(board: pd.DataFrame) -> list[str]:
 
 
 def _headings(board: pd.DataFrame) -> list[str]:
-    main, *others = map(_name, _shown(board))
+    main, *others = map(printed, _shown(board))
     return ["#", "arm", f"{main} [95 %]", *others, f"Δ {main} [95 %]", "runs", "sec"]
 
 

@@ -38,12 +38,14 @@ class Note(BaseModel):
     fetched: str
 
 
-def cache_folder() -> Path:
-    """Return the cache folder, made if need be: BENCH_CACHE, or the platform's own place for it.
+def cache_place() -> Path:
+    """Return where the cache folder is or would be: BENCH_CACHE, or the platform's own place for it."""
+    return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("bench")).expanduser()
 
-    Raises BadStore where it cannot be made or written.
-    """
-    folder = Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("bench")).expanduser()
+
+def cache_folder() -> Path:
+    """Return the cache folder, made if need be; raise BadStore where it cannot be made or written."""
+    folder = cache_place()
     make_folder(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise unwritable(folder, PermissionError(13, "Permission denied"))
@@ -98,6 +100,20 @@ def held(source: Source, note: Note | None) -> Source:
     return source.model_copy(update={"sha256": note.sha256, "size_bytes": note.size_bytes})
 
 
+def is_held(path: Path, source: Source) -> bool:
+    """Return whether there is a file at `path` of which a hash is known."""
+    promised = held(source, read_note(path, source))
+    return path.is_file() and bool(promised.sha256 or promised.md5)
+
+
+def keeps(path: Path, source: Source) -> bool:
+    """Return whether `look_up` would give the file at `path`; nothing is moved."""
+    try:
+        return is_held(path, source) and keeps_promise(measure(path), held(source, read_note(path, source)))
+    except OSError:
+        return False
+
+
 def look_up(path: Path, source: Source) -> tuple[Found | None, str | None]:
     """Return what is cached at `path`, if it keeps its promise; else None, and what was wrong with it.
 
@@ -105,7 +121,7 @@ def look_up(path: Path, source: Source) -> tuple[Found | None, str | None]:
     which no hash is known is passed by.
     """
     promised = held(source, read_note(path, source))
-    if not path.is_file() or not (promised.sha256 or promised.md5):
+    if not is_held(path, source):
         return None, None
     found = measure(path)
     if keeps_promise(found, promised):

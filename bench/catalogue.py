@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
+
+Kind = Literal["datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices"]
 
 
 def catalogue(kind: str) -> list[dict[str, Any]]:
@@ -99,9 +101,15 @@ def _losses() -> list[dict[str, Any]]:
 
 def _metrics() -> list[dict[str, Any]]:
     from bench.metrics import METRICS
+    from bench.report.tables import printed
 
     return [
-        {"name": name, "higher_is_better": metric.higher_is_better, "description": metric.description}
+        {
+            "name": name,
+            "printed": printed(name),
+            "higher_is_better": metric.higher_is_better,
+            "description": metric.description,
+        }
         for name, metric in METRICS.items()
     ]
 
@@ -137,6 +145,13 @@ _ROWS = {
     "protocols": _protocols,
     "matrices": _matrices,
 }
-KINDS = dict(
-    zip(_ROWS, ["dataset", "arm", "method", "sampler", "loss", "metric", "protocol", "matrix"], strict=True)
-)
+KINDS: dict[str, tuple[str, str]] = {  # what one of them is called, and what they are
+    "datasets": ("dataset", "tables with a label, fetched or simulated"),
+    "arms": ("arm", "rows of a leaderboard: a method with its samplers, loss and settings"),
+    "methods": ("method", "learners, with the settings that --set changes"),
+    "samplers": ("sampler", "ways to change the training rows, as in ARM[SAMPLER]"),
+    "losses": ("loss", "losses of the networks"),
+    "metrics": ("metric", "what is measured on test rows, as tables and files call it"),
+    "protocols": ("protocol", "ways to split the rows and judge the arms"),
+    "matrices": ("matrix", "lists of arms that run together"),
+}

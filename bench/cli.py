@@ -8,28 +8,34 @@ imports stay inside the commands.
 from __future__ import annotations
 
 import io
+import re
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.catalogue import KINDS, catalogue, summary
-from bench.errors import SOME_FAILED, BadSetting, BadStore, BenchError, UnknownName
+from bench import completion
+from bench.errors import SOME_FAILED, USAGE, BenchError, UnknownName
 from bench.options import (
+    DATA,
+    HOW,
+    WHAT,
     Amount,
     Arms,
     ArmsFile,
+    Command,
     DataFile,
     DatasetName,
     Device,
     Drop,
     Folds,
+    Group,
     Json,
     Matrix,
     Pack,
     Positive,
+    ProtocolName,
     Repeats,
     Results,
     Rows,
@@ -39,22 +45,27 @@ from bench.options import (
     Time,
     Workers,
     pairs,
+    shard_of,
 )
 from bench.platforms import check_platform
-from bench.reading import compact, compare, interruptible, tables
-from bench.show import show_json, show_outcome, show_plan, show_table, stderr
+from bench.reading import compact, compare, doctor, fetch, interruptible, list_, tables
+from bench.show import show_forecast, show_outcome, show_plan, stderr
 from bench.studying import show_studies, study
 
 if TYPE_CHECKING:
     from bench.request import Request
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Benchmark suite for learning on imbalanced fraud and credit tables. "
     "Start with: bench run --dataset fraud-sim",
 )
+# What typer raises for a command line that it cannot read. Newer versions carry click within, so that it has no
+# import that works in all.
+_Unreadable: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def main() -> None:
@@ -66,10 +77,32 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         check_platform()
-        app()
+        code = app(standalone_mode=False)
     except BenchError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201  (the one place for errors)
-        sys.exit(error.exit_code)
+        _stop(str(error), error.exit_code)
+    except _Unreadable as error:
+        _stop(_said(error), USAGE)
+    except typer.Abort:
+        _stop("aborted.", 1)
+    sys.exit(code or 0)
+
+
+def _stop(message: str, code: int) -> None:
+    if message:
+        print(f"Error: {message}", file=sys.stderr)  # noqa: T201  (the one place for errors)
+    sys.exit(code)
+
+
+def _said(error: Exception) -> str:
+    """Return in a line what cannot be read; of a choice the nearest and all; nothing where the help was printed."""
+    words = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    message = words.replace("Value error, ", "").rstrip(".")
+    option, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    choice = re.search(r"'([^']*)' is not one of (.*)$", message)
+    if choice and option:
+        return str(UnknownName(option.opts[0].lstrip("-"), choice[1], re.findall(r"'(.*?)'", choice[2])))
+    command = context.command_path if context else "bench"
+    return f"{message}{'' if message[-1] in '?)' else '.'} Help: {command} --help" if message else ""
 
 
 def _version(asked: bool) -> None:
@@ -83,68 +116,18 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
-@app.command("list")
-def list_(
-    kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))],
-    as_json: Json = False,
-) -> None:
-    """List what there is, by name.
-
-    Example: bench list datasets
-    """
-    if kind not in KINDS:
-        raise UnknownName("kind of thing to list", kind, KINDS)
-    entries = catalogue(kind) if as_json else summary(kind)
-    if as_json:
-        show_json({kind: entries})
-    else:
-        show_table([KINDS[kind], *list(entries[0])[1:]], [list(e.values()) for e in entries])
+app.command("list", cls=Command)(list_)
+app.command(cls=Command)(fetch)
 
 
-@app.command()
-def fetch(
-    names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Data sets; see: bench list datasets")
-    ],
-    source: Annotated[str, typer.Option(help="auto | kaggle | mirror | openml")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Fetch again even if the cache has it.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Fetch data sets into the cache and verify size and sha256.
-
-    Sources are tried in the card's order: Kaggle without credentials, then with them, a mirror, OpenML.
-
-    Example: bench fetch fraud loan
-    """
-    from bench.cards import card
-    from bench.fetch import fetch as fetch_file
-    from bench.progress import reporter
-
-    cards = [card(name) for name in names]
-    if simulated := [chosen.name for chosen in cards if chosen.simulator is not None]:
-        raise BadSetting(
-            f"{simulated[0]} is simulated: there is nothing to fetch. Run it: bench run --dataset {simulated[0]}"
-        )
-    rows = []
-    with interruptible(), reporter(stderr()) as told:
-        for chosen in cards:
-            raw = fetch_file(chosen, source=source, force=force, progress=told.download)
-            rows.append(
-                {"name": chosen.name, "source": raw.source, "sha256": raw.sha256, "path": str(raw.path)}
-            )
-    if as_json:
-        show_json({"fetched": rows})
-    else:
-        show_table(list(rows[0]), [list(row.values()) for row in rows])
-
-
-@app.command()  # as long as its options: typer reads them from the signature, and the body only hands them on
+# As long as its options: typer reads them from the signature, and the body only hands them on.
+@app.command(cls=Command)
 def run(
     dataset: DatasetName = None,
     data_file: DataFile = None,
@@ -155,22 +138,34 @@ def run(
     amount: Amount = None,
     rows: Rows = None,
     source: Source = "auto",
-    protocol: Annotated[
-        str, typer.Option(help="See bench list protocols; published+REPAIR mends a fault of the paper's.")
-    ] = "strict",
+    protocol: ProtocolName = "strict",
     matrix: Matrix = None,
     arm: Arms = None,
     arms_file: ArmsFile = None,
     settings: Settings = None,
     tuned: Annotated[
         bool,
-        typer.Option("--tuned", help="Each arm as bench study tuned it, or tunes it first by its defaults."),
+        typer.Option(
+            "--tuned",
+            help="Run each arm as bench study tuned it. What is not tuned yet is tuned first.",
+            rich_help_panel=WHAT,
+        ),
     ] = False,
     tuned_anyway: Annotated[
-        bool, typer.Option("--tuned-anyway", help="Also as tuned on other rows; such arms are marked.")
+        bool,
+        typer.Option(
+            "--tuned-anyway",
+            help="As --tuned, also where the arm was tuned on other rows, perhaps on some that test; its name says so.",
+            rich_help_panel=WHAT,
+        ),
     ] = False,
     seeds: Annotated[
-        int | None, typer.Option(help="Seeds per fold; default the protocol's; strict: 3, for big tables 1.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Seeds per fold; by default the protocol's (strict: 3, above 50,000 rows 1).",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     folds: Folds = None,
     repeats: Repeats = None,
@@ -178,19 +173,37 @@ def run(
     pack: Pack = None,
     workers: Workers = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Only shard I of N, by the runs' keys.")
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Only the I-th of N parts of the runs, to share them among machines.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that one run may take.")] = None,
-    results: Results = Path("results"),
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print runs, packs and what is done; run nothing.")
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Stop a run that takes longer; it counts as failed.", rich_help_panel=HOW
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed runs again.", rich_help_panel=HOW)
     ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say what would be fetched and run. Nothing is written.",
+            rich_help_panel=HOW,
+        ),
+    ] = False,
+    results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Run a matrix of arms on a data set and write its leaderboard.
 
-    Runs that have a record are not run again: the same command resumes, and ends at once when all is done.
+    A run that has its record is not run again: the same command goes on where it stopped, and ends at once when all
+    is done.
 
     Example: bench run --dataset fraud-sim
 
@@ -222,7 +235,7 @@ def run(
             device=device,
             pack=pack,
             workers=workers,
-            shard=_shard(shard),
+            shard=shard_of(shard),
             timeout=timeout,
             results=results,
             retry_failed=retry_failed,
@@ -234,8 +247,10 @@ def run(
 
 def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     from bench.progress import reporter
-    from bench.suite import make_plan, run_plan
+    from bench.suite import forecast, make_plan, run_plan
 
+    if dry_run and (ahead := forecast(request)):
+        return show_forecast(ahead, as_json=as_json)
     with reporter(stderr()) as told:
         if request.tuned and not dry_run:
             from bench.search import Search
@@ -264,21 +279,43 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     return None
 
 
-@app.command()
+@app.command(cls=Command)
 def repair(
-    dataset: Annotated[str, typer.Option(help="A data set that the paper used: fraud or loan.")],
-    data_file: Annotated[Path | None, typer.Option(help="A file you have, instead of fetching.")] = None,
-    arm: Annotated[
-        list[str] | None, typer.Option(help="One arm; repeatable. Default: the matrix published.")
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A data set that the paper used: fraud or loan.",
+            autocompletion=completion.published_datasets,
+            rich_help_panel=DATA,
+        ),
+    ],
+    data_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Your copy of its file, instead of fetching it.", rich_help_panel=DATA
+        ),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds per split; default the protocol's.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes; default one per core.")] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="One arm; repeatable. Without it: the matrix published.",
+            autocompletion=completion.arms,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Seeds per split; by default the protocol's.", rich_help_panel=WHAT),
+    ] = None,
+    workers: Workers = None,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Climb from the paper's protocol to strict, one repair at a time, and print what each does to every arm.
+    """Go from the paper's protocol to strict, one repair at a time, and print what each does to every arm.
 
-    Every rung is a run of its own, and is not run again where it has its records.
+    Each step runs all arms under a protocol of its own; what has its records is not run again.
 
     Example: bench repair --dataset loan
     """
@@ -305,34 +342,5 @@ def repair(
             raise typer.Exit(SOME_FAILED)
 
 
-app.command()(study)
-app.command()(compare)
-app.command()(compact)
-app.command()(tables)
-
-
-@app.command()
-def doctor(results: Results = Path("results"), as_json: Json = False) -> None:
-    """Say what this machine has: versions, cores, device, folders, credentials (never their content).
-
-    Example: bench doctor
-    """
-    from bench.doctor import examine
-
-    checks = examine(results)
-    if as_json:
-        show_json({"checks": [asdict(check) for check in checks]})
-    else:
-        show_table(["check", "ok", "found"], [[c.name, "yes" if c.ok else "NO", c.found] for c in checks])
-    if bad := [check for check in checks if not check.ok]:
-        raise BadStore(f"{bad[0].name}: {bad[0].found}")
-
-
-def _shard(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    try:
-        i, n = (int(part) for part in text.split("/"))
-    except ValueError:
-        raise BadSetting(f"--shard {text}: say it as I/N, for example --shard 1/4.") from None
-    return i, n
+for _command in (study, compare, compact, tables, doctor):
+    app.command(cls=Command)(_command)

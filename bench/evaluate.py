@@ -25,7 +25,7 @@ from bench.encode import Encoded, Part, encode, encode_published
 from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
 from bench.methods import Fitted, Member, method
 from bench.metrics import best_threshold, measure
-from bench.names import FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
+from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
 from bench.pack.config import dtype_of
 from bench.pack.kernel import engine
 from bench.provenance import checkout, forget_peak_memory, peak_memory_mb, versions
@@ -89,8 +89,8 @@ Progress = Callable[[int, int], None]
 
 def choose_device(asked: str) -> str:
     """Return "cpu" or "cuda" for auto, cpu or cuda; raise BadSetting where there is no such device."""
-    if asked not in ("auto", "cpu", "cuda"):
-        raise BadSetting(f"Unknown device {asked!r}. Known: auto, cpu, cuda.")
+    if asked not in DEVICES:
+        raise BadSetting(f"Unknown device {asked!r}. Known: {', '.join(DEVICES)}.")
     available = torch.cuda.is_available()
     if asked == "cuda" and not available:
         raise BadSetting(

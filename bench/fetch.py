@@ -16,7 +16,9 @@ from bench import kaggle_client
 from bench.cache import (
     address,
     cache_folder,
+    cache_place,
     held,
+    keeps,
     locked,
     look_up,
     make_folder,
@@ -29,10 +31,19 @@ from bench.cards import Dataset, Source
 from bench.download import Answer, Endpoints, Progress, Unreachable, download, get
 from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
 from bench.files import Found, keeps_promise, measure, promise
+from bench.names import SOURCES
 
-__all__ = ["SOURCES", "Endpoints", "RawFile", "cache_folder", "fetch", "local_file"]
+__all__ = [
+    "SOURCES",
+    "Endpoints",
+    "RawFile",
+    "cache_folder",
+    "cache_place",
+    "fetch",
+    "local_file",
+    "to_fetch",
+]
 
-SOURCES = ("auto", "kaggle", "mirror", "openml")
 SIMULATOR_LIKE = {"fraud": "fraud-sim", "credit": "loan-sim"}
 
 log = logging.getLogger(__name__)
@@ -117,6 +128,16 @@ def fetch(
         return found or _from_sources(errand, sources, failures)
 
 
+def to_fetch(card: Dataset, source: str = "auto") -> list[Source]:
+    """Return the sources that `fetch` would ask in turn; none where the cache has the file. Nothing is changed.
+
+    Raises as `fetch` does for a source that is not known or that the card lacks.
+    """
+    sources, folder = _wanted(card, source), cache_place() / "raw" / card.name
+    there = any(keeps(folder / each.kind / each.file, each) for each in sources)
+    return [] if there else sources
+
+
 def _wanted(card: Dataset, source: str) -> list[Source]:
     if source not in SOURCES:
         raise UnknownName("source", source, SOURCES)
@@ -127,7 +148,8 @@ def _wanted(card: Dataset, source: str) -> list[Source]:
         kinds = ", ".join(dict.fromkeys(s.kind for s in card.sources)) or "none"
         asked = "" if source == "auto" else f" {source!r}"
         raise Unavailable(
-            f"The card of {card.name!r} names no source{asked}; its sources: {kinds}.\n{_ways_out(card)}"
+            f"The card of {card.name!r} names no source{asked}; its sources: {kinds}.\n"
+            + _ways_out(card, tried=False)
         )
     return found
 
@@ -146,7 +168,7 @@ def _from_cache(errand: _Errand, sources: list[Source], failures: list[str]) -> 
 
 
 def _from_sources(errand: _Errand, sources: list[Source], failures: list[str]) -> RawFile:
-    card = errand.card
+    card, offline = errand.card, True
     for source in sources:
         where = f"{source.kind} {address(source)}"
         try:
@@ -154,23 +176,31 @@ def _from_sources(errand: _Errand, sources: list[Source], failures: list[str]) -
         except (Unavailable, HashMismatch) as failure:
             if len(sources) == 1 and isinstance(failure, HashMismatch):
                 raise HashMismatch(f"The data set {card.name!r} from {where}: {failure}.") from failure
+            offline = offline and isinstance(failure, Unreachable)
             failures.append(f"{where}: {failure}")
             log.info("%s could not be had from %s", card.name, failures[-1])
     lines = "".join(f"\n  {line}" for line in failures)
-    raise Unavailable(f"The data set {card.name!r} could not be had:{lines}\n{_ways_out(card)}")
+    first = " (no server can be reached)" if offline else ""
+    raise Unavailable(f"The data set {card.name!r} could not be had{first}:{lines}\n{_ways_out(card)}")
 
 
-def _ways_out(card: Dataset) -> str:
-    kinds = {source.kind for source in card.sources}
+def _ways_out(card: Dataset, *, tried: bool = True) -> str:
+    """Return what to try, the likeliest first, one way a line; the network where something was `tried`."""
+    kinds = [source.kind for source in card.sources]
     files = " or ".join(dict.fromkeys(source.file for source in card.sources)) or "the file"
-    ways = [f"--data-file F with your own copy of {files}" + (f" ({card.homepage})" if card.homepage else "")]
-    if kinds & {"kaggle", "kaggle-competition"}:
-        ways.insert(0, "Kaggle credentials (KAGGLE_API_TOKEN or kaggle.json)")
-    if kinds & {"mirror", "openml"}:
-        ways.append(f"{' or '.join(sorted(kinds & {'mirror', 'openml'}))} with --source, once it answers")
+    others = [kind for kind in ("mirror", "openml") if kind in kinds]
+    network = "the network: is this machine online, does it need a proxy (HTTPS_PROXY)? Then try again"
+    ways = [
+        *([network] if tried else []),
+        f"your own copy of {files}: --data-file F" + (f" (from {card.homepage})" if card.homepage else ""),
+    ]
+    if others:
+        ways.append(f"another source: {' or '.join(f'--source {kind}' for kind in others)}")
+    if any(kind.startswith("kaggle") for kind in kinds):
+        ways.append("Kaggle credentials (KAGGLE_API_TOKEN, or ~/.kaggle/kaggle.json)")
     if card.domain in SIMULATOR_LIKE:
-        ways.append(f"the simulator of the same shape, --dataset {SIMULATOR_LIKE[card.domain]}")
-    return f"Ways out: {'; '.join(ways)}."
+        ways.append(f"simulated data of the same shape: --dataset {SIMULATOR_LIKE[card.domain]}")
+    return "\n".join(["What to try:", *(f"  {way}" for way in ways)])
 
 
 def _from_source(errand: _Errand, source: Source) -> RawFile:

@@ -11,14 +11,25 @@ import hashlib
 import json
 import os
 import re
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 
 VALID, TEST = "valid", "test"  # the parts whose scores are stored
 
 MAIN_METRIC = "average_precision"
+
+# What an option may be: the command line offers these words before anything heavy is imported.
+SourceName = Literal["auto", "kaggle", "mirror", "openml"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+SearchName = Literal["tpe", "random"]
+PrunerName = Literal["none", "median", "halving"]
+SOURCES: tuple[str, ...] = get_args(SourceName)
+DEVICES: tuple[str, ...] = get_args(DeviceName)
+SEARCHES: tuple[str, ...] = get_args(SearchName)
+PRUNERS: tuple[str, ...] = get_args(PrunerName)
 
 # After the name of an arm; the second where it was tuned on other rows than it trains on.
 TUNED, ANYWAY = "(tuned)", "(tuned-anyway)"
@@ -30,6 +41,14 @@ RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder, wh
 def results_folder() -> Path:
     """Return the folder of results where none is asked for: BENCH_RESULTS, else `results`."""
     return Path(os.environ.get(RESULTS_VARIABLE) or "results")
+
+
+class FormatName(StrEnum):
+    """The forms of a table in text."""
+
+    MD = "md"
+    TEX = "tex"
+    CSV = "csv"
 
 
 def canonical(value: Any) -> str:

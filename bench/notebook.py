@@ -50,7 +50,7 @@ class Bar:
     def __init__(self) -> None:
         self.tqdm: Any = quiet_tqdm()
         self.bar: Any = None
-        self.expected = self.total = self.done = 0
+        self.total = self.done = 0
         self.parts: dict[int, tuple[str, int, float]] = {}  # by worker: label, runs, share that is done
 
     def __enter__(self) -> Bar:
@@ -77,21 +77,19 @@ class Bar:
         """Print one line above the bar."""
         self.tqdm.write(text, file=sys.stdout)
 
-    def expect(self, n_runs: int) -> None:
-        """Take note of all the work ahead, which will be planned in parts."""
-        self.expected = n_runs
-
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
-        """Open the bar of all runs, or lengthen it."""
-        self.total += n_todo + (n_done if self.expected else 0)
-        self.done += n_done if self.expected else 0
-        if not self.expected and n_done:
+        """Open the bar of all runs."""
+        self.total, self.done = n_todo, 0
+        if n_done:
             self.note(f"{n_todo} runs to do in {n_packs} packs, {n_done} done before")
-        if self.total and (self.bar is None or self.bar.desc != "runs"):
-            self._open("runs", max(self.expected, self.total), bar_format=_RUNS)
-        if self.bar is not None:
-            self.bar.total = max(self.expected, self.total)
-            self._move()
+        if n_todo:
+            self._open("runs", n_todo, bar_format=_RUNS)
+
+    def trials(self, done: float, total: int, *, ended: bool) -> None:  # noqa: ARG002  (the bar always moves)
+        """Move the one bar of a study's trials, those of all arms and folds."""
+        if self.bar is None or self.bar.desc != "trials":
+            self._open("trials", total, bar_format=_RUNS)
+        self.bar.update(done - self.bar.n)
 
     def download(self, name: str, done: int, total: int | None) -> None:
         """Move the bar of a download."""

@@ -1,4 +1,4 @@
-"""Progress on stderr: nested bars on a terminal, one plain line per finished pack elsewhere."""
+"""Progress on stderr: bars on a terminal; elsewhere a line per finished pack, of a study per generation."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from bench.names import OK
 from bench.runs import Run
 
 DOWNLOAD_LINE_SECONDS = 5.0
+BAR_WIDTH = 44  # columns of a line's bar, numbers and times on a narrow terminal
+ESTIMATE_SECONDS = 900.0  # the time left is told from the speed in so many; packs and trials may take minutes
 
 
 def label(runs: Sequence[Run]) -> str:
@@ -38,7 +40,7 @@ class Lines:
         self.console = console
         self.running: dict[int, str] = {}
         self.done = self.total = 0
-        self.last_download = time.monotonic()
+        self.last_download = self.began = time.monotonic()
 
     def __enter__(self) -> Lines:
         return self
@@ -57,6 +59,11 @@ class Lines:
         self.total, self.done = n_todo, 0
         already = f", {n_done} done before" if n_done else ""
         self.note(f"{n_todo} runs to do in {n_packs} packs{already}")
+
+    def trials(self, done: float, total: int, *, ended: bool) -> None:
+        """Print one line at the end of each generation."""
+        if ended:
+            self.note(f"[{done:.0f}/{total}] trials, {time.monotonic() - self.began:.1f} s")
 
     def download(self, name: str, done: int, total: int | None) -> None:
         """Print a download's progress, every few seconds and at its end."""
@@ -89,12 +96,13 @@ class Bars(Lines):
         super().__init__(console)
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=None if console.width > 100 else 16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            speed_estimate_period=ESTIMATE_SECONDS,
         )
         self.tasks: dict[Any, Any] = {}
 
@@ -110,9 +118,16 @@ class Bars(Lines):
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
         """Open the bar of all runs."""
         super().planned(n_todo, n_done, n_packs)
-        if "runs" in self.tasks:
-            self.progress.remove_task(self.tasks["runs"])
+        for name in ("trials", "runs"):
+            if name in self.tasks:
+                self.progress.remove_task(self.tasks.pop(name))
         self.tasks["runs"] = self.progress.add_task("runs", total=n_todo)
+
+    def trials(self, done: float, total: int, *, ended: bool) -> None:  # noqa: ARG002  (the bar always moves)
+        """Move the one bar of a study's trials, those of all arms and folds."""
+        if "trials" not in self.tasks:
+            self.tasks["trials"] = self.progress.add_task("trials", total=total, completed=int(done))
+        self.progress.update(self.tasks["trials"], completed=done)
 
     def download(self, name: str, done: int, total: int | None) -> None:
         """Move the download's bar, in kilobytes."""
@@ -123,7 +138,12 @@ class Bars(Lines):
     def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
         """Open a bar below the runs' for the pack; its length is known at its first report."""
         super().pack_started(worker, runs)
-        self.tasks[worker] = self.progress.add_task(f"  {label(runs)}", total=None)
+        self.tasks[worker] = self.progress.add_task(f"  {self._short(label(runs))}", total=None)
+
+    def _short(self, text: str) -> str:
+        """Return the text cut so that the bar, its numbers and times have room beside it."""
+        room = max(12, self.console.width - BAR_WIDTH)
+        return text if len(text) <= room else f"{text[: room - 1]}…"
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:
         """Move the pack's bar."""

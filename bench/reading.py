@@ -1,4 +1,4 @@
-"""The commands that read stored records and run nothing: `bench compare`, `bench compact` and `bench tables`."""
+"""The commands that train nothing: `bench list`, `fetch`, `doctor`, and `compare`, `compact`, `tables` of records."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.errors import INTERRUPTED, BadStore
-from bench.names import without_secrets
-from bench.options import Json, Results
-from bench.show import show_json
+from bench import completion
+from bench.catalogue import KINDS, Kind, catalogue, summary
+from bench.errors import INTERRUPTED, BadSetting, BadStore
+from bench.names import FormatName, without_secrets
+from bench.options import DATA, OUTPUT, WHAT, Json, OneDataset, ProtocolName, Results, Source
+from bench.show import show_checks, show_fetched, show_json, show_table, show_text, stderr
 
 NO_RECORDS = "{} holds no records of your own. Make some first: bench run --dataset fraud-sim"
 
@@ -34,21 +37,120 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def list_(
+    kind: Annotated[
+        Kind | None,
+        typer.Argument(metavar="KIND", help=f"One of: {', '.join(KINDS)}. Without it: what these are."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what there is: data sets, arms, methods and all else that has a name.
+
+    Example: bench list datasets
+    """
+    if kind is None:
+        entries = [{"name": name, "description": about} for name, (_, about) in KINDS.items()]
+        heading = "kind"
+    else:
+        entries = catalogue(kind) if as_json else summary(kind)
+        heading = KINDS[kind][0]
+    if as_json:
+        show_json({kind or "kinds": entries})
+    else:
+        names = [*entries[0]]
+        first = [name for name in ("description", "title", "settings", "printed") if name in names]
+        show_table([heading, *names[1:]], [[*entry.values()] for entry in entries], first)
+
+
+def fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME",
+            help="Data sets; bench list datasets names them.",
+            autocompletion=completion.fetched_datasets,
+        ),
+    ],
+    source: Source = "auto",
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch again even if the cache has it.", rich_help_panel=DATA)
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch data sets into the cache, and check their size and sha256.
+
+    Sources are tried in the order of the data set's card: Kaggle without credentials, Kaggle with yours, a mirror,
+    OpenML.
+
+    Example: bench fetch fraud loan
+    """
+    from bench.cards import card
+    from bench.fetch import fetch as fetch_file
+    from bench.progress import reporter
+
+    cards = [card(name) for name in names]
+    if simulated := [chosen.name for chosen in cards if chosen.simulator is not None]:
+        raise BadSetting(
+            f"{simulated[0]} is simulated: there is nothing to fetch. Run it: bench run --dataset {simulated[0]}"
+        )
+    rows = []
+    with interruptible(), reporter(stderr()) as told:
+        for chosen in cards:
+            raw = fetch_file(chosen, source=source, force=force, progress=told.download)
+            rows.append(
+                {"name": chosen.name, "source": raw.source, "sha256": raw.sha256, "path": str(raw.path)}
+            )
+    if as_json:
+        show_json({"fetched": rows})
+    else:
+        show_fetched(rows)
+
+
+def doctor(results: Results = Path("results"), as_json: Json = False) -> None:
+    """Say what this machine has: versions, cores, device, folders, credentials (never what they are).
+
+    Nothing is written or made.
+
+    Example: bench doctor
+    """
+    from bench.doctor import examine
+
+    checks = examine(results)
+    if as_json:
+        show_json({"checks": [asdict(check) for check in checks]})
+    else:
+        show_checks(checks)
+    if bad := [check for check in checks if not check.ok]:
+        raise BadStore(f"{bad[0].name}: {bad[0].found}")
+
+
 def compare(
-    arm_a: Annotated[str, typer.Argument(metavar="ARM", help="An arm with records.")],
-    arm_b: Annotated[str, typer.Argument(metavar="ARM", help="The arm to hold it against.")],
-    dataset: Annotated[str, typer.Option(help="The data set.")],
-    protocol: Annotated[str, typer.Option(help="See bench list protocols.")] = "strict",
+    arm_a: Annotated[
+        str, typer.Argument(metavar="ARM", help="An arm that has run.", autocompletion=completion.arms)
+    ],
+    arm_b: Annotated[
+        str, typer.Argument(metavar="ARM", help="The arm to compare it with.", autocompletion=completion.arms)
+    ],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The data set on which both have run.",
+            autocompletion=completion.datasets,
+            rich_help_panel=DATA,
+        ),
+    ],
+    protocol: ProtocolName = "strict",
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Compare two arms on the same test rows and runs, metric by metric, from the stored records.
+    """Compare two arms, metric by metric, on the test rows and runs that both have in the stored records.
 
     Example: bench compare metabalance xgboost --dataset loan
     """
     with interruptible():
         from bench.report import comparison
-        from bench.show import plain_rows, show_json, show_table
+        from bench.show import plain_rows
         from bench.splits import protocol_named
         from bench.store import Store
 
@@ -63,19 +165,19 @@ def compare(
                 }
             )
         else:
-            show_table(list(comparison.HEADINGS), comparison.cells(found))
-            typer.echo(comparison.caption(found, dataset, name, (arm_a, arm_b)))
+            show_table(comparison.HEADINGS, comparison.cells(found), comparison.FIRST)
+            show_text(comparison.caption(found, dataset, name, (arm_a, arm_b)))
 
 
 def compact(
-    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
+    dataset: OneDataset = None,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Write every data set's records in two small files that tables can be made from without the scores.
+    """Write every data set's records into two small files, from which the tables can be made without the scores.
 
-    Tables are the same from them as from the runs; bench tables then writes a page of findings too. An arm that has
-    records under runs/ is read from there.
+    The tables are the same as from the runs themselves, and bench tables then also writes a page of findings. Where an
+    arm still has records under runs/, those are read.
 
     Example: bench compact --dataset loan
     """
@@ -92,17 +194,37 @@ def compact(
 
 
 def tables(
-    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only this protocol.")] = None,
-    form: Annotated[
-        list[str] | None,
-        typer.Option("--format", help="md | tex | csv; repeatable. Default: md, and what is there."),
+    dataset: OneDataset = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only this protocol.",
+            autocompletion=completion.protocols,
+            rich_help_panel=WHAT,
+        ),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a table is stale.")] = False,
+    form: Annotated[
+        list[FormatName] | None,
+        typer.Option(
+            "--format",
+            metavar=f"[{'|'.join(FormatName)}]",
+            help="A form to write; repeatable. By default md, and those that are there.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing; fail if a table is not what the records give.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Regenerate every leaderboard and table from the stored records.
+    """Write every leaderboard and table anew from the stored records.
 
     Published results beside your own are checked too, and written only where --results names their folder.
 

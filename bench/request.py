@@ -15,6 +15,7 @@ import torch
 from bench.arms import Arm
 from bench.asked import Request as Request
 from bench.asked import the_card as the_card
+from bench.cards import Dataset
 from bench.encode import MAX_CATEGORIES
 from bench.errors import BadSetting, UnknownName
 from bench.evaluate import choose_device, configuration
@@ -40,6 +41,9 @@ class FullReporter(Reporter, Protocol):
 
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
         """Take note of the work ahead."""
+
+    def trials(self, done: float, total: int, *, ended: bool) -> None:
+        """Take note of how many trials of all studies are done, those under way in part; `ended`: a generation is."""
 
     def download(self, name: str, done: int, total: int | None) -> None:
         """Take note of a download's progress in bytes."""
@@ -74,23 +78,40 @@ class Prepared:
         )
 
 
+def asked(request: Request) -> tuple[Dataset, Judged, list[Arm]]:
+    """Return the card, the protocol and the arms that the request means; raise for a name that nobody knows."""
+    protocol = protocol_named(request.protocol)
+    if request.source not in SOURCES:
+        raise UnknownName("source", request.source, SOURCES)
+    chosen = the_card(request)
+    arms = select(
+        request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
+    )
+    return (
+        chosen,
+        protocol,
+        [as_published(arm, chosen, protocol) for arm in adjust_all(arms, request.settings)],
+    )
+
+
+def numbers(request: Request, chosen: Dataset, protocol: Judged, n_rows: int, n_arms: int) -> tuple[int, int]:
+    """Return how many seeds and splits each arm has on so many rows; raise BadSetting for too many runs."""
+    seeds = _seeds(chosen, n_rows, protocol) if request.seeds is None else request.seeds
+    n_splits = (request.folds or protocol.folds) * (request.repeats or protocol.repeats)
+    _check_size(n_arms, seeds, n_splits)
+    return seeds, n_splits
+
+
 def prepare(
     request: Request, download: Callable[..., None] | None = None, *, read_only: bool = False
 ) -> Prepared:
     """Check the request, load its table and split it; nothing is trained.
 
-    `read_only` leaves the results as they are.
+    `read_only` leaves the results as they are, and compiles nothing.
     """
-    protocol = protocol_named(request.protocol)
-    if request.source not in SOURCES:
-        raise UnknownName("source", request.source, SOURCES)
-    chosen = the_card(request)
-    early = select(
-        request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
-    )
-    arms = [as_published(arm, chosen, protocol) for arm in adjust_all(early, request.settings)]
+    chosen, protocol, arms = asked(request)
     device = choose_device(request.device)
-    if any(method(arm.method).STATIC is not None for arm in arms):
+    if not read_only and any(method(arm.method).STATIC is not None for arm in arms):
         try_kernel(torch.empty(0, device=device))
     workers = _workers(request, device)
     store = Store(request.results, read_only=read_only)
@@ -107,8 +128,7 @@ def prepare(
         rows=request.rows,
         progress=download,
     )
-    seeds = _seeds(table, protocol) if request.seeds is None else request.seeds
-    _check_size(len(arms), seeds, (request.folds or protocol.folds) * (request.repeats or protocol.repeats))
+    seeds, _ = numbers(request, chosen, protocol, table.n_rows, len(arms))
     splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
     limit = partial(_members_that_fit, table, workers) if device == "cuda" else None
     return Prepared(table, protocol, splits, arms, seeds, store, device, workers, limit)
@@ -140,10 +160,10 @@ def _workers(request: Request, device: str) -> int:
     return 1 if device == "cuda" else cores()
 
 
-def _seeds(table: Table, protocol: Judged) -> int:
-    if protocol.is_published and not protocol.has("stratified") and table.card.published:
-        return table.card.published.seeds
-    return protocol.default_seeds(table.n_rows)
+def _seeds(chosen: Dataset, n_rows: int, protocol: Judged) -> int:
+    if protocol.is_published and not protocol.has("stratified") and chosen.published:
+        return chosen.published.seeds
+    return protocol.default_seeds(n_rows)
 
 
 def _check_size(n_arms: int, seeds: int, n_splits: int) -> None:

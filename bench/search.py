@@ -18,15 +18,12 @@ from optuna.distributions import (
 from bench.arms import Arm
 from bench.calls import take_as_declared
 from bench.errors import BadSetting, UnknownName
-from bench.names import digest
+from bench.names import PRUNERS, SEARCHES, digest
 from bench.request import Prepared, Request, prepare
 from bench.runs import Run, configure, identity, plan, scope_of
 from bench.space import Classes, Space, arm_at, holds, space_of
 from bench.splits import Split, inner_splits
 from bench.trials import Studied, Study, TrialStore, Tried
-
-SEARCHES = ("tpe", "random")
-PRUNERS = ("none", "median", "halving")
 
 
 @dataclass(frozen=True)
@@ -99,13 +96,6 @@ class StudyPlan:
     def keys(self) -> set[str]:
         """The keys of the studies."""
         return {job.study.key for job in self.jobs}
-
-    @property
-    def n_runs_left(self) -> int:
-        """The number of runs that are ahead if no trial is pruned."""
-        search = self.search
-        trials = [max(0, search.trials - len(self.store.read(job.study))) for job in self.jobs]
-        return sum(trials) * search.inner_folds * search.seeds
 
     def runs(self, job: Job, arm: Arm) -> list[Run]:
         """Return the runs of one trial, inner fold by inner fold."""

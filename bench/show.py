@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
+    from rich.table import Table
 
-    from bench.suite import Outcome, Plan
+    from bench.doctor import Check
+    from bench.suite import Forecast, Outcome, Plan
 
-WIDE = 130  # columns from which on every number of a leaderboard shows its interval
+PIPE = 200  # columns of a table that goes to a pipe or a file
+LINE = 120  # columns of a text, which nobody reads across a wide screen
 
 
 def show_plan(made: Plan, *, as_json: bool) -> None:
@@ -33,6 +38,7 @@ def show_plan(made: Plan, *, as_json: bool) -> None:
             {
                 "dataset": made.table.name,
                 "protocol": made.request.protocol,
+                "fetch": None,
                 "runs": len(made.runs),
                 "done": len(made.runs) - len(made.todo),
                 "packs": [
@@ -44,9 +50,51 @@ def show_plan(made: Plan, *, as_json: bool) -> None:
         return
     show_table(["arm", "runs", "done"], [[name, str(n), str(done)] for name, (n, done) in arms.items()])
     sizes = ", ".join(str(len(p)) for p in made.packs)
-    typer.echo(
+    show_text(
         f"{len(made.runs)} runs, {len(made.runs) - len(made.todo)} done; {len(made.packs)} packs: {sizes or 'none'}"
     )
+
+
+def show_forecast(ahead: Forecast, *, as_json: bool) -> None:
+    """Print what a dry run can say of data that are not here: what is fetched from where, and runs by arm."""
+    from bench.cache import address
+
+    n_runs = sum(ahead.arms.values())
+    if as_json:
+        return show_json(
+            {
+                "dataset": ahead.card.name,
+                "protocol": ahead.protocol,
+                "fetch": {
+                    "name": ahead.card.name,
+                    "sources": [
+                        {
+                            "kind": each.kind,
+                            "address": address(each),
+                            "file": each.file,
+                            "bytes": each.size_bytes,
+                        }
+                        for each in ahead.sources
+                    ],
+                },
+                "runs": n_runs,
+                "done": None,
+                "packs": None,
+                "arms": {name: {"runs": n, "done": None} for name, n in ahead.arms.items()},
+            }
+        )
+    show_text(
+        f"{ahead.card.name} is not in the cache. It would be fetched from the first source that has it:"
+    )
+    for place, each in enumerate(ahead.sources, 1):
+        size = f" ({each.size_bytes / 1e6:,.1f} MB)" if each.size_bytes else ""
+        typer.echo(f"  {place}. {each.kind} {address(each)}: {each.file}{size}")
+    show_text(f"{'; '.join(ahead.notes)}.")
+    show_table(["arm", "runs"], [[name, n] for name, n in ahead.arms.items()])
+    show_text(
+        f"{n_runs:,} runs of {len(ahead.arms)} arms. How many are done already is known once the data are here."
+    )
+    return None
 
 
 def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
@@ -66,21 +114,44 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
             }
         )
         return
-    from bench.report.tables import terminal
+    from bench.report.tables import caption, terminal
 
-    console = _stdout()
-    console.print(terminal(board, wide=console.width >= WIDE))
+    table, left_out = terminal(board, _width())
+    _print(table)
+    show_text(caption(board))
+    _say_left_out(left_out)
     others = len(set(board["arm"]) - set(outcome.arms))
     if others:
-        typer.echo(
+        show_text(
             f"{others} of these arms are from earlier runs, or from the compact records in the results folder."
         )
-    typer.echo(
+    show_text(
         f"{outcome.n_runs} runs ({outcome.n_done_before} done before), {len(outcome.failed)} failed, "
-        f"{outcome.seconds:.1f} s. Budget: {outcome.budget}.\n"
-        f"Time: {', '.join(f'{stage} {share:.0%}' for stage, share in outcome.shares.items() if share >= 0.005)}.\n"
-        f"Leaderboard: {outcome.path} (and .md); records: {results / 'runs' / board['dataset'].iloc[0]}"
+        f"{outcome.seconds:.1f} s. Budget: {outcome.budget}."
     )
+    shares = [f"{stage} {share:.0%}" for stage, share in outcome.shares.items() if share >= 0.005]
+    show_text(f"Time: {', '.join(shares)}.")
+    show_path("Leaderboard (and .md)", outcome.path)
+    show_path("Records", results / "runs" / board["dataset"].iloc[0])
+
+
+def _say_left_out(headings: Sequence[str]) -> None:
+    if headings:
+        show_text(f"No room here for {', '.join(headings)}: a wider window, a pipe or --json has them.")
+
+
+def show_fetched(rows: Sequence[dict[str, str]]) -> None:
+    """Print what was fetched, each path and hash whole on a line of its own."""
+    for row in rows:
+        typer.echo(f"{row['name']}, from {row['source']}\nsha256: {row['sha256']}")
+        show_path("file", Path(row["path"]))
+
+
+def show_checks(checks: Sequence[Check]) -> None:
+    """Print a line for each check; a path is never broken."""
+    longest = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.echo(f"{'ok' if check.ok else 'NO'}  {check.name.ljust(longest)}  {check.found}")
 
 
 def stderr() -> Console:
@@ -90,11 +161,37 @@ def stderr() -> Console:
     return Console(stderr=True)
 
 
-def _stdout() -> Console:
-    """Return the console of the results; a pipe or file has room for every column."""
+def _terminal() -> int | None:
+    """Return how many columns the terminal has; None for a pipe or a file, which have room for all."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    return Console().width if sys.stdout.isatty() else None
+
+
+def _width() -> int:
+    """Return how many columns a table may take."""
+    return _terminal() or PIPE
+
+
+def _print(table: Table) -> None:
+    """Print a table; one that is wider than the terminal is left to the terminal to wrap."""
+    from rich.console import Console
+
+    width = max(_width(), Console(width=10_000).measure(table).maximum)
+    Console(width=width).print(table, crop=False)
+
+
+def show_text(text: str) -> None:
+    """Print paragraphs, wrapped at words: never within a name, a number, a path or a hash."""
+    width = min(LINE, _width())
+    for paragraph in text.split("\n"):
+        typer.echo(textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False))
+
+
+def show_path(label: str, path: Path) -> None:
+    """Print where something is: on one line, or the path alone on the next if both are too long for one."""
+    line = f"{label}: {path}"
+    typer.echo(line if len(line) <= _width() else f"{label}:\n{path}")
 
 
 def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
@@ -134,15 +231,33 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under a head; lists and counts are written for people."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]], first: Sequence[str] = ()) -> None:
+    """Print rows under a head; lists and counts are written for people.
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(head):
-        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=i == 0)
-    for row in rows:
-        table.add_row(*(Text(_text(cell)) for cell in row))
-    _stdout().print(table)
+    Where a terminal has no room for all columns, it shows the name and those of `first`, then as many as go from left
+    to right, and says which are missing. A pipe gets all of them.
+    """
+    from bench.columns import Column, fitting, needed, table
+
+    ordered = [head[0], *first, *(name for name in head[1:] if name not in first)]
+    columns = [
+        Column(name.replace("_", " "), [_text(cell) for cell in cells], _kind(i, cells), ordered.index(name))
+        for i, (name, *cells) in enumerate(zip(head, *rows, strict=True))
+    ]
+    width = _terminal() or max(PIPE, needed(columns))
+    kept = fitting(columns, width)
+    _print(table(kept, width))
+    _say_left_out([column.head for column in columns if column not in kept])
+
+
+def _kind(place: int, cells: Sequence[Any]) -> Literal["name", "number", "prose"]:
+    """Return what a column holds: names come first, and a text that begins with a digit or a sign is a number."""
+    if place == 0:
+        return "name"
+    texts = [cell for cell in cells if cell is not None]
+    counts = all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in texts)
+    return "number" if texts and (counts or all(map(_is_number, texts))) else "prose"
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, str) and re.match(r"([-+−<±]? ?[.\d]|–$)", cell) is not None

@@ -26,7 +26,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.arms import Arm
-from bench.evaluate import Workbench
+from bench.evaluate import Result, Workbench
 from bench.execute import Crew
 from bench.names import OK, VALID, digest, seed_from
 from bench.request import FullReporter
@@ -67,14 +67,16 @@ def tune(made: StudyPlan, told: FullReporter) -> list[Studied]:
 def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
     """Ask and train, generation by generation, until every study has its trials or the time is up."""
     began, search, waiting = time.monotonic(), made.search, False
+    ahead = _Ahead(live, search.trials, told)
     with Crew(_workbench(made), made.ready.workers) as crew:
         while search.seconds is None or time.monotonic() - began < search.seconds:
             for one in live:
                 one.agree()
             asked = [trial for one in live for trial in one.ask()]
             if asked:
-                told.note(f"{len(asked)} trials of {len({id(trial.live) for trial in asked})} studies")
-                _train(made, crew, asked, told)
+                ahead.asked = asked
+                _train(made, crew, asked, ahead)
+                ahead.end()
             elif any(one.waits() for one in live):
                 if not waiting:
                     told.note("waiting for trials that other processes asked for")
@@ -84,6 +86,47 @@ def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
                 break
     for one in live:
         one.agree()
+
+
+class _Ahead:
+    """Tells the reporter how many trials of all are done, while a crew tells this of its packs."""
+
+    def __init__(self, live: Sequence[_Live], trials: int, told: FullReporter) -> None:
+        self.live, self.trials, self.told = live, trials, told
+        self.asked: Sequence[_Asked] = ()
+        self.done = self.wanted = 0  # runs on the inner fold that is being trained
+
+    def train(self, wanted: int) -> None:
+        """Take note of so many runs on the next inner fold."""
+        self.done, self.wanted = 0, wanted
+        self._tell(ended=False)
+
+    def end(self) -> None:
+        """Take note that the generation is done."""
+        self.asked = ()
+        self._tell(ended=True)
+
+    def _tell(self, *, ended: bool) -> None:
+        share = self.done / self.wanted if self.wanted else 0.0
+        going = [trial for trial in self.asked if trial.state is None]
+        parts = sum((len(trial.values) + share) / len(trial.runs) for trial in going)
+        whole = sum(min(one.n_done, self.trials) for one in self.live)
+        self.told.trials(
+            min(whole + parts, self.trials * len(self.live)), self.trials * len(self.live), ended=ended
+        )
+
+    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+        """Take no note: a trial is of several packs, and a pack of several trials."""
+
+    def pack_progress(self, worker: int, step: int, steps: int) -> None:
+        """Take no note of steps."""
+
+    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:  # noqa: ARG002
+        """Count the pack's runs; without results its worker was lost, and they are tried again."""
+        if not results:
+            self.told.note("a worker was lost; its runs are tried again in smaller packs")
+        self.done = min(self.done + len(results), self.wanted)
+        self._tell(ended=False)
 
 
 def _workbench(made: StudyPlan) -> Workbench:
@@ -135,7 +178,7 @@ class _Asked:
             self.state = PRUNED
 
 
-def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], told: FullReporter) -> None:
+def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], ahead: _Ahead) -> None:
     """Run the trials, inner fold by inner fold, and tell each as soon as its outcome is known."""
     request, ready, store = made.request, made.ready, crew.bench.store
     for fold in range(made.search.inner_folds):
@@ -143,9 +186,9 @@ def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], told: FullRepor
         wanted = {run.key: run for one in going for run in one.runs[fold]}
         todo = [run for run in wanted.values() if not _done(store, run)]
         grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
-        told.planned(len(todo), len(wanted) - len(todo), len(grouped))
+        ahead.train(len(todo))
         if grouped:
-            crew.run(grouped, told, request.timeout)
+            crew.run(grouped, ahead, request.timeout)
         for one in going:
             records = [store.read(run.dataset, run.key) for run in one.runs[fold]]
             try:
@@ -198,6 +241,7 @@ class _Live:
             sampler=_ByNumber(_SAMPLERS[made.search.search], job.study.key),
             pruner=_PRUNERS[made.search.pruner](),
         )
+        self.n_done = 0  # trials with a record, of this process and of others
 
     def agree(self) -> None:
         """Bring storage and files into agreement, and fail the trials whose process is gone."""
@@ -217,6 +261,7 @@ class _Live:
         for tried in stored.values():
             if tried.id not in files:
                 self.made.store.add(self.job.study, tried)
+        self.n_done = len(stored)
         for trial in trials:
             if trial.state == TrialState.RUNNING and self._is_nobodys(trial):
                 self._fail(trial)
@@ -304,6 +349,7 @@ class _Live:
         )
         asked.trial.set_user_attr(RECORD, json.dumps(asdict(tried)))
         self.made.store.add(self.job.study, tried)
+        self.n_done += 1
         value = tried.value if tried.state == COMPLETE else None
         # Whoever took this process for dead has finished the trial as its record says.
         self.optuna.tell(asked.trial, value, state=_STATES[tried.state], skip_if_finished=True)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.errors import SOME_FAILED, BadStore
+from bench.names import PrunerName, SearchName
 from bench.options import (
+    HOW,
+    OUTPUT,
+    TUNING,
     Amount,
     Arms,
     ArmsFile,
@@ -33,7 +37,7 @@ from bench.options import (
     pairs,
 )
 from bench.reading import interruptible
-from bench.show import plain_rows, show_json, show_table, stderr
+from bench.show import plain_rows, show_json, show_table, show_text, stderr
 
 if TYPE_CHECKING:
     from bench.request import Request
@@ -56,47 +60,93 @@ def study(
     arm: Arms = None,
     arms_file: ArmsFile = None,
     settings: Settings = None,
-    trials: Annotated[int, typer.Option(help="Trials of every arm and fold, the defaults first.")] = 50,
+    folds: Folds = None,
+    repeats: Repeats = None,
+    trials: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Trials of every arm on every fold; the first is the arm as it is.",
+            rich_help_panel=TUNING,
+        ),
+    ] = 50,
     inner_folds: Annotated[
-        int, typer.Option(help="Folds of the training rows on which a trial is judged.")
+        int,
+        typer.Option(
+            metavar="N", help="Folds of the training rows that judge a trial.", rich_help_panel=TUNING
+        ),
     ] = 3,
-    seeds: Annotated[int, typer.Option(help="Seeds of a trial on each inner fold.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(metavar="N", help="Seeds of a trial on each inner fold.", rich_help_panel=TUNING),
+    ] = 1,
     generation: Annotated[
         int,
         typer.Option(
-            help="Trials that a study asks for at once: the more, the less each knows of the others."
+            metavar="N",
+            help="Trials that a study begins at once. More are faster, and learn less from one another.",
+            rich_help_panel=TUNING,
         ),
     ] = 4,
-    search: Annotated[str, typer.Option(help="tpe | random")] = "tpe",
+    search: Annotated[
+        SearchName,
+        typer.Option(
+            help="How the next trial is chosen: tpe learns from those before.", rich_help_panel=TUNING
+        ),
+    ] = "tpe",
     pruner: Annotated[
-        str, typer.Option(help="What ends a trial between inner folds: median | halving | none")
+        PrunerName,
+        typer.Option(
+            help="What ends a hopeless trial early: being below the median, or halving the field.",
+            rich_help_panel=TUNING,
+        ),
     ] = "median",
-    storage: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="An Optuna storage; default a journal file in the results folder."),
-    ] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Where a search space changed: begin again.")] = False,
-    extend: Annotated[
-        bool, typer.Option("--extend", help="Where a search space changed: keep the trials that fit.")
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew",
+            help="Where an arm's search space has changed: begin without the old trials.",
+            rich_help_panel=TUNING,
+        ),
     ] = False,
-    folds: Folds = None,
-    repeats: Repeats = None,
+    extend: Annotated[
+        bool,
+        typer.Option(
+            "--extend",
+            help="Where it has changed: keep the old trials that fit the new space.",
+            rich_help_panel=TUNING,
+        ),
+    ] = False,
     device: Device = "auto",
     pack: Pack = None,
     workers: Workers = None,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds after which no more trials are asked for.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="Begin no more trials after so long.", rich_help_panel=HOW),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="An Optuna storage that several machines share. Without it: a file in the results folder.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     results: Results = Path("results"),
     show: Annotated[
-        bool, typer.Option("--show", help="Tune nothing: show the studies that are there, and draw them.")
+        bool,
+        typer.Option(
+            "--show",
+            help="Tune nothing: show the studies that are there, and draw them.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tune arms with Optuna, each on every fold's training rows alone, and keep the best for bench run --tuned.
+    """Tune arms with Optuna and keep the best settings for bench run --tuned.
 
-    Every arm has the same number of trials, its defaults first. Finished trials are kept: the same command goes on
-    where it stopped, and several at once share the work.
+    An arm is tuned for each fold apart, on that fold's training rows alone. Every arm has the same number of trials.
+    Finished trials are kept: the same command goes on where it stopped, and several at once share the work.
 
     Example: bench study --dataset loan-sim --rows 3000 --arm none --arm xgboost --trials 20
 
@@ -233,8 +283,8 @@ def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json
         )
         return
     if not board.empty:
-        show_table(studies.HEADINGS, studies.cells(board))
-        typer.echo(studies.caption(board))
+        show_table(studies.HEADINGS, studies.cells(board), ("trials", "default", "tuned", "gain"))
+        show_text(studies.caption(board).replace("**", ""))
     if len(board) == 1 and any(one.best is not None for one in studied):
         best = [(f"{one.study.repeat}.{one.study.fold}", one.best) for one in studied if one.best is not None]
         show_table(

@@ -6,25 +6,30 @@ Resuming is not a mode: a plan is made, the keys whose records can be read are d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from bench.arms import Arm
+from bench.cards import Dataset, Source
 from bench.disk import write_text
 from bench.errors import BadSetting, BadStore
 from bench.evaluate import Result, Workbench, configuration
 from bench.execute import execute
+from bench.fetch import to_fetch
+from bench.methods import method
 from bench.names import FAILED, OK, TUNED
 from bench.pack.config import NetworkConfig
 from bench.report import leaderboard as boards
 from bench.report import tuned as side_by_side
 from bench.report.records import at_once, board_path, measured, newest, recipe, scope_at
 from bench.report.tables import markdown
-from bench.request import FullReporter, Prepared, Request, prepare
-from bench.runs import Run, packs, plan
+from bench.request import FullReporter, Prepared, Request, asked, numbers, prepare, the_card
+from bench.runs import Run, configure, packs, plan
+from bench.space import tunable
 from bench.splits import BIG_TABLE_ROWS
 from bench.splits import Protocol as Judged
 from bench.store import Store
@@ -65,6 +70,49 @@ class Outcome:
     shares: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What a dry run knows of a data set that is not here yet: where its file comes from, and runs by arm."""
+
+    card: Dataset
+    protocol: str
+    sources: list[Source]
+    arms: dict[str, int]
+    notes: list[str]
+
+
+def forecast(request: Request) -> Forecast | None:
+    """Return what the card alone says of the request; None where the data are here or simulated.
+
+    Nothing is fetched or written. Every usage error that needs no data is raised.
+    """
+    if request.data_file is not None or the_card(request).simulator is not None:
+        return None
+    chosen, protocol, arms = asked(request)
+    sources = to_fetch(chosen, request.source)
+    if not sources:
+        return None
+    if request.rows is not None:
+        raise BadSetting(
+            f"{request.rows} rows were asked of {chosen.name!r}, but only simulated data can have any number."
+        )
+    configs = {arm.name: method(arm.method).Config.model_validate(configure(arm)) for arm in arms}
+    _check_validation(configs, protocol)
+    expected = chosen.expected
+    seeds, n_splits = numbers(request, chosen, protocol, expected.rows if expected else 0, len(arms))
+    if seeds < 1:
+        raise BadSetting(f"Asked for {seeds} seeds; at least 1 is needed.")
+    names = [f"{arm.name}{TUNED}" if request.tuned and tunable(arm) else arm.name for arm in arms]
+    told = [
+        f"{n_splits} {'split' if n_splits == 1 else 'folds'} × {seeds} seed{'s' if seeds > 1 else ''} per arm"
+    ]
+    if expected:
+        told.insert(0, f"{expected.rows:,} rows, {expected.positives:,} positives by its card")
+    if request.shard:
+        told.append(f"of the runs below, --shard {request.shard[0]}/{request.shard[1]} does its part")
+    return Forecast(chosen, protocol.name, sources, dict.fromkeys(names, n_splits * seeds), told)
+
+
 def make_plan(
     request: Request, download: Callable[..., None] | None = None, *, dry_run: bool = False
 ) -> Plan:
@@ -77,7 +125,7 @@ def make_plan(
     table, protocol, store = ready.table, ready.protocol, ready.store
     tuned, told = _tuned(ready, request, dry_run=dry_run)
     runs = plan(table, protocol, ready.splits, ready.arms, ready.seeds, tuned=tuned)
-    _check_validation(runs, protocol)
+    _check_validation({arm: configuration(run) for arm, run in {r.arm: r for r in runs}.items()}, protocol)
     mine = _shard(runs, request.shard)
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
     notes = [ready.note, *told]
@@ -119,13 +167,12 @@ def _tuned(
     return found, notes
 
 
-def _check_validation(runs: Sequence[Run], protocol: Judged) -> None:
-    """Raise BadSetting where a network chooses on validation rows and the protocol holds none out."""
-    for run in () if protocol.validates else {run.arm: run for run in runs}.values():
-        config = configuration(run)
+def _check_validation(configs: Mapping[str, Any], protocol: Judged) -> None:
+    """Raise BadSetting where an arm's network chooses on validation rows and the protocol holds none out."""
+    for arm, config in () if protocol.validates else configs.items():
         if isinstance(config, NetworkConfig) and config.needs_validation:
             raise BadSetting(
-                f"{run.arm} chooses its best step or rate on validation rows, and {protocol.name} holds none out: "
+                f"{arm} chooses its best step or rate on validation rows, and {protocol.name} holds none out: "
                 'set keep="last", or run published+early-stopping.'
             )
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import Script
+from conftest import Script, offline
 
-from bench import cli
+from bench import catalogue, cli, completion, show
 from bench.arms import ARMS, MATRICES
 from bench.cache import address
-from bench.cards import card
-from bench.catalogue import summary
+from bench.cards import card, dataset_names
+from bench.catalogue import KINDS, Kind, summary
+from bench.names import PRUNERS, SEARCHES, FormatName
 from bench.report import leaderboard as boards
+from bench.splits import PROTOCOLS, REPAIRS
 from bench.store import Store
 
 SMALL = ("run", "--dataset", "loan-sim", "--rows", "600", "--folds", "3", "--seeds", "1", "--workers", "0")
@@ -91,6 +96,123 @@ def test_the_help_of_every_command_ends_with_an_example(name: str, call: Call) -
     assert paragraphs[-1].strip().startswith(f"Example: bench {name}")
 
 
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_the_short_option_of_help_is_the_long_one(name: str | None, call: Call) -> None:
+    words = [name] if name else []
+    short = call(*words, "-h")
+    assert short == call(*words, "--help")
+    assert (short.code, short.err) == (0, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_words_for_values_panels_and_whole_paragraphs(
+    name: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    shown = call(name, "-h").out
+    assert not re.search(r"<(bool|str|int|float|path|list)", shown)
+    assert "─ Output ─" in shown
+    assert "─ Options ─" not in shown
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    for paragraph in (COMMANDS[name].callback.__doc__ or "").strip().split("\n\n"):  # type: ignore[union-attr]
+        whole = " ".join(paragraph.split())
+        assert any(whole.startswith(line) and len(line) > min(len(whole) - 1, 200) for line in lines)
+
+
+def test_the_options_of_a_run_stand_in_panels(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = call("run", "-h").out
+    places = [shown.index(f"─ {panel} ─") for panel in ("Data", "What to run", "How to run it", "Output")]
+    assert places == sorted(places)
+    assert "<auto|kaggle|mirror|openml>" in shown
+    assert re.search(r"--dry-run\s+Only say", shown)
+    assert re.search(r"--timeout\s+SECONDS", shown)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_list_without_a_kind_says_what_there_is_to_list(call: Call) -> None:
+    shown = call("list")
+    assert (shown.code, shown.err) == (0, "")
+    lines = shown.out.splitlines()
+    assert all(any(line.startswith(f"{kind} ") for line in lines) for kind in KINDS)
+    told = json.loads(call("list", "--json").out)["kinds"]
+    assert [kind["name"] for kind in told] == list(KINDS)
+
+
+def test_the_words_offered_are_those_that_the_suite_knows() -> None:
+    from bench.report.tables import FORMATS
+    from bench.study import _PRUNERS, _SAMPLERS
+
+    assert get_args(Kind) == tuple(KINDS) == tuple(catalogue._ROWS)
+    assert [*FormatName] == [*FORMATS]
+    assert set(SEARCHES) == set(_SAMPLERS)
+    assert set(PRUNERS) == set(_PRUNERS)
+
+
+def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
+    assert set(completion.arms()) == {name for name in ARMS if "[" not in name}
+    assert completion.matrices() == list(MATRICES)
+    assert completion.protocols("s") == list(PROTOCOLS)
+    repaired = completion.protocols("published+stratified+")
+    assert repaired == [f"published+stratified+{name}" for name in REPAIRS if name != "stratified"]
+    assert completion.datasets() == dataset_names()
+    assert set(completion.published_datasets()) == {"fraud", "loan"}
+    assert not {"fraud-sim", "loan-sim"} & set(completion.fetched_datasets())
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "found"),
+    [
+        (("run", "--dataset"), "loan", {"loan", "loan-sim"}),
+        (("run", "--arm"), "metab", {"metabalance", "metabalance-no-inner"}),
+        (("run", "--matrix"), "", {"quick", "core", "full"}),
+        (("run", "--source"), "k", {"kaggle"}),
+        (("tables", "--protocol"), "", {"strict", "published"}),
+        (("tables", "--format"), "t", {"tex"}),
+        (("study", "--pruner"), "h", {"halving"}),
+        (("list",), "m", {"methods", "metrics", "matrices"}),
+        (("fetch",), "fr", {"fraud"}),
+        (("compare",), "xgb", {"xgboost"}),
+        (("do",), "", set()),
+    ],
+)
+def test_the_shell_completes_values_and_imports_nothing_heavy(
+    words: tuple[str, ...], word: str, found: set[str], tmp_path: Path
+) -> None:
+    code = (
+        "import sys; sys.argv = ['bench']; from bench.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print('HEAVY', *({'torch', 'pandas', 'numpy', 'sklearn', 'optuna'} & set(sys.modules)))"
+    )
+    asked = {
+        "_BENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["bench", *words, word]),
+        "COMP_CWORD": str(len(words) + 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=offline() | asked, capture_output=True, text=True, check=True
+    )
+    offered, _, heavy = done.stdout.partition("HEAVY")
+    assert found <= set(offered.split())
+    assert all(name.startswith(word) for name in offered.split())
+    assert heavy.split() == []
+
+
+def test_completion_can_be_installed(call: Call) -> None:
+    shown = call("--help").out
+    assert "--install-completion" in shown
+    assert "--show-completion" in shown
+
+
+def test_the_package_runs_as_the_script_does(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bench", "list", "losses", "--json"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=offline(), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "focal" in done.stdout
+
+
 def test_without_a_command_the_help_says_what_to_start_with(call: Call) -> None:
     ended = call()
     assert ended.code == 2
@@ -103,7 +225,7 @@ def test_the_version_is_printed(call: Call) -> None:
     assert call("--version") == Ended(0, f"{bench.__version__}\n", "")
 
 
-@pytest.mark.parametrize("kind", cli.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_listed_for_people_and_for_programs(kind: str, call: Call) -> None:
     entries = json.loads(call("list", kind, "--json").out)[kind]
     assert len({entry["name"] for entry in entries}) == len(entries) > 0
@@ -160,6 +282,64 @@ def test_a_dry_run_prints_the_plan_and_writes_no_record(call: Call, tmp_path: Pa
     assert found["arms"] == {"prevalence": {"runs": 3, "done": 3}, "none": {"runs": 3, "done": 0}}
     assert [pack["arms"] for pack in found["packs"]] == [["none"]]
     assert records(tmp_path) == before
+
+
+def test_a_dry_run_of_data_that_are_not_here_fetches_nothing_and_counts_by_the_card(
+    bench: Script, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    shown = bench("run", "--dataset", "fraud", "--dry-run", BENCH_CACHE=str(cache))
+    assert shown.returncode == 0, shown.stderr
+    assert "fraud is not in the cache" in shown.stdout
+    places = [
+        shown.stdout.index(f"{source.kind} {address(source)}: {source.file}")
+        for source in card("fraud").sources
+    ]
+    assert places == sorted(places)
+    assert "MB)" in shown.stdout
+    assert "45 runs of 9 arms" in shown.stdout
+    assert list(tmp_path.iterdir()) == []
+    words = ("run", "--dataset", "loan", "--arm", "none", "--arm", "xgboost", "--folds", "4", "--dry-run")
+    told = json.loads(bench(*words, "--json", BENCH_CACHE=str(cache)).stdout)
+    assert told["fetch"]["name"] == "loan"
+    assert [each["bytes"] for each in told["fetch"]["sources"]] == [
+        source.size_bytes for source in card("loan").sources
+    ]
+    assert (told["runs"], told["done"]) == (24, None)
+    assert {arm: counted["runs"] for arm, counted in told["arms"].items()} == {"none": 12, "xgboost": 12}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("--arm", "smoot"), "Did you mean 'smote'"),
+        (("--source", "openml"), "names no source 'openml'"),
+        (("--rows", "10"), "only simulated data can have any number"),
+        (("--set", "lr=-1"), "lr: Input should be greater than 0"),
+        (("--seeds", "0"), "at least 1 is needed"),
+        (("--protocol", "published", "--arm", "none", "--set", "keep=best"), "holds none out"),
+    ],
+)
+def test_a_dry_run_without_the_data_still_tells_mistakes(
+    words: tuple[str, ...], answer: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    ended = call("run", "--dataset", "loan", "--dry-run", *words)
+    assert ended.code in (2, 3)
+    assert answer in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_simulated_data_writes_nothing_and_compiles_nothing(
+    bench: Script, tmp_path: Path
+) -> None:
+    words = (*SMALL, "--arm", "metabalance", "--dry-run", "--json")
+    shown = bench(*words, BENCH_CACHE=str(tmp_path / "cache"))
+    assert shown.returncode == 0, shown.stderr
+    told = json.loads(shown.stdout)
+    assert (told["fetch"], told["runs"], told["done"]) == (None, 3, 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failed_runs_end_with_their_number_and_the_first_reason(call: Call, write: Any) -> None:
@@ -226,6 +406,81 @@ def test_the_doctor_says_what_this_machine_has(call: Call, tmp_path: Path) -> No
     assert "cannot be written" in ended.err
 
 
+def test_the_doctor_makes_nothing(
+    bench: Script, tmp_path: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    places = {"BENCH_CACHE": str(tmp_path / "cache" / "deep"), "TMPDIR": str(temporary)}
+    shown = bench("doctor", "--results", "none/such", **places)
+    assert shown.returncode == 0, shown.stderr
+    assert "cache/deep (not made yet" in shown.stdout
+    assert "none/such (not made yet" in shown.stdout
+    assert [*tmp_path.iterdir(), *temporary.iterdir()] == []
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    assert bench("doctor", TMPDIR=str(temporary)).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
+    assert [*tmp_path.iterdir(), *temporary.iterdir()] == []
+
+
+def test_the_doctor_says_which_folder_cannot_be_written(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    checks = {
+        c["name"]: c for c in json.loads(call("doctor", "--results", "taken/in", "--json").out)["checks"]
+    }
+    assert not checks["results"]["ok"]
+    assert "taken is a file" in checks["results"]["found"]
+
+
+# On a terminal
+
+
+@pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that gives the terminal so many columns."""
+    return lambda width: monkeypatch.setattr(show, "_terminal", lambda: width)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_list_fits_the_terminal_and_cuts_no_name_or_number(
+    kind: str, width: int, call: Call, columns: Callable[[int], None]
+) -> None:
+    columns(width)
+    shown = call("list", kind).out
+    assert max(map(len, shown.splitlines())) <= width
+    lines = [line.split() for line in shown.splitlines() if line]
+    entries = summary(kind)
+    assert {entry["name"] for entry in entries} <= {line[0] for line in lines}
+    for entry in entries if kind == "datasets" and width > 60 else []:
+        (line,) = (line for line in lines if line[0] == entry["name"])
+        assert entry["rows"] is None or f"{entry['rows']:,}" in line
+
+
+def test_a_run_on_a_terminal_tears_neither_caption_nor_path(
+    call: Call, columns: Callable[[int], None], tmp_path: Path
+) -> None:
+    results = tmp_path / ("a-long-name-" * 6) / "results"
+    columns(60)
+    shown = call(*SMALL, "--arm", "none[svm-smote]", "--arm", "prevalence", "--results", results).out
+    lines = shown.splitlines()
+    assert str(results / "leaderboards" / "loan-sim-strict.parquet") in lines
+    assert str(results / "runs" / "loan-sim") in lines
+    told = [line for line in lines if str(tmp_path) not in line]
+    assert max(map(len, told)) <= 60
+    assert "none[svm-smote]" in shown.replace("\n", "")
+    (sha256,) = re.findall(r"sha256\s+([0-9a-f]{12}…)", shown)
+    assert any(sha256 in line for line in lines)
+    assert "ROC-AUC" in re.sub(r"\s+", " ", shown[shown.index("No room here for") :])
+
+
+def test_a_pipe_has_every_column(call: Call) -> None:
+    call(*SMALL, "--arm", "prevalence")
+    shown = call(*SMALL, "--arm", "prevalence").out
+    for heading in ("AP [95 %]", "Δ AP [95 %]", "ROC-AUC [95 %]", "R@1% [95 %]", "runs", "sec"):
+        assert heading in shown
+    assert "No room" not in shown
+
+
 # What cannot be done
 
 
@@ -254,7 +509,16 @@ def test_the_doctor_says_what_this_machine_has(call: Call, tmp_path: Path) -> No
         (("run", "--dataset", "loan-sim", "--target", "y"), "--target goes with a file of your own"),
         (("run", "--dataset", "loan-sim", "--data-file", "f.csv"), "simulated and reads no file"),
         (("run", "--data-file", "f.csv"), "Say --target COLUMN"),
-        (("run", "--dataset", "loan-sim", "--device", "gpu"), "Known: auto, cpu, cuda"),
+        (("run", "--dataset", "loan-sim", "--device", "gpu"), "Did you mean 'cpu'? Known: auto, cpu, cuda"),
+        (("study", "--dataset", "loan-sim", "--search", "tpee"), "Did you mean 'tpe'"),
+        (("study", "--dataset", "loan-sim", "--pruner", "all"), "Known: none, median, halving"),
+        (("fetch", "loan", "--source", "web"), "Known: auto, kaggle, mirror, openml"),
+        (("fetch",), "Missing argument 'NAME'. Help: bench fetch --help"),
+        (("compare", "none"), "Missing argument 'ARM'. Help: bench compare --help"),
+        (("compare", "none", "smote"), "Missing option '--dataset'"),
+        (("run", "--datset", "loan"), "No such option: --datset"),
+        (("rnu",), "No such command 'rnu'. Did you mean 'run'?"),
+        (("run", "--rows", "many"), "'--rows'"),
         (("list", "arm"), "Did you mean 'arms'"),
         (("fetch", "loan-sim"), "loan-sim is simulated"),
         (("fetch", "lone"), "Did you mean 'loan'"),
@@ -268,6 +532,7 @@ def test_a_word_that_is_wrong_is_answered_in_a_line(words: tuple[str, ...], answ
     assert ended.code == 2
     assert answer in ended.err
     assert ended.err.startswith("Error: ")
+    assert ended.err.count("\n") == 1
     assert ended.out == ""
 
 

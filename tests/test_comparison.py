@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench import show
 from bench.arms import arm_named
 from bench.compare import corrected_t, holm
-from bench.errors import BadSetting, UnknownName
-from bench.evaluate import Workbench, run_pack
+from bench.errors import BadSetting, BadStore, UnknownName
+from bench.evaluate import Workbench, record_failure, run_pack
 from bench.metrics import METRICS
-from bench.report.comparison import HEADINGS, caption, cells, comparison
+from bench.report.comparison import FIRST, HEADINGS, caption, cells, comparison
 from bench.runs import Run
 
 Listed = Callable[..., list[Run]]
@@ -85,10 +87,31 @@ def test_an_arm_against_itself_is_no_difference(recorded: Workbench) -> None:
             "loan-sim",
             "published",
             "prevalence",
-            BadSetting,
-            "bench run --dataset loan-sim --protocol published",
+            BadStore,
+            "bench run --dataset loan-sim --protocol published --arm logistic-regression --arm prevalence",
+        ),
+        (
+            "loan",
+            "strict",
+            "prevalence",
+            BadStore,
+            "no run on loan .*\n  bench run --dataset loan --arm logistic-regression --arm prevalence",
         ),
         ("loan-sim", "strict", "prevalense", UnknownName, "Did you mean 'prevalence'"),
+        (
+            "loan-sim",
+            "strict",
+            "none[smote]",
+            BadStore,
+            r"no good run of none\[smote\] .*\n  bench run --dataset loan-sim --arm 'none\[smote\]'$",
+        ),
+        (
+            "loan-sim",
+            "strict",
+            "xgboost(tuned)",
+            BadStore,
+            "bench run --dataset loan-sim --arm xgboost --tuned$",
+        ),
     ],
 )
 def test_what_is_not_there_is_told_with_a_way_out(
@@ -113,11 +136,47 @@ def test_the_table_has_a_cell_for_each_heading(recorded: Workbench) -> None:
     assert "6 runs paired" in caption(board, "loan-sim", "strict", ("logistic-regression", "prevalence"))
 
 
+def test_an_arm_whose_runs_all_failed_is_said_to_have_failed(recorded: Workbench, runs_of: Listed) -> None:
+    for run in runs_of(arm_named("smote")):
+        record_failure(recorded.store, run, "failed", "ValueError: it broke", datetime.now(UTC))
+    with pytest.raises(BadStore, match=r"all its 3 runs failed, the first: ValueError: it broke.*") as told:
+        compared(recorded, "logistic-regression", "smote")
+    assert str(told.value).endswith("bench run --dataset loan-sim --arm smote --retry-failed")
+
+
+def test_gini_is_no_test_of_its_own(recorded: Workbench) -> None:
+    """It is 2 ROC-AUC - 1: so Holm's factor for the smallest p is the number of metrics less one."""
+    board = compared(recorded)
+    smallest = board.loc[board["difference_p"].idxmin()]
+    assert smallest["difference_p_holm"] == pytest.approx(
+        min(1.0, smallest["difference_p"] * (len(METRICS) - 1))
+    )
+    p = board.set_index("metric")[["difference_p", "difference_p_holm"]]
+    assert p.loc["gini"].tolist() == p.loc["roc_auc"].tolist()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_comparison_fits_the_terminal_with_its_numbers_whole(
+    recorded: Workbench, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = compared(recorded)
+    monkeypatch.setattr(show, "_terminal", lambda: width)
+    show.show_table(HEADINGS, cells(board), FIRST)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    for row in cells(board):
+        (line,) = (line for line in lines if line.startswith(f"{row[0]}  "))
+        assert all(cell in line for cell in row[:4])
+
+
 def test_the_command_prints_a_table_and_one_object(recorded: Workbench, bench: Any) -> None:
     words = ("compare", "logistic-regression", "prevalence", "--dataset", "loan-sim")
     told = bench(*words, "--results", recorded.store.root)
     assert told.returncode == 0, told.stderr
-    assert "roc auc" in told.stdout
+    lines = [line.split() for line in told.stdout.splitlines() if line]
+    printed_names = [line[0] for line in lines]
+    assert {"AP", "ROC-AUC", "R@1%", "Gini", "Brier"} <= set(printed_names)
+    assert "average precision" not in told.stdout
     found = json.loads(bench(*words, "--results", recorded.store.root, "--json").stdout)
     assert [row["metric"] for row in found["metrics"]] == list(METRICS)
     assert not any(isinstance(v, float) and math.isnan(v) for row in found["metrics"] for v in row.values())

@@ -26,7 +26,7 @@ from bench import cache, download
 from bench.cards import Dataset, Source, card, dataset_names
 from bench.download import Endpoints
 from bench.errors import BadSetting, BadStore, BadTable, HashMismatch, Unavailable, UnknownName
-from bench.fetch import cache_folder, fetch, local_file
+from bench.fetch import cache_folder, fetch, local_file, to_fetch
 
 BODY = b"a,b,y\n" + b"".join(b"%d,%d,%d\n" % (i, i * 7919 % 104729, i % 9 == 0) for i in range(4000))
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -278,6 +278,7 @@ def test_no_connection_fails_within_seconds(tmp_path: Path) -> None:
             fetch(dataset(source("kaggle"), source()), endpoints=Endpoints(kaggle=nobody, others=nobody))
     assert time.monotonic() - begun < 5
     assert "credentials:" not in str(failure.value)
+    assert str(failure.value).startswith("The data set 'toy' could not be had (no server can be reached):")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -374,8 +375,11 @@ def test_when_no_source_is_left_each_is_named_with_its_reason_and_the_ways_out(s
     assert "'toy'" in said
     for line in ("kaggle owner/slug: ", "403", "mirror ", "404", "openml https://example.org/other.pq"):
         assert line in said
-    for way in ("Kaggle credentials", "--data-file", "loan-sim", "--source"):
-        assert way in said
+    ways = ("is this machine online", "--data-file F", "--source mirror", "Kaggle credentials", "loan-sim")
+    advice = said[said.index("What to try:") :]
+    places = [advice.index(way) for way in ways]
+    assert places == sorted(places)
+    assert "no server can be reached" not in said
     assert failure.value.exit_code == 3
 
 
@@ -405,8 +409,24 @@ def test_an_unknown_source_is_answered_with_the_known_ones() -> None:
 
 
 def test_a_source_that_the_card_lacks_is_said_to_be_lacking() -> None:
-    with pytest.raises(Unavailable, match="names no source 'openml'; its sources: mirror"):
+    with pytest.raises(Unavailable, match="names no source 'openml'; its sources: mirror") as failure:
         fetch(dataset(), source="openml")
+    assert "online" not in str(failure.value)
+
+
+def test_what_there_is_to_fetch_is_told_without_making_or_moving_anything(
+    server: Server, tmp_path: Path
+) -> None:
+    toy = dataset(source("kaggle"), source(sha256=SHA256))
+    assert to_fetch(toy) == list(toy.sources)
+    assert to_fetch(toy, "mirror") == list(toy.sources[1:])
+    assert not (tmp_path / "cache").exists()
+    server.on(FILE, reply())
+    got = fetch(toy, source="mirror", endpoints=server.endpoints)
+    assert to_fetch(toy) == []
+    got.path.write_bytes(b"damaged")
+    assert to_fetch(toy) == list(toy.sources)
+    assert got.path.read_bytes() == b"damaged"
 
 
 def test_a_simulated_set_has_no_file() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 import bench
-from bench.arms import ARMS
+from bench.arms import ARMS, MATRICES
 from bench.errors import Unavailable, UnknownName
 from bench.evaluate import Workbench, record_failure, run_pack
 from bench.metrics import METRICS
@@ -28,6 +28,7 @@ from bench.progress import Lines
 from bench.report import leaderboard as boards
 from bench.report.records import measured, newest
 from bench.report.tables import (
+    SHORT,
     as_csv,
     caption,
     cells,
@@ -40,6 +41,7 @@ from bench.report.tables import (
     number,
     terminal,
 )
+from bench.report.tables import printed as printed_name
 from bench.request import Request
 from bench.runs import Run
 from bench.splits import Split
@@ -153,7 +155,7 @@ def test_a_leaderboard_of_failures_only_can_be_made_and_read(workbench: Workbenc
     boards.write(board, workbench.store.root / "b.parquet")
     assert boards.same(board, workbench.store.root / "b.parquet")
     assert "smote" in markdown(board)
-    Console(file=io.StringIO()).print(terminal(board, wide=True))
+    assert "smote" in printed(board, 100)
 
 
 def later(run: Run, store: Store, source: Run, **changes: Any) -> None:
@@ -314,28 +316,63 @@ def test_an_arms_name_cannot_break_a_table(ranked: pd.DataFrame) -> None:
 def printed(board: pd.DataFrame, width: int) -> str:
     out = io.StringIO()
     console = Console(width=width, file=out)
-    console.print(terminal(board, wide=width >= 130))
+    console.print(terminal(board, width)[0])
     return out.getvalue()
 
 
-@pytest.mark.parametrize("width", [80, 100, 130, 200])
-@pytest.mark.parametrize(
-    "name", ["logistic-regression", "metabalance(inner_lr=0.05,inner_weight=0.3,steps=6000)"]
-)
-def test_the_terminals_table_fits_and_cuts_no_number_short(
-    with_failures: pd.DataFrame, width: int, name: str
+LONG = ("metabalance-first-order", "balanced-random-forest", "metabalance[svm-smote/random-under]")
+
+
+def renamed(board: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    board = board.copy()
+    for place, name in enumerate(names):
+        board.loc[place, "arm"] = name
+    return board
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+@pytest.mark.parametrize("names", [LONG, ("metabalance(inner_lr=0.05,inner_weight=0.3,steps=6000)",)])
+def test_the_terminals_table_fits_and_keeps_every_interval_whole(
+    with_failures: pd.DataFrame, width: int, names: Sequence[str]
 ) -> None:
-    board = with_failures.copy()
-    board.loc[0, "arm"] = name
-    text = printed(board, width)
-    assert max(map(len, text.splitlines())) <= width
-    body = text[: text.index("loan-sim (")]
-    assert "…" not in body
+    board = renamed(with_failures, names)
+    lines = printed(board, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert not any("…" in line for line in lines)
     for _, found in board.iterrows():
         if not np.isnan(found[f"{MAIN_METRIC}_mean"]):
-            lo, mean, hi = (found[f"{MAIN_METRIC}_{field}"] for field in ("lo", "mean", "hi"))
-            assert interval(mean, lo, hi) in body
-            assert number(found["difference_mean"], sign=True) in body
+            (line,) = (line for line in lines if line.lstrip().startswith(f"{found['rank']} "))
+            for name, sign in ((MAIN_METRIC, False), ("difference", True)):
+                mean, lo, hi = (found[f"{name}_{field}"] for field in ("mean", "lo", "hi"))
+                assert interval(mean, lo, hi, sign=sign) in line
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_arm_of_the_core_matrix_is_folded(ranked: pd.DataFrame, width: int) -> None:
+    board = pd.concat([ranked.iloc[:1]] * len(MATRICES["core"]), ignore_index=True)
+    text = printed(renamed(board, MATRICES["core"]), width)
+    assert all(f" {name} " in text for name in MATRICES["core"])
+    assert len(text.splitlines()) - len(board) <= 3
+
+
+def test_columns_are_left_out_before_a_name_is_folded_and_said_to_be(with_failures: pd.DataFrame) -> None:
+    board = renamed(with_failures, LONG)
+    shown = {width: terminal(board, width)[1] for width in (60, 80, 90, 120, 200)}
+    assert shown[200] == []
+    assert shown[80] == ["ROC-AUC", "R@1%", "runs", "failed", "sec"]
+    assert shown[60] == shown[80]
+    assert [len(left_out) for left_out in shown.values()] == sorted(map(len, shown.values()), reverse=True)
+    assert LONG[2] in printed(board, 80)
+    assert LONG[2] not in printed(board, 60)
+    first = next(line for line in printed(board, 60).splitlines() if line.startswith(" 3") or "3  " in line)
+    assert "metabalance[" in first
+
+
+def test_every_metric_has_a_name_that_people_read() -> None:
+    assert set(SHORT) <= set(METRICS)
+    shown = [printed_name(metric) for metric in METRICS]
+    assert len(set(shown)) == len(shown)
+    assert (printed_name("average_precision"), printed_name("recall")) == ("AP", "recall")
 
 
 def test_the_caption_says_what_a_table_must_not_be_read_without(ranked: pd.DataFrame, table: Table) -> None:

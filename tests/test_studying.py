@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import re
@@ -16,6 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Script, console_script, offline
+from rich.console import Console
+
+from bench.progress import Bars, Lines
+from bench.request import Request
+from bench.search import Search, StudyPlan, plan_studies
+from bench.study import tune
 
 WORDS = ["study", "--dataset", "loan-sim", "--rows", "600", "--folds", "2", "--workers", "0"]
 SMALL = [*WORDS, "--inner-folds", "2", "--trials", "3", "--arm", "logistic-regression"]
@@ -217,6 +224,57 @@ def test_run_tunes_what_is_not_tuned_and_leaves_nothing_stale(bench: Script) -> 
     taken = bench(*words, "--folds", "3", "--tuned-anyway")
     assert taken.returncode == 0, taken.stderr
     assert "(tuned-anyway)" in taken.stdout
+
+
+def small_studies(results: Path) -> StudyPlan:
+    request = Request(
+        dataset="loan-sim",
+        rows=600,
+        folds=2,
+        arms=("logistic-regression", "none"),
+        settings={"steps": "20"},
+        results=results,
+        workers=0,
+    )
+    return plan_studies(request, Search(trials=5, generation=2, inner_folds=2))
+
+
+def test_on_a_terminal_a_study_is_one_bar_of_all_its_trials(tmp_path: Path) -> None:
+    moved: list[tuple[float, float | None]] = []
+
+    class Watched(Bars):
+        def trials(self, done: float, total: int, *, ended: bool) -> None:
+            super().trials(done, total, ended=ended)
+            assert [task.description for task in self.progress.tasks] == ["trials"]
+            moved.append((self.progress.tasks[0].completed, self.progress.tasks[0].total))
+
+    screen = io.StringIO()
+    made = small_studies(tmp_path)
+    with Watched(Console(file=screen, force_terminal=True, width=80)) as told:
+        tune(made, told)
+        done = [each for each, _ in moved]
+        assert done == sorted(done)
+        assert (done[0], done[-1]) == (0, 5 * len(made.jobs))
+        assert any(0 < each < 1 or each % 1 for each in done)  # trials under way count in part
+        assert {total for _, total in moved} == {5 * len(made.jobs)}
+        told.planned(3, 0, 1)
+        assert [task.description for task in told.progress.tasks] == ["runs"]
+    assert "trials" in screen.getvalue()
+    again: list[float] = []
+    with Bars(Console(file=io.StringIO(), force_terminal=True)) as told:
+        told.trials = lambda done, total, *, ended: again.append(done)  # type: ignore[method-assign]
+        tune(small_studies(tmp_path), told)
+    assert again == []  # nothing was left to do
+
+
+def test_in_a_log_a_study_is_one_line_per_generation(tmp_path: Path) -> None:
+    log = io.StringIO()
+    made = small_studies(tmp_path)
+    tune(made, Lines(Console(file=log, width=200)))
+    lines = log.getvalue().splitlines()
+    counts = [re.match(r"\[(\d+)/(\d+)\] trials, [\d.]+ s$", line) for line in lines]
+    assert [tuple(map(int, count.groups())) for count in counts if count] == [(8, 20), (16, 20), (20, 20)]
+    assert len(lines) == 3
 
 
 def test_optuna_tells_nothing_where_tables_alone_are_made() -> None:

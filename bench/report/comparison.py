@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.arms import GRID
+from bench.arms import GRID, arm_named
+from bench.cards import dataset_names
 from bench.compact import fold_of
 from bench.compare import corrected_t, difference, holm, improvement
-from bench.errors import BadSetting, BadStore, UnknownName
+from bench.errors import BadSetting, BadStore, BenchError, UnknownName
 from bench.metrics import METRICS
-from bench.names import OK
+from bench.names import ANYWAY, OK, TUNED
 from bench.replicates import Replicates
 from bench.report.records import measured, shown
-from bench.report.tables import chance, interval, number
+from bench.report.tables import chance, interval, number, printed
 from bench.store import Store
 
 
@@ -25,24 +28,13 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
 
     Columns: metric; mean_a, mean_b over the runs that both have; difference_mean, _lo, _hi, _p of the paired bootstrap
     and _p_holm, adjusted for all metrics; p_corrected_t, over folds (Nadeau and Bengio 2003; NaN for one); improvement,
-    _lo, _hi, the share of paired runs in which `a` is better; n_pairs. Raises UnknownName for an arm without a good
-    run, BadSetting where no run pairs.
+    _lo, _hi, the share of paired runs in which `a` is better; n_pairs. Raises BadStore, with the command that runs it,
+    for a data set or an arm without a good run, UnknownName for one that nobody knows, BadSetting where no run pairs.
     """
-    if dataset not in store.all_datasets():
-        raise UnknownName("data set with records", dataset, store.all_datasets())
-    records = [r for r in store.records(dataset) if r["protocol"] == protocol]
-    if not records:
-        raise BadSetting(
-            f"There is no record of {dataset} under {protocol} in {store.root}: run bench run --dataset {dataset} "
-            f"--protocol {protocol} --arm {a}{f' --arm {b}' if b != a else ''} first."
-        )
-    stands = shown(store, records)
+    stands = _stands(store, dataset, protocol, (a, b))
     good = [record for record in stands if record["status"] == OK]
-    names = {record["arm"] for record in good}
     for arm in (a, b):
-        if arm not in names:
-            known = sorted(names - set(GRID)) + get_close_matches(arm, names & set(GRID), cutoff=0.8)
-            raise UnknownName(f"arm with a good run on {dataset}, {protocol},", arm, known)
+        _check(arm, stands, store, dataset, protocol)
     both = [record for record in good if record["arm"] in (a, b)]
     found = measured(store, both, folds=len({fold_of(record) for record in stands})).replicates
     for arm in (a, b):
@@ -61,6 +53,63 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
     by_metric = board.set_index("metric")["difference_p_holm"]
     board.loc[board["metric"] == "gini", "difference_p_holm"] = by_metric["roc_auc"]
     return board
+
+
+def _stands(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the records that the protocol's table shows; raise with the command that makes some where none are."""
+    known = store.all_datasets()
+    if dataset not in known and dataset not in dataset_names():
+        raise UnknownName("data set", dataset, sorted({*known, *dataset_names()}))
+    records = [r for r in store.records(dataset) if r["protocol"] == protocol] if dataset in known else []
+    if not records:
+        raise BadStore(
+            f"{store.root} holds no run on {dataset} under the protocol {protocol}. This makes them:\n"
+            f"  {_command(dataset, protocol, arms)}"
+        )
+    return shown(store, records)
+
+
+def _check(arm: str, stands: Sequence[Mapping[str, Any]], store: Store, dataset: str, protocol: str) -> None:
+    """Raise where the arm has no good run: with the nearest names if nothing is called so, else with what makes one."""
+    ran = [record for record in stands if record["arm"] == arm]
+    if any(record["status"] == OK for record in ran):
+        return
+    names = {record["arm"] for record in stands if record["status"] == OK}
+    if not ran and not _is_arm(arm):
+        near = get_close_matches(arm, names & set(GRID), cutoff=0.8)
+        raise UnknownName(
+            f"arm in the runs on {dataset}, protocol {protocol},", arm, [*sorted(names - set(GRID)), *near]
+        )
+    again = " --retry-failed" if ran else ""
+    why = f"all its {len(ran)} runs failed, the first: {ran[0]['error']}" if ran else "it has not run there"
+    raise BadStore(
+        f"{store.root} holds no good run of {arm} on {dataset} under the protocol {protocol}: {why.rstrip('.')}. "
+        f"This runs it:\n  {_command(dataset, protocol, (arm,))}{again}"
+    )
+
+
+def _is_arm(name: str) -> bool:
+    """Return whether `bench run` knows an arm of that name, settings and the mark of a tuned one aside."""
+    try:
+        return bool(arm_named(name.partition("(")[0]))
+    except BenchError:
+        return False
+
+
+def _command(dataset: str, protocol: str, arms: Sequence[str]) -> str:
+    """Return the command that runs the arms, tuned ones as such."""
+    marks = {mark: f"--tuned{'-anyway' if mark == ANYWAY else ''}" for mark in (TUNED, ANYWAY)}
+    tuned = dict.fromkeys(option for mark, option in marks.items() for arm in arms if arm.endswith(mark))
+    plain = [arm.removesuffix(TUNED).removesuffix(ANYWAY) for arm in arms]
+    card = dataset in dataset_names()
+    words = [
+        "bench",
+        "run",
+        *(["--dataset", dataset] if card else ["--data-file", "FILE", "--target", "COLUMN"]),
+    ]
+    words += ["--protocol", protocol] if protocol != "strict" else []
+    words += [word for arm in dict.fromkeys(plain) for word in ("--arm", arm)]
+    return shlex.join([*words, *tuned])
 
 
 def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, float | str | int]:
@@ -98,13 +147,14 @@ def _by_fold(a: Replicates, b: Replicates, metric: str) -> dict[int, float]:
 
 
 HEADINGS = ("metric", "a", "b", "a − b [95 %]", "p", "p Holm", "p t", "a better [95 %]")
+FIRST = ("a", "b", "a − b [95 %]", "p Holm", "a better [95 %]")  # where there is not room for all
 
 
 def cells(board: pd.DataFrame) -> list[list[str]]:
     """Return the comparison's cells as text, row by row, under HEADINGS."""
     return [
         [
-            row["metric"].replace("_", " "),
+            printed(row["metric"]),
             number(row["mean_a"]),
             number(row["mean_b"]),
             interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),

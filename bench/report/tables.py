@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 
 import pandas as pd
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from bench.cards import card, dataset_names
+from bench.columns import Column, fitting, needed, table
 from bench.splits import protocol_named
 
 SHOWN = (
@@ -22,8 +22,35 @@ SHOWN = (
     "precision_at_1pct_review",
     "recall_at_1pct_fpr",
 )
-SHORT = {"roc_auc": "ROC-AUC", "average_precision": "AP"}
+# What people read in the place of a metric's name; files, JSON and CSV have the name.
+SHORT = {
+    "average_precision": "AP",
+    "roc_auc": "ROC-AUC",
+    "recall_at_0_1pct_review": "R@0.1%",
+    "recall_at_0_5pct_review": "R@0.5%",
+    "recall_at_1pct_review": "R@1%",
+    "recall_at_5pct_review": "R@5%",
+    "precision_at_0_1pct_review": "P@0.1%",
+    "precision_at_0_5pct_review": "P@0.5%",
+    "precision_at_1pct_review": "P@1%",
+    "precision_at_5pct_review": "P@5%",
+    "recall_at_1pct_fpr": "R@1%FPR",
+    "recall_at_5pct_fpr": "R@5%FPR",
+    "ks": "KS",
+    "gini": "Gini",
+    "brier": "Brier",
+    "log_loss": "log-loss",
+    "ece": "ECE",
+    "f1": "F1",
+    "mcc": "MCC",
+    "balanced_accuracy": "bal. acc.",
+}
 SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
+
+
+def printed(metric: str) -> str:
+    """Return what people read in the place of a metric's name."""
+    return SHORT.get(metric, metric.replace("_", " "))
 
 
 def main_metric(board: pd.DataFrame) -> str:
@@ -207,43 +234,47 @@ def as_csv(board: pd.DataFrame) -> str:
 FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "tex": latex, "csv": as_csv}
 
 
-def terminal(board: pd.DataFrame, *, wide: bool) -> Table:
-    """Return the leaderboard as a rich table; one that is not wide has the main metric's interval only."""
-    failed, main = bool(board["n_failed"].sum()), main_metric(board)
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        caption=caption(board),
-        caption_justify="left",
-    )
-    table.add_column("#", no_wrap=True)
-    table.add_column("arm", overflow="fold")  # the only one to give way: no number is ever cut short
-    heads = {m: f"{short} [95 %]" if m == main else short for m, short in TERMINAL.items()}
-    for head in (*heads.values(), f"Δ {TERMINAL[main]}", "runs", *(["failed"] if failed else []), "sec"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for _, row in board.iterrows():
-        shown = [
-            interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"])
-            if wide or m == main
-            else number(row[f"{m}_mean"])
-            for m in TERMINAL
-        ]
-        change = (row["difference_mean"], row["difference_lo"], row["difference_hi"])
-        table.add_row(
-            str(row["rank"]),
-            Text(row["arm"]),
-            *shown,
-            interval(*change, sign=True) if wide else number(change[0], sign=True),
-            str(row["n_runs"]),
-            *([str(row["n_failed"])] if failed else []),
-            seconds(row["fit_seconds"] + row["resample_seconds"]),
+def terminal(board: pd.DataFrame, width: int) -> tuple[Table, list[str]]:
+    """Return the leaderboard as a rich table for a terminal, and the headings of the columns that had no room.
+
+    The main metric and the difference to the reference always have their intervals; others where there is room.
+    """
+    main = main_metric(board)
+    shown = [main, *(metric for metric in TERMINAL if metric != main)]
+    for detailed in range(len(shown), 0, -1):
+        columns = _columns(board, shown, detailed)
+        if needed(columns) <= width:
+            break
+    kept = fitting(columns, width)
+    return table(kept, width), [column.head for column in columns if column not in kept]
+
+
+def _columns(board: pd.DataFrame, shown: Sequence[str], detailed: int) -> list[Column]:
+    """Return a terminal's columns; the first `detailed` metrics have their intervals."""
+    rows = [row for _, row in board.iterrows()]
+
+    def cells(metric: str, *, whole: bool, sign: bool = False) -> list[str]:
+        fields = [[row[f"{metric}_{field}"] for field in ("mean", "lo", "hi")] for row in rows]
+        return [interval(*each, sign=sign) if whole else number(each[0]) for each in fields]
+
+    metrics = [
+        Column(
+            f"{printed(metric)}{' [95 %]' if place < detailed else ''}", cells(metric, whole=place < detailed)
         )
-    return table
+        for place, metric in enumerate(shown)
+    ]
+    times = [seconds(row["fit_seconds"] + row["resample_seconds"]) for row in rows]
+    failed = [Column("failed", [str(row["n_failed"]) for row in rows], importance=2)]
+    return [
+        Column("#", [str(row["rank"]) for row in rows]),
+        Column("arm", [row["arm"] for row in rows], "name"),
+        metrics[0],
+        Column(f"Δ {printed(shown[0])} [95 %]", cells("difference", whole=True, sign=True)),
+        *(replace(column, importance=3 + place) for place, column in enumerate(metrics[1:])),
+        Column("runs", [str(row["n_runs"]) for row in rows], importance=1),
+        *(failed if board["n_failed"].sum() else []),
+        Column("sec", times, importance=9),
+    ]
 
 
-TERMINAL = {
-    "average_precision": "AP",
-    "roc_auc": "AUC",
-    "recall_at_1pct_review": "R@1%",
-}
+TERMINAL = ("average_precision", "roc_auc", "recall_at_1pct_review")
