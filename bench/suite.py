@@ -25,7 +25,7 @@ from bench.names import FAILED, OK, TUNED
 from bench.pack.config import NetworkConfig
 from bench.report import leaderboard as boards
 from bench.report import tuned as side_by_side
-from bench.report.records import at_once, board_path, measured, newest, recipe, scope_at
+from bench.report.records import Record, at_once, board_path, measured, newest, recipe, scope_at
 from bench.report.tables import markdown
 from bench.request import FullReporter, Prepared, Request, asked, numbers, prepare, the_card
 from bench.runs import Run, configure, packs, plan
@@ -207,7 +207,12 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         )
     executed = time.perf_counter()
     store = made.bench.store
-    records = [r for r in store.records(made.table.name) if r["scope"] == made.runs[0].scope]
+    all_records = store.records(made.table.name)
+    if _published_elsewhere(all_records, made):
+        reporter.note(
+            f"The published runs on {made.table.name} have other rows or splits: none stands beside yours."
+        )
+    records = [r for r in all_records if r["scope"] == made.runs[0].scope]
     wanted_recipes = {at_once(run.columns): recipe(run.columns) for run in made.runs}
     found = measured(store, newest(records, wanted_recipes))
     board = boards.leaderboard(found)
@@ -246,6 +251,17 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         list(dict.fromkeys(run.arm for run in made.runs)),
         _shares(results, made, started - made.began, executed - started, time.perf_counter() - executed),
     )
+
+
+def _published_elsewhere(records: Sequence[Record], made: Plan) -> bool:
+    """Return whether there are published runs under the plan's protocol, and none on its rows and splits."""
+    own_keys = made.bench.store.own_keys(made.table.name)
+    scopes = {
+        record["scope"]
+        for record in records
+        if record["protocol"] == made.bench.protocol and record["key"] not in own_keys
+    }
+    return bool(scopes) and made.runs[0].scope not in scopes
 
 
 def _shares(

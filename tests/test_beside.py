@@ -110,6 +110,27 @@ def test_own_splits_are_shown_and_not_the_published_ones(results: Path) -> None:
     assert len(table.records["prevalence"]) == 3
 
 
+def test_a_run_on_other_splits_says_that_no_published_arm_stands_beside_it(
+    results: Path, bench: Script
+) -> None:
+    words = [
+        "run",
+        "--dataset",
+        "loan-sim",
+        "--rows",
+        600,
+        "--seeds",
+        1,
+        "--arm",
+        "prevalence",
+        "--workers",
+        0,
+    ]
+    note = "The published runs on loan-sim have other rows or splits"
+    assert note in bench(*words, "--folds", 3).stderr
+    assert note not in bench(*words, "--folds", 2).stderr
+
+
 def test_tables_are_made_of_own_records_and_never_of_the_published_alone(results: Path) -> None:
     assert regenerate(results) == []
     bench.run(**SMALL, arms=["prevalence"], results=results)

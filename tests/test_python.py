@@ -426,6 +426,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     ipython = ModuleType("IPython")
     shell = SimpleNamespace(kernel=object(), config={})
     monkeypatch.setattr(ipython, "get_ipython", lambda: shell, raising=False)
+    monkeypatch.setattr(ipython, "version_info", (9, 0), raising=False)  # matplotlib asks
     monkeypatch.setitem(sys.modules, "IPython", ipython)
 
 
