@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.tables import Table
 
 __all__ = ["load", "run", "tune"]
-__version__ = version("bench")
+__version__ = version("imbalance-bench")
 
 # Read when an OpenMP library is loaded, so set before any is: XGBoost's threads that wait for one another must not
 # spin, which on a shared machine takes the core from the thread they wait for (results/LOG.md).

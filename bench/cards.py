@@ -135,10 +135,8 @@ class Dataset(_Frozen):
 
 
 def cards_folder() -> Path:
-    """Return the folder of the cards: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parent
-    inside = package / "_datasets"
-    return inside if inside.is_dir() else package.parent / "datasets"
+    """Return the folder of the cards: a folder inside the package in a wheel, `datasets/` in a checkout."""
+    return Path(__file__).with_name("_datasets").resolve()  # in a checkout a link
 
 
 def dataset_names() -> list[str]:

@@ -40,6 +40,7 @@ from bench.options import (
     Workers,
     pairs,
 )
+from bench.platforms import check_platform
 from bench.reading import compact, compare, interruptible, tables
 from bench.show import show_json, show_outcome, show_plan, show_table, stderr
 from bench.studying import show_studies, study
@@ -64,6 +65,7 @@ def main() -> None:
         ):  # a terminal that knows no Δ gets a question mark, no traceback
             stream.reconfigure(errors="replace")
     try:
+        check_platform()
         app()
     except BenchError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201  (the one place for errors)

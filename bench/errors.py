@@ -41,6 +41,14 @@ class BadSetting(BenchError):
     """An option or a method's setting with a value that it cannot have."""
 
 
+class BadPlatform(BenchError):
+    """An operating system on which bench does not run."""
+
+
+class BadWorker(BenchError):
+    """A worker process that cannot begin, or that would run another installation of bench."""
+
+
 class BadKernel(BenchError):
     """A compiled kernel that does not compute what torch computes."""
 

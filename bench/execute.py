@@ -1,14 +1,14 @@
 """The local engine: packs over worker processes, or in this process.
 
-Workers are started from a fork server that has the imports behind it; each has the table once and one
-thread share of the machine. When a worker dies or runs out of time, a new one takes its place and what
-is left of its pack is tried again in halves; a run that was alone becomes a record with a status.
+Workers are started from a fork server that has the imports behind it, where the platform has one, and import nothing
+from the working folder. Each has the table once and one thread share of the machine. When a worker dies or runs out
+of time, a new one takes its place and what is left of its pack is tried again in halves; a run that was alone becomes
+a record with a status.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from bench.allocator import keep_freed_memory
-from bench.errors import BenchError
+from bench.errors import BadWorker, BenchError
 from bench.evaluate import Result, Workbench, record_failure, run_pack
 from bench.names import FAILED, TIMEOUT, cores
 from bench.pack.kernel import engine
+from bench.platforms import check_package, package_folder, without_working_folder, worker_context
 from bench.runs import Run
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
+_READY = "ready"  # the first message of a worker
+_NEVER_BEGAN = (
+    "A worker process ended with an error, printed above, before it could begin. In a script that asks for workers, "
+    'keep what calls bench under `if __name__ == "__main__":`, since each worker imports the script; or run without '
+    "workers (workers=0)."
+)
 _PRELOAD = [
     "bench.evaluate",
     "bench.methods.meta_weight_net",
@@ -84,6 +92,7 @@ class _Worker:
     pack: Sequence[Run] = ()
     since: float = 0.0
     wall: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: bool = False  # it has said that it is ready for packs
 
 
 _Ended = tuple[list[Result], list[Sequence[Run]]]
@@ -97,7 +106,7 @@ class Crew:
 
     def __init__(self, bench: Workbench, size: int) -> None:
         self.bench, self.size = bench, size
-        self.context = multiprocessing.get_context("forkserver")
+        self.context = worker_context()
         self.pids: list[int] = []
         self.members: list[_Worker] = []
 
@@ -134,9 +143,11 @@ class Crew:
         if not self.members:
             engine(self.bench.device)  # compiles the kernel if need be: once, not once in each worker
             self.context.set_forkserver_preload(_PRELOAD)
-            resource_tracker.ensure_running()  # it lifts the hold on interrupts, so it goes first
-            with _interrupts_held():
-                forkserver.ensure_running()
+            with without_working_folder():
+                resource_tracker.ensure_running()  # it lifts the hold on interrupts, so it goes first
+                with _interrupts_held():
+                    if self.context.get_start_method() == "forkserver":
+                        forkserver.ensure_running()
         for worker in [one for one in self.members if not one.process.is_alive()]:
             worker.pipe.close()  # it ended between two runs: no pack is to blame
             self.members.remove(worker)
@@ -147,8 +158,10 @@ class Crew:
         """Start one worker; it waits for packs."""
         threads = max(1, cores() // self.size)
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_work, args=(theirs, self.bench, threads), daemon=True)
-        process.start()
+        given = (theirs, package_folder(), self.bench, threads)
+        process = self.context.Process(target=_work, args=given, daemon=True)
+        with without_working_folder(), _interrupts_held():
+            process.start()
         theirs.close()
         self.pids.append(process.pid or 0)
         return _Worker(process, ours)
@@ -200,10 +213,15 @@ def _listen(crew: Crew, place: int, reporter: Reporter, timeout: float | None) -
                 raise message
             if isinstance(message, list):
                 return message, []
-            reporter.pack_progress(place, *message)
+            if message == _READY:
+                worker.began = True
+            else:
+                reporter.pack_progress(place, *message)
     except (EOFError, ConnectionResetError):
         worker.process.join()
         code = worker.process.exitcode
+        if code == 1 and not worker.began:
+            raise BadWorker(_NEVER_BEGAN) from None
         cause = " (killed: out of memory, or from outside)" if code == -signal.SIGKILL else ""
         return _replace(crew, place, FAILED, f"the worker process ended with code {code}{cause}")
     if timeout is not None and time.perf_counter() - worker.since > timeout * len(worker.pack):
@@ -237,12 +255,17 @@ def _replace(crew: Crew, place: int, status: str, reason: str) -> _Ended:
     return results, [half for half in (left[:middle], left[middle:]) if half]
 
 
-def _work(pipe: Connection, bench: Workbench, threads: int) -> None:
+def _work(pipe: Connection, package: Path, bench: Workbench, threads: int) -> None:
     """Be a worker: take packs from the pipe until it closes; an interrupt is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
     torch.set_num_threads(threads)
     with threadpool_limits(threads), contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            check_package(package)
+        except BadWorker as error:
+            return pipe.send(error)
+        pipe.send(_READY)
         while True:
             pack = pipe.recv()
             try:

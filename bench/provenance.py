@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
-import resource
 import subprocess
 import sys
 from functools import cache
@@ -25,6 +24,7 @@ _PACKAGES = (
     "xgboost-cpu",
     "xgboost",
 )
+_CODE = (".py", ".c", '.py"', '.c"')  # git puts a name with unusual letters in quotes
 
 
 def forget_peak_memory() -> None:
@@ -38,6 +38,8 @@ def peak_memory_mb() -> float:
     with contextlib.suppress(OSError, StopIteration):
         status = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) / 2**10
+    import resource  # here, as Windows has none, and this module must be readable there
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
@@ -45,18 +47,21 @@ def peak_memory_mb() -> float:
 @cache
 def versions() -> str:
     """Return the versions of Python, bench, its pipeline and the packages that decide results, as JSON."""
-    found: dict[str, str | int] = {"python": platform.python_version(), **PIPELINE_VERSIONS}
-    for name in ("bench", *_PACKAGES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return json.dumps(found)
+    own = {"python": platform.python_version(), **PIPELINE_VERSIONS, "bench": version("imbalance-bench")}
+    installed: dict[str, str] = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return json.dumps(own | installed)
 
 
 @cache
 def checkout() -> dict[str, Any]:
-    """Return the git commit that the package runs from and whether it was changed; None outside a checkout."""
+    """Return the git commit that the package runs from and whether its code differs; None outside a checkout.
+
+    `dirty` looks at `bench/` alone: a change there, or a new .py or .c file. Results, tests and pages are no code, and
+    a card has a hash of its own in every record.
+    """
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
@@ -71,6 +76,8 @@ def checkout() -> dict[str, Any]:
         ).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
+        commit, status = git("rev-parse", "HEAD"), git("status", "--porcelain", "-uall", "--", "bench")
+        dirty = any(not new.startswith("??") or new.endswith(_CODE) for new in status.splitlines())
+        return {"commit": commit, "dirty": dirty}
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}

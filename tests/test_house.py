@@ -14,7 +14,8 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # A module imports only from rooms above it, or from `bench` itself.
 # fmt: off
 ORDER = [
-    "names", "errors", "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
+    "names", "errors", "platforms",
+    "allocator", "cards", "files", "download", "cache", "kaggle_client", "fetch", "simulate",
     "archives", "readers", "labels", "features", "tables", "splits", "encode", "neighbours", "samplers", "resample",
     "sums", "ranking", "metrics", "members", "pack", "methods", "arms", "space", "published", "runs", "store",
     "provenance", "evaluate", "execute", "trials", "request", "tuned", "replicates", "compact", "compare",

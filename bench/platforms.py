@@ -1,0 +1,72 @@
+"""Where bench runs, and how it starts its processes there.
+
+Linux and macOS; Windows by WSL. A process that Python starts begins with the working folder on its path, where
+a user's `random.py` or a folder `bench` beside the data would be imported in place of what is meant. So ours start
+without it: `without_working_folder` is held around every start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bench
+from bench.errors import BadPlatform, BadWorker
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+_SAFE = "PYTHONSAFEPATH"  # of Python 3.11: nothing is put in front of the path
+
+
+def check_platform() -> None:
+    """Raise BadPlatform where bench does not run: on Windows."""
+    if sys.platform == "win32":
+        raise BadPlatform(
+            "bench does not run on Windows: run it under WSL 2 (wsl --install), or on Linux or macOS."
+        )
+
+
+def worker_context() -> ForkServerContext | SpawnContext:
+    """Return how worker processes are started: from a fork server where the platform has one, else one by one."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
+
+
+@contextlib.contextmanager
+def without_working_folder() -> Iterator[None]:
+    """Let processes that are started meanwhile import nothing from the working folder.
+
+    They take over the path of this process, but for its `''` (of `python -c`, an interactive session, a notebook).
+    The folder of a user's script stays on it, as the script may import what lies beside it.
+    """
+    path, safe = sys.path[:], os.environ.get(_SAFE)
+    sys.path[:] = [folder for folder in path if folder]
+    os.environ[_SAFE] = "1"
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        os.environ.pop(_SAFE)
+        if safe is not None:
+            os.environ[_SAFE] = safe
+
+
+def package_folder() -> Path:
+    """Return the folder that this process has its package `bench` from."""
+    return Path(bench.__file__).resolve().parent
+
+
+def check_package(expected: Path) -> None:
+    """Raise BadWorker in a worker process whose package `bench` is not from the folder that its parent has it from."""
+    if package_folder() != expected:
+        raise BadWorker(
+            f"A worker process imports bench from {package_folder()}, and this process from {expected}. "
+            "Install the one that you mean (pip install -e CLONE), or run without workers (workers=0)."
+        )
