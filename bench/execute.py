@@ -264,7 +264,8 @@ def _work(pipe: Connection, package: Path, bench: Workbench, threads: int) -> No
         try:
             check_package(package)
         except BadWorker as error:
-            return pipe.send(error)
+            pipe.send(error)
+            return
         pipe.send(_READY)
         while True:
             pack = pipe.recv()
