@@ -8,6 +8,8 @@ that went on last.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import reduce
+from operator import add
 
 import numpy as np
 import optuna
@@ -83,7 +85,8 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
                 "complete": states.count(COMPLETE),
                 "pruned": states.count(PRUNED),
                 "failed": states.count(FAIL),
-                "seconds": float(sum(trial.seconds for trial in trials)),
+                # One after another: from Python 3.12 on, `sum` rounds floats in another way.
+                "seconds": reduce(add, (trial.seconds for trial in trials), 0.0),
                 "samples": sum(trial.samples for trial in trials),
                 "default": float(np.mean(np.array(own, dtype=float))),
                 "tuned": float(np.mean(np.array(bests, dtype=float))),
