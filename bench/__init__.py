@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.board import Leaderboard
+    from bench.names import DeviceName, PrunerName, SearchName, SourceName
     from bench.tables import Table
 
     class Frame(Protocol):
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
         def to_pandas(self) -> pd.DataFrame:
             """Return the table as a frame of pandas."""
 
-    Data = str | pd.DataFrame | Frame
-    File = str | os.PathLike[str]
 
 __all__ = ["Leaderboard", "load", "run", "tune"]
 __version__ = version("imbalance-bench")
@@ -54,18 +53,18 @@ def __getattr__(name: str) -> Any:
 
 @python_call
 def load(
-    data: Data | None = None,
+    data: str | pd.DataFrame | Frame | None = None,
     *,
     dataset: str | None = None,
     name: str | None = None,
-    data_file: File | None = None,
+    data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
     drop: Sequence[str] = (),
     time: str | None = None,
     amount: str | None = None,
     rows: int | None = None,
-    source: str = "auto",
+    source: SourceName = "auto",
 ) -> Table:
     """Return a data set as a Table: fetched and verified, read from a file, made of a frame, or simulated.
 
@@ -105,32 +104,32 @@ def load(
 
 @python_call
 def run(
-    data: Data | None = None,
+    data: str | pd.DataFrame | Frame | None = None,
     *,
     dataset: str | None = None,
     name: str | None = None,
-    data_file: File | None = None,
+    data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
     drop: Sequence[str] = (),
     time: str | None = None,
     amount: str | None = None,
     rows: int | None = None,
-    source: str = "auto",
+    source: SourceName = "auto",
     protocol: str = "strict",
     matrix: str | None = None,
     arms: Sequence[str] = (),
-    arms_file: File | None = None,
+    arms_file: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     seeds: int | None = None,
     folds: int | None = None,
     repeats: int | None = None,
-    device: str = "auto",
+    device: DeviceName = "auto",
     pack: int | None = None,
     workers: int | None = 0,
     shard: tuple[int, int] | None = None,
     timeout: float | None = None,
-    results: File | None = None,
+    results: str | os.PathLike[str] | None = None,
     retry_failed: bool = False,
     tuned: bool = False,
     tuned_anyway: bool = False,
@@ -138,6 +137,8 @@ def run(
 ) -> Leaderboard:
     """Run a benchmark as `bench run` does and return its leaderboard, one row per arm, best first.
 
+    Published runs on the same rows and splits, and earlier ones in `results`, stand in it too; an arm that you run
+    stands with your runs alone.
     Runs that have a record in `results` are not run again. Failed runs are counted in the board and listed in
     `board.failed`.
 
@@ -247,36 +248,36 @@ def run(
 
 @python_call
 def tune(
-    data: Data | None = None,
+    data: str | pd.DataFrame | Frame | None = None,
     *,
     dataset: str | None = None,
     name: str | None = None,
-    data_file: File | None = None,
+    data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
     drop: Sequence[str] = (),
     time: str | None = None,
     amount: str | None = None,
     rows: int | None = None,
-    source: str = "auto",
+    source: SourceName = "auto",
     protocol: str = "strict",
     matrix: str | None = None,
     arms: Sequence[str] = (),
-    arms_file: File | None = None,
+    arms_file: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     folds: int | None = None,
     repeats: int | None = None,
-    device: str = "auto",
+    device: DeviceName = "auto",
     pack: int | None = None,
     workers: int | None = 0,
     timeout: float | None = None,
-    results: File | None = None,
+    results: str | os.PathLike[str] | None = None,
     trials: int = 50,
     inner_folds: int = 3,
     seeds: int = 1,
     generation: int = 4,
-    search: str = "tpe",
-    pruner: str = "median",
+    search: SearchName = "tpe",
+    pruner: PrunerName = "median",
     storage: str | None = None,
     seconds: float | None = None,
     anew: bool = False,

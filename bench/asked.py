@@ -1,7 +1,7 @@
 """What is asked of a benchmark: a data set, file or frame, the arms, and how they are judged and run.
 
-`Request` is the one list of options: the command line's and Python's are its fields. A value of a wrong kind, and
-what does not go together, is told here.
+`Request` holds every option of the command line and of Python; tests keep their lists equal. A value of a wrong kind,
+and what does not go together, is told here.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _shown(board: pd.DataFrame) -> list[str]:
 
 def _headings(board: pd.DataFrame) -> list[str]:
     main, *others = map(printed, _shown(board))
-    return ["#", "arm", f"{main} [95 %]", *others, f"Δ {main} [95 %]", "runs", "sec"]
+    return ["#", "arm", f"{main} [95 %]", f"Δ {main} [95 %]", *others, "runs", "sec"]
 
 
 def _cells(board: pd.DataFrame) -> list[list[str]]:
@@ -150,8 +150,8 @@ def _cells(board: pd.DataFrame) -> list[list[str]]:
             str(row["rank"]),
             str(row["arm"]),
             interval(*(row[f"{main}_{field}"] for field in ("mean", "lo", "hi"))),
-            *(number(row[f"{metric}_mean"]) for metric in others),
             interval(*(row[f"difference_{field}"] for field in ("mean", "lo", "hi")), sign=True),
+            *(number(row[f"{metric}_mean"]) for metric in others),
             f"{row['n_runs']} ({row['n_failed']} failed)" if row["n_failed"] else str(row["n_runs"]),
             seconds(row["fit_seconds"] + row["resample_seconds"]),
         ]

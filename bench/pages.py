@@ -16,14 +16,14 @@ from bench.cards import card, dataset_names
 from bench.disk import read_bytes, write_text
 from bench.errors import BadStore, UnknownName
 from bench.metrics import METRICS
-from bench.names import slug
+from bench.names import ANYWAY, TUNED, slug
 from bench.replicates import Replicates
 from bench.report import alpha, charts, figures, findings, ladder, page, sides, studies, tuned
 from bench.report import leaderboard as boards
 from bench.report.records import Measured, Record, board_path, measure_tables
 from bench.report.tables import FORMATS
 from bench.splits import protocol_named
-from bench.store import Store, published_beside
+from bench.store import SWEEPS, Store, published_beside
 from bench.trials import Studied, TrialStore
 from bench.tuned import read_tuned
 
@@ -136,7 +136,7 @@ def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
 
 def _sweeps(store: Store) -> Store:
     """Return the store of the sweeps of MetaBalance's inner rate, within another's folder."""
-    return Store(store.root / "alpha", read_only=store.read_only)
+    return Store(store.root / SWEEPS, read_only=store.read_only)
 
 
 def _datasets(store: Store) -> list[str]:
@@ -220,8 +220,8 @@ def _boards(
         if not sweep.empty:
             path = path.with_name(f"{path.stem}-alpha.parquet")
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
-        both = tuned.tuned(of)
-        if not both.empty:
+        if any(arm.endswith((TUNED, ANYWAY)) for arm in of.own):
+            both = tuned.tuned(of)
             path = tuned.beside(board_path(store, name, judged))
             yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, of, store.root)})
 

@@ -29,7 +29,7 @@ from bench.pack.trial import try_kernel
 from bench.published import as_published
 from bench.runs import Run, adjust_all, select
 from bench.splits import Protocol as Judged
-from bench.splits import Split, protocol_named, split
+from bench.splits import Split, number_of_splits, protocol_named, split
 from bench.store import Store
 from bench.tables import Table, load
 
@@ -78,8 +78,20 @@ class Prepared:
         )
 
 
-def asked(request: Request) -> tuple[Dataset, Judged, list[Arm]]:
-    """Return the card, the protocol and the arms that the request means; raise for a name that nobody knows."""
+@dataclass(frozen=True)
+class Resolved:
+    """What a request means, as far as that can be said without its data."""
+
+    card: Dataset
+    protocol: Judged
+    arms: list[Arm]
+    n_splits: int
+    device: str
+    workers: int
+
+
+def resolve(request: Request) -> Resolved:
+    """Return what the request means; raise for every mistake in it that shows without its data."""
     protocol = protocol_named(request.protocol)
     if request.source not in SOURCES:
         raise UnknownName("source", request.source, SOURCES)
@@ -87,19 +99,25 @@ def asked(request: Request) -> tuple[Dataset, Judged, list[Arm]]:
     arms = select(
         request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
     )
-    return (
-        chosen,
-        protocol,
-        [as_published(arm, chosen, protocol) for arm in adjust_all(arms, request.settings)],
-    )
+    arms = [as_published(arm, chosen, protocol) for arm in adjust_all(arms, request.settings)]
+    folds, repeats = number_of_splits(protocol, request.folds, request.repeats)
+    if request.seeds is not None and request.seeds < 1:
+        raise BadSetting(f"Asked for {request.seeds} seeds; at least 1 is needed.")
+    if request.shard is not None and not 1 <= request.shard[0] <= request.shard[1]:
+        i, n = request.shard
+        last = max(n, 1)
+        raise BadSetting(
+            f"--shard {i}/{n}: asked for shard {i} of {n}; shards are numbered 1/{last} … {last}/{last}."
+        )
+    device = choose_device(request.device)
+    return Resolved(chosen, protocol, arms, folds * repeats, device, _workers(request, device))
 
 
-def numbers(request: Request, chosen: Dataset, protocol: Judged, n_rows: int, n_arms: int) -> tuple[int, int]:
-    """Return how many seeds and splits each arm has on so many rows; raise BadSetting for too many runs."""
-    seeds = _seeds(chosen, n_rows, protocol) if request.seeds is None else request.seeds
-    n_splits = (request.folds or protocol.folds) * (request.repeats or protocol.repeats)
-    _check_size(n_arms, seeds, n_splits)
-    return seeds, n_splits
+def seeds_per_split(request: Request, resolved: Resolved, n_rows: int) -> int:
+    """Return how many seeds each arm has on so many rows; raise BadSetting for more runs than can be meant."""
+    seeds = _seeds(resolved.card, n_rows, resolved.protocol) if request.seeds is None else request.seeds
+    _check_size(len(resolved.arms), seeds, resolved.n_splits)
+    return seeds
 
 
 def prepare(
@@ -109,29 +127,33 @@ def prepare(
 
     `read_only` leaves the results as they are, and compiles nothing.
     """
-    chosen, protocol, arms = asked(request)
-    device = choose_device(request.device)
-    if not read_only and any(method(arm.method).STATIC is not None for arm in arms):
-        try_kernel(torch.empty(0, device=device))
-    workers = _workers(request, device)
+    resolved = resolve(request)
+    protocol, device, workers = resolved.protocol, resolved.device, resolved.workers
     store = Store(request.results, read_only=read_only)
-    for compact_store in store.compact_stores(chosen.name):
-        compact_store.read_compact(chosen.name)  # a damaged file is told before anything is trained
-    if not read_only:
-        store.check_writable()
-        cache_folder()
+    for compact_store in store.compact_stores(resolved.card.name):
+        compact_store.read_compact(resolved.card.name)  # a damaged file is told before anything is trained
     table = load(
-        chosen,
+        resolved.card,
         data_file=request.data_file,
         frame=request.data,
         source=request.source,
         rows=request.rows,
         progress=download,
     )
-    seeds, _ = numbers(request, chosen, protocol, table.n_rows, len(arms))
+    seeds = seeds_per_split(request, resolved, table.n_rows)
     splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
+    if not read_only:
+        _make_ready(store, resolved)
     limit = partial(_members_that_fit, table, workers) if device == "cuda" else None
-    return Prepared(table, protocol, splits, arms, seeds, store, device, workers, limit)
+    return Prepared(table, protocol, splits, resolved.arms, seeds, store, device, workers, limit)
+
+
+def _make_ready(store: Store, resolved: Resolved) -> None:
+    """Make the folders and the compiled kernel; raise where one cannot be made, before anything is trained."""
+    store.check_writable()
+    cache_folder()
+    if any(method(arm.method).STATIC is not None for arm in resolved.arms):
+        try_kernel(torch.empty(0, device=resolved.device))
 
 
 def _members_that_fit(table: Table, workers: int, runs: Sequence[Run]) -> int:
@@ -153,7 +175,7 @@ def _workers(request: Request, device: str) -> int:
         raise BadSetting(f"--workers {request.workers}: 0 (this process) or more.")
     if request.timeout is not None and (not request.timeout > 0 or request.workers == 0):
         raise BadSetting(
-            "--timeout needs a positive number of seconds and at least one worker process to end."
+            "--timeout needs a positive number of seconds, and a worker process to end: --workers 1 or more."
         )
     if request.workers is not None:
         return request.workers

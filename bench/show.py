@@ -123,7 +123,7 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
     others = len(set(board["arm"]) - set(outcome.arms))
     if others:
         show_text(
-            f"{others} of these arms are from earlier runs, or published: compact records in the results folder."
+            f"{others} of these arms are not of this command: they are from earlier runs, or published."
         )
     show_text(
         f"{outcome.n_runs} runs ({outcome.n_done_before} done before), {len(outcome.failed)} failed, "

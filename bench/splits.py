@@ -146,14 +146,9 @@ def split(
     than two folds or no repeat, and BadTable where there are too few positives or negatives, with the
     largest number of folds that works.
     """
+    folds, repeats = number_of_splits(protocol, folds, repeats)
     if not protocol.has("stratified"):
-        return [_one_split(table, protocol, folds, repeats)]
-    folds = protocol.folds if folds is None else folds
-    repeats = protocol.repeats if repeats is None else repeats
-    if folds < 2 or repeats < 1:
-        raise BadSetting(
-            f"Asked for {folds} folds and {repeats} repeats; at least 2 folds and 1 repeat are needed."
-        )
+        return [_one_split(table, protocol)]
     group = duplicate_groups(table.X, table.y)
     group_label = np.zeros(group.max() + 1, dtype=np.int8)
     group_label[group] = table.y
@@ -165,15 +160,31 @@ def split(
     ]
 
 
-def _one_split(table: Table, protocol: Protocol, folds: int | None, repeats: int | None) -> Split:
+def number_of_splits(
+    protocol: Protocol, folds: int | None = None, repeats: int | None = None
+) -> tuple[int, int]:
+    """Return the folds and repeats asked for, else the protocol's; raise BadSetting for those it cannot have."""
+    if not protocol.has("stratified"):
+        asked = (1 if folds is None else folds, 1 if repeats is None else repeats)
+        if asked != (1, 1):
+            raise BadSetting(
+                f"The protocol {protocol.name} has one split; folds and repeats go with published+stratified or strict."
+            )
+        return asked
+    folds = protocol.folds if folds is None else folds
+    repeats = protocol.repeats if repeats is None else repeats
+    if folds < 2 or repeats < 1:
+        raise BadSetting(
+            f"Asked for {folds} folds and {repeats} repeats; at least 2 folds and 1 repeat are needed."
+        )
+    return folds, repeats
+
+
+def _one_split(table: Table, protocol: Protocol) -> Split:
     """Return the paper's split: a fifth of all rows tests, drawn with seed 0 and without regard to the label.
 
     A repair that needs validation holds out a stratified share of the training rows.
     """
-    if (folds or 1, repeats or 1) != (1, 1):
-        raise BadSetting(
-            f"The protocol {protocol.name} has one split; folds and repeats go with published+stratified or strict."
-        )
     train, test = train_test_split(np.arange(table.n_rows), test_size=0.2, random_state=0)
     valid = train[:0]
     if protocol.validates:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 PUBLISHED = "published"  # the folder, within a results folder, of what a repository brings
+SWEEPS = "alpha"  # the folder, within a results folder, of the sweeps of MetaBalance's inner rate
 
 _METRIC_FIELDS = [(f"{part}_{metric}", pa.float64()) for part in ("valid", "test") for metric in METRICS]
 RECORD = pa.schema(
@@ -302,13 +303,10 @@ class Store:
 def published_beside(root: Path) -> Path | None:
     """Return the folder of published results that is read beside those in `root`; None where there is none.
 
-    It is `published` within `root`; for a folder within a results folder, as `results/alpha`, the folder of the same
-    name within the published ones.
+    It is `published` within `root`; for the sweeps, `results/alpha`, it is `results/published/alpha`.
     """
-    for folder in (root / PUBLISHED, root.parent / PUBLISHED / root.name):
-        if folder.is_dir():
-            return folder
-    return None
+    within = root.parent / PUBLISHED / SWEEPS if root.name == SWEEPS else None
+    return next((folder for folder in (root / PUBLISHED, within) if folder and folder.is_dir()), None)
 
 
 def _check_record(record: Mapping[str, Any], dataset: str) -> None:

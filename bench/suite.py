@@ -6,7 +6,7 @@ Resuming is not a mode: a plan is made, the keys whose records can be read are d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ from bench.evaluate import Result, Workbench, configuration
 from bench.execute import execute
 from bench.fetch import to_fetch
 from bench.methods import method
-from bench.names import FAILED, OK, TUNED
+from bench.names import ANYWAY, FAILED, OK, TUNED
 from bench.pack.config import NetworkConfig
 from bench.report import leaderboard as boards
 from bench.report import tuned as side_by_side
-from bench.report.records import Record, at_once, board_path, measured, newest, recipe, scope_at
+from bench.report.records import Record, at_once, board_path, measured, newest, own_arms, recipe, scope_at
 from bench.report.tables import markdown
-from bench.request import FullReporter, Prepared, Request, asked, numbers, prepare, the_card
+from bench.request import FullReporter, Prepared, Request, prepare, resolve, seeds_per_split, the_card
 from bench.runs import Run, configure, packs, plan
 from bench.space import tunable
 from bench.splits import BIG_TABLE_ROWS
@@ -88,7 +88,8 @@ def forecast(request: Request) -> Forecast | None:
     """
     if request.data_file is not None or the_card(request).simulator is not None:
         return None
-    chosen, protocol, arms = asked(request)
+    resolved = resolve(request)
+    chosen, protocol, arms = resolved.card, resolved.protocol, resolved.arms
     sources = to_fetch(chosen, request.source)
     if not sources:
         return None
@@ -99,9 +100,7 @@ def forecast(request: Request) -> Forecast | None:
     configs = {arm.name: method(arm.method).Config.model_validate(configure(arm)) for arm in arms}
     _check_validation(configs, protocol)
     expected = chosen.expected
-    seeds, n_splits = numbers(request, chosen, protocol, expected.rows if expected else 0, len(arms))
-    if seeds < 1:
-        raise BadSetting(f"Asked for {seeds} seeds; at least 1 is needed.")
+    seeds, n_splits = seeds_per_split(request, resolved, expected.rows if expected else 0), resolved.n_splits
     names = [f"{arm.name}{TUNED}" if request.tuned and tunable(arm) else arm.name for arm in arms]
     told = [
         f"{n_splits} {'split' if n_splits == 1 else 'folds'} × {seeds} seed{'s' if seeds > 1 else ''} per arm"
@@ -182,8 +181,6 @@ def _shard(runs: list[Run], shard: tuple[int, int] | None) -> list[Run]:
     if shard is None:
         return runs
     i, n = shard
-    if not 1 <= i <= n:
-        raise BadSetting(f"--shard {i}/{n}: asked for shard {i} of {n}; shards are numbered 1/{n} … {n}/{n}.")
     return [run for run in runs if int(run.key[:12], 16) % n == i - 1]
 
 
@@ -206,46 +203,13 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
             made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout
         )
     executed = time.perf_counter()
-    store = made.bench.store
-    all_records = store.records(made.table.name)
-    if _published_elsewhere(all_records, made):
-        reporter.note(
-            f"The published runs on {made.table.name} have other rows or splits: none stands beside yours."
-        )
-    records = [r for r in all_records if r["scope"] == made.runs[0].scope]
-    wanted_recipes = {at_once(run.columns): recipe(run.columns) for run in made.runs}
-    found = measured(store, newest(records, wanted_recipes))
-    board = boards.leaderboard(found)
-    if board.empty:
-        raise BadStore(
-            f"No scores under {store.root} can be read; run the same command again to make them anew."
-        )
-    path = board_path(store, made.table.name, made.bench.protocol)
-    if scope_at(path) not in (None, made.runs[0].scope):
-        reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
-    boards.write(board, path)
-    write_text(path.with_suffix(".md"), markdown(board))
-    both = side_by_side.tuned(found)
-    if not both.empty:
-        beside = side_by_side.beside(path)
-        boards.write(both, beside)
-        page = side_by_side.markdown(both, found, store.root)
-        write_text(beside.with_suffix(".md"), page)
-    wanted = {run.key for run in made.runs}
-    failed = [
-        Result(r["key"], r["arm"], r["status"], r["error"])
-        for r in records
-        if r["key"] in wanted and r["status"] != OK
-    ]
-    lost = "its scores were damaged; they are in quarantine, and the same command runs it again"
-    there = set(store.keys(made.table.name))
-    failed += [Result(run.key, run.arm, FAILED, lost) for run in made.runs if run.key not in there]
+    board, path, records = _tabulate(made, reporter)
     return Outcome(
         board,
         path,
         len(made.runs),
         len(made.runs) - len(made.todo),
-        failed,
+        _failures(made, records),
         time.perf_counter() - started,
         budget(made.runs),
         list(dict.fromkeys(run.arm for run in made.runs)),
@@ -253,9 +217,48 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     )
 
 
-def _published_elsewhere(records: Sequence[Record], made: Plan) -> bool:
+def _tabulate(made: Plan, reporter: FullReporter) -> tuple[pd.DataFrame, Path, list[Record]]:
+    """Write the leaderboard of the plan's scope; return it, its path, and the records of that scope."""
+    store, dataset, scope = made.bench.store, made.table.name, made.runs[0].scope
+    all_records, own_keys = store.records(dataset), store.own_keys(dataset)
+    if _published_elsewhere(all_records, own_keys, made):
+        reporter.note(f"The published runs on {dataset} have other rows or splits: none stands beside yours.")
+    records: list[Record] = [record for record in all_records if record["scope"] == scope]
+    wanted_recipes = {at_once(run.columns): recipe(run.columns) for run in made.runs}
+    table = measured(store, newest(records, wanted_recipes))
+    board = boards.leaderboard(table)
+    if board.empty:
+        raise BadStore(
+            f"No scores under {store.root} can be read; run the same command again to make them anew."
+        )
+    path = board_path(store, dataset, made.bench.protocol)
+    if scope_at(path) not in (None, scope):
+        reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
+    boards.write(board, path)
+    write_text(path.with_suffix(".md"), markdown(board))
+    if any(arm.endswith((TUNED, ANYWAY)) for arm in own_arms(records, own_keys)):
+        beside = side_by_side.beside(path)
+        both = side_by_side.tuned(table)
+        boards.write(both, beside)
+        write_text(beside.with_suffix(".md"), side_by_side.markdown(both, table, store.root))
+    return board, path, records
+
+
+def _failures(made: Plan, records: Sequence[Record]) -> list[Result]:
+    """Return the wanted runs that have no good record, each with the reason."""
+    wanted = {run.key for run in made.runs}
+    failed = [
+        Result(record["key"], record["arm"], record["status"], record["error"])
+        for record in records
+        if record["key"] in wanted and record["status"] != OK
+    ]
+    lost = "its scores were damaged; they are in quarantine, and the same command runs it again"
+    there = set(made.bench.store.keys(made.table.name))
+    return failed + [Result(run.key, run.arm, FAILED, lost) for run in made.runs if run.key not in there]
+
+
+def _published_elsewhere(records: Sequence[Record], own_keys: Collection[str], made: Plan) -> bool:
     """Return whether there are published runs under the plan's protocol, and none on its rows and splits."""
-    own_keys = made.bench.store.own_keys(made.table.name)
     scopes = {
         record["scope"]
         for record in records

@@ -253,7 +253,8 @@ def tuned_arms(
                 for part in ready.splits
                 if (one := chosen[part.sha256]) is not None and one.rows_sha256 != part.training_sha256
             ]
-            notes.append(f"{arm.name}{ANYWAY}, tuned on other rows: {', '.join(taken)}")
+            if taken:
+                notes.append(f"{arm.name}{ANYWAY}, tuned on other rows: {', '.join(taken)}")
     return found, [*missing.values()], notes
 
 

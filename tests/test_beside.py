@@ -73,6 +73,8 @@ def test_published_results_lie_within_the_results_and_of_a_folder_within_in_the_
     assert published_beside(tmp_path / "alpha") == tmp_path / "published" / "alpha"
     assert published_beside(tmp_path / "published") is None
     assert published_beside(tmp_path / "published" / "alpha") is None
+    for name in ("elsewhere", "published/elsewhere"):
+        (tmp_path / name).mkdir()
     assert published_beside(tmp_path / "elsewhere") is None
 
 

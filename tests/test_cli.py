@@ -319,6 +319,15 @@ def test_a_dry_run_of_data_that_are_not_here_fetches_nothing_and_counts_by_the_c
         (("--set", "lr=-1"), "lr: Input should be greater than 0"),
         (("--seeds", "0"), "at least 1 is needed"),
         (("--protocol", "published", "--arm", "none", "--set", "keep=best"), "holds none out"),
+        (("--folds", "0"), "at least 2 folds and 1 repeat"),
+        (("--folds", "1"), "at least 2 folds and 1 repeat"),
+        (("--repeats", "0"), "at least 2 folds and 1 repeat"),
+        (("--folds", "3", "--protocol", "published", "--arm", "none"), "has one split"),
+        (("--shard", "9/4"), "shards are numbered 1/4 … 4/4"),
+        (("--shard", "1/0"), "shards are numbered 1/1"),
+        (("--pack", "0"), "at least one member"),
+        (("--workers", "-3"), "0 (this process) or more"),
+        (("--timeout", "-1"), "positive number of seconds"),
     ],
 )
 def test_a_dry_run_without_the_data_still_tells_mistakes(
@@ -329,6 +338,27 @@ def test_a_dry_run_without_the_data_still_tells_mistakes(
     assert ended.code in (2, 3)
     assert answer in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--data-file", "there.csv", "--target", "nope"),
+        ("--data-file", "absent.csv", "--target", "y"),
+        ("--dataset", "loan"),
+        ("--dataset", "loan-sim", "--rows", "600", "--folds", "600"),
+    ],
+    ids=" ".join,
+)
+def test_a_run_that_cannot_begin_makes_no_folder_and_compiles_nothing(
+    words: tuple[str, ...], bench: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "there.csv").write_text("x,y\n1,0\n2,1\n")
+    ended = bench("run", *words, BENCH_CACHE=str(tmp_path / "cache"))
+    assert ended.returncode in (2, 3), ended.stderr
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.endswith(".lock")} == {"there.csv"}  # a fetch locks its folder
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_dry_run_of_simulated_data_writes_nothing_and_compiles_nothing(
@@ -505,7 +535,7 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("run", "--dataset", "loan-sim", "--rows", "0"), "rows"),
         (("run", "--dataset", "loan-sim", "--pack", "0"), "at least one member"),
         (("run", "--dataset", "loan-sim", "--workers", "-1"), "0 (this process) or more"),
-        (("run", "--dataset", "loan-sim", "--timeout", "5", "--workers", "0"), "at least one worker"),
+        (("run", "--dataset", "loan-sim", "--timeout", "5", "--workers", "0"), "--workers 1 or more"),
         (("run", "--dataset", "loan-sim", "--target", "y"), "--target goes with a file of your own"),
         (("run", "--dataset", "loan-sim", "--data-file", "f.csv"), "simulated and reads no file"),
         (("run", "--data-file", "f.csv"), "Say --target COLUMN"),

@@ -42,6 +42,27 @@ def test_every_command_of_the_readme_has_the_options_it_uses(line: str) -> None:
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
 
 
+LOANS = [line for line in LINES if re.match(r"bench run .*--dataset (loan|fraud)( |$)", line)]
+
+
+@pytest.mark.parametrize("line", LOANS)
+def test_the_readmes_runs_of_real_data_can_be_planned_without_the_data(line: str, tmp_path: Path) -> None:
+    words = [word for word in shlex.split(line)[1:] if word != "--dry-run"]
+    if "--data-file" in words:
+        place = words.index("--data-file")
+        del words[place : place + 2]
+    done = bench(*words, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_readmes_comparison_is_of_published_records() -> None:
+    (line,) = (line for line in LINES if line.startswith("bench compare") and "loan" in line.split())
+    done = bench(*shlex.split(line)[1:], "--results", str(ROOT / "results"), cwd=ROOT / "tests")
+    assert done.returncode == 0, done.stderr
+    assert "50 runs paired" in done.stdout
+
+
 ALONE = [  # the others need what a study left: see below
     line
     for line in LINES
@@ -131,5 +152,6 @@ def test_the_page_of_data_sets_is_current() -> None:
 
 
 def test_no_placeholder_is_left_in_what_people_read() -> None:
-    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("results/*.md"), *ROOT.glob("datasets/*")]
+    own = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "results" / "LOG.md"]
+    pages = [*own, *ROOT.glob("results/published/*.md"), *ROOT.glob("datasets/*")]
     assert [page.name for page in pages if "@@" in page.read_text(encoding="utf-8")] == []

@@ -328,7 +328,7 @@ def test_a_board_names_what_failed(small: Leaderboard) -> None:
 
 def test_a_board_prints_eight_columns_and_a_caption(small: Leaderboard) -> None:
     head, *rows, caption = repr(small).split("\n")
-    names = ["#", "arm", "AP [95 %]", "ROC-AUC", "R@1%", "Δ AP [95 %]", "runs", "sec"]
+    names = ["#", "arm", "AP [95 %]", "Δ AP [95 %]", "ROC-AUC", "R@1%", "runs", "sec"]
     assert [word.strip() for word in head.split("  ") if word.strip()] == names
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
     assert all(row.split()[1] in set(small["arm"]) for row in rows)
@@ -339,7 +339,7 @@ def test_a_board_prints_eight_columns_and_a_caption(small: Leaderboard) -> None:
 def test_the_main_metric_of_the_protocol_stands_first(small: Leaderboard) -> None:
     published = Leaderboard(small.full.assign(protocol="published"), small.path)
     head = repr(published).split("\n")[0]
-    names = ["#", "arm", "ROC-AUC [95 %]", "AP", "R@1%", "Δ ROC-AUC [95 %]", "runs", "sec"]
+    names = ["#", "arm", "ROC-AUC [95 %]", "Δ ROC-AUC [95 %]", "AP", "R@1%", "runs", "sec"]
     assert [word.strip() for word in head.split("  ") if word.strip()] == names
     assert published.plot().axes[0].get_xlabel().startswith("ROC-AUC on test rows")
 

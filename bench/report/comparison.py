@@ -66,7 +66,7 @@ def _stands(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> l
             f"{store.root} holds no run on {dataset} under the protocol {protocol}. This makes them:\n"
             f"  {_command(dataset, protocol, arms)}"
         )
-    return shown(store, records)
+    return shown(store, records, store.own_keys(dataset))
 
 
 def _check(arm: str, stands: Sequence[Mapping[str, Any]], store: Store, dataset: str, protocol: str) -> None:
@@ -169,7 +169,8 @@ def caption(board: pd.DataFrame, dataset: str, protocol: str, arms: Sequence[str
     """Return the line that the comparison must not be read without."""
     return (
         f"{dataset}, protocol {protocol}: a = {arms[0]}, b = {arms[1]}, {board['n_pairs'].iloc[0]} runs paired by "
-        "fold and seed, on the same test rows. Intervals and p: two-level bootstrap; p Holm: adjusted for all metrics; "
+        "fold and seed, on the same test rows. Intervals and p: two-level bootstrap; p Holm: adjusted for all metrics, "
+        "Gini and ROC-AUC as one; "
         "p t: over folds, corrected for their shared training rows (Nadeau and Bengio); a better: share of paired runs "
         "in which a is better, ties half."
     )

@@ -7,7 +7,7 @@ and of an arm one recipe: no row of a table is a mean over two different things.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -78,11 +78,15 @@ def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[
     own_keys = store.own_keys(dataset)
     tables = {}
     for name, records in sorted(by_protocol.items()):
-        latest = shown(store, records)
+        latest = shown(store, records, own_keys)
         others = sum(record["scope"] != latest[0]["scope"] for record in records)
-        own_arms = frozenset(record["arm"] for record in latest if record["key"] in own_keys)
-        tables[name] = replace(measured(store, latest), n_others=others, own=own_arms)
+        tables[name] = replace(measured(store, latest), n_others=others, own=own_arms(latest, own_keys))
     return tables
+
+
+def own_arms(records: Iterable[Record], own_keys: Collection[str]) -> frozenset[str]:
+    """Return the arms whose records are in the results folder itself."""
+    return frozenset(record["arm"] for record in records if record["key"] in own_keys)
 
 
 def measured(
@@ -128,18 +132,18 @@ def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list
     return kept, runs
 
 
-def shown(store: Store, records: Sequence[Record]) -> list[Record]:
+def shown(store: Store, records: Sequence[Record], own_keys: Collection[str]) -> list[Record]:
     """Return those of the `records` of a data set and protocol that its table shows.
 
     They are the `newest` of one scope: that of the leaderboard in this folder, else of the last own record, else of
     the published leaderboard, else of the record that finished last. Of a tuned arm and fold they are the runs of the
-    configuration that is in `tuned/`, else of the one that finished last.
+    configuration that is in `tuned/`, else of the one that finished last. `own_keys` are the keys of the data set's
+    records in this folder (`Store.own_keys`).
     """
     dataset, protocol = records[0]["dataset"], records[0]["protocol"]
     by_scope: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r["finished"], reverse=True):
         by_scope.setdefault(record["scope"], []).append(record)
-    own_keys = store.own_keys(dataset)
     own_scopes = (
         scope for scope, its_records in by_scope.items() if any(r["key"] in own_keys for r in its_records)
     )
