@@ -90,7 +90,7 @@ def show_forecast(ahead: Forecast, *, as_json: bool) -> None:
         f"{ahead.card.name} is not in the cache. It would be fetched from the first source that has it:"
     )
     for place, each in enumerate(ahead.sources, 1):
-        size = f" ({each.size_bytes / 1e6:,.1f} MB)" if each.size_bytes else ""
+        size = f" ({each.size_bytes / 1e6:,.1f}{_BLANK}MB)" if each.size_bytes else ""
         _show_item(f"  {place}. ", f"{each.kind} {address(each)}: {each.file}{size}")
     show_text(f"{'; '.join(ahead.notes)}.")
     show_table(["arm", "runs"], [[name, n] for name, n in ahead.arms.items()])
@@ -230,7 +230,7 @@ def _show_item(label: str, text: str) -> None:
     """Print a text after its label: on a terminal wrapped below itself, or from the margin where a word is too long."""
     width = _terminal()
     if width is None:
-        typer.echo(label + text)
+        typer.echo((label + text).replace(_BLANK, " "))
         return
     words = f"{label[:-1].replace(' ', _BLANK)} {text}"
     hung = [_filled(words, "", " " * size, width) for size in (len(label), 4, 0)]

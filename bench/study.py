@@ -70,22 +70,22 @@ def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
     ahead = _TrialProgress(live, search.trials, told)
     with Crew(_workbench(made), made.ready.workers) as crew:
         while search.seconds is None or time.monotonic() - began < search.seconds:
-            for one in live:
-                one.agree()
-            asked = [trial for one in live for trial in one.ask()]
+            for study in live:
+                study.agree()
+            asked = [trial for study in live for trial in study.ask()]
             if asked:
                 ahead.asked = asked
                 _train(made, crew, asked, ahead)
                 ahead.end()
-            elif any(one.waits() for one in live):
+            elif any(study.waits() for study in live):
                 if not waiting:
                     told.note("waiting for trials that other processes asked for")
                 waiting = True
                 time.sleep(WAIT_SECONDS)
             else:
                 break
-    for one in live:
-        one.agree()
+    for study in live:
+        study.agree()
 
 
 class _TrialProgress:
