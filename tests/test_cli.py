@@ -148,6 +148,17 @@ def test_the_commands_that_run_nothing_ask_for_records_and_not_for_what_to_run(c
         assert "─ What to run ─" not in shown
 
 
+def test_the_help_names_every_pair_of_labels_that_needs_no_positive_value(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.labels import _LOGICAL, _UNDERSTOOD
+
+    monkeypatch.setenv("COLUMNS", "240")
+    (line,) = (line for line in call("run", "-h").out.splitlines() if "--positive  " in line)
+    for negative, positive in [*_UNDERSTOOD, tuple(_LOGICAL)]:
+        assert f"{negative} and {positive}" in line
+
+
 def test_list_without_a_kind_says_what_there_is_to_list(call: Call) -> None:
     shown = call("list")
     assert (shown.code, shown.err) == (0, "")
@@ -634,7 +645,6 @@ def test_an_error_on_a_terminal_is_wrapped_at_words_and_its_commands_stay_whole(
     lines = call("run", "--dataset", "loan-sim", "--arm", "smoot").err.splitlines()
     assert len(lines) > 1
     assert max(map(len, lines)) <= width
-    show.show_error(f"This is a long way of saying what is wrong: {command}. And on it goes.")
     (line,) = (line for line in show._wrapped(f"Do: {command} 3.", width).splitlines() if command in line)
     assert line.startswith(command)
 
