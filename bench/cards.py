@@ -168,6 +168,11 @@ def read_card(path: Path) -> Dataset:
     return found
 
 
+def dataset_option(name: str) -> list[str]:
+    """Return the words that make `bench run` use a data set: of one without a card, its file is asked for."""
+    return ["--dataset", name] if name in dataset_names() else ["--data-file", "FILE", "--target", "COLUMN"]
+
+
 def card_for_file(path: Path, target: str, *, name: str | None = None, **roles: Any) -> Dataset:
     """Return a card for a user's own file; `roles` are `positive`, `drop`, `time`, `amount`.
 

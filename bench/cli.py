@@ -49,7 +49,7 @@ from bench.options import (
 )
 from bench.platforms import check_platform
 from bench.reading import compact, compare, doctor, fetch, interruptible, list_, tables
-from bench.show import show_forecast, show_outcome, show_plan, stderr
+from bench.show import show_error, show_forecast, show_outcome, show_plan, stderr
 from bench.studying import show_studies, study
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def main() -> None:
 
 def _stop(message: str, code: int) -> None:
     if message:
-        print(f"Error: {message}", file=sys.stderr)  # noqa: T201  (the one place for errors)
+        show_error(f"Error: {message}")
     sys.exit(code)
 
 
@@ -270,10 +270,9 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     show_outcome(outcome, request.results, as_json=as_json)
     if outcome.failed:
         first = outcome.failed[0]
-        typer.echo(
+        show_error(
             f"{len(outcome.failed)} of {outcome.n_runs} runs failed; the first, {first.arm} ({first.key[:12]}): "
-            f"{first.status}: {(first.error or '').rstrip('.')}. Try them again with --retry-failed.",
-            err=True,
+            f"{first.status}: {(first.error or '').rstrip('.')}. Try them again with --retry-failed."
         )
         raise typer.Exit(SOME_FAILED)
     return None
@@ -338,7 +337,7 @@ def repair(
             outcome = climb(request, told)
         show_ladder(outcome.board, outcome.path, as_json=as_json)
         if outcome.n_failed:
-            typer.echo(f"{outcome.n_failed} runs failed; the first: {outcome.first_failure}", err=True)
+            show_error(f"{outcome.n_failed} runs failed; the first: {outcome.first_failure}")
             raise typer.Exit(SOME_FAILED)
 
 

@@ -58,7 +58,7 @@ def needed(columns: Sequence[Column]) -> int:
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:
     """Return the columns that `width` has room for, in their order; the more important ones are asked first."""
     kept = [column for column in columns if column.importance == 0]
-    for column in sorted(columns, key=lambda one: one.importance):
+    for column in sorted(columns, key=lambda column: column.importance):
         if column.importance > 0 and needed([*kept, column]) <= width:
             kept.append(column)
     return [column for column in columns if column in kept]
@@ -67,10 +67,10 @@ def fitting(columns: Sequence[Column], width: int) -> list[Column]:
 def table(columns: Sequence[Column], width: int) -> Table:
     """Return the columns as a rich table no wider than `width`, if their numbers leave room for that."""
     widths = _widths(columns, width)
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for column, wide in zip(columns, widths, strict=True):
         right = column.kind == "number"
-        made.add_column(
+        grid.add_column(
             Text(folded(column.head, wide)),
             width=wide,
             overflow="fold",
@@ -78,23 +78,27 @@ def table(columns: Sequence[Column], width: int) -> Table:
             no_wrap=right,
         )
     for row in zip(*(column.cells for column in columns), strict=True):
-        made.add_row(
+        grid.add_row(
             *(
                 Text(folded(cell, wide) if column.kind == "name" else cell)
                 for cell, column, wide in zip(row, columns, widths, strict=True)
             )
         )
-    return made
+    return grid
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
-    """Return each column's width: what it needs, names less where they must, and what is left to the prose."""
+    """Return each column's width: what it needs, prose and then names less where they must, and what is left to both.
+
+    Prose gives way first: its longest words are broken before a name is folded.
+    """
     widths = [column.needed for column in columns]
     over = needed(columns) - width
-    for i, column in enumerate(columns):
-        if over > 0 and column.kind != "number":
-            less = min(over, max(0, widths[i] - NAME))
-            widths[i], over = widths[i] - less, over - less
+    for kind, least in (("prose", PROSE), ("name", NAME), ("prose", NAME)):
+        for i, column in enumerate(columns):
+            if over > 0 and column.kind == kind:
+                less = min(over, max(0, widths[i] - least))
+                widths[i], over = widths[i] - less, over - less
     left = max(0, -over)
     for i in sorted(range(len(columns)), key=lambda i: columns[i].kind == "prose"):  # headings, then prose
         more = min(left, max(0, columns[i].widest - widths[i]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,13 +33,13 @@ class Check:
 def examine(results: Path) -> list[Check]:
     """Return all checks: versions, cores, device, cache, results folder, cards, Kaggle credentials."""
     packages = json.loads(versions())
-    found = [Check(name, True, number) for name, number in packages.items()]
+    checks = [Check(name, True, number) for name, number in packages.items()]
     revision = checkout()
     if revision["commit"]:
-        found.append(
+        checks.append(
             Check("checkout", True, revision["commit"][:12] + (" with changes" if revision["dirty"] else ""))
         )
-    found += [
+    checks += [
         Check("cores", True, str(cores())),
         _device(),
         _kernel(),
@@ -47,7 +48,7 @@ def examine(results: Path) -> list[Check]:
         _folder("results", results.expanduser().absolute(), "--results DIR"),
         _kaggle(),
     ]
-    return found
+    return checks
 
 
 def _device() -> Check:
@@ -75,7 +76,7 @@ def _kernel() -> Check:
         with _cache_elsewhere(kept):
             try_kernel(torch.empty(0))
             if reason := why_torch():
-                return Check("kernel", True, f"torch alone, some five times slower: {reason}")
+                return Check("kernel", True, f"torch alone, which is slower: {reason}")
             path = kept / library("float").name
     except BenchError as error:
         return Check("kernel", False, str(error))
@@ -111,21 +112,34 @@ def _cards() -> Check:
 
 def _folder(name: str, path: Path, option: str) -> Check:
     """Say where a folder is and whether it could be written, by what is there of it; nothing is made."""
-    there = next(place for place in (path, *path.parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        reason = "no permission" if there.is_dir() else f"{there} is a file"
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        reason = "no permission" if nearest.is_dir() else f"{nearest} is a file"
         return Check(name, False, f"{path} cannot be written ({reason}). Choose another with {option}.")
-    free = shutil.disk_usage(there).free / 1e9
-    made = "" if path.exists() else "not made yet, "
+    free = shutil.disk_usage(nearest).free / 1e9
+    missing = "" if path.exists() else "not made yet, "
     little = "; that is little" if free < FREE_GB else ""
-    return Check(name, True, f"{path} ({made}{free:,.0f} GB free{little})")
+    return Check(name, True, f"{path} ({missing}{free:,.0f} GB free{little})")
 
 
 def _kaggle() -> Check:
-    """Say whether credentials are there, never what they are; public data sets need none."""
-    variables = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME")
-    files = [Path.home() / ".kaggle" / name for name in ("kaggle.json", "access_token")]
-    where = [name for name in variables if os.environ.get(name)] + [
-        path.name for path in files if path.is_file()
+    """Say whether credentials are where Kaggle's client looks, never what they are; public data sets need none."""
+    pair = [name for name in ("KAGGLE_USERNAME", "KAGGLE_KEY") if os.environ.get(name)]
+    tokens = ["KAGGLE_API_TOKEN"] if os.environ.get("KAGGLE_API_TOKEN") else []
+    home = Path.home() / ".kaggle"
+    files = [
+        *(home / name for name in ("access_token", "access_token.txt", "credentials.json")),
+        _kaggle_folder() / "kaggle.json",
     ]
-    return Check("kaggle credentials", True, ", ".join(where) or "none (only competitions need them)")
+    places = [*tokens, *pair, *(str(path) for path in files if path.is_file())]
+    return Check("kaggle credentials", True, ", ".join(places) or "none (only competitions need them)")
+
+
+def _kaggle_folder() -> Path:
+    """Return the folder in which Kaggle's client looks for kaggle.json."""
+    if folder := os.environ.get("KAGGLE_CONFIG_DIR"):
+        return Path(folder)
+    home = Path.home() / ".kaggle"
+    if home.exists() or not sys.platform.startswith("linux"):
+        return home
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.encode import Encoded, Part, encode, encode_published
-from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
+from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout, UnknownName
 from bench.methods import Fitted, Member, method
 from bench.metrics import best_threshold, measure
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
@@ -88,9 +88,12 @@ Progress = Callable[[int, int], None]
 
 
 def choose_device(asked: str) -> str:
-    """Return "cpu" or "cuda" for auto, cpu or cuda; raise BadSetting where there is no such device."""
+    """Return "cpu" or "cuda" for auto, cpu or cuda.
+
+    Raises UnknownName for another word, BadSetting for cuda where there is no such device.
+    """
     if asked not in DEVICES:
-        raise BadSetting(f"Unknown device {asked!r}. Known: {', '.join(DEVICES)}.")
+        raise UnknownName("device", asked, DEVICES)
     available = torch.cuda.is_available()
     if asked == "cuda" and not available:
         raise BadSetting(

@@ -125,7 +125,7 @@ def fetch(
     with locked(folder):
         sweep(folder)
         found = None if force else _from_cache(errand, sources, failures)  # another process was faster
-        return found or _from_sources(errand, sources, failures)
+        return found or _from_sources(errand, sources, failures, asked=source)
 
 
 def to_fetch(card: Dataset, source: str = "auto") -> list[Source]:
@@ -149,7 +149,7 @@ def _wanted(card: Dataset, source: str) -> list[Source]:
         asked = "" if source == "auto" else f" {source!r}"
         raise Unavailable(
             f"The card of {card.name!r} names no source{asked}; its sources: {kinds}.\n"
-            + _ways_out(card, tried=False)
+            + _ways_out(card, source, tried=False)
         )
     return found
 
@@ -167,7 +167,7 @@ def _from_cache(errand: _Errand, sources: list[Source], failures: list[str]) -> 
     return None
 
 
-def _from_sources(errand: _Errand, sources: list[Source], failures: list[str]) -> RawFile:
+def _from_sources(errand: _Errand, sources: list[Source], failures: list[str], *, asked: str) -> RawFile:
     card, offline = errand.card, True
     for source in sources:
         where = f"{source.kind} {address(source)}"
@@ -181,25 +181,29 @@ def _from_sources(errand: _Errand, sources: list[Source], failures: list[str]) -
             log.info("%s could not be had from %s", card.name, failures[-1])
     lines = "".join(f"\n  {line}" for line in failures)
     first = " (no server can be reached)" if offline else ""
-    raise Unavailable(f"The data set {card.name!r} could not be had{first}:{lines}\n{_ways_out(card)}")
+    raise Unavailable(f"The data set {card.name!r} could not be had{first}:{lines}\n{_ways_out(card, asked)}")
 
 
-def _ways_out(card: Dataset, *, tried: bool = True) -> str:
-    """Return what to try, the likeliest first, one way a line; the network where something was `tried`."""
-    kinds = [source.kind for source in card.sources]
+def _ways_out(card: Dataset, asked: str, *, tried: bool = True) -> str:
+    """Return what to try, the likeliest first, one way a line; the network where something was `tried`.
+
+    Other sources are named where a single one was `asked`. The commands are whole: these lines answer every command.
+    """
+    kinds = [source.kind.removesuffix("-competition") for source in card.sources]
     files = " or ".join(dict.fromkeys(source.file for source in card.sources)) or "the file"
-    others = [kind for kind in ("mirror", "openml") if kind in kinds]
+    others = [kind for kind in dict.fromkeys(kinds) if asked not in ("auto", kind)]
     network = "the network: is this machine online, does it need a proxy (HTTPS_PROXY)? Then try again"
+    page = f" (from {card.homepage})" if card.homepage else ""
     ways = [
         *([network] if tried else []),
-        f"your own copy of {files}: --data-file F" + (f" (from {card.homepage})" if card.homepage else ""),
+        f"your own copy of {files}{page}: bench run --dataset {card.name} --data-file F",
     ]
     if others:
         ways.append(f"another source: {' or '.join(f'--source {kind}' for kind in others)}")
-    if any(kind.startswith("kaggle") for kind in kinds):
-        ways.append("Kaggle credentials (KAGGLE_API_TOKEN, or ~/.kaggle/kaggle.json)")
+    if "kaggle" in kinds:
+        ways.append("Kaggle credentials (KAGGLE_API_TOKEN, or kaggle.json from your account's settings)")
     if card.domain in SIMULATOR_LIKE:
-        ways.append(f"simulated data of the same shape: --dataset {SIMULATOR_LIKE[card.domain]}")
+        ways.append(f"simulated data of the same shape: bench run --dataset {SIMULATOR_LIKE[card.domain]}")
     return "\n".join(["What to try:", *(f"  {way}" for way in ways)])
 
 

@@ -43,6 +43,11 @@ def results_folder() -> Path:
     return Path(os.environ.get(RESULTS_VARIABLE) or "results")
 
 
+def results_option(folder: Path) -> list[str]:
+    """Return the words that make a command use this folder of results: none where it would anyway."""
+    return [] if folder == results_folder() else ["--results", str(folder)]
+
+
 class FormatName(StrEnum):
     """The forms of a table in text."""
 

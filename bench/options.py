@@ -15,10 +15,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from bench import completion
 from bench.errors import BadSetting
-from bench.names import RESULTS_VARIABLE, DeviceName, SourceName
+from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName
 
 # The panels of a command's help, in the order in which the commands list their options.
 DATA, WHAT, HOW, OUTPUT = "Data", "What to run", "How to run it", "Output"
+RECORDS = "Which records"  # of the commands that run nothing
 TUNING = "How to tune"
 
 
@@ -29,15 +30,15 @@ class _Plain:
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's parameters, each with the word for its value that help shows."""
-        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
-        for parameter in found:
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
             if parameter.param_type_name == "argument":
                 parameter.display_type_rich = _no_type
             elif getattr(parameter, "is_flag", False) and parameter.metavar is None:
                 parameter.metavar = ""
             if parameter.name == "help" and self.help_panel:
                 parameter.rich_help_panel = self.help_panel
-        return found
+        return parameters
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line."""
@@ -98,7 +99,7 @@ OneDataset = Annotated[
         metavar="NAME",
         help="Only this data set.",
         autocompletion=completion.datasets,
-        rich_help_panel=DATA,
+        rich_help_panel=RECORDS,
     ),
 ]
 DataFile = Annotated[
@@ -121,7 +122,7 @@ Positive = Annotated[
     typer.Option(
         "--positive",
         metavar="VALUE",
-        help="The label's positive value, if it is not 1 or true.",
+        help="The label's positive value; needed unless its two values are 0 and 1, no and yes, or false and true.",
         rich_help_panel=DATA,
     ),
 ]
@@ -156,7 +157,8 @@ Source = Annotated[
     SourceName,
     typer.Option(
         "--source",
-        help="Where to fetch from. With auto, the sources are tried in the card's order.",
+        metavar="SOURCE",
+        help=f"Where to fetch from: {', '.join(SOURCES)}. With auto, the sources are tried in the card's order.",
         rich_help_panel=DATA,
     ),
 ]
@@ -168,6 +170,16 @@ ProtocolName = Annotated[
         help="How the arms are judged: strict, published, or published+REPAIR; bench list protocols explains them.",
         autocompletion=completion.protocols,
         rich_help_panel=WHAT,
+    ),
+]
+RecordsProtocol = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        metavar="NAME",
+        help="The protocol under which both were judged; bench list protocols explains them.",
+        autocompletion=completion.protocols,
+        rich_help_panel=RECORDS,
     ),
 ]
 Matrix = Annotated[

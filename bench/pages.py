@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -117,14 +117,20 @@ def regenerate(
 def table_folders(results: Path, dataset: str | None = None, *, check: bool) -> list[Path]:
     """Return the folders whose tables are made: `results`, and for a check also what is published beside it.
 
-    With `dataset` those of them that have records or studies of it. Raises UnknownName where none has.
+    With `dataset` those of them that have records or studies of it. Raises UnknownName for one that is no card either.
     """
     published = published_beside(results)
     names = {folder: _names(Store(folder)) for folder in (results, *([published] if published else []))}
-    if dataset is not None and not any(dataset in known for known in names.values()):
-        raise UnknownName("data set with records", dataset, sorted({*chain(*names.values())}))
+    _check_known(dataset, chain(*names.values()))
     wanted = [folder for folder, known in names.items() if dataset is None or dataset in known]
     return [folder for folder in wanted if check or folder == results]
+
+
+def _check_known(dataset: str | None, recorded: Iterable[str]) -> None:
+    """Raise UnknownName for a data set that has no card and is none of those with records."""
+    known = sorted({*recorded, *dataset_names()})
+    if dataset is not None and dataset not in known:
+        raise UnknownName("data set", dataset, known)
 
 
 def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
@@ -151,11 +157,11 @@ def _names(store: Store) -> list[str]:
 def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
     """Write the compact records and noise of every data set in `results` (or of one); return the paths.
 
-    They are those of the tables that `regenerate` gives. Raises UnknownName for a data set without records.
+    They are those of the tables that `regenerate` gives; none for a data set without records. Raises UnknownName for
+    one that has no card either.
     """
     store = Store(results)
-    if dataset is not None and dataset not in _datasets(store):
-        raise UnknownName("data set with records", dataset, _datasets(store))
+    _check_known(dataset, [*_names(store), *store.all_datasets()])
     made = []
     for of in (store, _sweeps(store)):
         for name in of.datasets():

@@ -9,18 +9,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench import completion
 from bench.catalogue import KINDS, Kind, catalogue, summary
 from bench.errors import INTERRUPTED, BadSetting, BadStore
-from bench.names import FormatName, without_secrets
-from bench.options import DATA, OUTPUT, WHAT, Json, OneDataset, ProtocolName, Results, Source
-from bench.show import show_checks, show_fetched, show_json, show_table, show_text, stderr
+from bench.names import FormatName, results_option, without_secrets
+from bench.options import DATA, OUTPUT, RECORDS, Json, OneDataset, RecordsProtocol, Results, Source
+from bench.show import (
+    show_checks,
+    show_error,
+    show_fetched,
+    show_file,
+    show_json,
+    show_table,
+    show_text,
+    stderr,
+)
 
-NO_RECORDS = "{} holds no records of your own. Make some first: bench run --dataset fraud-sim"
+if TYPE_CHECKING:
+    from bench.pages import Board
 
 
 @contextmanager
@@ -58,8 +68,9 @@ def list_(
         show_json({kind or "kinds": entries})
     else:
         names = [*entries[0]]
-        first = [name for name in ("description", "title", "settings", "printed") if name in names]
-        show_table([heading, *names[1:]], [[*entry.values()] for entry in entries], first)
+        always = [name for name in ("arms", "printed", "settings") if name in names]
+        first = [name for name in ("description", "title") if name in names]
+        show_table([heading, *names[1:]], [[*entry.values()] for entry in entries], first, always)
 
 
 def fetch(
@@ -137,10 +148,10 @@ def compare(
             metavar="NAME",
             help="The data set on which both have run.",
             autocompletion=completion.datasets,
-            rich_help_panel=DATA,
+            rich_help_panel=RECORDS,
         ),
     ],
-    protocol: ProtocolName = "strict",
+    protocol: RecordsProtocol = "strict",
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
@@ -155,18 +166,12 @@ def compare(
         from bench.store import Store
 
         name = protocol_named(protocol).name
-        found = comparison.comparison(Store(results, read_only=True), dataset, name, arm_a, arm_b)
+        board = comparison.comparison(Store(results, read_only=True), dataset, name, arm_a, arm_b)
         if as_json:
-            show_json(
-                {
-                    "a": arm_a,
-                    "b": arm_b,
-                    "metrics": plain_rows(found),
-                }
-            )
+            show_json({"a": arm_a, "b": arm_b, "metrics": plain_rows(board)})
         else:
-            show_table(comparison.HEADINGS, comparison.cells(found), comparison.FIRST)
-            show_text(comparison.caption(found, dataset, name, (arm_a, arm_b)))
+            show_table(comparison.HEADINGS, comparison.cells(board), comparison.FIRST)
+            show_text(comparison.caption(board, dataset, name, (arm_a, arm_b)))
 
 
 def compact(
@@ -184,13 +189,14 @@ def compact(
     with interruptible():
         from bench.pages import compact_records
 
-        made = compact_records(results, dataset)
-        if not made:
-            raise BadStore(NO_RECORDS.format(results))
+        paths = compact_records(results, dataset)
+        if not paths:
+            raise BadStore(_without_records(results, dataset))
     if as_json:
-        show_json({"written": [{"path": str(path), "bytes": path.stat().st_size} for path in made]})
-    else:
-        typer.echo("\n".join(f"{path} ({path.stat().st_size / 1e6:.2f} MB)" for path in made))
+        show_json({"written": [{"path": str(path), "bytes": path.stat().st_size} for path in paths]})
+        return
+    for path in paths:
+        show_file(path, f"{path.stat().st_size / 1e6:.2f} MB")
 
 
 def tables(
@@ -201,14 +207,14 @@ def tables(
             metavar="NAME",
             help="Only this protocol.",
             autocompletion=completion.protocols,
-            rich_help_panel=WHAT,
+            rich_help_panel=RECORDS,
         ),
     ] = None,
     form: Annotated[
         list[FormatName] | None,
         typer.Option(
             "--format",
-            metavar=f"[{'|'.join(FormatName)}]",
+            metavar=f"<{'|'.join(FormatName)}>",
             help="A form to write; repeatable. By default md, and those that are there.",
             rich_help_panel=OUTPUT,
         ),
@@ -235,54 +241,74 @@ def tables(
     with interruptible():
         from bench.pages import orphans, regenerate, table_folders
 
-        made, lone = [], []
+        boards: list[Board] = []
+        unmade: list[Path] = []
         for folder in table_folders(results, dataset, check=check):
-            boards = regenerate(
+            its_boards = regenerate(
                 folder, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
             )
-            made += boards
-            lone += orphans(folder, boards) if check and not (dataset or protocol or form) else []
-        if not made:
-            raise BadStore(_without_tables(results, protocol))
-        stale = [path for board in made for path in board.stale()]
-        written = [] if check else [path for board in made for path in board.write()]
-    for board in made:
+            boards += its_boards
+            unmade += orphans(folder, its_boards) if check and not (dataset or protocol or form) else []
+        if not boards:
+            raise BadStore(_without_tables(results, dataset, protocol))
+        stale = [path for board in boards for path in board.stale()]
+        new = {path for path in stale if not path.exists()}
+        written = [] if check else [path for board in boards for path in board.write()]
+    for board in boards:
         if board.n_other_records:
-            typer.echo(
-                f"{board.path.stem}: the newest splits only; {board.n_other_records} records stand on others.",
-                err=True,
+            show_error(
+                f"{board.path.stem}: the newest splits only; {board.n_other_records} records stand on others."
             )
-    paths = written or [path for board in made for path in board.files]
+    paths = written or [path for board in boards for path in board.files]
     if as_json:
-        named = {"tables": paths, "stale": stale, "without_records": lone}
-        show_json({name: [str(path) for path in found] for name, found in named.items()})
+        named = {"tables": paths, "stale": stale, "without_records": unmade}
+        show_json({name: [str(path) for path in listed] for name, listed in named.items()})
     else:
-        typer.echo(
-            "\n".join(f"{path}{' (was stale)' if path in stale and not check else ''}" for path in paths)
-        )
-    _refuse(stale if check else [], lone)
+        for path in paths:
+            was = "new" if path in new else "was stale" if path in stale else ""
+            show_file(path, "" if check else was)
+    _refuse(stale if check else [], unmade)
 
 
-def _without_tables(results: Path, protocol: str | None) -> str:
-    """Return why there is no table to make."""
+def _without_tables(results: Path, dataset: str | None, protocol: str | None) -> str:
+    """Return why there is no table to make, and what makes one."""
+    from bench.store import Store
+
+    recorded = Store(results).datasets()
+    if protocol and (dataset in recorded if dataset else recorded):
+        return f"{results} holds records{f' of {dataset}' if dataset else ''}, but none under {protocol}."
+    return _without_records(results, dataset)
+
+
+def _without_records(results: Path, dataset: str | None) -> str:
+    """Return that there are no own records, of any data set or of one, with the command that makes some.
+
+    Where there are published ones beside, also the command that makes their tables again.
+    """
+    from bench.cards import dataset_option
     from bench.store import Store, published_beside
 
-    if protocol and Store(results).datasets():
-        return f"{results} holds records, but none under {protocol}."
+    makes = ["bench", "run", *dataset_option(dataset or "fraud-sim"), *results_option(results)]
+    lines = [
+        f"{results} holds no records of your own{f' of {dataset}' if dataset else ''}. This makes them:",
+        f"  {shlex.join(makes)}",
+    ]
     published = published_beside(results)
-    aside = f" The published tables are made again by --results {published}." if published else ""
-    return NO_RECORDS.format(results) + aside
+    if published and (dataset is None or dataset in Store(published).datasets()):
+        again = ["bench", "tables", "--results", str(published), *(["--dataset", dataset] if dataset else [])]
+        lines.append(f"The published tables are made again by: {shlex.join(again)}")
+    return "\n".join(lines)
 
 
-def _refuse(stale: Sequence[Path], lone: Sequence[Path]) -> None:
+def _refuse(stale: Sequence[Path], unmade: Sequence[Path]) -> None:
     """Raise BadStore for tables that are not what the records give, or that no record makes."""
     if stale:
         raise BadStore(
             f"{len(stale)} tables are not what the records give: {', '.join(map(str, stale))}. "
             "bench tables makes them anew."
         )
-    if lone:
+    if unmade:
         raise BadStore(
-            f"{len(lone)} files among the leaderboards are made by no record: {', '.join(map(str, lone))}. "
+            f"{len(unmade)} files among the leaderboards are made by no record: {', '.join(map(str, unmade))}. "
             "Remove them, or bring their records back."
         )

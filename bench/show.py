@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 PIPE = 200  # columns of a table that goes to a pipe or a file
 LINE = 120  # columns of a text, which nobody reads across a wide screen
+# A command within a text: its words, then options with their values.
+_COMMAND = re.compile(r"\bbench [a-z]+(?: [a-z][\w-]*){0,2}(?: --[a-z][a-z-]*(?: (?:'[^']*'|[^\s'-]\S*))?)+")
+_BLANK = "\0"  # stands for a blank at which no line ends
 
 
 def show_plan(made: Plan, *, as_json: bool) -> None:
@@ -87,8 +90,8 @@ def show_forecast(ahead: Forecast, *, as_json: bool) -> None:
         f"{ahead.card.name} is not in the cache. It would be fetched from the first source that has it:"
     )
     for place, each in enumerate(ahead.sources, 1):
-        size = f" ({each.size_bytes / 1e6:,.1f} MB)" if each.size_bytes else ""
-        typer.echo(f"  {place}. {each.kind} {address(each)}: {each.file}{size}")
+        size = f" ({each.size_bytes / 1e6:,.1f}{_BLANK}MB)" if each.size_bytes else ""
+        _show_item(f"  {place}. ", f"{each.kind} {address(each)}: {each.file}{size}")
     show_text(f"{'; '.join(ahead.notes)}.")
     show_table(["arm", "runs"], [[name, n] for name, n in ahead.arms.items()])
     show_text(
@@ -137,7 +140,7 @@ def show_outcome(outcome: Outcome, results: Path, *, as_json: bool) -> None:
 
 def _say_left_out(headings: Sequence[str]) -> None:
     if headings:
-        show_text(f"No room here for {', '.join(headings)}: a wider window, a pipe or --json has them.")
+        show_text(f"Left out for lack of room: {', '.join(headings)}. A wider window or --json shows them.")
 
 
 def show_fetched(rows: Sequence[dict[str, str]]) -> None:
@@ -148,10 +151,10 @@ def show_fetched(rows: Sequence[dict[str, str]]) -> None:
 
 
 def show_checks(checks: Sequence[Check]) -> None:
-    """Print a line for each check; a path is never broken."""
+    """Print a line for each check, wrapped on a terminal; a path is never broken."""
     longest = max(len(check.name) for check in checks)
     for check in checks:
-        typer.echo(f"{'ok' if check.ok else 'NO'}  {check.name.ljust(longest)}  {check.found}")
+        _show_item(f"{'ok' if check.ok else 'NO'}  {check.name.ljust(longest)}  ", str(check.found))
 
 
 def stderr() -> Console:
@@ -168,6 +171,11 @@ def _terminal() -> int | None:
     return Console().width if sys.stdout.isatty() else None
 
 
+def _error_terminal() -> int | None:
+    """Return how many columns the terminal of stderr has; None for a pipe or a file."""
+    return stderr().width if sys.stderr.isatty() else None
+
+
 def _width() -> int:
     """Return how many columns a table may take."""
     return _terminal() or PIPE
@@ -182,16 +190,65 @@ def _print(table: Table) -> None:
 
 
 def show_text(text: str) -> None:
-    """Print paragraphs, wrapped at words: never within a name, a number, a path or a hash."""
+    """Print paragraphs, wrapped at words: never within a name, a number, a path, a hash or a command."""
     width = min(LINE, _width())
     for paragraph in text.split("\n"):
-        typer.echo(textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False))
+        typer.echo(_wrapped(paragraph, width))
+
+
+def show_error(text: str) -> None:
+    """Print paragraphs on stderr: on a terminal wrapped as `show_text` does, elsewhere as they are."""
+    width = _error_terminal()
+    for paragraph in text.split("\n"):
+        typer.echo(_wrapped(paragraph, min(LINE, width)) if width else paragraph, err=True)
+
+
+def _wrapped(paragraph: str, width: int) -> str:
+    """Return a paragraph in lines; later ones are indented as the first, and a command keeps to one line."""
+    whole = _COMMAND.sub(lambda match: match[0].replace(" ", _BLANK), paragraph)
+    words = whole.lstrip(" ")
+    indent = " " * (len(whole) - len(words))
+    if words.startswith("bench "):  # a line that is a command, to be copied
+        return paragraph
+    return _filled(words, indent, indent, width)
+
+
+def _filled(text: str, first: str, indent: str, width: int) -> str:
+    """Return the text wrapped at its blanks, its first line after `first`, the later ones after `indent`."""
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(line.replace(_BLANK, " ").rstrip() for line in lines)
+
+
+def _show_item(label: str, text: str) -> None:
+    """Print a text after its label: on a terminal wrapped below itself, or from the margin where a word is too long."""
+    width = _terminal()
+    if width is None:
+        typer.echo((label + text).replace(_BLANK, " "))
+        return
+    words = f"{label[:-1].replace(' ', _BLANK)} {text}"
+    hung = [_filled(words, "", " " * size, width) for size in (len(label), 4, 0)]
+    fits = (lines for lines in hung if max(map(len, lines.splitlines())) <= width)
+    typer.echo(next(fits, hung[-1]))
 
 
 def show_path(label: str, path: Path) -> None:
     """Print where something is: on one line, or the path alone on the next if both are too long for one."""
     line = f"{label}: {path}"
     typer.echo(line if len(line) <= _width() else f"{label}:\n{path}")
+
+
+def show_file(path: Path, about: str = "") -> None:
+    """Print a path and what there is to say about it: on one line, or on two if both are too long for one."""
+    words = f"({about})" if about else ""
+    line = f"{path} {words}".rstrip()
+    typer.echo(line if len(line) <= _width() or not words else f"{path}\n  {words}")
 
 
 def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
@@ -202,10 +259,11 @@ def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
         return show_json({"ladder": str(path), "rows": plain_rows(board)})
     head, stands, moves = terminal_rows(board)
     show_table(head, stands)
-    typer.echo("ROC-AUC, and rank on the rung.")
+    show_text("ROC-AUC, and rank on the rung.")
     show_table([head[0], *head[2:]], [[row[0], *row[2:]] for row in moves])
-    typer.echo("Change by the rung; *: its interval is clear of 0.")
-    typer.echo(f"{caption(board)}\nLadder: {path} (and .md, with intervals)")
+    show_text("Change by the rung; *: its interval is clear of 0.")
+    show_text(caption(board))
+    show_path("Ladder (and .md, with intervals)", path)
     return None
 
 
@@ -231,17 +289,27 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]], first: Sequence[str] = ()) -> None:
+def show_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    first: Sequence[str] = (),
+    always: Sequence[str] = (),
+) -> None:
     """Print rows under a head; lists and counts are written for people.
 
-    Where a terminal has no room for all columns, it shows the name and those of `first`, then as many as go from left
-    to right, and says which are missing. A pipe gets all of them.
+    Where a terminal has no room for all columns, it shows the name and those of `always`, then as many as go of
+    `first` and of the others from left to right, and says which are missing. A pipe gets all of them.
     """
     from bench.columns import Column, fitting, needed, table
 
     ordered = [head[0], *first, *(name for name in head[1:] if name not in first)]
     columns = [
-        Column(name.replace("_", " "), [_text(cell) for cell in cells], _kind(i, cells), ordered.index(name))
+        Column(
+            name.replace("_", " "),
+            [_text(cell) for cell in cells],
+            _kind(i, cells),
+            0 if name in always else ordered.index(name),
+        )
         for i, (name, *cells) in enumerate(zip(head, *rows, strict=True))
     ]
     width = _terminal() or max(PIPE, needed(columns))

@@ -67,28 +67,28 @@ def tune(made: StudyPlan, told: FullReporter) -> list[Studied]:
 def _go_on(made: StudyPlan, live: Sequence[_Live], told: FullReporter) -> None:
     """Ask and train, generation by generation, until every study has its trials or the time is up."""
     began, search, waiting = time.monotonic(), made.search, False
-    ahead = _Ahead(live, search.trials, told)
+    ahead = _TrialProgress(live, search.trials, told)
     with Crew(_workbench(made), made.ready.workers) as crew:
         while search.seconds is None or time.monotonic() - began < search.seconds:
-            for one in live:
-                one.agree()
-            asked = [trial for one in live for trial in one.ask()]
+            for study in live:
+                study.agree()
+            asked = [trial for study in live for trial in study.ask()]
             if asked:
                 ahead.asked = asked
                 _train(made, crew, asked, ahead)
                 ahead.end()
-            elif any(one.waits() for one in live):
+            elif any(study.waits() for study in live):
                 if not waiting:
                     told.note("waiting for trials that other processes asked for")
                 waiting = True
                 time.sleep(WAIT_SECONDS)
             else:
                 break
-    for one in live:
-        one.agree()
+    for study in live:
+        study.agree()
 
 
-class _Ahead:
+class _TrialProgress:
     """Tells the reporter how many trials of all are done, while a crew tells this of its packs."""
 
     def __init__(self, live: Sequence[_Live], trials: int, told: FullReporter) -> None:
@@ -110,7 +110,7 @@ class _Ahead:
         share = self.done / self.wanted if self.wanted else 0.0
         going = [trial for trial in self.asked if trial.state is None]
         parts = sum((len(trial.values) + share) / len(trial.runs) for trial in going)
-        whole = sum(min(one.n_done, self.trials) for one in self.live)
+        whole = sum(min(study.n_done, self.trials) for study in self.live)
         self.told.trials(
             min(whole + parts, self.trials * len(self.live)), self.trials * len(self.live), ended=ended
         )
@@ -178,7 +178,7 @@ class _Asked:
             self.state = PRUNED
 
 
-def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], ahead: _Ahead) -> None:
+def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], ahead: _TrialProgress) -> None:
     """Run the trials, inner fold by inner fold, and tell each as soon as its outcome is known."""
     request, ready, store = made.request, made.ready, crew.bench.store
     for fold in range(made.search.inner_folds):

@@ -37,7 +37,7 @@ from bench.options import (
     pairs,
 )
 from bench.reading import interruptible
-from bench.show import plain_rows, show_json, show_table, show_text, stderr
+from bench.show import plain_rows, show_error, show_json, show_table, show_text, stderr
 
 if TYPE_CHECKING:
     from bench.request import Request
@@ -105,7 +105,7 @@ def study(
         bool,
         typer.Option(
             "--anew",
-            help="Where an arm's search space has changed: begin without the old trials.",
+            help="If the settings to search have changed since an arm's last study: begin again with no trials.",
             rich_help_panel=TUNING,
         ),
     ] = False,
@@ -113,7 +113,7 @@ def study(
         bool,
         typer.Option(
             "--extend",
-            help="Where it has changed: keep the old trials that fit the new space.",
+            help="If they have changed: go on with those old trials whose settings can still be chosen.",
             rich_help_panel=TUNING,
         ),
     ] = False,
@@ -214,15 +214,14 @@ def _tune(request: Request, how: Search, *, as_json: bool) -> None:
     show_studies(done.studied, done.written, as_json=as_json)
     check_complete(done.studied)
     if any(len(one.trials) < how.trials for one in done.studied):
-        typer.echo("Some studies have fewer trials than asked for: the same command goes on.", err=True)
+        show_error("Some studies have fewer trials than asked for: the same command goes on.")
     trials = [(one.study, trial) for one in done.studied for trial in one.trials]
     failed = [(study, trial) for study, trial in trials if trial.state == FAIL]
     if failed:
         study, first = failed[0]
-        typer.echo(
+        show_error(
             f"{len(failed)} of {len(trials)} trials failed; the first, of {study.arm} on fold "
-            f"{study.repeat}.{study.fold}: {(first.error or '').rstrip('.')}.",
-            err=True,
+            f"{study.repeat}.{study.fold}: {(first.error or '').rstrip('.')}."
         )
         raise typer.Exit(SOME_FAILED)
 
@@ -245,9 +244,8 @@ def _show(request: Request, *, as_json: bool) -> None:
     chosen = current(request.results, dataset, names, published=True)
     shown = {one.study.arm for one in chosen}
     if elsewhere := [name for name in names or known if name not in shown]:
-        typer.echo(
-            f"not shown, as their studies are of other splits: {', '.join(elsewhere)}; --arm shows one alone.",
-            err=True,
+        show_error(
+            f"not shown, as their studies are of other splits: {', '.join(elsewhere)}; --arm shows one alone."
         )
     written = [path for board in study_boards(request.results, dataset) for path in board.write()]
     written += draw_slices(request.results, chosen)

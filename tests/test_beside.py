@@ -231,11 +231,15 @@ def test_a_data_set_with_published_records_alone_can_be_checked_by_name(results:
     assert bench("tables", "--check", "--dataset", "loan-sim").returncode == 0
     done = bench("tables", "--check", "--dataset", "loan")
     assert done.returncode == 2
-    assert "Unknown data set with records 'loan'" in done.stderr
-    assert "Known: loan-sim" in done.stderr
-    done = bench("tables", "--dataset", "loan-sim")
-    assert done.returncode == 2
-    assert "--results results/published" in done.stderr
+    assert "results holds no records of your own of loan. This makes them:" in done.stderr
+    for command in ("tables", "compact"):
+        done = bench(command, "--dataset", "loan-sim")
+        assert done.returncode == 2
+        assert done.stderr == (
+            "Error: results holds no records of your own of loan-sim. This makes them:\n"
+            "  bench run --dataset loan-sim\n"
+            "The published tables are made again by: bench tables --results results/published --dataset loan-sim\n"
+        )
 
 
 def test_the_results_folder_is_named_by_an_option_or_the_environment(tmp_path: Path, bench: Script) -> None:

@@ -22,6 +22,7 @@ from bench.arms import ARMS, MATRICES
 from bench.cache import address
 from bench.cards import card, dataset_names
 from bench.catalogue import KINDS, Kind, summary
+from bench.doctor import Check, _kaggle, _kernel
 from bench.names import PRUNERS, SEARCHES, FormatName
 from bench.report import leaderboard as boards
 from bench.splits import PROTOCOLS, REPAIRS
@@ -124,10 +125,38 @@ def test_the_options_of_a_run_stand_in_panels(call: Call, monkeypatch: pytest.Mo
     shown = call("run", "-h").out
     places = [shown.index(f"─ {panel} ─") for panel in ("Data", "What to run", "How to run it", "Output")]
     assert places == sorted(places)
-    assert "<auto|kaggle|mirror|openml>" in shown
+    assert re.search(r"--source\s+SOURCE", shown)
+    assert "auto, kaggle, mirror, openml" in re.sub(r"[│\s]+", " ", shown)
+    assert "<auto|cpu|cuda>" in shown
     assert re.search(r"--dry-run\s+Only say", shown)
     assert re.search(r"--timeout\s+SECONDS", shown)
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_choices_have_one_notation_in_every_help(
+    name: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    assert not re.search(r"[\[{]\w+\|\w+", call(name, "-h").out)
+
+
+def test_the_commands_that_run_nothing_ask_for_records_and_not_for_what_to_run(call: Call) -> None:
+    for name in ("compare", "tables", "compact"):
+        shown = call(name, "-h").out
+        assert "─ Which records ─" in shown
+        assert "─ What to run ─" not in shown
+
+
+def test_the_help_names_every_pair_of_labels_that_needs_no_positive_value(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.labels import _LOGICAL, _UNDERSTOOD
+
+    monkeypatch.setenv("COLUMNS", "240")
+    (line,) = (line for line in call("run", "-h").out.splitlines() if "--positive  " in line)
+    for negative, positive in [*_UNDERSTOOD, tuple(_LOGICAL)]:
+        assert f"{negative} and {positive}" in line
 
 
 def test_list_without_a_kind_says_what_there_is_to_list(call: Call) -> None:
@@ -419,9 +448,53 @@ def test_records_are_compacted_and_a_set_without_any_is_refused(call: Call, tmp_
     assert call("tables").code == 0
     assert (tmp_path / "results" / "README.md").read_text().startswith("# What the records here say")
     assert call("tables", "--check").code == 0
-    ended = call("compact", "--dataset", "loan")
-    assert (ended.code, "loan-sim" in ended.err) == (2, True)
     assert call("compact", "--results", "nowhere").code == 2
+
+
+@pytest.mark.parametrize("command", ["tables", "compact"])
+def test_without_records_the_command_that_makes_them_stands_on_a_line_of_its_own(
+    command: str, call: Call, tmp_path: Path
+) -> None:
+    def told(*words: str) -> list[str]:
+        ended = call(command, *words)
+        assert (ended.code, ended.out) == (2, "")
+        return ended.err.splitlines()
+
+    assert told() == [
+        "Error: results holds no records of your own. This makes them:",
+        "  bench run --dataset fraud-sim",
+    ]
+    assert told("--dataset", "loan", "--results", "my own")[1:] == [
+        "  bench run --dataset loan --results 'my own'"
+    ]
+    (tmp_path / "results" / "published" / "compact" / "mine").mkdir(parents=True)
+    again = "The published tables are made again by: bench tables --results results/published"
+    assert told()[1:] == ["  bench run --dataset fraud-sim", again]
+    assert told("--dataset", "loan")[1:] == ["  bench run --dataset loan"], "nothing of it is published"
+    assert told("--dataset", "mine")[1:] == [
+        "  bench run --data-file FILE --target COLUMN",
+        f"{again} --dataset mine",
+    ]
+    (unknown,) = told("--dataset", "mien")
+    assert unknown.startswith("Error: Unknown data set 'mien'. Did you mean 'mine'?")
+    assert "loan, loan-sim, mine" in unknown
+
+
+def test_records_of_another_set_are_not_said_to_be_of_another_protocol(call: Call) -> None:
+    call(*SMALL, "--arm", "prevalence")
+    assert "none under published" in call("tables", "--dataset", "loan-sim", "--protocol", "published").err
+    ended = call("tables", "--dataset", "loan", "--protocol", "published")
+    assert "no records of your own of loan." in ended.err
+
+
+def test_tables_that_were_not_there_are_called_new(call: Call, tmp_path: Path) -> None:
+    call(*SMALL, "--arm", "prevalence")
+    assert "(" not in call("tables").out
+    folder = tmp_path / "results" / "leaderboards"
+    (folder / "loan-sim-strict.md").write_text("a number made up")
+    lines = call("tables", "--format", "md", "--format", "csv").out.splitlines()
+    assert "results/leaderboards/loan-sim-strict.md (was stale)" in lines
+    assert "results/leaderboards/loan-sim-strict.csv (new)" in lines
 
 
 def test_the_doctor_says_what_this_machine_has(call: Call, tmp_path: Path) -> None:
@@ -461,6 +534,40 @@ def test_the_doctor_says_which_folder_cannot_be_written(call: Call, tmp_path: Pa
     assert "taken is a file" in checks["results"]["found"]
 
 
+@pytest.mark.parametrize(
+    ("variable", "folder", "file"),
+    [
+        (None, "home/.kaggle", "access_token"),
+        (None, "home/.kaggle", "kaggle.json"),
+        (None, "home/.config/kaggle", "kaggle.json"),
+        ("XDG_CONFIG_HOME", "xdg/kaggle", "kaggle.json"),
+        ("KAGGLE_CONFIG_DIR", "elsewhere", "kaggle.json"),
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Kaggle's client looks there on Linux alone")
+def test_the_doctor_finds_kaggle_credentials_where_the_client_does_and_shows_none(
+    variable: str | None, folder: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert _kaggle().found == "none (only competitions need them)"
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path / folder.partition("/")[0]))
+    path = tmp_path / folder / file
+    path.parent.mkdir(parents=True)
+    path.write_text('{"username": "someone", "key": "a secret"}')
+    assert _kaggle() == Check("kaggle credentials", True, str(path))
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "another secret")
+    assert _kaggle().found == f"KAGGLE_API_TOKEN, {path}"
+
+
+def test_the_doctor_says_no_factor_of_what_it_did_not_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_KERNEL", "off")
+    assert _kernel().found.startswith("torch alone, which is slower: ")
+
+
 # On a terminal
 
 
@@ -486,6 +593,140 @@ def test_a_list_fits_the_terminal_and_cuts_no_name_or_number(
         assert entry["rows"] is None or f"{entry['rows']:,}" in line
 
 
+@pytest.mark.parametrize(
+    ("kind", "column"), [("matrices", "arms"), ("metrics", "printed"), ("methods", "settings")]
+)
+def test_the_narrowest_list_keeps_the_column_that_one_came_for(
+    kind: str, column: str, call: Call, columns: Callable[[int], None]
+) -> None:
+    columns(60)
+    shown = call("list", kind).out
+    assert max(map(len, shown.splitlines())) <= 60
+    assert column in shown.splitlines()[0].split()
+    assert {entry["name"] for entry in summary(kind)} <= {
+        line.split()[0] for line in shown.splitlines() if line
+    }
+    if kind == "metrics":
+        assert all(entry["printed"] in shown for entry in summary(kind))
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_doctor_on_a_terminal_tears_no_name_and_no_path(
+    width: int, columns: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    short, long = "/" + "a" * (width - 20), "/" + "b" * (width - 2)
+    columns(width)
+    show.show_checks(
+        [
+            Check("cards", True, ", ".join(dataset_names())),
+            Check("kernel", True, f"compiled: {short}/float.so"),
+            Check("cache", True, f"{long} (9 GB free)"),
+        ]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert long in lines
+    assert any(f"{short}/float.so" in line for line in lines)
+    words = [word.strip(",") for line in lines for word in line.split()]
+    assert set(dataset_names()) <= set(words)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_dry_run_on_a_terminal_tears_no_address(
+    width: int, call: Call, columns: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    columns(width)
+    for name in ("fraud", "loan", "credit-default"):
+        lines = call("run", "--dataset", name, "--dry-run").out.splitlines()
+        words = {word for line in lines for word in line.split()}
+        addresses = {f"{address(source)}:" for source in card(name).sources}
+        assert addresses <= words
+        longest = max(map(len, addresses))
+        assert max(map(len, lines)) <= max(width, longest)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_paths_of_tables_and_compact_records_stay_whole_on_a_terminal(
+    width: int, call: Call, columns: Callable[[int], None], tmp_path: Path
+) -> None:
+    results = tmp_path / ("a-long-name-" * 6) / "results"
+    call(*SMALL, "--arm", "prevalence", "--results", results)
+    columns(width)
+    lines = call("compact", "--results", results).out.splitlines()
+    assert str(results / "compact" / "loan-sim" / "records.parquet") in lines
+    assert any(re.fullmatch(r"  \([\d.]+ MB\)", line) for line in lines)
+    lines = call("tables", "--results", results, "--format", "csv").out.splitlines()
+    assert lines[lines.index(str(results / "leaderboards" / "loan-sim-strict.csv")) + 1] == "  (new)"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_an_error_on_a_terminal_is_wrapped_at_words_and_its_commands_stay_whole(
+    width: int, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "_error_terminal", lambda: width)
+    command = "bench run --dataset loan --arm none --arm xgboost --results 'a folder' --protocol published"
+    arms = [word for name in ("none", "xgboost") for word in ("--arm", name)]
+    words = ("compare", "none", "xgboost", "--dataset", "loan", "--protocol", "published")
+    lines = call(*words, "--results", "a folder").err.splitlines()
+    (last,) = (line for line in lines if line.startswith("  bench run"))
+    assert last == f"  bench run --dataset loan --protocol published {' '.join(arms)} --results 'a folder'"
+    assert max(len(line) for line in lines if line != last) <= width
+    lines = call("run", "--dataset", "loan-sim", "--arm", "smoot").err.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= width
+    (line,) = (line for line in show._wrapped(f"Do: {command} 3.", width).splitlines() if command in line)
+    assert line.startswith(command)
+
+
+def test_failed_runs_are_told_on_a_terminal_at_words(
+    call: Call, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "_error_terminal", lambda: 60)
+    y = (np.arange(120) % 4 == 0).astype(int)
+    words = on_file(write(y=y, a=1000.0 * y + np.arange(120), kind=1.0 * y), "--arm", "adasyn")
+    told = call(*words, "--set", "steps=20").err
+    told = told[told.index("3 of 6 runs failed") :]
+    assert max(map(len, told.splitlines())) <= 60
+    assert "Try them again with --retry-failed." in " ".join(told.split())
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_ladder_on_a_terminal_tears_neither_caption_nor_path(
+    width: int,
+    columns: Callable[[int], None],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    board = pd.DataFrame(
+        [
+            {
+                "rung": rung,
+                "repair": repair,
+                "arm": "none",
+                "n_runs": 3,
+                "failed_runs": 0,
+                "n_failed": 0,
+                "roc_auc_mean": 0.7,
+                "roc_auc_lo": 0.6,
+                "roc_auc_hi": 0.8,
+                "rank": 1,
+                "change_mean": 0.1,
+                "change_lo": 0.05,
+                "change_hi": 0.2,
+                "paired": True,
+            }
+            for rung, repair in (("published", "published"), ("published+stratified", "stratified"))
+        ]
+    )
+    path = Path("/" + "a" * (width - 2))
+    columns(width)
+    show.show_ladder(board, path, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert str(path) in lines
+    assert max(map(len, lines)) <= width
+
+
 def test_a_run_on_a_terminal_tears_neither_caption_nor_path(
     call: Call, columns: Callable[[int], None], tmp_path: Path
 ) -> None:
@@ -500,7 +741,7 @@ def test_a_run_on_a_terminal_tears_neither_caption_nor_path(
     assert "none[svm-smote]" in shown.replace("\n", "")
     (sha256,) = re.findall(r"sha256\s+([0-9a-f]{12}…)", shown)
     assert any(sha256 in line for line in lines)
-    assert "ROC-AUC" in re.sub(r"\s+", " ", shown[shown.index("No room here for") :])
+    assert "ROC-AUC" in re.sub(r"\s+", " ", shown[shown.index("Left out for lack of room:") :])
 
 
 def test_a_pipe_has_every_column(call: Call) -> None:
@@ -508,7 +749,7 @@ def test_a_pipe_has_every_column(call: Call) -> None:
     shown = call(*SMALL, "--arm", "prevalence").out
     for heading in ("AP [95 %]", "Δ AP [95 %]", "ROC-AUC [95 %]", "R@1% [95 %]", "runs", "sec"):
         assert heading in shown
-    assert "No room" not in shown
+    assert "Left out" not in shown
 
 
 # What cannot be done
@@ -552,8 +793,7 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("list", "arm"), "Did you mean 'arms'"),
         (("fetch", "loan-sim"), "loan-sim is simulated"),
         (("fetch", "lone"), "Did you mean 'loan'"),
-        (("tables",), "holds no records"),
-        (("tables", "--dataset", "loan"), "Unknown data set with records 'loan'"),
+        (("tables", "--dataset", "lone"), "Unknown data set 'lone'. Did you mean 'loan'"),
         (("tables", "--format", "html"), "Unknown format 'html'"),
     ],
 )

@@ -196,9 +196,10 @@ def test_only_the_metrics_asked_for_are_read(packed: Path) -> None:
     assert set(found["none"].values) == {"gini", "roc_auc", "brier"}
 
 
-def test_a_data_set_without_records_is_refused(packed: Path) -> None:
+def test_of_a_data_set_without_records_nothing_is_written_and_an_unknown_one_is_refused(packed: Path) -> None:
+    assert compact_records(packed, "loan") == []
     with pytest.raises(UnknownName, match="loan-sim"):
-        compact_records(packed, "loan")
+        compact_records(packed, "lone-sim")
     assert compact_records(packed / "nothing") == []
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from bench.evaluate import Workbench, record_failure, run_pack
 from bench.metrics import METRICS
 from bench.report.comparison import FIRST, HEADINGS, caption, cells, comparison
 from bench.runs import Run
+from bench.store import Store
 
 Listed = Callable[..., list[Run]]
 
@@ -84,11 +87,18 @@ def test_an_arm_against_itself_is_no_difference(recorded: Workbench) -> None:
     [
         ("loan-sym", "strict", "prevalence", UnknownName, "Did you mean 'loan-sim'"),
         (
-            "loan-sim",
+            "loan",
             "published",
             "prevalence",
             BadStore,
-            "bench run --dataset loan-sim --protocol published --arm logistic-regression --arm prevalence",
+            "bench run --dataset loan --protocol published --arm none --arm prevalence",
+        ),
+        (
+            "loan-sim",
+            "published",
+            "prevalence",
+            BadSetting,
+            "The protocol published is of the paper, which used fraud and loan; 'loan-sim' is another set",
         ),
         (
             "loan",
@@ -103,22 +113,23 @@ def test_an_arm_against_itself_is_no_difference(recorded: Workbench) -> None:
             "strict",
             "none[smote]",
             BadStore,
-            r"no good run of none\[smote\] .*\n  bench run --dataset loan-sim --arm 'none\[smote\]'$",
+            r"no good run of none\[smote\] .*\n  bench run --dataset loan-sim --arm 'none\[smote\]' --results ",
         ),
         (
             "loan-sim",
             "strict",
             "xgboost(tuned)",
             BadStore,
-            "bench run --dataset loan-sim --arm xgboost --tuned$",
+            "bench run --dataset loan-sim --arm xgboost --tuned --results ",
         ),
     ],
 )
 def test_what_is_not_there_is_told_with_a_way_out(
     recorded: Workbench, dataset: str, protocol: str, arm: str, error: type[Exception], told: str
 ) -> None:
+    other = "none" if protocol == "published" else "logistic-regression"
     with pytest.raises(error, match=told):
-        comparison(recorded.store, dataset, protocol, "logistic-regression", arm)
+        comparison(recorded.store, dataset, protocol, other, arm)
 
 
 def test_arms_without_a_common_run_cannot_be_paired(workbench: Workbench, runs_of: Listed) -> None:
@@ -141,7 +152,26 @@ def test_an_arm_whose_runs_all_failed_is_said_to_have_failed(recorded: Workbench
         record_failure(recorded.store, run, "failed", "ValueError: it broke", datetime.now(UTC))
     with pytest.raises(BadStore, match=r"all its 3 runs failed, the first: ValueError: it broke.*") as told:
         compared(recorded, "logistic-regression", "smote")
-    assert str(told.value).endswith("bench run --dataset loan-sim --arm smote --retry-failed")
+    command = ["bench", "run", "--dataset", "loan-sim", "--arm", "smote"]
+    command += ["--results", str(recorded.store.root), "--retry-failed"]
+    assert shlex.split(str(told.value).splitlines()[-1]) == command
+
+
+@pytest.mark.parametrize("folder", ["results", "my results"])
+def test_the_command_that_is_proposed_writes_where_the_comparison_reads(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(protocol: str = "strict") -> list[str]:
+        with pytest.raises(BadStore) as error:
+            comparison(Store(Path(folder)), "loan", protocol, "none", "smote")
+        return shlex.split(str(error.value).splitlines()[-1])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_RESULTS", raising=False)
+    makes = ["bench", "run", "--dataset", "loan", "--arm", "none", "--arm", "smote"]
+    assert told() == [*makes, *([] if folder == "results" else ["--results", folder])]
+    monkeypatch.setenv("BENCH_RESULTS", folder)
+    assert told() == makes
 
 
 def test_gini_is_no_test_of_its_own(recorded: Workbench) -> None:

@@ -304,10 +304,12 @@ def test_a_record_says_what_it_took(workbench: Workbench, runs_of: Listed) -> No
 def test_a_device_that_is_unknown_or_absent_is_refused() -> None:
     import torch
 
-    from bench.errors import BadSetting
+    from bench.errors import BadSetting, UnknownName
 
     assert choose_device("cpu") == "cpu"
-    with pytest.raises(BadSetting, match="Known: auto, cpu, cuda"):
+    with pytest.raises(
+        UnknownName, match=r"Unknown device 'gpu'\. Did you mean 'cpu'\? Known: auto, cpu, cuda"
+    ):
         choose_device("gpu")
     if torch.cuda.is_available():
         assert choose_device("auto") == choose_device("cuda") == "cuda"

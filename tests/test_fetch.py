@@ -375,8 +375,15 @@ def test_when_no_source_is_left_each_is_named_with_its_reason_and_the_ways_out(s
     assert "'toy'" in said
     for line in ("kaggle owner/slug: ", "403", "mirror ", "404", "openml https://example.org/other.pq"):
         assert line in said
-    ways = ("is this machine online", "--data-file F", "--source mirror", "Kaggle credentials", "loan-sim")
+    ways = (
+        "is this machine online",
+        "bench run --dataset toy --data-file F",
+        "Kaggle credentials (KAGGLE_API_TOKEN, or kaggle.json",
+        "bench run --dataset loan-sim",
+    )
     advice = said[said.index("What to try:") :]
+    assert "--source" not in advice, "all were tried"
+    assert "~/" not in advice
     places = [advice.index(way) for way in ways]
     assert places == sorted(places)
     assert "no server can be reached" not in said
@@ -412,6 +419,15 @@ def test_a_source_that_the_card_lacks_is_said_to_be_lacking() -> None:
     with pytest.raises(Unavailable, match="names no source 'openml'; its sources: mirror") as failure:
         fetch(dataset(), source="openml")
     assert "online" not in str(failure.value)
+    assert "another source: --source mirror\n" in str(failure.value)
+
+
+def test_where_a_single_source_was_asked_the_others_are_named(server: Server) -> None:
+    server.on(FILE, reply(b"", 404))
+    last = source("openml", url="https://example.org/other.csv")
+    with pytest.raises(Unavailable) as failure:
+        fetch(dataset(source("kaggle"), source(), last), source="mirror", endpoints=server.endpoints)
+    assert "another source: --source kaggle or --source openml\n" in str(failure.value)
 
 
 def test_what_there_is_to_fetch_is_told_without_making_or_moving_anything(

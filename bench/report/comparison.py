@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 
 from bench.arms import GRID, arm_named
-from bench.cards import dataset_names
+from bench.cards import card, card_for_frame, dataset_names, dataset_option
 from bench.compact import fold_of
 from bench.compare import corrected_t, difference, holm, improvement
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
 from bench.metrics import METRICS
-from bench.names import ANYWAY, OK, TUNED
+from bench.names import ANYWAY, OK, TUNED, results_option
+from bench.published import as_published
 from bench.replicates import Replicates
 from bench.report.records import measured, shown
 from bench.report.tables import chance, interval, number, printed
+from bench.splits import protocol_named
 from bench.store import Store
 
 
@@ -29,7 +31,8 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
     Columns: metric; mean_a, mean_b over the runs that both have; difference_mean, _lo, _hi, _p of the paired bootstrap
     and _p_holm, adjusted for all metrics; p_corrected_t, over folds (Nadeau and Bengio 2003; NaN for one); improvement,
     _lo, _hi, the share of paired runs in which `a` is better; n_pairs. Raises BadStore, with the command that runs it,
-    for a data set or an arm without a good run, UnknownName for one that nobody knows, BadSetting where no run pairs.
+    for a data set or an arm without a good run, UnknownName for one that nobody knows, BadSetting where no run pairs,
+    or where the data set has no such protocol.
     """
     stands = _stands(store, dataset, protocol, (a, b))
     good = [record for record in stands if record["status"] == OK]
@@ -64,7 +67,7 @@ def _stands(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> l
     if not records:
         raise BadStore(
             f"{store.root} holds no run on {dataset} under the protocol {protocol}. This makes them:\n"
-            f"  {_command(dataset, protocol, arms)}"
+            f"  {_command(store, dataset, protocol, arms)}"
         )
     return shown(store, records, store.own_keys(dataset))
 
@@ -84,7 +87,7 @@ def _check(arm: str, stands: Sequence[Mapping[str, Any]], store: Store, dataset:
     why = f"all its {len(ran)} runs failed, the first: {ran[0]['error']}" if ran else "it has not run there"
     raise BadStore(
         f"{store.root} holds no good run of {arm} on {dataset} under the protocol {protocol}: {why.rstrip('.')}. "
-        f"This runs it:\n  {_command(dataset, protocol, (arm,))}{again}"
+        f"This runs it:\n  {_command(store, dataset, protocol, (arm,))}{again}"
     )
 
 
@@ -96,20 +99,21 @@ def _is_arm(name: str) -> bool:
         return False
 
 
-def _command(dataset: str, protocol: str, arms: Sequence[str]) -> str:
-    """Return the command that runs the arms, tuned ones as such."""
+def _command(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> str:
+    """Return the command that runs the arms, tuned ones as such; raise BadSetting where it would be refused.
+
+    Under `published` it is refused for a data set that the paper did not use.
+    """
     marks = {mark: f"--tuned{'-anyway' if mark == ANYWAY else ''}" for mark in (TUNED, ANYWAY)}
     tuned = dict.fromkeys(option for mark, option in marks.items() for arm in arms if arm.endswith(mark))
     plain = [arm.removesuffix(TUNED).removesuffix(ANYWAY) for arm in arms]
-    card = dataset in dataset_names()
-    words = [
-        "bench",
-        "run",
-        *(["--dataset", dataset] if card else ["--data-file", "FILE", "--target", "COLUMN"]),
-    ]
+    chosen = card(dataset) if dataset in dataset_names() else card_for_frame("label", name=dataset)
+    for arm in filter(_is_arm, plain):
+        as_published(arm_named(arm.partition("(")[0]), chosen, protocol_named(protocol))
+    words = ["bench", "run", *dataset_option(dataset)]
     words += ["--protocol", protocol] if protocol != "strict" else []
     words += [word for arm in dict.fromkeys(plain) for word in ("--arm", arm)]
-    return shlex.join([*words, *tuned])
+    return shlex.join([*words, *tuned, *results_option(store.root)])
 
 
 def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, float | str | int]:
