@@ -159,7 +159,7 @@ def run(
     target : str, optional
         The label's column in your own table.
     positive : str, int, float or bool, optional
-        The label's positive value, if it is not 1, true or yes.
+        The label's positive value; needed unless its two values are 0 and 1, no and yes, or false and true.
     drop : list of str
         Columns of your own table that are no features, such as identifiers.
     time, amount : str, optional
