@@ -9,8 +9,9 @@ from conftest import by_both
 
 from bench.encode import Part
 from bench.pack import batches, streams
-from bench.pack.batches import Batch, Draws, dropout, pool
+from bench.pack.batches import Draws, dropout, pool
 from bench.pack.config import NetworkConfig
+from bench.pack.tensors import Batch
 
 CPU = torch.device("cpu")
 

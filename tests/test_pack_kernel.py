@@ -19,10 +19,10 @@ from bench.methods import method
 from bench.methods.meta_weight_net import WeightNets, reweighted_gradient
 from bench.pack import compiler, streams, trial
 from bench.pack import kernel as module
-from bench.pack.batches import Batch
 from bench.pack.compiler import NoCompiler, library
 from bench.pack.kernel import _kernel, engine, kernel
 from bench.pack.optimisers import OPTIMISERS
+from bench.pack.tensors import Batch
 
 CC = shutil.which("cc") or shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(CC is None, reason="no C compiler (cc, gcc)")

@@ -9,10 +9,10 @@ import torch
 from conftest import by_both, one_network, random_masks, random_networks, relative_distance, steps_by
 
 from bench.methods import method
-from bench.pack.batches import Batch
 from bench.pack.kernel import MAX_LAYERS, kernel
-from bench.pack.losses import LOSSES, Terms, terms, value
+from bench.pack.losses import LOSSES, terms, value
 from bench.pack.plain import loss_gradient
+from bench.pack.tensors import Batch, Terms
 
 COUNTS = [(900.0, 30.0), (40.0, 40.0), (5000.0, 9.0)]
 VARIED = [

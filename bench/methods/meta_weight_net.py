@@ -22,15 +22,16 @@ from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Batch, Company, Keep, Step, drawn_sides
+from bench.pack.batches import Company, drawn_sides
 from bench.pack.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space, setting
 from bench.pack.fit import fit_pack
 from bench.pack.kernel import kernel
 from bench.pack.loop import Steps
 from bench.pack.losses import cross_entropy, sigmoid, slope, value
-from bench.pack.network import Parameters, forward, gradient, initialise, per_member, r_forward
+from bench.pack.network import forward, gradient, initialise, per_member, r_forward
 from bench.pack.optimisers import AdamW
 from bench.pack.plain import loss_gradient
+from bench.pack.tensors import Batch, Keep, Parameters, Step
 
 VERSION = 1
 COST = 5.0

@@ -15,12 +15,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack.batches import Company, Step, drawn_sides
+from bench.pack.batches import Company, drawn_sides
 from bench.pack.config import NETWORK_STATIC, NetworkConfig, network_space, setting
 from bench.pack.fit import fit_pack
 from bench.pack.loop import Steps
 from bench.pack.meta import outer_gradient
-from bench.pack.network import Parameters
+from bench.pack.tensors import Parameters, Step
 
 VERSION = 2
 COST = 5.0

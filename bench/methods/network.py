@@ -13,13 +13,13 @@ import torch
 from pydantic import Field, field_validator
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack.batches import Company, Step, drawn_sides
+from bench.pack.batches import Company, drawn_sides
 from bench.pack.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
 from bench.pack.fit import fit_pack
 from bench.pack.loop import Steps
 from bench.pack.losses import LOSSES, terms
-from bench.pack.network import Parameters
 from bench.pack.plain import loss_gradient
+from bench.pack.tensors import Parameters, Step
 
 VERSION = 3
 COST = 2.5

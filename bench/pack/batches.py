@@ -17,10 +17,9 @@ from torch import Tensor
 
 from bench.encode import Part
 from bench.pack import streams
+from bench.pack.tensors import Batch, Keep, Step
 
 CHUNK = 2**18  # row numbers drawn at once
-Step = int | Tensor
-Keep = list[Tensor] | None  # dropout's factors (K, rows, h) of each hidden layer
 
 
 @dataclass(frozen=True)
@@ -65,25 +64,6 @@ class Company:
             [self.seeds[k] for k in members],
             [pool.of(members) for pool in self.pools],
         )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of a pool, (K, B) numbers; with None, the pool itself is K times B rows in order."""
-
-    X: Tensor
-    y: Tensor
-    rows: Tensor | None
-    shape: tuple[int, int]
-
-    def features(self) -> Tensor:
-        """Return x (K, B, d)."""
-        x = self.X if self.rows is None else self.X.index_select(0, self.rows.reshape(-1))
-        return x.view(*self.shape, -1)
-
-    def labels(self) -> Tensor:
-        """Return y (K, B)."""
-        return self.y.view(self.shape) if self.rows is None else self.y[self.rows]
 
 
 def pool(parts: Sequence[Part], device: torch.device, dtype: torch.dtype = torch.float32) -> Pool:

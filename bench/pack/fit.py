@@ -15,9 +15,10 @@ import torch
 from bench.errors import BadSetting
 from bench.members import Fitted, Member, Progress
 from bench.pack import streams
-from bench.pack.batches import Company, Keep, Step, dropout, pool
+from bench.pack.batches import Company, dropout, pool
 from bench.pack.config import dtype_of
 from bench.pack.loop import Steps, Trained, train
+from bench.pack.tensors import Keep, Step
 
 
 def fit_pack(

@@ -13,17 +13,14 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.errors import BadSetting, BadStore
 from bench.pack.compiler import NoCompiler, library
-
-if TYPE_CHECKING:
-    from bench.pack.batches import Batch, Keep
-    from bench.pack.losses import Terms
+from bench.pack.tensors import Batch, Keep, Terms
 
 MAX_LAYERS = 16  # as in kernel.c
 _REAL = {torch.float32: "float", torch.float64: "double"}

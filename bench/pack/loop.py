@@ -22,14 +22,15 @@ from bench.allocator import keep_freed_memory
 from bench.encode import Part
 from bench.members import Progress
 from bench.pack import streams
-from bench.pack.batches import Draws, Keep, Step
+from bench.pack.batches import Draws
 from bench.pack.config import NetworkConfig, dtype_of, setting
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
 from bench.pack.memory import BLOCK
-from bench.pack.network import Parameters, forward, initialise, logits
+from bench.pack.network import forward, initialise, logits
 from bench.pack.optimisers import OPTIMISERS, Optimiser
 from bench.pack.scoring import Scorer
+from bench.pack.tensors import Keep, Parameters, Step
 from bench.pack.trial import try_kernel
 
 PAD = 8  # torch on a CPU gets a multiple of these members: with fewer, matrix products take other paths, other bits

@@ -13,35 +13,16 @@ which would make a member's bits depend on its company.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from bench.pack.tensors import Terms
+
 Pair = tuple[float, float]  # of the negative class, of the positive class
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The formula's numbers for K members: `weight`, `margin` (K, 2), `scale`, `gamma` (K,).
-
-    Without `focusing` γ is not looked at: the power would cost as much as all the rest.
-    """
-
-    weight: Tensor
-    margin: Tensor
-    scale: Tensor
-    gamma: Tensor
-    focusing: bool
-
-    def at(self, step: int | Tensor, deferred_until: Tensor | None) -> Terms:
-        """Return the terms of one step: before `deferred_until` (K,) weights are 1; None defers nothing."""
-        if deferred_until is None:
-            return self
-        early = (deferred_until > step)[:, None]
-        return replace(self, weight=torch.where(early, torch.ones_like(self.weight), self.weight))
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.pack.batches import Batch, Keep
 from bench.pack.kernel import kernel
 from bench.pack.losses import sigmoid
 from bench.pack.network import (
-    Parameters,
     Trace,
     by_pair,
     deltas,
@@ -36,6 +34,7 @@ from bench.pack.network import (
     products,
     r_forward,
 )
+from bench.pack.tensors import Batch, Keep, Parameters
 
 
 @torch.no_grad()

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from bench.pack import streams
+from bench.pack.tensors import Parameters
 
-Parameters = list[Tensor]
 ALIGNMENT = 32  # bytes, of which 16 were seen to matter; batches of 24, 16 and 640 rows always fit
 
 

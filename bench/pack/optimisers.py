@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from bench.pack.kernel import kernel
-from bench.pack.network import Parameters, per_member
+from bench.pack.network import per_member
+from bench.pack.tensors import Parameters
 
 
 class Optimiser(Protocol):

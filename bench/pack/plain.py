@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.pack.batches import Batch, Keep
 from bench.pack.kernel import kernel
-from bench.pack.losses import Terms, slope
-from bench.pack.network import Parameters, forward, gradient
+from bench.pack.losses import slope
+from bench.pack.network import forward, gradient
+from bench.pack.tensors import Batch, Keep, Parameters, Terms
 
 
 def loss_gradient(parameters: Parameters, batch: Batch, terms: Terms, keep: Keep = None) -> Parameters:

@@ -16,7 +16,8 @@ from torch import Tensor
 from bench.encode import Part
 from bench.metrics import average_precision
 from bench.pack.memory import BLOCK
-from bench.pack.network import Parameters, forward, logits
+from bench.pack.network import forward, logits
+from bench.pack.tensors import Parameters
 
 NO_NUMBER = -1.0  # the score of logits that are not finite: below every average precision
 ROWS_AT_ONCE = 2**15  # of a part, for each of them

@@ -17,13 +17,12 @@ from torch import Tensor
 
 from bench.errors import BadKernel
 from bench.pack import streams
-from bench.pack.batches import Batch
 from bench.pack.kernel import distrust, kernel
-from bench.pack.losses import Terms
 from bench.pack.meta import outer_gradient
-from bench.pack.network import Parameters, initialise
+from bench.pack.network import initialise
 from bench.pack.optimisers import OPTIMISERS
 from bench.pack.plain import loss_gradient
+from bench.pack.tensors import Batch, Parameters, Terms
 
 _SIZES = (7, 9, 17, 1)  # none a multiple of a vector
 _K, _PAIRS, _INNER, _OUTER = 3, 5, 9, 7
