@@ -3,4 +3,4 @@
 from bench.cli import main
 
 if __name__ == "__main__":
-    main()
+    main("bench")  # in help and for a shell's completion, which `python -m bench` cannot have

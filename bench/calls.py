@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from bench.errors import BadArgument, BenchError, UnknownArgument
+from bench.names import own_path
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -148,7 +149,7 @@ def _number(value: Any) -> float:
 def _path(value: Any) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise TypeError
-    return Path(value)
+    return own_path(value)
 
 
 def _names(value: Any) -> tuple[str, ...]:

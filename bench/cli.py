@@ -68,8 +68,8 @@ app = typer.Typer(
 _Unreadable: type[Exception] = typer.BadParameter.__mro__[1]
 
 
-def main() -> None:
-    """Run the command line; the console script."""
+def main(name: str | None = None) -> None:
+    """Run the command line; the console script. `name` is what it is called, if not as the process is."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper
@@ -77,7 +77,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         check_platform()
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name=name)
     except BenchError as error:
         _stop(str(error), error.exit_code)
     except _Unreadable as error:

@@ -129,6 +129,11 @@ def read(
     for arm in dict.fromkeys(record["arm"] for record in good):
         by_run = {(fold_of(r), r["seed"]): r for r in good if r["arm"] == arm}
         runs = sorted(by_run)
+        if arm not in noise:
+            raise BadStore(
+                f"The noise beside the compact records of {good[0]['dataset']} lacks {arm}: check both out again, or "
+                "make both anew with bench compact."
+            )
         mine, resamples = noise[arm]
         points = {
             metric: np.array([by_run[run][f"test_{metric}"] for run in runs], dtype=float) for metric in mine
@@ -137,18 +142,31 @@ def read(
     return found
 
 
+def check(store: Store, dataset: str) -> None:
+    """Raise BadStore where compact records or noise that a table needs cannot be read, or do not belong together."""
+    for home in store.compact_stores(dataset):
+        home.read_compact(dataset)
+        _read_noise(home, dataset)
+
+
 _Noises = dict[str, tuple[dict[str, dict[int, Noise]], dict[int, str]]]
 
 
-def _noise_of(store: Store, record: Record, names: set[str]) -> _Noises:
-    """Return by arm the noise by metric and fold, and the resamples' names by fold."""
-    path = store.compact_path(record["dataset"], "noise")
+def _read_noise(store: Store, dataset: str) -> pa.Table:
+    """Return the noise as it was written; raise BadStore where it cannot be read, or is that of other records."""
+    path = store.compact_path(dataset, "noise")
     table = read_whole(path, NOISE)
-    records = digest(store.compact_path(record["dataset"], "records").read_bytes())
+    records = digest(store.compact_path(dataset, "records").read_bytes())
     if (table.schema.metadata or {}).get(b"records") != records.encode():
         raise BadStore(
             f"{path} belongs to other records than those beside it; bench compact makes both anew."
         )
+    return table
+
+
+def _noise_of(store: Store, record: Record, names: set[str]) -> _Noises:
+    """Return by arm the noise by metric and fold, and the resamples' names by fold."""
+    table = _read_noise(store, record["dataset"])
     wanted = pa.array(sorted(names | ({"roc_auc"} if "gini" in names else set())))
     mine = (pc.field("protocol") == record["protocol"]) & (pc.field("scope") == record["scope"])
     table = table.filter(mine & pc.field("metric").isin(wanted))

@@ -40,7 +40,12 @@ def to_pandas(frame: Any) -> pd.DataFrame:
             f"data is of type {kind}: give a data set's name, or a table in memory: of pandas, polars, or with a "
             f"method to_pandas().{collect}"
         )
-    found = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
+    try:
+        found = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
+    except (pa.ArrowException, NotImplementedError) as error:
+        raise BadTable(
+            f"The frame cannot be made one of pandas: {error}. Cast or drop that column first."
+        ) from error
     if not isinstance(found, pd.DataFrame):
         raise BadArgument(f"data has one column only, of type {type(found).__name__}: give a whole table.")
     return found
@@ -83,6 +88,10 @@ def _arrow(column: pd.Series[Any], name: str) -> Any:
     """Return a column in arrow's memory, missing values as null."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = pd.Series(np.asarray(column), name=column.name)
+    if isinstance(column.dtype, pd.CategoricalDtype) and isinstance(
+        column.dtype.categories.dtype, pd.IntervalDtype
+    ):
+        column = column.cat.rename_categories(list(map(str, column.dtype.categories)))  # as pd.cut makes them
     try:
         found = pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -91,7 +100,8 @@ def _arrow(column: pd.Series[Any], name: str) -> Any:
             f"The column {name!r} holds what no table can ({', '.join(kinds[:4])}); make its values all numbers or "
             f"all texts, or give --drop {shlex.quote(name)}."
         ) from error
-    if pa.types.is_nested(found.type):
+    value_type = found.type.value_type if pa.types.is_dictionary(found.type) else found.type
+    if pa.types.is_nested(value_type):
         raise BadTable(f"The column {name!r} does not hold single values; give --drop {shlex.quote(name)}.")
     return found
 

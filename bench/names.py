@@ -40,7 +40,12 @@ RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder, wh
 
 def results_folder() -> Path:
     """Return the folder of results where none is asked for: BENCH_RESULTS, else `results`."""
-    return Path(os.environ.get(RESULTS_VARIABLE) or "results")
+    return own_path(os.environ.get(RESULTS_VARIABLE) or "results")
+
+
+def own_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user gives, a `~` at its beginning as the home that it means, if that is known."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises where there is no such home)
 
 
 def results_option(folder: Path) -> list[str]:

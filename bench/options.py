@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from bench import completion
 from bench.errors import BadSetting
-from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName
+from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName, own_path
 
 # The panels of a command's help, in the order in which the commands list their options.
 DATA, WHAT, HOW, OUTPUT = "Data", "What to run", "How to run it", "Output"
@@ -77,6 +77,7 @@ Results = Annotated[
     typer.Option(
         "--results",
         envvar=RESULTS_VARIABLE,
+        parser=own_path,
         metavar="FOLDER",
         help="Folder of the records, scores and leaderboards.",
         rich_help_panel=OUTPUT,

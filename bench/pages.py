@@ -23,7 +23,7 @@ from bench.report import leaderboard as boards
 from bench.report.records import Measured, Record, board_path, measure_tables
 from bench.report.tables import FORMATS
 from bench.splits import protocol_named
-from bench.store import SWEEPS, Store, published_beside
+from bench.store import PUBLISHED, SWEEPS, Store, published_beside
 from bench.trials import Studied, TrialStore
 from bench.tuned import read_tuned
 
@@ -32,13 +32,17 @@ SVG = ("svg",)  # the figures of studies, which no page shows
 
 @dataclass(frozen=True)
 class Board:
-    """One regenerated table: its frame, where its parquet belongs, texts and figures by path, other scopes' records."""
+    """One regenerated table: its frame, where its parquet belongs, texts and figures by path, other scopes' records.
+
+    `is_leaderboard` is true of what `bench run` writes itself.
+    """
 
     frame: pd.DataFrame
     path: Path
     texts: dict[Path, str]
     figures: dict[Path, figures.Drawing] = field(default_factory=dict)
     n_other_records: int = 0
+    is_leaderboard: bool = False
 
     def write(self) -> list[Path]:
         """Write the parquet, every text and every figure; return the paths."""
@@ -56,6 +60,14 @@ class Board:
             *self.texts,
             *(made for path, one in self.figures.items() for made in one.paths(path)),
         ]
+
+    def faults(self, *, whole: bool) -> list[Path]:
+        """Return the files that a check finds fault with: those that are `stale`.
+
+        Of a folder that is not kept `whole`, what `bench tables` alone makes may be missing.
+        """
+        expected = [self.path, *self.texts] if self.is_leaderboard else []
+        return [path for path in self.stale() if whole or path.exists() or path in expected]
 
     def stale(self) -> list[Path]:
         """Return the files that are missing or are not what the records give; of a figure, by the numbers in it."""
@@ -97,17 +109,18 @@ def regenerate(
         {name: measure_tables(of, name, protocol) for name in of.datasets() if dataset in (None, name)}
         for of in (store, _sweeps(store))
     )
+    is_sweep = results.name == SWEEPS  # which has boards alone: pages are made in the folder that it lies in
     made: list[Board] = []
     for of, found in ((_sweeps(store), sweeps), (store, tables)):
         for name, by_protocol in found.items():
             own = {judged: table for judged, table in by_protocol.items() if table.own}
             made += _boards(of, name, own, formats)
             asked_published = any(protocol_named(judged).is_published for judged in own)
-            if protocol is None and found is tables and asked_published:
+            if protocol is None and found is tables and asked_published and not is_sweep:
                 made += _across_protocols(of, name, by_protocol, formats)
     for name in TrialStore(results).datasets() if protocol is None else ():
         made += study_boards(results, name) if dataset in (None, name) else []
-    if dataset is None and protocol is None and store.has_compact():
+    if dataset is None and protocol is None and store.has_compact() and not is_sweep:
         claims = findings.findings(tables, sweeps)
         texts = {_page_at(results / "README.md"): page.markdown(claims, tables, sweeps)}
         made.append(Board(claims, results / "leaderboards" / "findings.parquet", texts))
@@ -119,7 +132,7 @@ def table_folders(results: Path, dataset: str | None = None, *, check: bool) -> 
 
     With `dataset` those of them that have records or studies of it. Raises UnknownName for one that is no card either.
     """
-    published = published_beside(results)
+    published = None if results.name == SWEEPS else published_beside(results)  # it has its own check
     names = {folder: _names(Store(folder)) for folder in (results, *([published] if published else []))}
     _check_known(dataset, chain(*names.values()))
     wanted = [folder for folder, known in names.items() if dataset is None or dataset in known]
@@ -131,6 +144,11 @@ def _check_known(dataset: str | None, recorded: Iterable[str]) -> None:
     known = sorted({*recorded, *dataset_names()})
     if dataset is not None and dataset not in known:
         raise UnknownName("data set", dataset, known)
+
+
+def is_kept_whole(results: Path) -> bool:
+    """Return whether a table that is missing from the folder is a fault: of what is published, every one is there."""
+    return PUBLISHED in (results.name, results.parent.name)
 
 
 def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
@@ -167,6 +185,8 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
         for name in of.datasets():
             if dataset in (None, name):
                 parts = [_own_part(table) for table in measure_tables(of, name).values() if table.own]
+                if not parts:  # a folder without a record that can be read
+                    continue
                 _check_nothing_lost(of, name, {record["key"] for records, _ in parts for record in records})
                 metrics = METRICS if of is store else alpha.METRICS
                 made += compact.write(of, name, parts, tuple(metrics))
@@ -222,7 +242,7 @@ def _boards(
             texts = {
                 path.with_suffix(f".{form}"): FORMATS[form](frame) for form in _forms(path, formats, "md")
             }
-            yield Board(frame, path, texts, _grid(frame, path), of.n_others)
+            yield Board(frame, path, texts, _grid(frame, path), of.n_others, is_leaderboard=True)
         if not sweep.empty:
             path = path.with_name(f"{path.stem}-alpha.parquet")
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})

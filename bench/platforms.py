@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 _SAFE = "PYTHONSAFEPATH"  # of Python 3.11: nothing is put in front of the path
+_STARTING = (
+    threading.RLock()
+)  # path and environment are the whole process's: one thread at a time changes them
 
 
 def check_platform() -> None:
@@ -44,18 +48,20 @@ def without_working_folder() -> Iterator[None]:
     """Let processes that are started meanwhile import nothing from the working folder.
 
     They take over the path of this process, but for its `''` (of `python -c`, an interactive session, a notebook).
+    Other threads that start processes wait meanwhile.
     The folder of a user's script stays on it, as the script may import what lies beside it.
     """
-    path, safe = sys.path[:], os.environ.get(_SAFE)
-    sys.path[:] = [folder for folder in path if folder]
-    os.environ[_SAFE] = "1"
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-        os.environ.pop(_SAFE)
-        if safe is not None:
-            os.environ[_SAFE] = safe
+    with _STARTING:
+        path, safe = sys.path[:], os.environ.get(_SAFE)
+        sys.path[:] = [folder for folder in path if folder]
+        os.environ[_SAFE] = "1"
+        try:
+            yield
+        finally:
+            sys.path[:] = path
+            os.environ.pop(_SAFE)
+            if safe is not None:
+                os.environ[_SAFE] = safe
 
 
 def package_folder() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -73,6 +74,7 @@ def checkout() -> dict[str, Any]:
             text=True,
             check=True,
             timeout=10,
+            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         ).stdout.strip()
 
     try:

@@ -232,26 +232,29 @@ def tables(
 ) -> None:
     """Write every leaderboard and table anew from the stored records.
 
-    Published results beside your own are checked too, and written only where --results names their folder.
+    Published results beside your own are checked too, and written only where --results names their folder. Of your
+    own, what bench tables alone makes may be missing: it is then not made yet, and no fault.
 
     Example: bench tables --format md --format tex
 
     Example: bench tables --check
     """
     with interruptible():
-        from bench.pages import orphans, regenerate, table_folders
+        from bench.pages import is_kept_whole, orphans, regenerate, table_folders
 
         boards: list[Board] = []
+        stale: list[Path] = []
         unmade: list[Path] = []
         for folder in table_folders(results, dataset, check=check):
             its_boards = regenerate(
                 folder, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
             )
             boards += its_boards
+            whole = not check or is_kept_whole(folder)
+            stale += [path for board in its_boards for path in board.faults(whole=whole)]
             unmade += orphans(folder, its_boards) if check and not (dataset or protocol or form) else []
         if not boards:
             raise BadStore(_without_tables(results, dataset, protocol))
-        stale = [path for board in boards for path in board.stale()]
         new = {path for path in stale if not path.exists()}
         written = [] if check else [path for board in boards for path in board.write()]
     for board in boards:

@@ -130,8 +130,6 @@ def prepare(
     resolved = resolve(request)
     protocol, device, workers = resolved.protocol, resolved.device, resolved.workers
     store = Store(request.results, read_only=read_only)
-    for compact_store in store.compact_stores(resolved.card.name):
-        compact_store.read_compact(resolved.card.name)  # a damaged file is told before anything is trained
     table = load(
         resolved.card,
         data_file=request.data_file,

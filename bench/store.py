@@ -231,11 +231,11 @@ class Store:
     def compact_stores(self, dataset: str) -> list[Store]:
         """Return the stores that hold compact records of the data set: this one, then the published one."""
         stores = [self, *([self.published] if self.published else [])]
-        return [store for store in stores if store.compact_path(dataset, "records").exists()]
+        return [store for store in stores if store.has_compact(dataset)]
 
     def own_keys(self, dataset: str) -> set[str]:
         """Return the keys of the data set's records that are in this folder, not only in the published one."""
-        compact = self.read_compact(dataset) if self.compact_path(dataset, "records").exists() else []
+        compact = self.read_compact(dataset) if self.has_compact(dataset) else []
         return {*self.keys(dataset), *(record["key"] for record in compact)}
 
     def read_compact(self, dataset: str) -> list[dict[str, Any]]:
@@ -260,9 +260,9 @@ class Store:
         """Return whether a record that was read has no file of its own, and so no scores."""
         return not self.record_path(record["dataset"], record["key"]).exists()
 
-    def has_compact(self) -> bool:
-        """Return whether any data set has compact records: whether these are results to be shown."""
-        return any((self.root / "compact").glob("*/records.parquet"))
+    def has_compact(self, dataset: str = "*") -> bool:
+        """Return whether the data set, or any, has compact records in this folder."""
+        return any((self.root / "compact").glob(f"{dataset}/records.parquet"))
 
     def datasets(self) -> list[str]:
         """Return the names of the data sets that have records in this folder, whatever is published beside it."""
@@ -306,7 +306,9 @@ def published_beside(root: Path) -> Path | None:
     It is `published` within `root`; for the sweeps, `results/alpha`, it is `results/published/alpha`.
     """
     within = root.parent / PUBLISHED / SWEEPS if root.name == SWEEPS else None
-    return next((folder for folder in (root / PUBLISHED, within) if folder and folder.is_dir()), None)
+    candidates = [root / PUBLISHED, *([within] if within else [])]
+    # os.path is silent where a folder may not be looked into: whoever writes there says so.
+    return next((folder for folder in candidates if os.path.isdir(folder)), None)  # noqa: PTH112
 
 
 def _check_record(record: Mapping[str, Any], dataset: str) -> None:

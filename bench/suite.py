@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import compact
 from bench.arms import Arm
 from bench.cards import Dataset, Source
 from bench.disk import write_text
@@ -34,7 +35,7 @@ from bench.splits import BIG_TABLE_ROWS
 from bench.splits import Protocol as Judged
 from bench.store import Store
 from bench.tables import Table
-from bench.tuned import efforts, read_tuned, tuned_arms
+from bench.tuned import efforts, tuned_arms, tuned_for, tuned_path
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,9 @@ def make_plan(
     A dry run changes nothing in the results folder.
     """
     began = time.perf_counter()
+    compact.check(
+        Store(request.results, read_only=True), the_card(request).name
+    )  # or it is told after the training
     ready = prepare(request, download, read_only=dry_run)
     table, protocol, store = ready.table, ready.protocol, ready.store
     tuned, told = _tuned(ready, request, dry_run=dry_run)
@@ -148,7 +152,7 @@ def _tuned(
     if not request.tuned:
         return {}, []
     dataset = ready.table.name
-    known = read_tuned(request.results, dataset)
+    known = tuned_for(ready, anyway=request.tuned_anyway)
     found, lacking, notes = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if lacking and dry_run:
         notes.append(f"to tune first: {', '.join(arm.name for arm in lacking)}")
@@ -160,6 +164,8 @@ def _tuned(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
             f"bench study --dataset {dataset} --arm {lacking[0].name} does it."
         )
+    if known and not tuned_path(request.results, dataset).exists():
+        notes.append("the tuned configurations are the published ones")
     words = efforts(known, [arm.name for arm in ready.arms], [part.sha256 for part in ready.splits])
     if len(words) > 1:
         notes.append(f"the arms were not tuned with the same effort: {'; '.join(words)}")

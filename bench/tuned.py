@@ -113,15 +113,26 @@ def tuned_path(results: Path, dataset: str) -> Path:
     return results / "tuned" / f"{dataset}.toml"
 
 
-def read_tuned(results: Path, dataset: str) -> list[Tuned]:
+def read_tuned(results: Path, dataset: str, rows: Collection[str] | None = None) -> list[Tuned]:
     """Return the tuned configurations of a data set, the published ones for what this folder has none of.
 
-    Raises BadStore for a file that cannot be read.
+    With `rows`, hashes of training rows, the published ones are of these alone. Raises BadStore for a file that
+    cannot be read.
     """
     own, folder = _read_own(results, dataset), published_beside(results)
     known = {(*tuned.place, tuned.rows_sha256) for tuned in own}
     published = _read_own(folder, dataset) if folder else []
-    return own + [tuned for tuned in published if (*tuned.place, tuned.rows_sha256) not in known]
+    return own + [
+        tuned
+        for tuned in published
+        if (*tuned.place, tuned.rows_sha256) not in known and (rows is None or tuned.rows_sha256 in rows)
+    ]
+
+
+def tuned_for(ready: Prepared, *, anyway: bool) -> list[Tuned]:
+    """Return the configurations that a request may run with; published ones of other rows only with `anyway`."""
+    rows = None if anyway else {part.training_sha256 for part in ready.splits}
+    return read_tuned(ready.store.root, ready.table.name, rows)
 
 
 def _read_own(results: Path, dataset: str) -> list[Tuned]:

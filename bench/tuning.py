@@ -12,7 +12,7 @@ from bench.request import FullReporter, Request, prepare
 from bench.search import Search, StudyPlan, plan_studies
 from bench.study import tune
 from bench.trials import Studied
-from bench.tuned import read_tuned, tuned_arms, tuned_path, write_tuned
+from bench.tuned import tuned_arms, tuned_for, tuned_path, write_tuned
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ def tune_and_write(made: StudyPlan, told: FullReporter) -> Tuning:
     What an interrupted study has found is in the configurations too.
     """
     results, dataset = made.request.results, made.ready.table.name
+    if n_published := _n_published(made):
+        told.note(
+            f"{n_published} trials of {dataset} are taken over from the published studies, and count as done"
+        )
     try:
         studied = tune(made, told)
     finally:
@@ -38,13 +42,21 @@ def tune_and_write(made: StudyPlan, told: FullReporter) -> Tuning:
     return Tuning(studied, written)
 
 
+def _n_published(made: StudyPlan) -> int:
+    """Return how many trials the studies take over from published ones."""
+    dataset = made.ready.table.name
+    own = {trial.id for studied in made.store.studies(dataset) for trial in studied.trials}
+    known = {trial.id for studied in made.store.with_published(dataset) for trial in studied.trials}
+    return sum(trial.id in known - own for job in made.jobs for trial in job.adopted)
+
+
 def tune_missing(request: Request, search: Search, told: FullReporter) -> Tuning | None:
     """Tune the arms of the request that some fold has no configuration of; return None where there are none.
 
     Raises BadStudy where a study has no complete trial.
     """
     ready = prepare(request, told.download)
-    known = read_tuned(request.results, ready.table.name)
+    known = tuned_for(ready, anyway=request.tuned_anyway)
     _, lacking, _ = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if not lacking:
         return None

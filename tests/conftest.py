@@ -19,6 +19,10 @@ from bench.splits import PROTOCOLS, Split, split
 from bench.store import Store
 from bench.tables import Table, load
 
+# What a shell or a CI sets must change no test: typer reads some of it when it is imported.
+for variable in ("BENCH_RESULTS", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "COLUMNS"):
+    os.environ.pop(variable, None)
+
 Script = Callable[..., subprocess.CompletedProcess[str]]
 FAST = {"steps": 60, "evaluations": 4}  # of a network, where what it learns does not matter
 

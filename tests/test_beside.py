@@ -242,6 +242,74 @@ def test_a_data_set_with_published_records_alone_can_be_checked_by_name(results:
         )
 
 
+def test_missing_noise_is_told_before_anything_is_trained(results: Path) -> None:
+    (results / PUBLISHED / "compact" / "loan-sim" / "noise.parquet").unlink()
+    with pytest.raises(BadStore, match="noise"):
+        bench.run(**SMALL, arms=["prevalence"], results=results)
+    assert not (results / "runs").exists()
+
+
+def test_published_trials_and_configurations_are_told_of(results: Path, bench: Script) -> None:
+    words = [*WORDS, "--arm", "logistic-regression", "--workers", 0]
+    done = bench("run", *words, "--seeds", 1, "--tuned")
+    assert "the tuned configurations are the published ones" in done.stderr
+    done = bench("study", *words, "--trials", 2, "--inner-folds", 2)
+    assert "4 trials of loan-sim are taken over from the published studies" in done.stderr
+    again = bench("study", *words, "--trials", 2, "--inner-folds", 2)
+    assert "published" not in again.stderr
+    assert "the tuned configurations are" not in bench("run", *words, "--seeds", 1, "--tuned").stderr
+
+
+def test_published_configurations_of_other_rows_stand_in_nobodys_way(results: Path) -> None:
+    published = read_tuned(results / PUBLISHED, "loan-sim")
+    rows = {tuned.rows_sha256 for tuned in published}
+    assert read_tuned(results, "loan-sim", rows) == published
+    assert read_tuned(results, "loan-sim", {"other"}) == []
+    assert read_tuned(results, "loan-sim") == published
+
+
+def test_a_check_of_the_sweeps_looks_at_their_own_tables(results: Path, bench: Script) -> None:
+    words = ["run", *WORDS, "--seeds", 1, "--arm", "prevalence", "--workers", 0]
+    assert bench(*words, "--results", "results/alpha").returncode == 0
+    for folder in ("results/alpha", "results"):
+        done = bench("tables", "--check", "--results", folder)
+        assert done.returncode == 0, done.stderr
+
+
+def test_what_tables_alone_makes_may_be_missing_from_ones_own_results(results: Path, bench: Script) -> None:
+    words = ["run", *WORDS, "--seeds", 1, "--arm", "prevalence", "--workers", 0]
+    assert bench(*words).returncode == 0
+    assert bench("compact").returncode == 0
+    assert bench("tables", "--check").returncode == 0, "the page of findings is not made yet"
+    page = results / "leaderboards" / "loan-sim-strict.md"
+    page.unlink()
+    done = bench("tables", "--check")
+    assert done.returncode == 2
+    assert "loan-sim-strict.md" in done.stderr
+    assert bench("tables").returncode == 0
+    assert (results / "README.md").exists()
+    (results / PUBLISHED / "leaderboards" / "findings.parquet").unlink()
+    assert bench("tables", "--check").returncode == 2, "of what is published nothing may be missing"
+
+
+def test_a_folder_without_records_is_not_compacted(results: Path) -> None:
+    (results / "runs" / "loan-sim").mkdir(parents=True)
+    (results / "runs" / ".ipynb_checkpoints").mkdir()
+    assert compact_records(results) == []
+    assert not (results / "compact").exists()
+
+
+@pytest.mark.parametrize("name", ["results", "BENCH_RESULTS"])
+def test_a_tilde_is_the_home(name: str, tmp_path: Path, bench: Script) -> None:
+    words = ["run", *WORDS, "--seeds", 1, "--arm", "prevalence", "--workers", 0]
+    folder = {"BENCH_RESULTS": "~/mine"} if name == "BENCH_RESULTS" else {}
+    option = [] if folder else ["--results", "~/mine"]
+    done = bench(*words, *option, HOME=str(tmp_path / "home"), **folder)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "home" / "mine" / "leaderboards" / "loan-sim-strict.md").exists()
+    assert not (tmp_path / "~").exists()
+
+
 def test_the_results_folder_is_named_by_an_option_or_the_environment(tmp_path: Path, bench: Script) -> None:
     words = ["run", *WORDS, "--arm", "prevalence", "--workers", 0]
     assert bench(*words, BENCH_RESULTS=str(tmp_path / "mine")).returncode == 0

@@ -246,3 +246,20 @@ def test_what_is_collected_later_says_so() -> None:
         of_frame(polars.LazyFrame({"a": [1]}))
     with pytest.raises(BadArgument, match=r"one column only"):
         of_frame(polars.Series([1]))
+
+
+def test_categories_of_intervals_are_categories_of_their_texts() -> None:
+    ages = pd.cut(pd.Series([1.0, 5.0, 9.0, None]), [0, 4, 8, 12])
+    plain = plain_frame(pd.DataFrame({"age": ages}))
+    assert [value if isinstance(value, str) else None for value in plain["age"]] == [
+        "(0, 4]",
+        "(4, 8]",
+        "(8, 12]",
+        None,
+    ]
+
+
+def test_categories_that_are_no_single_values_are_refused_by_name() -> None:
+    pairs = pd.Series(pd.Categorical([(1, 2), (3, 4), (1, 2)]))
+    with pytest.raises(BadTable, match="'pair' does not hold single values"):
+        plain_frame(pd.DataFrame({"pair": pairs}))

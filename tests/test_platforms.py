@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,29 @@ def test_a_users_script_that_every_worker_would_run_again_is_told_so(tmp_path: P
     assert last.startswith("bench.errors.BadWorker: A worker process ended with an error, printed above")
     assert 'under `if __name__ == "__main__":`' in last
     assert not list((tmp_path / "results").rglob("*.parquet"))
+
+
+def test_threads_that_start_processes_at_once_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    both_began = threading.Barrier(8)
+    errors: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            both_began.wait(10)
+            for _ in range(200):
+                with without_working_folder():
+                    assert os.environ["PYTHONSAFEPATH"] == "1"
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 def test_the_path_and_the_environment_are_as_they_were_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,21 @@ def test_a_file_of_code_that_is_gone_or_moved_is_a_change(repository: Path) -> N
     assert dirty()
 
 
+def test_another_repository_that_the_environment_names_is_not_asked(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a git hook, which runs with GIT_DIR set."""
+    commit = checkout()["commit"]
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "--allow-empty", "-m", "other")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    checkout.cache_clear()
+    assert checkout() == {"commit": commit, "dirty": False}
+
+
 def test_the_doctor_says_whether_the_code_differs(repository: Path, tmp_path: Path) -> None:
     def line() -> str:
         checkout.cache_clear()

@@ -79,7 +79,7 @@ def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[
     tables = {}
     for name, records in sorted(by_protocol.items()):
         latest = shown(store, records, own_keys)
-        others = sum(record["scope"] != latest[0]["scope"] for record in records)
+        others = sum(r["scope"] != latest[0]["scope"] and r["key"] in own_keys for r in records)
         tables[name] = replace(measured(store, latest), n_others=others, own=own_arms(latest, own_keys))
     return tables
 
