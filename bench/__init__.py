@@ -102,6 +102,8 @@ def load(
     )
 
 
+# `run` and `tune` are as long as their options, each with a type, a default and a line of its own; a test holds them
+# equal to `Request` and `Search`.
 @python_call
 def run(
     data: str | pd.DataFrame | Frame | None = None,

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from bench.cards import Sha256, Source
 from bench.download import place
 from bench.files import Found, keeps_promise, measure, promise, settle, unwritable, write
+from bench.names import own_path
 
 LOCK_SECONDS = 300.0
 STALE_SECONDS = 120.0  # a temporary file untouched for longer than any timeout belongs to a dead process
@@ -40,7 +41,7 @@ class Note(BaseModel):
 
 def cache_place() -> Path:
     """Return where the cache folder is or would be: BENCH_CACHE, or the platform's own place for it."""
-    return Path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("bench")).expanduser()
+    return own_path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("bench"))
 
 
 def cache_folder() -> Path:

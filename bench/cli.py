@@ -95,6 +95,7 @@ def _stop(message: str, code: int) -> None:
 
 def _said(error: Exception) -> str:
     """Return in a line what cannot be read; of a choice the nearest and all; nothing where the help was printed."""
+    # Every `_Unreadable` has it, a class whose import differs between versions of typer.
     words = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     message = words.replace("Value error, ", "").rstrip(".")
     option, context = getattr(error, "param", None), getattr(error, "ctx", None)
@@ -279,7 +280,7 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
 
 
 @app.command(cls=Command)
-def repair(
+def repair(  # as long as its options: see `run`
     dataset: Annotated[
         str,
         typer.Option(

@@ -39,7 +39,7 @@ def arms() -> list[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             given = node.args[:1] if node.func.id == "Arm" else []
             given += [keyword.value for keyword in node.keywords if keyword.arg == "name"]
-            names += [word.value for word in given if isinstance(word, ast.Constant)]  # type: ignore[misc]
+            names += [str(word.value) for word in given if isinstance(word, ast.Constant)]
     return list(dict.fromkeys([*names, *_keys("arms", "_SAMPLED")]))
 
 

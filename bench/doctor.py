@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.cards import dataset_names
 from bench.errors import BenchError
 from bench.fetch import cache_place
-from bench.names import cores
+from bench.names import cores, own_path
 from bench.provenance import checkout, versions
 
 FREE_GB = 2.0  # less free space than this is worth a warning
@@ -45,7 +45,7 @@ def examine(results: Path) -> list[Check]:
         _kernel(),
         _cards(),
         _folder("cache", cache_place().absolute(), "BENCH_CACHE"),
-        _folder("results", results.expanduser().absolute(), "--results DIR"),
+        _folder("results", own_path(results).absolute(), "--results DIR"),
         _kaggle(),
     ]
     return checks

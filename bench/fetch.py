@@ -31,7 +31,7 @@ from bench.cards import Dataset, Source
 from bench.download import Answer, Endpoints, Progress, Unreachable, download, get
 from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
 from bench.files import Found, keeps_promise, measure, promise
-from bench.names import SOURCES
+from bench.names import SOURCES, own_path
 
 __all__ = [
     "SOURCES",
@@ -251,7 +251,7 @@ def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
     Raises Unavailable for a file that is missing or unreadable, BadTable for a folder, HashMismatch
     for a file that is none of the card's. A card without any hash takes every file at its word.
     """
-    path = Path(path).expanduser()
+    path = own_path(path)
     if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises for a name that is too long)
         raise BadTable(f"--data-file {path} is a folder; give the file in it.")
     try:

@@ -32,7 +32,10 @@ def is_frame(value: object) -> bool:
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:
-    """Return a frame of any library as one of pandas; raise BadArgument for what is no frame."""
+    """Return a frame of any library as one of pandas.
+
+    Raises BadArgument for what is no frame, BadTable where a column has a kind that pandas has none for.
+    """
     if not is_frame(frame):
         kind = type(frame).__name__
         collect = " Collect it first: data=frame.collect()." if hasattr(frame, "collect") else ""
@@ -41,14 +44,17 @@ def to_pandas(frame: Any) -> pd.DataFrame:
             f"method to_pandas().{collect}"
         )
     try:
-        found = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
-    except (pa.ArrowException, NotImplementedError) as error:
+        table = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
+    except (
+        pa.ArrowException,
+        NotImplementedError,
+    ) as error:  # arrow's errors: a kind of column pandas has none for
         raise BadTable(
             f"The frame cannot be made one of pandas: {error}. Cast or drop that column first."
         ) from error
-    if not isinstance(found, pd.DataFrame):
-        raise BadArgument(f"data has one column only, of type {type(found).__name__}: give a whole table.")
-    return found
+    if not isinstance(table, pd.DataFrame):
+        raise BadArgument(f"data has one column only, of type {type(table).__name__}: give a whole table.")
+    return table
 
 
 def column_names(frame: Any) -> list[str]:

@@ -30,7 +30,7 @@ class _Plain:
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's parameters, each with the word for its value that help shows."""
-        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # the other base class has it
         for parameter in parameters:
             if parameter.param_type_name == "argument":
                 parameter.display_type_rich = _no_type
@@ -42,7 +42,7 @@ class _Plain:
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line."""
-        pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]  # as above
         return [piece.replace("{", "").replace("}", "") for piece in pieces]
 
 
@@ -61,6 +61,7 @@ class Command(_Plain, TyperCommand):
 
     help_panel = OUTPUT
 
+    # `help` is typer's name for it: it is passed by that name.
     def __init__(self, name: str | None, *, help: str | None = None, **attrs: Any) -> None:  # noqa: A002
         super().__init__(name, help=_whole_paragraphs(help), **attrs)
 

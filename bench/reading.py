@@ -199,6 +199,7 @@ def compact(
         show_file(path, f"{path.stat().st_size / 1e6:.2f} MB")
 
 
+# As long as its options: typer reads them from the signature.
 def tables(
     dataset: OneDataset = None,
     protocol: Annotated[

@@ -33,21 +33,18 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
+def tune(results: Path, trials: int) -> None:
+    """Give logistic regression so many trials on each fold."""
+    asked = {name: value for name, value in SMALL.items() if name != "seeds"}
+    bench.tune(**asked, arms=["logistic-regression"], trials=trials, inner_folds=2, results=results)
+
+
 @pytest.fixture(scope="module")
 def publication(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return published results of three arms and a study of one: compact, tables, tuned, as a repository has them."""
     ran = tmp_path_factory.mktemp("ran") / "results"
     bench.run(**SMALL, arms=["logistic-regression", "prevalence", "smote"], results=ran)
-    bench.tune(
-        dataset="loan-sim",
-        rows=600,
-        folds=2,
-        trials=2,
-        inner_folds=2,
-        arms=["logistic-regression"],
-        results=ran,
-        workers=0,
-    )
+    tune(ran, trials=2)
     compact_records(ran)
     for board in regenerate(ran):
         board.write()
@@ -169,16 +166,7 @@ def test_published_configurations_are_taken_and_own_ones_first(results: Path) ->
     board = bench.run(**SMALL, arms=["logistic-regression"], tuned=True, results=results)
     assert "logistic-regression(tuned)" in list(board["arm"])
     assert not tuned_path(results, "loan-sim").exists(), "nothing was left to tune"
-    bench.tune(
-        dataset="loan-sim",
-        rows=600,
-        folds=2,
-        trials=3,
-        inner_folds=2,
-        arms=["logistic-regression"],
-        results=results,
-        workers=0,
-    )
+    tune(results, trials=3)
     assert [tuned.trials for tuned in read_tuned(results, "loan-sim")] == [3, 3]
     assert [tuned.trials for tuned in read_tuned(results / PUBLISHED, "loan-sim")] == [2, 2]
     studies = current(results, "loan-sim", published=True)
@@ -188,16 +176,7 @@ def test_published_configurations_are_taken_and_own_ones_first(results: Path) ->
 
 def test_published_trials_are_gone_on_with(results: Path) -> None:
     published = TrialStore(results / PUBLISHED).studies("loan-sim")
-    bench.tune(
-        dataset="loan-sim",
-        rows=600,
-        folds=2,
-        trials=3,
-        inner_folds=2,
-        arms=["logistic-regression"],
-        results=results,
-        workers=0,
-    )
+    tune(results, trials=3)
     own = TrialStore(results).studies("loan-sim")
     for before, after in zip(published, own, strict=True):
         assert {trial.id for trial in before.trials} < {trial.id for trial in after.trials}
