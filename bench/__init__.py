@@ -25,9 +25,9 @@ from bench.errors import BadSetting
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.board import Leaderboard
+    from bench.data.table import Table
     from bench.names import DeviceName, PrunerName, SearchName, SourceName
-    from bench.tables import Table
+    from bench.report.board import Leaderboard
 
     class Frame(Protocol):
         """A table in memory that pandas can have: of polars, pyarrow and others."""
@@ -47,7 +47,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def __getattr__(name: str) -> Any:
     """Import what is heavy when it is asked for."""
     if name == "Leaderboard":
-        return import_module("bench.board").Leaderboard
+        return import_module("bench.report.board").Leaderboard
     raise AttributeError(f"module 'bench' has no attribute {name!r}")
 
 
@@ -93,11 +93,11 @@ def load(
     ((600, 12), 80)
     """
     options = dict(locals())  # the arguments, and nothing else yet
-    from bench import tables
-    from bench.asked import Request, the_card
+    from bench.data import table
+    from bench.runs.request import Request, the_card
 
     asked = Request(**options)
-    return tables.load(
+    return table.load(
         the_card(asked), data_file=asked.data_file, frame=asked.data, source=asked.source, rows=asked.rows
     )
 
@@ -226,12 +226,12 @@ def run(
     [['logistic-regression', 2, 'mine', 'frame']]
     """
     options = dict(locals())
-    from bench.board import Leaderboard
     from bench.notebook import told
-    from bench.request import Request
-    from bench.search import Search
-    from bench.suite import make_plan, run_plan
-    from bench.tuning import tune_missing
+    from bench.report.board import Leaderboard
+    from bench.runs.prepare import Request
+    from bench.tuning.plan import Search
+    from bench.workflows.run import make_plan, run_plan
+    from bench.workflows.study import tune_missing
 
     with told(options.pop("progress")) as reporter:
         asked = Request(**options)
@@ -335,10 +335,10 @@ def tune(
     """
     options = dict(locals())
     from bench.notebook import told
-    from bench.report.studies import ledger
-    from bench.request import Request
-    from bench.search import Search, plan_studies
-    from bench.tuning import check_complete, tune_and_write
+    from bench.report.ledger import ledger
+    from bench.runs.prepare import Request
+    from bench.tuning.plan import Search, plan_studies
+    from bench.workflows.study import check_complete, tune_and_write
 
     with told(options.pop("progress")) as reporter:
         search_for = Search(**{option: options.pop(option) for option in Search.__dataclass_fields__})

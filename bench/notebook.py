@@ -14,11 +14,11 @@ from typing import Any
 from rich.console import Console
 
 from bench.calls import quiet_tqdm
+from bench.cli.progress import Lines, label, reporter
 from bench.errors import BadArgument
-from bench.evaluate import Result
 from bench.names import OK
-from bench.progress import Lines, label, reporter
-from bench.runs import Run
+from bench.runs.evaluate import Result
+from bench.runs.run import Run
 
 _RUNS = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}{postfix}]"
 _LABEL_LETTERS = 48

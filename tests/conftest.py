@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from bench.evaluate import Workbench
-from bench.runs import Arm, Run, plan
-from bench.splits import PROTOCOLS, Split, split
-from bench.store import Store
-from bench.tables import Table, load
+from bench.data.split import PROTOCOLS, Split, split
+from bench.data.table import Table, load
+from bench.runs.evaluate import Workbench
+from bench.runs.run import Arm, Run, plan
+from bench.store.folder import Store
 
 # What a shell or a CI sets must change no test: typer reads some of it when it is imported.
 for variable in ("BENCH_RESULTS", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "COLUMNS"):
@@ -46,7 +46,7 @@ def _one_thread() -> None:
 @contextmanager
 def steps_by(engine: str) -> Iterator[None]:
     """Let this engine, "c" or "torch", make the networks' steps; skip the test where C has no compiler."""
-    from bench.pack.compiler import NoCompiler, library
+    from bench.networks.compiled.compiler import NoCompiler, library
 
     if engine == "c":
         try:
@@ -116,7 +116,7 @@ def one_network(parameters: Any, x: Any, keep: Any = None) -> Any:
 @pytest.fixture(scope="session")
 def table() -> Table:
     """Return 600 simulated loans: mixed kinds, missing values, a known P(y=1 | x)."""
-    from bench.cards import card
+    from bench.data.cards import card
 
     return load(card("loan-sim"), rows=600)
 

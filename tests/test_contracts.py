@@ -16,21 +16,21 @@ import pytest
 import torch
 from pydantic import BaseModel, ValidationError
 
-from bench import tables
-from bench.arms import ARMS, MATRICES, Arm
-from bench.cards import Dataset, card, cards_folder, dataset_names, read_card
-from bench.encode import Part, encode
+from bench.arms.arm import ARMS, MATRICES, Arm
+from bench.data import table as tables
+from bench.data.cards import Dataset, card, cards_folder, dataset_names, read_card
+from bench.data.encode import Part, encode
+from bench.data.split import PROTOCOLS, split
 from bench.errors import BadSetting, UnknownName
 from bench.methods import Fitted, Member, method, methods
-from bench.metrics import METRICS, measure
 from bench.names import MAIN_METRIC, slug
-from bench.pack.config import NetworkConfig
-from bench.pack.losses import LOSSES, slope, terms, value
-from bench.pack.optimisers import OPTIMISERS
-from bench.resample import SAMPLERS, resample
-from bench.runs import configure, select
-from bench.space import Classes, arm_at, space_of
-from bench.splits import PROTOCOLS, split
+from bench.networks.config import NetworkConfig
+from bench.networks.losses import LOSSES, slope, terms, value
+from bench.networks.optimisers import OPTIMISERS
+from bench.runs.run import configure, select
+from bench.sampling.resample import SAMPLERS, resample
+from bench.stats.metrics import METRICS, measure
+from bench.tuning.space import Classes, arm_at, space_of
 
 SIMULATED = [name for name in dataset_names() if card(name).simulator is not None]
 REAL = [name for name in dataset_names() if card(name).simulator is None]

@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bench.cli import app
-from bench.report.cards import page
+from bench.cli.app import app
+from bench.report.datasets import page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

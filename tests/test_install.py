@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Script, offline
 
 import bench as package
-from bench.cards import cards_folder
-from bench.store import Store
+from bench.data.cards import cards_folder
+from bench.store.folder import Store
+from tests.conftest import Script, offline
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -46,7 +46,7 @@ def test_the_distribution_has_a_name_of_its_own_and_two_commands() -> None:
     assert metadata("imbalance-bench")["Name"] == "imbalance-bench"
     assert package.__version__ == version("imbalance-bench") == PROJECT["version"]
     commands = {point.name: point.value for point in entry_points(group="console_scripts")}
-    assert commands["bench"] == commands["imbalance-bench"] == "bench.cli:main"
+    assert commands["bench"] == commands["imbalance-bench"] == "bench.cli.app:main"
 
 
 def test_the_citation_is_of_this_version() -> None:
@@ -105,7 +105,7 @@ def test_the_wheel_holds_the_cards_the_kernel_and_no_other_top_level_name(wheel:
         described = email.message_from_bytes(archive.read(about))
     cards = [name for name in names if name.startswith("bench/_datasets/")]
     assert sorted(cards) == sorted(f"bench/_datasets/{name}" for name in CARDS)
-    assert {"bench/pack/kernel.c", "bench/py.typed"} <= set(names)
+    assert {"bench/networks/compiled/kernel.c", "bench/py.typed"} <= set(names)
     assert {name.partition("/")[0] for name in names} == {"bench", about.partition("/")[0]}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "bench").rglob("*.py")}
     assert modules == {name for name in names if name.endswith(".py")}
@@ -137,7 +137,7 @@ def install(python: Path, *what: str | Path) -> None:
     run(sys.executable, "-m", "pip", "--python", python, "install", *alone, *what, cwd=python.parent)
 
 
-WHERE = "import bench, bench.cards; print(bench.__file__, bench.cards.dataset_names())"
+WHERE = "import bench, bench.data.cards; print(bench.__file__, bench.data.cards.dataset_names())"
 
 
 @pytest.mark.slow
@@ -205,7 +205,7 @@ def test_without_a_compiler_torch_makes_the_steps(bench: Script, tmp_path: Path)
 
 COMMANDS = f"""
 import sys, bench
-from bench.cli import main
+from bench.cli.app import main
 for words in (["--help"], ["list", "datasets"], {[*SMALL, "--arm", "prevalence"]}):
     sys.argv = ["bench", *words]
     try:

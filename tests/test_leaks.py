@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FAST
 
-from bench.arms import ARMS, MATRICES, Arm
-from bench.cards import card
-from bench.evaluate import Workbench, run_pack
-from bench.metrics import METRICS
-from bench.runs import Run, packs, plan
-from bench.splits import PROTOCOLS, Split, split
-from bench.store import Store
-from bench.tables import Table, load
+from bench.arms.arm import ARMS, MATRICES, Arm
+from bench.data.cards import card
+from bench.data.split import PROTOCOLS, Split, split
+from bench.data.table import Table, load
+from bench.runs.evaluate import Workbench, run_pack
+from bench.runs.run import Run, packs, plan
+from bench.stats.metrics import METRICS
+from bench.store.folder import Store
+from tests.conftest import FAST
 
 LEARNERS = (
     "logistic-regression",

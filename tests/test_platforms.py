@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Script, offline
-from test_execute import Quiet, quick
 
 import bench
 from bench.errors import BadPlatform, BadWorker
-from bench.evaluate import Workbench
-from bench.execute import Crew, execute
 from bench.platforms import check_platform, without_working_folder, worker_context
-from bench.runs import Run
+from bench.runs.engines.local import Crew, execute
+from bench.runs.evaluate import Workbench
+from bench.runs.run import Run
+from tests.conftest import Script, offline
+from tests.runs.test_local import Quiet, quick
 
 Listed = Callable[..., list[Run]]
 
@@ -65,7 +65,7 @@ def test_files_beside_the_data_are_not_imported(bench: Script, tmp_path: Path) -
 def test_a_session_whose_path_begins_with_the_working_folder_hands_it_to_no_worker(tmp_path: Path) -> None:
     """In `python -c`, which has its own imports behind it when the files appear."""
     code = f"""
-import random, queue, socket, selectors, bench, bench.execute, bench.suite, bench.tuning, bench.progress, xgboost, sys
+import random, queue, socket, selectors, bench, bench.runs.engines.local, bench.workflows.run, bench.workflows.study, bench.cli.progress, xgboost, sys
 from pathlib import Path
 assert sys.path[0] == ""
 for name in {SHADOWS}:
@@ -180,11 +180,11 @@ ON_WINDOWS = """
 import sys
 for name in ("grp", "pwd", "resource", "termios"):
     sys.modules[name] = None
-import bench.cli, bench.provenance
+import bench.cli.app, bench.machine
 assert "torch" not in sys.modules
 sys.platform = "win32"
 sys.argv = ["bench", "list", "datasets"]
-bench.cli.main()
+bench.cli.app.main()
 """
 
 

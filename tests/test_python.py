@@ -18,17 +18,18 @@ import pandas as pd
 import pytest
 
 import bench
-from bench import board, notebook
-from bench.asked import Request, the_card
-from bench.board import MAX_ROWS, Leaderboard
-from bench.cards import card, own_name
+from bench import notebook
+from bench.data.cards import card, own_name
 from bench.errors import BadArgument, BadSetting, BadTable, BenchError, UnknownArgument
-from bench.evaluate import Result
 from bench.names import FAILED, OK
+from bench.report import board
+from bench.report.board import MAX_ROWS, Leaderboard
 from bench.report.forest import draw_forest
 from bench.report.leaderboard import columns, read
-from bench.search import Search
-from bench.suite import make_plan
+from bench.runs.evaluate import Result
+from bench.runs.request import Request, the_card
+from bench.tuning.plan import Search
+from bench.workflows.run import make_plan
 
 ROOT = Path(__file__).parent.parent
 QUICK: dict[str, Any] = {"rows": 600, "folds": 2, "seeds": 1, "arms": ["prevalence"]}
@@ -544,7 +545,7 @@ def test_a_user_s_script_is_checked_by_its_types(tmp_path: Path) -> None:
     words = ["--strict", "--follow-imports=silent", "--ignore-missing-imports", f"--cache-dir={tmp_path}"]
     out, _, _ = mypy.run([*words, str(script)])
     found = [line.partition("script.py:")[2] for line in out.splitlines() if "script.py:" in line]
-    assert 'Revealed type is "bench.board.Leaderboard"' in found[0]
+    assert 'Revealed type is "bench.report.board.Leaderboard"' in found[0]
     assert "DataFrame" in found[1] or "Any" in found[1]
     codes = [
         (line.split(":")[0], line.rpartition("[")[2].rstrip("]")) for line in found[2:] if "error" in line

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.arms import GRID, MATRICES
+from bench.arms.arm import GRID, MATRICES
 from bench.names import TUNED
-from bench.pages import regenerate
 from bench.report import leaderboard as boards
-from bench.trials import TrialStore
-from bench.tuned import tuned_path, write_tuned
+from bench.tuning.configurations import tuned_path, write_tuned
+from bench.tuning.trials import TrialStore
+from bench.workflows.tables import regenerate
 
 RESULTS = Path(__file__).parent.parent / "results" / "published"
 COMMITTED = ("compact", "leaderboards", "tuned", "alpha/compact", "alpha/leaderboards")

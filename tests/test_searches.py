@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.speed import searches
-from bench.trials import COMPLETE, FAIL, PRUNED, Studied, Study, Tried
+from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied, Study, Tried
+from tests.speed import searches
 
 FOLDS = [[(1.0, 0.2), (2.0, None), (3.0, 0.5), (4.0, 0.4)], [(1.0, 0.3), (2.0, 0.1), (3.0, 0.3), (4.0, 0.6)]]
 

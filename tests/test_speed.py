@@ -1,4 +1,4 @@
-"""The peers of `bench.speed` do the work they are timed for, and the command prints what it promises."""
+"""The peers of `tests.speed` do the work they are timed for, and the command prints what it promises."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from bench.encode import Part
+from bench.data.encode import Part
 from bench.methods import Member, method
-from bench.pack import streams
-from bench.pack.network import initialise
-from bench.speed import engine, peers, published
-from bench.speed.bars import bars
-from bench.speed.measure import Contender, Effort, Timing, race
-from bench.speed.nets import (
+from bench.networks import streams
+from bench.networks.mlp import initialise
+from tests.speed import engine, peers, published
+from tests.speed.bars import bars
+from tests.speed.measure import Contender, Effort, Timing, race
+from tests.speed.nets import (
     BATCH,
     META,
     NETS,
@@ -31,7 +31,7 @@ from bench.speed.nets import (
     plain_flop,
     weight_net_flop,
 )
-from bench.speed.rows import Row, as_json, as_text, timed
+from tests.speed.rows import Row, as_json, as_text, timed
 
 SMALL = Net("small", 5, (4, 3), 40)
 STRONG = MetaBatch(pairs=3, inner=7, outer=5, inner_lr=0.4, inner_weight=0.3, lr=0.2)
@@ -253,7 +253,7 @@ ROW_KEYS = {"section", "net", "name", "engine", "members", "order", "seconds", "
 def speed(*words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "BENCH_TEST_DATA": ""}
     return subprocess.run(
-        [sys.executable, "-m", "bench.speed", *words],
+        [sys.executable, "-m", "tests.speed", *words],
         env=environment,
         capture_output=True,
         text=True,
@@ -273,7 +273,7 @@ def speed(*words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]
     ],
 )
 def test_a_bad_option_is_a_short_error(words, said, capsys):
-    from bench.speed.__main__ import main
+    from tests.speed.__main__ import main
 
     with pytest.raises(SystemExit) as ended:
         main(words)

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from bench.contract import Fitted, Member, Progress
 from bench.errors import UnknownName
-from bench.members import Fitted, Member, Progress
 
 __all__ = ["Fitted", "Member", "Method", "Progress", "method", "methods"]
 
@@ -37,11 +37,11 @@ class Method(Protocol):
     def space(self, trial: Any) -> dict[str, Any]:
         """Return settings for `Config`, and samplers by their role, as the trial suggests them.
 
-        `trial` (`bench.space.Suggestions`) suggests as Optuna's does and knows the arm, `trial.arm`: what the arm sets
-        comes back as it is, and every other suggestion has a default, the arm's own value of that setting; a name that
-        is no setting of `Config` needs `default=`. The same names have to be asked for an arm whatever their values,
-        so that the space can be listed. `trial.weight`, `trial.ratio` and `trial.sampler` suggest how far the classes
-        are evened out.
+        `trial` (`bench.tuning.space.Suggestions`) suggests as Optuna's does and knows the arm, `trial.arm`: what the
+        arm sets comes back as it is, and every other suggestion has a default, the arm's own value of that setting; a
+        name that is no setting of `Config` needs `default=`. The same names have to be asked for an arm whatever
+        their values, so that the space can be listed. `trial.weight`, `trial.ratio` and `trial.sampler` suggest how
+        far the classes are evened out.
 
         Raises BadSetting where a suggestion has no default, or the arm's own value has no place in its interval.
 

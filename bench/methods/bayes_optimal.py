@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.encode import Part
+from bench.data.encode import Part
 from bench.errors import BadSetting
 from bench.methods import Fitted, Member, Progress
 from bench.methods.prevalence import Config, space

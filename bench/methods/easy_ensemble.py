@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.encode import Part
+from bench.data.encode import Part
 from bench.methods import Fitted, Member, Progress
 
 VERSION = 1

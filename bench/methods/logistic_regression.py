@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.encode import Part
+from bench.data.encode import Part
 from bench.methods import Fitted, Member, Progress
 
 VERSION = 1

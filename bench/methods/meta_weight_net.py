@@ -21,17 +21,17 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack import streams
-from bench.pack.batches import Company, drawn_sides
-from bench.pack.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space, setting
-from bench.pack.fit import fit_pack
-from bench.pack.kernel import kernel
-from bench.pack.loop import Steps
-from bench.pack.losses import cross_entropy, sigmoid, slope, value
-from bench.pack.network import forward, gradient, initialise, per_member, r_forward
-from bench.pack.optimisers import AdamW
-from bench.pack.plain import loss_gradient
-from bench.pack.tensors import Batch, Keep, Parameters, Step
+from bench.networks import streams
+from bench.networks.batches import Company, drawn_sides
+from bench.networks.compiled.kernel import kernel
+from bench.networks.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space, setting
+from bench.networks.fit import fit_pack
+from bench.networks.gradients import loss_gradient
+from bench.networks.loop import Steps
+from bench.networks.losses import cross_entropy, sigmoid, slope, value
+from bench.networks.mlp import forward, gradient, initialise, per_member, r_forward
+from bench.networks.optimisers import AdamW
+from bench.networks.tensors import Batch, Keep, Parameters, Step
 
 VERSION = 1
 COST = 5.0

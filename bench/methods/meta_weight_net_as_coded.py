@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from bench.encode import Part
+from bench.data.encode import Part
 from bench.methods import Fitted, Member, Progress, network
 from bench.names import seed_from
 

@@ -15,12 +15,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack.batches import Company, drawn_sides
-from bench.pack.config import NETWORK_STATIC, NetworkConfig, network_space, setting
-from bench.pack.fit import fit_pack
-from bench.pack.loop import Steps
-from bench.pack.meta import outer_gradient
-from bench.pack.tensors import Parameters, Step
+from bench.networks.batches import Company, drawn_sides
+from bench.networks.config import NETWORK_STATIC, NetworkConfig, network_space, setting
+from bench.networks.fit import fit_pack
+from bench.networks.gradients import outer_gradient
+from bench.networks.loop import Steps
+from bench.networks.tensors import Parameters, Step
 
 VERSION = 2
 COST = 5.0

@@ -13,13 +13,13 @@ import torch
 from pydantic import Field, field_validator
 
 from bench.methods import Fitted, Member, Progress
-from bench.pack.batches import Company, drawn_sides
-from bench.pack.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
-from bench.pack.fit import fit_pack
-from bench.pack.loop import Steps
-from bench.pack.losses import LOSSES, terms
-from bench.pack.plain import loss_gradient
-from bench.pack.tensors import Parameters, Step
+from bench.networks.batches import Company, drawn_sides
+from bench.networks.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
+from bench.networks.fit import fit_pack
+from bench.networks.gradients import loss_gradient
+from bench.networks.loop import Steps
+from bench.networks.losses import LOSSES, terms
+from bench.networks.tensors import Parameters, Step
 
 VERSION = 3
 COST = 2.5

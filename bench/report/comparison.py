@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.arms import GRID, arm_named
-from bench.cards import card, card_for_frame, dataset_names, dataset_option
-from bench.compact import fold_of
-from bench.compare import corrected_t, difference, holm, improvement
+from bench.arms.arm import GRID, arm_named
+from bench.data.cards import card, card_for_frame, dataset_names, dataset_option
+from bench.data.split import protocol_named
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
-from bench.metrics import METRICS
 from bench.names import ANYWAY, OK, TUNED, results_option
-from bench.published import as_published
-from bench.replicates import Replicates
-from bench.report.records import measured, shown
-from bench.report.tables import chance, interval, number, printed
-from bench.splits import protocol_named
-from bench.store import Store
+from bench.protocols.published import as_published
+from bench.report.render import chance, interval, number, printed
+from bench.report.selection import measured, shown
+from bench.stats.bootstrap import Replicates
+from bench.stats.inference import corrected_t, difference, holm, improvement
+from bench.stats.metrics import METRICS
+from bench.store.compact import fold_of
+from bench.store.folder import Store
 
 
 def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.DataFrame:

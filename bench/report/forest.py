@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.tables import clear, interval, main_metric, printed
+from bench.report.render import clear, interval, main_metric, printed
 
 _DPI = 144
 _INCHES_PER_ARM, _INCHES_PER_LETTER = 0.27, 0.075

@@ -1,7 +1,7 @@
 """A leaderboard: the records of one scope aggregated over folds and seeds, ranked, with intervals.
 
 Everything comes from stored records and scores. Intervals are 95 %, from a two-level bootstrap over
-runs and test rows (`bench.compare`); the difference to the reference arm is paired on the same runs and
+runs and test rows (`bench.stats.inference`); the difference to the reference arm is paired on the same runs and
 the same rows. Failed runs are counted, never silently dropped: an arm without a single good run is a row
 without numbers.
 """
@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.compare import Difference, comparable, difference, holm, summarise
+from bench.data.split import protocol_named
 from bench.errors import Unavailable
-from bench.metrics import METRICS
 from bench.names import MAIN_METRIC, OK
-from bench.replicates import Replicates
-from bench.report.records import Measured, Record
-from bench.splits import protocol_named
-from bench.store import read_checked, write_atomically
+from bench.report.selection import Measured, Record
+from bench.stats.bootstrap import Replicates
+from bench.stats.inference import Difference, comparable, difference, holm, summarise
+from bench.stats.metrics import METRICS
+from bench.store.folder import read_checked, write_atomically
 
 REFERENCES = ("xgboost(tuned)", "xgboost", "logistic-regression", "none", "prevalence")
 

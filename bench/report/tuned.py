@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.compare import comparable, difference, holm, summarise
 from bench.names import ANYWAY, TUNED
-from bench.report.records import Measured
-from bench.report.tables import SHORT, chance, count, interval, markdown_table
-from bench.tuned import efforts, read_tuned
+from bench.report.render import SHORT, chance, count, interval, markdown_table
+from bench.report.selection import Measured
+from bench.stats.inference import comparable, difference, holm, summarise
+from bench.tuning.configurations import efforts, read_tuned
 
 METRICS = ("average_precision", "roc_auc")
 _ENDS = ("mean", "lo", "hi")

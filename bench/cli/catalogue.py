@@ -1,0 +1,157 @@
+"""What there is, as rows to list: every registry by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+Kind = Literal["datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices"]
+
+
+def catalogue(kind: str) -> list[dict[str, Any]]:
+    """Return one dict per entry of the kind, `name` first, in the registry's order."""
+    found: list[dict[str, Any]] = _ROWS[kind]()
+    return found
+
+
+def summary(kind: str) -> list[dict[str, Any]]:
+    """Return the rows for people to read: all cells of MetaBalance's grid are one."""
+    from bench.arms.arm import ALPHA, ALPHA_CELL, CELL, GRID
+
+    rows = catalogue(kind)
+    if kind == "arms":
+        (first, *_) = cells = [row for row in rows if row["name"] in GRID]
+        about = f"{len(cells)} cells: MetaBalance with none or a sampler for INNER and for OUTER"
+        one = dict.fromkeys(first) | {"name": CELL, "method": first["method"], "description": about}
+        return [row for row in rows if row not in cells] + [one]
+    if kind == "matrices":
+        for many, one_name in ((GRID, CELL), (ALPHA, ALPHA_CELL)):
+            rows = [row | {"arms": _as_one(row["arms"], many, one_name)} for row in rows]
+    return rows
+
+
+def _as_one(names: list[str], many: Collection[str], one: str) -> list[str]:
+    others = [name for name in names if name not in many]
+    n_cells = len(names) - len(others)
+    return [*others, f"{one} ({n_cells} arms)"] if n_cells else others
+
+
+def _datasets() -> list[dict[str, Any]]:
+    from bench.data.cards import card, dataset_names
+
+    cards = [card(name) for name in dataset_names()]
+    return [
+        {
+            "name": c.name,
+            "rows": c.expected.rows if c.expected else None,
+            "positives": c.expected.positives if c.expected else None,
+            "sources": list(dict.fromkeys(s.kind for s in c.sources)) or ["simulator"],
+            "licence": c.licence,
+            "title": c.title,
+        }
+        for c in cards
+    ]
+
+
+def _arms() -> list[dict[str, Any]]:
+    from bench.arms.arm import ARMS
+
+    return [
+        {
+            "name": arm.name,
+            "method": arm.method,
+            "sampler": arm.sampler,
+            "inner_sampler": arm.inner_sampler,
+            "outer_sampler": arm.outer_sampler,
+            "description": arm.description,
+        }
+        for arm in ARMS.values()
+    ]
+
+
+def _methods() -> list[dict[str, Any]]:
+    from bench.methods import methods
+
+    return [
+        {
+            "name": name,
+            "version": module.VERSION,
+            "settings": dict.fromkeys(module.Config.model_fields)
+            | module.Config.model_construct().model_dump(mode="json"),
+            "description": module.__doc__.splitlines()[0],
+        }
+        for name, module in methods().items()
+    ]
+
+
+def _samplers() -> list[dict[str, Any]]:
+    from bench.sampling.samplers import SAMPLERS
+
+    return [
+        {"name": name, "limit_seconds": sampler.limit_seconds, "description": sampler.description}
+        for name, sampler in SAMPLERS.items()
+    ]
+
+
+def _losses() -> list[dict[str, Any]]:
+    from bench.networks.losses import LOSSES
+
+    return [{"name": name, "description": loss.description} for name, loss in LOSSES.items()]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from bench.report.render import printed
+    from bench.stats.metrics import METRICS
+
+    return [
+        {
+            "name": name,
+            "printed": printed(name),
+            "higher_is_better": metric.higher_is_better,
+            "description": metric.description,
+        }
+        for name, metric in METRICS.items()
+    ]
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from bench.data.split import PROTOCOLS
+
+    return [
+        {
+            "name": p.name,
+            "main_metric": p.main_metric,
+            "folds": p.folds,
+            "seeds": None if p.is_published else p.seeds,  # the card says it
+            "description": p.description,
+        }
+        for p in PROTOCOLS.values()
+    ]
+
+
+def _matrices() -> list[dict[str, Any]]:
+    from bench.arms.arm import MATRICES
+
+    return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
+
+
+_ROWS = {
+    "datasets": _datasets,
+    "arms": _arms,
+    "methods": _methods,
+    "samplers": _samplers,
+    "losses": _losses,
+    "metrics": _metrics,
+    "protocols": _protocols,
+    "matrices": _matrices,
+}
+KINDS: dict[str, tuple[str, str]] = {  # what one of them is called, and what they are
+    "datasets": ("dataset", "tables with a label, fetched or simulated"),
+    "arms": ("arm", "rows of a leaderboard: a method with its samplers, loss and settings"),
+    "methods": ("method", "learners, with the settings that --set changes"),
+    "samplers": ("sampler", "ways to change the training rows, as in ARM[SAMPLER]"),
+    "losses": ("loss", "losses of the networks"),
+    "metrics": ("metric", "what is measured on test rows, as tables and files call it"),
+    "protocols": ("protocol", "ways to split the rows and judge the arms"),
+    "matrices": ("matrix", "lists of arms that run together"),
+}

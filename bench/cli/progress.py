@@ -1,0 +1,164 @@
+"""Progress on stderr: bars on a terminal; elsewhere a line per finished pack, of a study per generation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bench.names import OK
+from bench.runs.evaluate import Result
+from bench.runs.run import Run
+
+DOWNLOAD_LINE_SECONDS = 5.0
+BAR_WIDTH = 44  # columns of a line's bar, numbers and times on a narrow terminal
+ESTIMATE_SECONDS = 900.0  # the time left is told from the speed in so many; packs and trials may take minutes
+
+
+def label(runs: Sequence[Run]) -> str:
+    """Return a pack's name: its arms and how many runs it holds."""
+    arms = list(dict.fromkeys(run.arm for run in runs))
+    named = ", ".join(arms[:3]) + (f" and {len(arms) - 3} more" if len(arms) > 3 else "")
+    return f"{named} × {len(runs)}"
+
+
+class Lines:
+    """One line per event that matters; for logs, pipes and CI."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.running: dict[int, str] = {}
+        self.done = self.total = 0
+        self.last_download = self.began = time.monotonic()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
+        """Print what there is to do."""
+        self.total, self.done = n_todo, 0
+        already = f", {n_done} done before" if n_done else ""
+        self.note(f"{n_todo} runs to do in {n_packs} packs{already}")
+
+    def trials(self, done: float, total: int, *, ended: bool) -> None:
+        """Print one line at the end of each generation."""
+        if ended:
+            self.note(f"[{done:.0f}/{total}] trials, {time.monotonic() - self.began:.1f} s")
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Print a download's progress, every few seconds and at its end."""
+        if done == total or time.monotonic() - self.last_download >= DOWNLOAD_LINE_SECONDS:
+            self.last_download = time.monotonic()
+            self.note(f"{name}: {done / 1e6:,.1f}{f' of {total / 1e6:,.1f}' if total else ''} MB")
+
+    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+        """Remember what the worker holds."""
+        self.running[worker] = label(runs)
+
+    def pack_progress(self, worker: int, step: int, steps: int) -> None:
+        """Print nothing: a log has no use for steps."""
+
+    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
+        """Print the pack, its time, and the first failure if there is one; no results: it is tried again."""
+        if not results:
+            self.note(f"{self.running.get(worker, '')} lost its worker; tried again in smaller packs")
+            return
+        self.done += len(results)
+        bad = [result for result in results if result.status != OK]
+        failed = f", {len(bad)} {bad[0].status}: {bad[0].error}" if bad else ""
+        self.note(f"[{self.done}/{self.total}] {self.running.get(worker, '')} in {seconds:.1f} s{failed}")
+
+
+class Bars(Lines):
+    """Nested bars: all runs, and the pack of each worker."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None if console.width > 100 else 16),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            speed_estimate_period=ESTIMATE_SECONDS,
+        )
+        self.tasks: dict[Any, Any] = {}
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
+        """Open the bar of all runs."""
+        super().planned(n_todo, n_done, n_packs)
+        for name in ("trials", "runs"):
+            if name in self.tasks:
+                self.progress.remove_task(self.tasks.pop(name))
+        self.tasks["runs"] = self.progress.add_task("runs", total=n_todo)
+
+    def trials(self, done: float, total: int, *, ended: bool) -> None:  # noqa: ARG002  (the bar always moves)
+        """Move the one bar of a study's trials, those of all arms and folds."""
+        if "trials" not in self.tasks:
+            self.tasks["trials"] = self.progress.add_task("trials", total=total, completed=int(done))
+        self.progress.update(self.tasks["trials"], completed=done)
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Move the download's bar, in kilobytes."""
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(f"{name} (kB)", total=None)
+        self.progress.update(self.tasks[name], completed=done // 1000, total=total // 1000 if total else None)
+
+    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+        """Open a bar below the runs' for the pack; its length is known at its first report."""
+        super().pack_started(worker, runs)
+        self.tasks[worker] = self.progress.add_task(f"  {self._short(label(runs))}", total=None)
+
+    def _short(self, text: str) -> str:
+        """Return the text cut so that the bar, its numbers and times have room beside it."""
+        room = max(12, self.console.width - BAR_WIDTH)
+        return text if len(text) <= room else f"{text[: room - 1]}…"
+
+    def pack_progress(self, worker: int, step: int, steps: int) -> None:
+        """Move the pack's bar."""
+        self.progress.update(self.tasks[worker], completed=step, total=steps)
+
+    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
+        """Close the pack's bar, move the runs', and keep a failure on the screen."""
+        self.progress.remove_task(self.tasks.pop(worker))
+        self.progress.advance(self.tasks["runs"], len(results))
+        if not results or any(result.status != OK for result in results):
+            super().pack_finished(worker, results, seconds)
+        else:
+            self.done += len(results)
+
+
+def reporter(console: Console) -> Lines:
+    """Return bars on a terminal, lines elsewhere."""
+    return Bars(console) if console.is_terminal else Lines(console)

@@ -1,0 +1,1 @@
+"""Data sets: cards, tables, labels, features, simulators, splits and their encoding."""

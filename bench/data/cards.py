@@ -1,0 +1,214 @@
+"""Data set cards: what a data set is, where it comes from, and what must be true of it.
+
+A card is one TOML file, `datasets/<name>.toml`; its presence registers the data set. It names
+the licence, the citation, the sources in the order in which they are tried, the hashes, the
+columns' roles, and the rows and positives that the loaded table must have. A user's own file
+gets a card too, made from the command line by `card_for_file`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from bench.errors import BadCard, UnknownName
+from bench.names import digest, slug
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Https = Annotated[str, StringConstraints(pattern=r"^https://")]
+Label = str | int | float | bool
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Frozen):
+    """One place a file can be had from.
+
+    `ref` is Kaggle's `owner/slug` or competition name, `url` the address for the other kinds,
+    `file` the file's name there (inside the zip where one arrives). `sha256`, `md5` and
+    `size_bytes` check the file; where a source has none, the hash of the first download is
+    recorded in the cache and held to. `columns` names the columns by position, and `target` and
+    `positive` replace the card's, where this source spells them differently.
+    """
+
+    kind: Literal["kaggle", "kaggle-competition", "mirror", "openml"]
+    file: str
+    ref: str | None = None
+    url: Https | None = None
+    sha256: Sha256 | None = None
+    md5: Md5 | None = None
+    size_bytes: int | None = Field(default=None, gt=0)
+    columns: tuple[str, ...] | None = None
+    target: str | None = None
+    positive: Label | None = None
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Source:
+        if (self.ref if self.kind.startswith("kaggle") else self.url) is None:
+            raise ValueError(
+                f"a source of kind {self.kind!r} needs {'ref' if 'kaggle' in self.kind else 'url'}"
+            )
+        return self
+
+
+class Expected(_Frozen):
+    """What the loaded table must have: rows, columns of the raw file (target included), positives."""
+
+    rows: int = Field(gt=0)
+    columns: int = Field(gt=1)
+    positives: int = Field(gt=0)
+
+
+class Simulator(_Frozen):
+    """The embedded generator of a simulated set, with its default rows and seed."""
+
+    rows: int = Field(gt=0)
+    seed: int = Field(ge=0)
+
+
+class Published(_Frozen):
+    """How the code of the MetaBalance paper used this set: what the protocol `published` takes from the card.
+
+    `drop` are features left out, `standardise` those that are scaled (None: all), the others stay raw. `dropout`
+    follows the hidden layers `dropout_after`, the first being 1. `arms` has by arm the settings it was published with,
+    and for MetaBalance its samplers. `measured` is the test ROC-AUC of an arm by the authors' own code on today's
+    libraries, as mean and standard deviation over 2–3 seeds: what this suite's numbers are held against.
+    """
+
+    drop: tuple[str, ...] = ()
+    standardise: tuple[str, ...] | None = None
+    hidden: tuple[int, ...]
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout_after: tuple[int, ...] | None = None
+    seeds: int = Field(gt=0)
+    arms: dict[str, dict[str, float | str]]
+    measured: dict[str, tuple[float, float]] = {}
+
+
+class Dataset(_Frozen):
+    """One table with a binary label and its provenance.
+
+    Column roles: `target` is the label and `positive` its positive value; `drop` are columns that
+    are no features (identifiers); `time` and `amount` name columns with that meaning (`time` is kept
+    for protocols and is no feature); `categorical` are columns to be read as categories even where
+    they hold numbers; every other column is numeric if its values are. `columns` names the columns of
+    a file without a header.
+    """
+
+    name: str
+    title: str
+    domain: Literal["fraud", "credit", "other"]
+    description: str
+    licence: str
+    citation: str
+    homepage: str | None = None
+    known_defects: tuple[str, ...] = ()
+    target: str
+    positive: Label | None = None
+    drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    time: str | None = None
+    amount: str | None = None
+    columns: tuple[str, ...] | None = None
+    expected: Expected | None = None
+    sources: tuple[Source, ...] = ()
+    simulator: Simulator | None = None
+    published: Published | None = None
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The fields that decide what table a raw file becomes; part of every run's key."""
+        fields = {"target", "positive", "drop", "categorical", "time", "amount", "columns"}
+        return self.model_dump(mode="json", include=fields)
+
+    @property
+    def recipe_sha256(self) -> str:
+        """The hash of `recipe`: a changed card makes stale exactly what depends on it."""
+        return digest(self.recipe)
+
+
+def cards_folder() -> Path:
+    """Return the folder of the cards: a folder inside the package in a wheel, `datasets/` in a checkout."""
+    return (Path(__file__).parent.parent / "_datasets").resolve()  # in a checkout a link
+
+
+def dataset_names() -> list[str]:
+    """Return the names of all cards, sorted."""
+    return sorted(path.stem for path in cards_folder().glob("*.toml"))
+
+
+@cache
+def card(name: str) -> Dataset:
+    """Return the card called `name`; raise UnknownName with the nearest names."""
+    if name not in dataset_names():
+        raise UnknownName("data set", name, dataset_names())
+    return read_card(cards_folder() / f"{name}.toml")
+
+
+def read_card(path: Path) -> Dataset:
+    """Read and validate one card; raise BadCard that names the file and each fault."""
+    try:
+        found = Dataset.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadCard(f"The card {path} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
+        raise BadCard(f"The card {path} is not valid: {faults}.") from error
+    if found.name != path.stem:
+        raise BadCard(
+            f"The card {path} is named {found.name!r}; it must be named like its file, {path.stem!r}."
+        )
+    return found
+
+
+def dataset_option(name: str) -> list[str]:
+    """Return the words that make `bench run` use a data set: of one without a card, its file is asked for."""
+    return ["--dataset", name] if name in dataset_names() else ["--data-file", "FILE", "--target", "COLUMN"]
+
+
+def card_for_file(path: Path, target: str, *, name: str | None = None, **roles: Any) -> Dataset:
+    """Return a card for a user's own file; `roles` are `positive`, `drop`, `time`, `amount`.
+
+    Its name is `name`, else the file's (see `own_name`).
+    """
+    return _own(
+        own_name(name or path.name.split(".")[0], "file"),
+        target,
+        title=path.name,
+        description="A table given with --data-file.",
+        licence="unknown: the user's own file",
+        **roles,
+    )
+
+
+def card_for_frame(target: str, *, name: str | None = None, **roles: Any) -> Dataset:
+    """Return a card for a user's frame; `roles` as of a file. Its name is `name`, else ``frame``."""
+    return _own(
+        own_name(name or "frame", "frame"),
+        target,
+        title=name or "A frame",
+        description="A frame given from Python.",
+        licence="unknown: the user's own frame",
+        **roles,
+    )
+
+
+def own_name(text: str, kind: str) -> str:
+    """Return a name for a table of the user's own that is safe as a file's name.
+
+    It never collides with a registered data set: a number under the name `loan` is always a number on the card's
+    loan data.
+    """
+    name = slug(text)
+    return f"{name}-{kind}" if name in dataset_names() else name
+
+
+def _own(name: str, target: str, **fields: Any) -> Dataset:
+    return Dataset(name=name, domain="other", citation="none", target=target, **fields)

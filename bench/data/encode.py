@@ -1,0 +1,128 @@
+"""From a table's columns to the numbers that methods see, fitted on training rows only.
+
+Numeric columns: the training median for missing values with a 0/1 column that says so, then zero
+mean and unit variance. Categorical columns: one-hot, missing being a category of its own; beyond
+50 categories the rarest share one. A category first met in the test part is encoded as the rare
+ones are, or as all zeros. `encode_published` is what the paper's code did instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from bench.data.cards import Published
+from bench.data.split import RowIds, Split
+from bench.data.table import Table
+from bench.errors import BadTable
+
+VERSION = 1
+MAX_CATEGORIES = 50
+MISSING = "(missing)"
+LARGEST = 1e6  # deviations; no training row is so far out, but a column may hardly vary among them
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoded rows: `rows` (n,) int64 ids, `X` (n, d) float32; `y` (n,) int8, None for the test part.
+
+    `rows` is -1 for rows that a sampler made up. `probability` (n,) float64 is P(y=1 | x) where a
+    simulator knows it, None elsewhere.
+    """
+
+    rows: RowIds
+    X: NDArray[np.float32]
+    y: NDArray[np.int8] | None
+    probability: NDArray[np.float64] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """The labels of a part that has them; a test part's are out of every method's reach."""
+        if self.y is None:
+            raise AttributeError("the test part has no labels here: only the runner scores it")
+        return self.y
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The three parts of one split, encoded alike, with the encoded features' names."""
+
+    train: Part
+    valid: Part
+    test: Part
+    feature_names: tuple[str, ...]
+
+
+def encode(table: Table, split: Split) -> Encoded:
+    """Return the split's parts as float32 matrices; nothing but training rows is looked at to fit."""
+    return _encoded(table, split, _transformer(table).fit(_columns(table, split.train)))
+
+
+def encode_published(table: Table, split: Split, how: Published, *, train_only: bool) -> Encoded:
+    """Return the split's parts as the paper's code made them: some features left out, some scaled, the others raw.
+
+    The scaler is fitted on all rows, test rows included, unless `train_only`.
+    """
+    used = [name for name in table.X if name not in how.drop]
+    scaled = used if how.standardise is None else [name for name in used if name in how.standardise]
+    raw = [name for name in used if name not in scaled]
+    unfit = [name for name in used if name in table.categorical or table.X[name].isna().any()]
+    if unfit:
+        raise BadTable(
+            f"The protocol published takes numbers without gaps; {unfit[0]!r} of {table.name!r} is a category or has "
+            "missing values. --protocol strict encodes both."
+        )
+    transformer = ColumnTransformer([("scaled", StandardScaler(), scaled), ("raw", "passthrough", raw)])
+    return _encoded(table, split, transformer.fit(table.X.iloc[split.train] if train_only else table.X))
+
+
+def _encoded(table: Table, split: Split, transformer: ColumnTransformer) -> Encoded:
+    names = transformer.get_feature_names_out()
+
+    def part(rows: RowIds, y: NDArray[np.int8] | None) -> Part:
+        X = transformer.transform(_columns(table, rows)) if len(rows) else np.empty((0, len(names)))
+        X = np.clip(X, -LARGEST, LARGEST, out=X)
+        return Part(
+            rows,
+            np.ascontiguousarray(X, dtype=np.float32),
+            y,
+            None if table.probability is None else table.probability[rows],
+        )
+
+    return Encoded(
+        train=part(split.train, table.y[split.train]),
+        valid=part(split.valid, table.y[split.valid]),
+        test=part(split.test, None),
+        # The prefix keeps apart, for scikit-learn, a number `a_b` and the value `b` of a category `a`.
+        feature_names=tuple(name.partition("__")[2] for name in names),
+    )
+
+
+def _columns(table: Table, rows: RowIds) -> pd.DataFrame:
+    frame = table.X.iloc[rows]
+    texts = {
+        name: frame[name].astype(object).where(frame[name].notna(), MISSING) for name in table.categorical
+    }
+    return frame.assign(**texts)
+
+
+def _transformer(table: Table) -> ColumnTransformer:
+    numeric = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
+    )
+    categorical = OneHotEncoder(
+        handle_unknown="infrequent_if_exist",
+        max_categories=MAX_CATEGORIES,
+        sparse_output=False,
+        dtype=np.float32,
+    )
+    return ColumnTransformer(
+        [("numeric", numeric, table.numeric), ("categorical", categorical, table.categorical)]
+    )

@@ -1,0 +1,154 @@
+"""The columns of a table as features of two kinds: numbers and categories.
+
+What no encoder, sampler or network can use is refused, with the options that leave it out: dates, columns
+that say nothing, infinite values, and texts that are names rather than categories.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data.raw.archives import listed
+from bench.errors import BadTable
+
+CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
+STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
+MAX_LEVELS = 1000  # a text column with more values than this, most of them seen once, is no category
+
+Floats = NDArray[np.float64]
+
+_NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
+
+
+def features(frame: pd.DataFrame, categorical: Collection[str] = ()) -> pd.DataFrame:
+    """Return a frame's columns as features, the columns `categorical` as categories whatever they hold.
+
+    Returns
+    -------
+    DataFrame, (n, d)
+        Numbers, logical values and texts that are all numbers as float64, NaN where missing; other texts and
+        declared categories as dtype category over their sorted texts.
+
+    Raises
+    ------
+    BadTable
+        With all columns at fault: empty or constant, infinite values, texts that hardly come again; with the
+        first one that holds dates, or lists and the like.
+    """
+    X = pd.DataFrame({name: _feature(frame[name], name in categorical) for name in frame})
+    _refuse_uninformative(X)
+    _refuse_infinite(X)
+    _refuse_free_text(X)
+    return X
+
+
+def _feature(column: pd.Series[Any], is_category: bool) -> pd.Series[Any]:
+    """Return one column as float64 or as a category."""
+    if is_category or isinstance(column.dtype, pd.CategoricalDtype):
+        return _category(column)
+    if column.dtype.kind in "mM":
+        raise BadTable(
+            f"The column {column.name!r} holds dates, no feature; give --time or --drop {_quoted(column)}."
+        )
+    values = numbers(column)
+    if values is None:
+        _refuse_stray_texts(column)
+        return _category(column)
+    return pd.Series(values, name=column.name)
+
+
+def _refuse_stray_texts(column: pd.Series[Any]) -> None:
+    """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost."""
+    there = column.dropna().astype(str)
+    is_stray = pd.to_numeric(there, errors="coerce").isna()
+    stray, usual = there[is_stray], there[~is_stray]
+    if len(usual) > STRAY_SHARE * len(there) and usual.nunique() > CODES:
+        few = ", ".join(repr(text) for text in stray.unique()[:3])
+        raise BadTable(
+            f"The column {column.name!r} holds numbers but for {len(stray):,} of {len(there):,} values, such as "
+            f"{few}; make those empty or numbers, or give --drop {_quoted(column)}."
+        )
+
+
+def numbers(column: pd.Series[Any]) -> Floats | None:
+    """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
+    if column.dtype.kind in "biuf":
+        return column.to_numpy(np.float64, na_value=np.nan, copy=True)
+    if pd.api.types.infer_dtype(column, skipna=True) not in _NUMBER_KINDS:
+        return None
+    missing = column.isna()
+    parsed = pd.to_numeric(column.astype(object).mask(missing, None), errors="coerce")
+    values: Floats = parsed.to_numpy(np.float64, na_value=np.nan, copy=True)
+    return values if np.array_equal(np.isnan(values), missing) else None
+
+
+def _category(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as a category over the sorted texts of its values."""
+    try:
+        codes, values = pd.factorize(column)
+    except TypeError as error:  # lists and the like have no hash
+        raise BadTable(
+            f"The column {column.name!r} does not hold single values; give --drop {_quoted(column)}."
+        ) from error
+    words = [_word(value) for value in values]
+    levels = sorted(set(words))
+    place = {word: i for i, word in enumerate(levels)}
+    lookup = np.array([*(place[word] for word in words), -1], dtype=np.intp)  # the last: code -1, missing
+    return pd.Series(
+        pd.Categorical.from_codes(lookup[codes], categories=pd.Index(levels, dtype=str)), name=column.name
+    )
+
+
+def _word(value: object) -> str:
+    """Return a category's name: whole numbers without a point, because a missing value makes ints floats."""
+    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+
+
+def _refuse_uninformative(X: pd.DataFrame) -> None:
+    """Raise BadTable with all columns that are empty or hold one value in every row."""
+    n_values = {str(name): X[name].nunique() for name in X}
+    empty = [name for name, count in n_values.items() if count == 0]
+    constant = [name for name, count in n_values.items() if count == 1 and X[name].notna().all()]
+    if empty or constant:
+        found = [
+            f"{words}: {listed(names)}"
+            for words, names in (("all missing", empty), ("constant", constant))
+            if names
+        ]
+        raise BadTable(f"Columns that say nothing ({'; '.join(found)}); give {_drops(empty + constant)}.")
+
+
+def _refuse_infinite(X: pd.DataFrame) -> None:
+    """Raise BadTable with all columns that hold infinite values, and how many."""
+    counts = {str(name): int(np.isinf(X[name]).sum()) for name in X.select_dtypes("number")}
+    found = [f"{name!r} ({count:,})" for name, count in counts.items() if count]
+    if found:
+        names = [name for name, count in counts.items() if count]
+        raise BadTable(
+            f"Infinite values in {', '.join(found)}; make them empty or finite, or give {_drops(names)}."
+        )
+
+
+def _refuse_free_text(X: pd.DataFrame) -> None:
+    """Raise BadTable with all text columns whose values hardly come again: names, texts, identifiers."""
+    counts = {str(name): len(X[name].cat.categories) for name in X.select_dtypes("category")}
+    free = [name for name, count in counts.items() if count > max(MAX_LEVELS, X[name].notna().sum() / 2)]
+    if free:
+        found = ", ".join(f"{name!r} ({counts[name]:,} values)" for name in free)
+        raise BadTable(f"Too many different texts for categories in {found}; give {_drops(free)}.")
+
+
+def _drops(names: list[str]) -> str:
+    """Return the options that drop the columns."""
+    return " ".join(f"--drop {shlex.quote(name)}" for name in names)
+
+
+def _quoted(column: pd.Series[Any]) -> str:
+    """Return a column's name as a shell takes it."""
+    return shlex.quote(str(column.name))

@@ -1,0 +1,1 @@
+"""Raw files: fetched, cached, unpacked and read."""

@@ -1,0 +1,172 @@
+"""Raw files that are whole or absent: measured while written, unpacked with care, named last.
+
+A file takes its name only when every byte is on the disk and is what its source promises, so that a
+killed process leaves a temporary file behind and never half a table. From a zip exactly one member is
+taken, by name, and neither its size nor its ratio may exceed what an honest table has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bench.data.cards import Source
+from bench.errors import BadStore, HashMismatch, Unavailable
+
+CHUNK_BYTES = 1 << 20
+MAX_BYTES = 4 << 30
+MAX_ZIP_RATIO = 200  # creditcard.csv packs 2:1; a bomb 1000:1
+
+
+class Damaged(Unavailable):
+    """A file cut short or damaged on its way, which another attempt may bring whole."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file's bytes are."""
+
+    size_bytes: int
+    sha256: str
+    md5: str
+
+    def __str__(self) -> str:
+        return f"sha256 {self.sha256}, {self.size_bytes:,} bytes"
+
+
+def measure(path: Path) -> Found:
+    """Return size and hashes of a file."""
+    with path.open("rb") as file:
+        return _measured(iter(lambda: file.read(CHUNK_BYTES), b""))
+
+
+def promise(source: Source) -> str:
+    """Return in words what a source promises of its file: the hash and the size, where known."""
+    size = f"{source.size_bytes:,} bytes" if source.size_bytes else None
+    hashed = f"sha256 {source.sha256}" if source.sha256 else f"md5 {source.md5}" if source.md5 else None
+    return ", ".join(word for word in (hashed, size) if word) or "any content"
+
+
+def keeps_promise(found: Found, source: Source) -> bool:
+    """Say whether a file is what its source promises; true of any file where nothing is promised."""
+    pairs = (
+        (source.sha256, found.sha256),
+        (source.md5, found.md5),
+        (source.size_bytes, found.size_bytes),
+    )
+    return all(wanted is None or wanted == got for wanted, got in pairs)
+
+
+def verify(found: Found, source: Source, path: Path) -> None:
+    """Raise Damaged for a file cut short, HashMismatch for another file than the promised one."""
+    if source.size_bytes is not None and found.size_bytes < source.size_bytes:
+        raise Damaged(f"{found.size_bytes:,} bytes came, {source.size_bytes:,} are expected")
+    if not keeps_promise(found, source):
+        md5 = "" if source.sha256 else f", md5 {found.md5}"
+        raise HashMismatch(f"another file came: expected {promise(source)}; found {found}{md5}")
+    if source.file.endswith((".pq", ".parquet")) and not _is_parquet(path):
+        raise Damaged("what came is no whole parquet file")
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(-min(4, path.stat().st_size), os.SEEK_END)
+        return head == file.read(4) == b"PAR1"
+
+
+def write(chunks: Iterable[bytes], path: Path, limit: int = MAX_BYTES) -> Found:
+    """Write chunks to `path`, down to the disk, and return what was written.
+
+    Raises Unavailable past `limit` bytes, BadStore where the disk refuses. `chunks` must not raise
+    an OSError of its own: it would be blamed on the disk.
+    """
+    try:
+        with path.open("wb") as file:
+            found = _measured(_copied(chunks, file.write, limit))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    return found
+
+
+def _copied(chunks: Iterable[bytes], write_chunk: Callable[[bytes], object], limit: int) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise Unavailable(f"the file is larger than the {limit:,} bytes expected at most")
+        write_chunk(chunk)
+        yield chunk
+
+
+def _measured(chunks: Iterable[bytes]) -> Found:
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    for chunk in chunks:
+        size += len(chunk)
+        sha256.update(chunk)
+        md5.update(chunk)
+    return Found(size, sha256.hexdigest(), md5.hexdigest())
+
+
+def settle(part: Path, target: Path) -> None:
+    """Give a finished file its name, and make the name last."""
+    try:
+        part.replace(target)
+        if os.name == "posix":
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise unwritable(target.parent, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> BadStore:
+    """Return the error for a cache that cannot be written."""
+    return BadStore(
+        f"The cache folder {folder} cannot be written: {error.strerror or type(error).__name__}. "
+        "Free or unlock it, or name another folder in the environment variable BENCH_CACHE."
+    )
+
+
+def is_zip(path: Path) -> bool:
+    """Say whether a file begins as a zip does, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def unzip(archive: Path, name: str) -> Iterator[bytes]:
+    """Yield the one member of a zip that is called `name`, in whatever folder of the zip.
+
+    Raises Damaged for a zip cut short, Unavailable for one without the member, encrypted or a bomb.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(_member(opened, name)) as file:
+            yield from iter(lambda: file.read(CHUNK_BYTES), b"")
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise Damaged("the zip is damaged or cut short") from error
+    except RuntimeError as error:  # NotImplementedError among them: an unknown compression
+        raise Unavailable("the zip is packed in a way that cannot be read") from error
+
+
+def _member(opened: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    infos = [info for info in opened.infolist() if not info.is_dir()]
+    exact = [info for info in infos if info.filename == name]
+    named = exact or [info for info in infos if PurePosixPath(info.filename).name == name]
+    if len(named) != 1:
+        held = ", ".join(repr(info.filename) for info in infos[:5]) + (", …" if len(infos) > 5 else "")
+        raise Unavailable(f"the zip has {len(named)} members {name!r}, expected one; it holds {held}")
+    (info,) = named
+    if info.flag_bits & 1:
+        raise Unavailable(f"{name!r} in the zip is encrypted")
+    if info.file_size > max(info.compress_size, 1) * MAX_ZIP_RATIO:
+        raise Unavailable(f"{name!r} in the zip would unpack to {info.file_size:,} bytes, refused as a bomb")
+    return info

@@ -1,0 +1,302 @@
+"""The data in memory: features of known kinds, a label of zeros and ones, and what the card names besides.
+
+`load` turns a card into a `Table`, from a simulator or from a raw file; `table_from_frame` is its pure part.
+A table that cannot be judged is refused here, once, with all its faults of a kind in one message: what would
+otherwise become a warning in a scaler, an error in a sampler, or a wrong number in a leaderboard. Nothing is
+guessed in silence: which of two values is the positive one is asked for unless the values say so themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data import simulate
+from bench.data.cards import Dataset, Source, dataset_names
+from bench.data.cards import card as registered
+from bench.data.features import Floats, features, numbers
+from bench.data.frames import content_sha256, plain_frame
+from bench.data.labels import label
+from bench.data.raw import fetch
+from bench.data.raw.archives import listed
+from bench.data.raw.readers import read_frame
+from bench.errors import BadSetting, BadTable, UnknownName
+from bench.names import digest
+
+Progress = Callable[[str, int, int | None], None]
+
+_EPOCH = pd.Timestamp(0, tz="UTC")
+_DATES = ("ISO8601", "%b-%Y", "%d-%b-%Y")  # the spellings of dates that can be read in one way only
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """One data set in memory, n rows and d features.
+
+    Attributes
+    ----------
+    card : Dataset
+        What the table is, with the names that its source uses.
+    X : DataFrame, (n, d)
+        Features only: float64 columns (NaN is missing) and columns of dtype category over sorted str.
+    y : ndarray of int8, (n,)
+        The label, 1 where positive.
+    sha256 : str
+        Of the raw file, of a frame's content, or of what the simulator was asked for.
+    source : str
+        The kind of the source that gave the file, or ``file``, ``frame`` or ``simulator``.
+    time : ndarray of float64, (n,), or None
+        The card's time column, no feature; dates as seconds since 1970.
+    amount : ndarray of float64, (n,), or None
+        The card's amount column, which is also a feature unless dropped.
+    probability : ndarray of float64, (n,), or None
+        Simulators only: the exact P(y = 1 | x).
+    """
+
+    card: Dataset
+    X: pd.DataFrame
+    y: NDArray[np.int8]
+    sha256: str
+    source: str
+    time: Floats | None = None
+    amount: Floats | None = None
+    probability: Floats | None = None
+
+    def __repr__(self) -> str:
+        percent = 100 * self.prevalence
+        return (
+            f"Table({self.name!r}, {self.n_rows:,} rows x {self.X.shape[1]} features ({len(self.numeric)} numeric, "
+            f"{len(self.categorical)} categorical), {self.n_positives:,} positives "
+            f"({f'{percent:.1f}' if percent >= 1 else f'{percent:.2g}'} %), source {self.source})"
+        )
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.card.name
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return len(self.y)
+
+    @property
+    def n_positives(self) -> int:
+        """The number of rows with label 1."""
+        return int(self.y.sum())
+
+    @property
+    def prevalence(self) -> float:
+        """The share of rows with label 1."""
+        return self.n_positives / self.n_rows
+
+    @property
+    def numeric(self) -> list[str]:
+        """The names of the float64 features, in order."""
+        return [str(name) for name in self.X if not isinstance(self.X[name].dtype, pd.CategoricalDtype)]
+
+    @property
+    def categorical(self) -> list[str]:
+        """The names of the category features, in order."""
+        return [str(name) for name in self.X if isinstance(self.X[name].dtype, pd.CategoricalDtype)]
+
+
+def load(
+    card: Dataset,
+    *,
+    data_file: Path | None = None,
+    frame: Any = None,
+    source: str = "auto",
+    rows: int | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """Return the table of a card.
+
+    Parameters
+    ----------
+    card : Dataset
+        The data set; a card with a simulator needs no network.
+    data_file, frame : Path, DataFrame, optional
+        The raw table: a file, held to the hashes of the card's sources where it has any, or in memory.
+    source : str
+        Where to fetch from: ``auto``, or one kind of the card's sources.
+    rows : int, optional
+        How many rows to simulate, if not the card's number.
+    progress : callable, optional
+        Called with a name, the bytes done, and the bytes in all where known.
+
+    Raises
+    ------
+    BadSetting
+        If `rows` is given for real data, or `data_file` for a simulator.
+    BadTable, UnknownName, Unavailable, HashMismatch
+        If there is no table, or it is not the card's: see `table_from_frame`, `bench.data.raw.fetch`.
+    """
+    if card.simulator is not None:
+        if data_file is not None:
+            raise BadSetting(f"{card.name!r} is simulated and reads no file; leave out the file or the name.")
+        return _simulated(card, rows)
+    if rows is not None:
+        raise BadSetting(
+            f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
+        )
+    if frame is not None:
+        plain = plain_frame(frame, unread=card.drop)
+        return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
+    raw = (
+        fetch.fetch(card, source=source, progress=progress)
+        if data_file is None
+        else fetch.local_file(data_file, card if card.sources else None)
+    )
+    card = _as_spelled(card, raw.origin)
+    return table_from_frame(read_frame(raw.path, card.columns), card, sha256=raw.sha256, source=raw.source)
+
+
+def _simulated(card: Dataset, rows: int | None) -> Table:
+    """Return a simulated table, checked against the card at the card's own number of rows."""
+    assert card.simulator is not None  # noqa: S101 - for the type checker
+    seed = card.simulator.seed
+    n_rows = card.simulator.rows if rows is None else rows
+    made = simulate.simulate(card.name, n_rows, seed)
+    asked = {"name": card.name, "version": simulate.VERSION, "rows": n_rows, "seed": seed}
+    if n_rows != card.simulator.rows:
+        card = card.model_copy(update={"expected": None})
+    return table_from_frame(
+        made.frame, card, sha256=digest(asked), source="simulator", probability=made.probability
+    )
+
+
+def _as_spelled(card: Dataset, origin: Source | None) -> Dataset:
+    """Return the card with the columns, target and positive value as a source spells them."""
+    fields = ("columns", "target", "positive")
+    found = {field: getattr(origin, field, None) for field in fields}
+    return card.model_copy(update={field: value for field, value in found.items() if value is not None})
+
+
+def table_from_frame(
+    frame: pd.DataFrame,
+    card: Dataset,
+    *,
+    sha256: str,
+    source: str = "file",
+    probability: Floats | None = None,
+) -> Table:
+    """Return the table that a card makes of a raw frame.
+
+    Target, time and dropped columns are no features. A registered card may
+    itself drop columns that a source lacks.
+
+    Parameters
+    ----------
+    frame : DataFrame, (n, columns)
+        The raw table, target included, as `bench.data.raw.readers.read_frame` returns it.
+    card : Dataset
+        The columns' roles, and the rows, columns and positives that are expected, if any are.
+    sha256, source, probability
+        As in `Table`.
+
+    Raises
+    ------
+    UnknownName
+        If the card names a column that is not there.
+    BadTable
+        If there are no rows, no features, repeated names, other counts than expected, or rows without a time;
+        if the label or the features are refused by `label` or `features`.
+    """
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
+    _check_columns(frame, card)
+    y = label(frame[card.target], card.positive)
+    _check_expected(frame, y, card)
+    names = [name for name in frame if name not in {card.target, card.time, *card.drop}]
+    if not names:
+        raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
+    return Table(
+        card=card,
+        X=features(frame[names], card.categorical),
+        y=y,
+        sha256=sha256,
+        source=source,
+        time=None if card.time is None else _times(frame[card.time]),
+        amount=None if card.amount is None else _amounts(frame[card.amount]),
+        probability=None if probability is None else np.asarray(probability, dtype=np.float64),
+    )
+
+
+def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
+    """Raise unless the columns are distinct and those that the card names are there, in one role each."""
+    repeated = list(frame.columns[frame.columns.duplicated()].unique())
+    if repeated:
+        raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
+    single = [name for name in (card.time, card.amount) if name is not None]
+    tolerated = registered(card.name).drop if card.name in dataset_names() else ()
+    dropped = [name for name in card.drop if name not in tolerated]
+    for name in (card.target, *single, *card.categorical, *dropped):
+        if name not in frame:
+            raise UnknownName("column", name, frame.columns)
+    if card.target in (*single, *card.categorical, *card.drop):
+        raise BadTable(
+            f"The target {card.target!r} is also dropped, time, amount or category; give it one role."
+        )
+    if frame.empty:
+        raise BadTable(
+            f"The table {card.name!r} has {len(frame.columns)} columns but no rows; give one with rows."
+        )
+
+
+def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> None:
+    """Raise BadTable, naming each difference, unless the counts are those that the card expects."""
+    if card.expected is None:
+        return
+    absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
+    found = {"rows": len(frame), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
+    faults = [
+        f"{count:,} {word} where {expected:,} are expected"
+        for word, count in found.items()
+        if count != (expected := getattr(card.expected, word))
+    ]
+    if faults:
+        raise BadTable(
+            f"The file is not the {card.name!r} of its card: {'; '.join(faults)}. Fetch it again, or give "
+            "your own table with --data-file and --target."
+        )
+
+
+def _times(column: pd.Series[Any]) -> Floats:
+    """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC)."""
+    times = None if column.dtype.kind in "mM" else numbers(column)
+    if times is None:
+        times = _seconds(column)
+    n_missing = int((~np.isfinite(times)).sum())
+    if n_missing:
+        raise BadTable(
+            f"The time column {column.name!r} has no finite time in {n_missing:,} rows; mend or remove them."
+        )
+    return times
+
+
+def _seconds(column: pd.Series[Any]) -> Floats:
+    """Return dates, of a date type or in the texts of `_DATES`, as seconds since 1970; missing as NaN."""
+    texts = column.astype(object)
+    for spelling in _DATES:
+        dates = pd.to_datetime(texts, format=spelling, errors="coerce", utc=True)
+        if dates.notna().sum() == column.notna().sum():
+            return np.asarray((dates - _EPOCH) / pd.Timedelta(seconds=1), dtype=np.float64)
+    raise BadTable(
+        f"The time column {column.name!r} holds neither numbers nor dates like 2015-12-31; rewrite it."
+    )
+
+
+def _amounts(column: pd.Series[Any]) -> Floats:
+    """Return the amount column as float64, NaN where missing."""
+    amounts = numbers(column)
+    if amounts is None or np.isinf(amounts).any():
+        raise BadTable(
+            f"The amount column {column.name!r} does not hold finite numbers; mend it, or give another."
+        )
+    return amounts

@@ -1,0 +1,156 @@
+"""Batches: which rows each member of a pack sees in each step, and which units drop out.
+
+The rows lie on the device once, in a pool; a batch is row numbers into it. Numbers are drawn in chunks
+of steps, ahead of time, so that a step neither waits for the host nor depends on it: the step number may
+be an integer, or a tensor on the device that a captured step counts up itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.data.encode import Part
+from bench.networks import streams
+from bench.networks.tensors import Batch, Keep, Step
+
+CHUNK = 2**18  # row numbers drawn at once
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The rows that K members draw from: X (rows, d) and y (rows,) hold each distinct part once.
+
+    Member k's rows are `start[k] … start[k] + size[k] − 1`; both int64 (K,). `counts` are each member's
+    numbers of negatives and positives.
+    """
+
+    X: Tensor
+    y: Tensor
+    start: Tensor
+    size: Tensor
+    counts: tuple[tuple[float, float], ...]
+
+    def of(self, members: Sequence[int]) -> Pool:
+        """Return the same rows for some of the members, in the order given."""
+        chosen = torch.tensor(list(members), device=self.start.device)
+        counts = tuple(self.counts[k] for k in members)
+        return Pool(self.X, self.y, self.start[chosen], self.size[chosen], counts)
+
+
+@dataclass(frozen=True)
+class Company:
+    """The members that a method makes steps for: settings, seeds, and one pool for each of the method's `POOLS`."""
+
+    configs: Sequence[Any]
+    seeds: list[int]
+    pools: Sequence[Pool]
+
+    @property
+    def budgets(self) -> list[int]:
+        """Each member's budget in steps."""
+        sizes = zip(*(pool.size.tolist() for pool in self.pools), strict=True)
+        return [config.updates(of) for config, of in zip(self.configs, sizes, strict=True)]
+
+    def of(self, members: Sequence[int]) -> Company:
+        """Return some of the members, in the order given."""
+        return Company(
+            [self.configs[k] for k in members],
+            [self.seeds[k] for k in members],
+            [pool.of(members) for pool in self.pools],
+        )
+
+
+def pool(parts: Sequence[Part], device: torch.device, dtype: torch.dtype = torch.float32) -> Pool:
+    """Return the members' parts on the device, a part shared by several members held once."""
+    distinct = {id(part): part for part in parts}
+    offsets = np.cumsum([0] + [len(part.X) for part in distinct.values()])
+    start = dict(zip(distinct, offsets[:-1].tolist(), strict=True))
+    positives = {name: float(part.labels.sum()) for name, part in distinct.items()}
+    X = np.concatenate([part.X for part in distinct.values()])
+    y = np.concatenate([part.labels for part in distinct.values()])
+    return Pool(
+        X=torch.from_numpy(X).to(device, dtype),
+        y=torch.from_numpy(y).to(device, dtype),
+        start=torch.tensor([start[id(part)] for part in parts], device=device),
+        size=torch.tensor([len(part.X) for part in parts], device=device),
+        counts=tuple((len(part.X) - positives[id(part)], positives[id(part)]) for part in parts),
+    )
+
+
+class Draws:
+    """Batches of `count` rows per step and member, drawn without replacement epoch by epoch, in chunks.
+
+    With a `batch`, of which a step takes one or several, an epoch is a whole number of them.
+    """
+
+    def __init__(self, pool: Pool, keys: Tensor, count: int, batch: int = 0) -> None:
+        self.pool, self.keys, self.count, self.batch_rows = pool, keys, count, batch
+        self.chunk_steps = max(1, CHUNK // (len(keys) * count))
+        self.rows = torch.empty(self.chunk_steps, len(keys), count, dtype=torch.int64, device=keys.device)
+        self.first = -self.chunk_steps
+        self.first_on_device = torch.zeros((), dtype=torch.int64, device=keys.device)
+
+    def prepare(self, step: int) -> None:
+        """See to it that the chunk holds the step; from the host, before the step."""
+        if not self.first <= step < self.first + self.chunk_steps:
+            self.first = step
+            self.first_on_device.fill_(step)
+            n = self.chunk_steps * self.count
+            drawn = streams.rows(
+                self.keys,
+                self.pool.size,
+                step * self.count,
+                n,
+                batch=self.batch_rows,
+                offsets=self.pool.start,
+            )
+            self.rows.copy_(drawn.view(len(drawn), self.chunk_steps, self.count).transpose(0, 1))
+
+    def batch(self, step: Step) -> Batch:
+        """Return the batch of a step that is prepared."""
+        if isinstance(step, Tensor):
+            rows = self.rows.index_select(0, (step - self.first_on_device).view(1)).squeeze(0)
+        else:
+            rows = self.rows[step - self.first]
+        return Batch(self.pool.X, self.pool.y, rows, (len(rows), self.count))
+
+
+def drawn_sides(
+    company: Company, names: Sequence[str], batches: Sequence[int], *, each: int = 1
+) -> tuple[list[Draws], list[Callable[[Step, int], Keep]]]:
+    """Return what draws each pool's rows, `each` batches a step, and its dropout; `names` tell their streams apart."""
+    config, device = company.configs[0], company.pools[0].X.device
+    draws, keep = [], []
+    for side, name, batch in zip(company.pools, names, batches, strict=True):
+        keys = streams.keys(company.seeds, f"{name}order", device)
+        draws.append(Draws(side, keys, each * batch, config.whole(batch)))
+        masks = streams.keys(company.seeds, f"{name}dropout", device)
+        keep.append(dropout(company.configs, masks, side.X.dtype))
+    return draws, keep
+
+
+def dropout(configs: Sequence[Any], keys: Tensor, dtype: torch.dtype) -> Callable[[Step, int], Keep]:
+    """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
+    rates = torch.tensor([config.dropout for config in configs], dtype=dtype, device=keys.device)
+    some = any(config.dropout for config in configs)
+    widths, after = configs[0].hidden, configs[0].dropout_after
+
+    def draw(step: Step, rows: int) -> Keep:
+        if not some:
+            return None
+        start, factors = step * rows * sum(widths), []
+        for layer, width in enumerate(widths):
+            if after is None or layer + 1 in after:
+                factors.append(streams.dropout(keys, rates, start, rows * width).view(-1, rows, width))
+            else:
+                factors.append(rates.new_ones(len(keys), rows, width))
+            start = start + rows * width
+        return factors
+
+    return draw

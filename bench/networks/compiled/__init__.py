@@ -1,0 +1,1 @@
+"""The fused step in C, compiled on this machine, and its loader."""

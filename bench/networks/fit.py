@@ -1,0 +1,86 @@
+"""From members to trained networks: a method brings its steps, this the rest.
+
+A run that may choose its learning rate is several members of the pack, of which the best on validation stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from bench.contract import Fitted, Member, Progress
+from bench.errors import BadSetting
+from bench.networks import streams
+from bench.networks.batches import Company, dropout, pool
+from bench.networks.config import dtype_of
+from bench.networks.loop import Steps, Trained, train
+from bench.networks.tensors import Keep, Step
+
+
+def fit_pack(
+    members: Sequence[Member], make: Callable[[Company], Steps], device: torch.device, progress: Progress
+) -> list[Fitted]:
+    """Train the members as one pack, with the steps that `make` makes for a company.
+
+    Raises BadSetting where a choice on validation is asked for and there are no rows to make it on.
+    """
+    _check_validation(members)
+    asked, members = members, [one for member in members for one in _tries(member)]
+    configs = [member.config for member in members]
+    sides = zip(*(member.pools for member in members), strict=True)
+    pools = [pool(parts, device, dtype_of(configs[0])) for parts in sides]
+    everyone = Company(configs, [member.seed for member in members], pools)
+    trained = train(
+        configs,
+        everyone.seeds,
+        [member.valid for member in members],
+        lambda places: make(everyone.of(places)),
+        budgets=everyone.budgets,
+        device=device,
+        progress=progress,
+    )
+    per_run = len(members) // len(asked)
+    return [
+        _chosen(members[first : first + per_run], trained[first : first + per_run])
+        for first in range(0, len(members), per_run)
+    ]
+
+
+def _check_validation(members: Sequence[Member]) -> None:
+    config = members[0].config
+    if config.needs_validation and not all(len(member.valid.X) for member in members):
+        raise BadSetting(
+            "The best step or rate is chosen on validation rows, and this protocol holds none out: "
+            'set keep="last", or run published+early-stopping.'
+        )
+
+
+def _tries(member: Member) -> list[Member]:
+    """Return the member once for each learning rate that it may choose from."""
+    rates = member.config.search_lr or (member.config.lr,)
+    return [replace(member, config=member.config.model_copy(update={"lr": rate})) for rate in rates]
+
+
+def _chosen(tries: Sequence[Member], trained: Sequence[Trained]) -> Fitted:
+    """Return the best of one run's tries on validation, the first among equals; all rows seen count."""
+    at = int(np.argmax([one.score for one in trained]))
+    member, best = tries[at], trained[at]
+    return Fitted(
+        partial(best.predict, keep=_left_on(member)),
+        best.steps,
+        best.best_step,
+        sum(one.steps for one in trained) * member.config.rows_per_step,
+        {"lr": member.config.lr} if member.config.search_lr else {},
+    )
+
+
+def _left_on(member: Member) -> Callable[[Step, int], Keep] | None:
+    """Return the dropout that stays on when the member scores rows; None where it is off."""
+    if not member.config.test_dropout:
+        return None
+    key = streams.keys([member.seed], "test dropout")
+    return dropout([member.config], key, dtype_of(member.config))

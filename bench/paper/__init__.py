@@ -1,0 +1,1 @@
+"""What is of the MetaBalance paper and of nothing else: its ladder, its tables, its findings."""

@@ -1,0 +1,166 @@
+"""What the records say of MetaBalance: the questions that its published comparison leaves, answered with intervals.
+
+Every row of the frame is a claim, the difference of two arms (or of two differences) on the same runs and test rows;
+p-values are adjusted over each question's whole column. `bench.paper.page` puts them into words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.arms.arm import ALPHA
+from bench.data.cards import card, dataset_names
+from bench.names import TUNED
+from bench.paper.alpha import METRICS, alpha
+from bench.protocols.published import rungs
+from bench.report.selection import Measured, recipe
+from bench.stats.bootstrap import Replicates
+from bench.stats.inference import Difference, comparable, difference, holm
+
+Tables = Mapping[str, Mapping[str, Measured]]  # by data set and protocol
+META = "metabalance"
+MAIN_RIVALS = ("none", "xgboost")
+RIVALS = (*MAIN_RIVALS, "xgboost-weighted", "outer-only", "metabalance-no-inner")
+TUNED_RIVALS = ("xgboost", "none", "logistic-regression", "outer-only", "metabalance-no-inner")
+PAPERS = ("metabalance-published", "metabalance-june-published")
+PAPERS_RIVALS = ("none", "random-under", "smote", "class-balanced-published")
+BEFORE = "the rung before"
+_NAMES = ("question", "dataset", "protocol", "metric", "a", "b")
+_NUMBERS = ("mean", "lo", "hi", "p")
+
+
+def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
+    """Return one row per claim: what a - b is, and how surely.
+
+    `tables` are those of the leaderboards, `sweeps` those of the matrix `alpha`. Columns: question ("meta step",
+    "updates", "rivals", "tuned" or "bayes"), dataset, protocol, metric, a, b, mean, lo, hi, p, p_holm (over the
+    question) and n_runs.
+    """
+    rows = [
+        *_meta_step(sweeps),
+        *_updates(tables),
+        *_rivals(tables, sweeps),
+        *_tuned(tables),
+        *_bayes(tables),
+    ]
+    board = pd.DataFrame(rows, columns=[*_NAMES, *_NUMBERS, "p_holm", "n_runs"])
+    for question in dict.fromkeys(board["question"]):
+        mine = board["question"] == question
+        board.loc[mine, "p_holm"] = holm(board.loc[mine, "p"].astype(float).tolist())
+    return board.astype({"p_holm": float})
+
+
+def _claim(names: tuple[str, ...], found: Difference) -> dict[str, Any]:
+    numbers = (found.mean, found.lo, found.hi, found.p_value)
+    return dict(zip(_NAMES + _NUMBERS, names + numbers, strict=True)) | {"n_runs": found.n_pairs}
+
+
+def _meta_step(sweeps: Tables) -> Iterator[dict[str, Any]]:
+    for dataset, by_protocol in sweeps.items():
+        for protocol, found in by_protocol.items():
+            for _, row in alpha(found).iterrows():
+                a = f"{row['pair']}, order {row['order']}, α = {row['inner_lr']:g}"
+                for metric in METRICS if row["inner_lr"] else ():
+                    mean, lo, hi, p = (row[f"{metric}_change_{number}"] for number in _NUMBERS)
+                    names = ("meta step", dataset, protocol, metric, a, f"{row['pair']}, α = 0")
+                    yield _claim(names, Difference(mean, lo, hi, p, row["n_runs"]))
+
+
+def _updates(tables: Tables) -> Iterator[dict[str, Any]]:
+    """Yield by rung how far the paper's arms are ahead of its others, and what the rung changed about that."""
+    for dataset, by_protocol in tables.items():
+        for a, b in [(a, b) for a in PAPERS for b in PAPERS_RIVALS]:
+            before: Replicates | None = None
+            for rung in _climbed(dataset, by_protocol):
+                reps = by_protocol[rung].replicates
+                if a not in reps or b not in reps or not comparable(reps[a], reps[b]):
+                    continue
+                where = ("updates", dataset, rung, "roc_auc")
+                yield _claim((*where, a, b), difference(reps[a], reps[b], "roc_auc"))
+                gap = _gap(reps[a], reps[b])
+                if before is not None and comparable(gap, before):
+                    yield _claim((*where, f"{a} - {b}", BEFORE), difference(gap, before, "roc_auc"))
+                before = gap
+
+
+def _climbed(dataset: str, found: Mapping[str, Measured]) -> list[str]:
+    if dataset not in dataset_names() or card(dataset).published is None:
+        return []
+    climbed = [rung for rung in rungs(card(dataset)) if rung in found]
+    return climbed if len(climbed) > 2 else []  # published and strict alone are no ladder
+
+
+def _gap(a: Replicates, b: Replicates) -> Replicates:
+    """Return the ROC-AUC of `a` less that of `b`, on the runs that both have and on resamples of their rows."""
+    runs = tuple(sorted(set(a.runs) & set(b.runs)))
+    rows_a, rows_b = ([reps.runs.index(run) for run in runs] for reps in (a, b))
+    points = a.points["roc_auc"][rows_a] - b.points["roc_auc"][rows_b]
+    values = a.values["roc_auc"][rows_a] - b.values["roc_auc"][rows_b]
+    return Replicates(runs, {"roc_auc": points}, {"roc_auc": values}, a.resamples)
+
+
+def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
+    """Yield MetaBalance against its rivals, its pairs of samplers at a small and a large α against the main ones."""
+    for dataset, by_protocol in tables.items():
+        if "strict" not in by_protocol:
+            continue
+        rivals = by_protocol["strict"].replicates
+        held = [(META, rivals, rival) for rival in RIVALS]
+        if "strict" in sweeps.get(dataset, {}):
+            swept = sweeps[dataset]["strict"].replicates
+            chosen = [name for name, (_, order, rate) in ALPHA.items() if order == 2 and rate in (0.01, 1)]
+            chosen = [
+                name
+                for name in chosen
+                if not _is_meta(name, sweeps[dataset]["strict"], by_protocol["strict"])
+            ]
+            held += [(name, swept, rival) for name in chosen for rival in MAIN_RIVALS]
+        for arm, found, rival in held:
+            if arm not in found or rival not in rivals or not comparable(found[arm], rivals[rival]):
+                continue
+            for metric in METRICS:
+                apart = difference(found[arm], rivals[rival], metric)
+                yield _claim(("rivals", dataset, "strict", metric, arm, rival), apart)
+
+
+def _tuned(tables: Tables) -> Iterator[dict[str, Any]]:
+    """Yield MetaBalance as tuned on each fold's training rows against its rivals, tuned alike."""
+    for dataset, by_protocol in tables.items():
+        reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
+        for rival in TUNED_RIVALS:
+            a, b = reps.get(f"{META}{TUNED}"), reps.get(f"{rival}{TUNED}")
+            if a is not None and b is not None and comparable(a, b):
+                for metric in METRICS:
+                    yield _claim(("tuned", dataset, "strict", metric, META, rival), difference(a, b, metric))
+
+
+def _is_meta(name: str, swept: Measured, table: Measured) -> bool:
+    """Return whether an arm of the sweep is the arm `metabalance` by another name."""
+    if name not in swept.records or META not in table.records:
+        return False
+    return recipe(swept.records[name][0]) == recipe(table.records[META][0])
+
+
+def _bayes(tables: Tables) -> Iterator[dict[str, Any]]:
+    for dataset, by_protocol in tables.items():
+        reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
+        if "bayes-optimal" not in reps:
+            continue
+        best = reps["bayes-optimal"]
+        for arm, of in reps.items():
+            for metric in METRICS if arm != "bayes-optimal" and comparable(of, best) else ():
+                yield _claim(
+                    ("bayes", dataset, "strict", metric, "bayes-optimal", arm), difference(best, of, metric)
+                )
+
+
+def counts(claims: pd.DataFrame) -> tuple[int, int, int, int]:
+    """Return how many claims are above 0 and below by their intervals, and how many by p after adjustment."""
+    known = claims["p_holm"] < 0.05
+    sides = (claims["lo"] > 0, claims["hi"] < 0, known & (claims["mean"] > 0), known & (claims["mean"] < 0))
+    above, below, surely_above, surely_below = (int(np.count_nonzero(side)) for side in sides)
+    return above, below, surely_above, surely_below

@@ -1,0 +1,118 @@
+"""One data set under `published` and under `strict`, arm by arm: what the correction of the protocol changes.
+
+The two protocols judge other runs on other test rows, so the difference is that of two means, with the noise of
+both. The arms are those that ran under both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.report import render
+from bench.report.render import SHORT, count, interval, latex_table, markdown_table
+from bench.report.selection import Measured
+from bench.stats.inference import difference_of_means, summarise
+
+METRICS = ("roc_auc", "average_precision")
+SIDES = ("published", "strict")
+
+
+def sides(found: Mapping[str, Measured]) -> pd.DataFrame:
+    """Return one row per arm that ran under both protocols, ordered by its rank under `strict`.
+
+    `found` has a data set's tables by protocol. Columns: arm; for each protocol and metric
+    `<protocol>_<metric>_mean, _lo, _hi` and `_rank`; `<metric>_change_mean, _lo, _hi`; for each
+    protocol `_steps, _samples_seen, _n_runs, _n_failed`. Empty where either protocol has no records.
+    """
+    if any(protocol not in found for protocol in SIDES):
+        return pd.DataFrame()
+    published, strict = (found[protocol].records for protocol in SIDES)
+    shared = [arm for arm in strict if arm in published]
+    board = pd.DataFrame([_row(arm, found) for arm in shared])
+    for protocol in SIDES if shared else ():
+        for metric in METRICS:
+            board[f"{protocol}_{metric}_rank"] = board["arm"].map(found[protocol].ranks(metric, shared))
+    return board.sort_values(["strict_roc_auc_rank", "arm"], ignore_index=True) if shared else board
+
+
+def _row(arm: str, found: Mapping[str, Measured]) -> dict[str, Any]:
+    row: dict[str, Any] = {"arm": arm}
+    reps = {protocol: found[protocol].replicates.get(arm) for protocol in SIDES}
+    for protocol, of in reps.items():
+        summary = summarise(of, METRICS) if of else {}
+        for metric in METRICS:
+            for field in ("mean", "lo", "hi"):
+                row[f"{protocol}_{metric}_{field}"] = getattr(summary.get(metric), field, float("nan"))
+        row |= {f"{protocol}_{name}": value for name, value in found[protocol].cost(arm).items()}
+    published, strict = reps.values()
+    for metric in METRICS:
+        change = difference_of_means(strict, published, metric) if strict and published else None
+        for field in ("mean", "lo", "hi"):
+            row[f"{metric}_change_{field}"] = getattr(change, field, float("nan"))
+    return row
+
+
+def headings() -> list[str]:
+    """Return the table's column headings."""
+    per_metric = [
+        words
+        for metric in METRICS
+        for words in (
+            f"{SHORT[metric]} published",
+            "rank",
+            f"{SHORT[metric]} strict",
+            "rank",
+            f"Δ {SHORT[metric]}",
+        )
+    ]
+    return ["arm", *per_metric, "updates", "rows seen", "runs", "failed"]
+
+
+def cells(board: pd.DataFrame) -> list[list[str]]:
+    """Return the table's cells as text, row by row; what stands twice is of published, then of strict."""
+    rows = []
+    for _, row in board.iterrows():
+        found = [str(row["arm"])]
+        for metric in METRICS:
+            for protocol in SIDES:
+                name = f"{protocol}_{metric}"
+                found.append(interval(row[f"{name}_mean"], row[f"{name}_lo"], row[f"{name}_hi"]))
+                found.append(str(row[f"{name}_rank"]))
+            change = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
+            found.append(interval(*change, sign=True))
+        costs = ("steps", "samples_seen", "n_runs", "n_failed")
+        found += [" / ".join(count(row[f"{protocol}_{name}"]) for protocol in SIDES) for name in costs]
+        rows.append(found)
+    return rows
+
+
+def caption(dataset: str) -> str:
+    """Return the line that the table must not be read without."""
+    return (
+        f"{dataset} as published and corrected: means over runs with 95 % intervals (two-level bootstrap over runs and "
+        "test rows); ranks are among the arms shown, those with failed runs last; Δ is strict less published, on other "
+        "runs and test rows, so that the noise of both is in it. Updates, rows seen, runs and failures: published / "
+        "strict."
+    )
+
+
+def markdown(board: pd.DataFrame, dataset: str) -> str:
+    """Return the table as a Markdown page."""
+    title = f"# {dataset}: as published, and corrected"
+    return "\n".join([title, "", caption(dataset), "", *markdown_table(headings(), cells(board))]) + "\n"
+
+
+def as_csv(board: pd.DataFrame, dataset: str) -> str:
+    """Return every column and digit as CSV."""
+    return render.as_csv(board.assign(dataset=dataset))
+
+
+def latex(board: pd.DataFrame, dataset: str) -> str:
+    """Return the table as a LaTeX table for the booktabs package."""
+    return latex_table(headings(), cells(board), caption(dataset), "l")
+
+
+FORMATS: Mapping[str, Callable[[pd.DataFrame, str], str]] = {"md": markdown, "tex": latex, "csv": as_csv}

@@ -1,0 +1,1 @@
+"""How arms are judged: one file each."""

@@ -1,0 +1,280 @@
+"""Leaderboards as Markdown, LaTeX and CSV, from the same frame, by the same rules of rounding."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import nan
+
+import pandas as pd
+from rich.table import Table
+
+from bench.data.cards import card, dataset_names
+from bench.data.split import protocol_named
+from bench.report.columns import Column, fitting, needed, table
+
+SHOWN = (
+    "average_precision",
+    "roc_auc",
+    "recall_at_1pct_review",
+    "precision_at_1pct_review",
+    "recall_at_1pct_fpr",
+)
+# What people read in the place of a metric's name; files, JSON and CSV have the name.
+SHORT = {
+    "average_precision": "AP",
+    "roc_auc": "ROC-AUC",
+    "recall_at_0_1pct_review": "R@0.1%",
+    "recall_at_0_5pct_review": "R@0.5%",
+    "recall_at_1pct_review": "R@1%",
+    "recall_at_5pct_review": "R@5%",
+    "precision_at_0_1pct_review": "P@0.1%",
+    "precision_at_0_5pct_review": "P@0.5%",
+    "precision_at_1pct_review": "P@1%",
+    "precision_at_5pct_review": "P@5%",
+    "recall_at_1pct_fpr": "R@1%FPR",
+    "recall_at_5pct_fpr": "R@5%FPR",
+    "ks": "KS",
+    "gini": "Gini",
+    "brier": "Brier",
+    "log_loss": "log-loss",
+    "ece": "ECE",
+    "f1": "F1",
+    "mcc": "MCC",
+    "balanced_accuracy": "bal. acc.",
+}
+SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
+
+
+def printed(metric: str) -> str:
+    """Return what people read in the place of a metric's name."""
+    return SHORT.get(metric, metric.replace("_", " "))
+
+
+def main_metric(board: pd.DataFrame) -> str:
+    """Return the metric that the board's protocol ranks by."""
+    return protocol_named(board["protocol"].iloc[0]).main_metric
+
+
+def headings(board: pd.DataFrame) -> list[str]:
+    """Return the table's column headings."""
+    return [
+        "rank",
+        "arm",
+        *(["authors' code"] if authors(board) else []),
+        *(name.replace("_", " ") for name in SHOWN),
+        *(name.replace("_", " ") for name in SHOWN_PLAIN),
+        f"Δ {main_metric(board).replace('_', ' ')}",
+        "runs",
+        "failed",
+        "steps",
+        "rows seen",
+        "seconds",
+    ]
+
+
+def cells(board: pd.DataFrame) -> list[list[str]]:
+    """Return the table's cells as text, row by row; an interval is `.123 [.100, .150]`."""
+    measured = authors(board)
+    return [
+        [
+            str(row["rank"]),
+            row["arm"],
+            *([spread(*measured.get(row["arm"], (nan, nan)))] if measured else []),
+            *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN),
+            *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN_PLAIN),
+            interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
+            str(row["n_runs"]),
+            str(row["n_failed"]),
+            count(row["steps"]),
+            count(row["samples_seen"]),
+            seconds(row["fit_seconds"] + row["resample_seconds"]),
+        ]
+        for _, row in board.iterrows()
+    ]
+
+
+def authors(board: pd.DataFrame) -> Mapping[str, tuple[float, float]]:
+    """Return by arm what the authors' code gave (ROC-AUC, mean and deviation), where the board repeats it."""
+    name, protocol = board[["dataset", "protocol"]].iloc[0]
+    if protocol != "published" or name not in dataset_names():
+        return {}
+    published = card(name).published
+    return published.measured if published else {}
+
+
+def spread(mean: float, sd: float) -> str:
+    """Return `.657 ± .006`, or a dash for a missing number."""
+    return "–" if pd.isna(mean) else f"{number(mean)} ± {number(sd)}"
+
+
+def interval(mean: float, lo: float, hi: float, *, sign: bool = False, digits: int = 3) -> str:
+    """Return `mean [lo, hi]` with so many digits after the point, or a dash for a missing number."""
+    if pd.isna(mean):
+        return "–"
+    text, low, high = (number(value, sign=sign, digits=digits) for value in (mean, lo, hi))
+    return f"{text} [{low}, {high}]"
+
+
+def number(value: float, *, sign: bool = False, digits: int = 3) -> str:
+    """Return so many digits after the point, without the zero before it, or a dash for a missing number.
+
+    With a sign, what rounds to zero keeps its own: an interval from +.000 is above 0, one from -.000 holds it.
+    """
+    if pd.isna(value):
+        return "–"
+    value = value + 0.0 if sign else round(value, digits) + 0.0  # no minus before a true zero
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
+
+
+def clear(lo: float, hi: float) -> bool:
+    """Return whether an interval is clear of 0."""
+    return bool(lo > 0 or hi < 0)
+
+
+def chance(p: float) -> str:
+    """Return a p-value, or a dash; what would print as 0 is below .001."""
+    return "< .001" if p < 0.0005 else number(p)
+
+
+def count(number: float) -> str:
+    """Return a count with thousands separators, or a dash."""
+    return "–" if pd.isna(number) else f"{number:,.0f}"
+
+
+def seconds(number: float) -> str:
+    """Return seconds with two significant digits below ten, or a dash."""
+    return "–" if pd.isna(number) else f"{number:.2f}" if number < 10 else f"{number:.0f}"
+
+
+def caption(board: pd.DataFrame) -> str:
+    """Return the line that a table must not be read without."""
+    first = board.iloc[0]
+    reference = first["reference"]
+    against = (
+        f" Δ is the paired difference in {main_metric(board).replace('_', ' ')} to {reference}."
+        if isinstance(reference, str)
+        else ""
+    )
+    return (
+        f"{first['dataset']} ({count(board['n_rows'].max())} rows), protocol {first['protocol']}: means over runs with "
+        "95 % intervals (two-level bootstrap over runs and test rows). Prevalence in the test parts "
+        f"{board['test_prevalence'].max():.4g}, which is also the average precision of chance.{against} "
+        f"Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…"
+    )
+
+
+def markdown(board: pd.DataFrame) -> str:
+    """Return the leaderboard as a Markdown page."""
+    title = f"# {board['dataset'].iloc[0]}, {board['protocol'].iloc[0]}"
+    return (
+        "\n".join([title, "", _full_caption(board), "", *markdown_table(headings(board), cells(board))])
+        + "\n"
+    )
+
+
+def _full_caption(board: pd.DataFrame) -> str:
+    """Return the caption and, where the table has that column, what the authors' code is."""
+    words = " The authors' code: its own test ROC-AUC, mean ± standard deviation over 2–3 seeds."
+    return caption(board) + (words if authors(board) else "")
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table; no cell is taken for two, or for a link."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    escape = str.maketrans({"\\": r"\\", "|": r"\|"})
+    cells = [[cell.translate(escape).replace("](", r"]\(") for cell in row] for row in rows]
+    return lines + [f"| {' | '.join(row)} |" for row in cells]
+
+
+def latex(board: pd.DataFrame) -> str:
+    """Return the leaderboard as a LaTeX table for the booktabs package."""
+    return latex_table(headings(board), cells(board), _full_caption(board), "rl")
+
+
+def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]], text: str, columns: str) -> str:
+    """Return a table for the booktabs package; `columns` aligns the first ones, the others go to the right."""
+    lines = [r"\begin{table}", r"\caption{" + _tex(text) + "}"]
+    lines += [r"\begin{tabular}{" + columns + "r" * (len(head) - len(columns)) + "}", r"\toprule"]
+    lines += [_tex_row(head), r"\midrule", *(_tex_row(row) for row in rows)]
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+_TEX = {letter: f"\\{letter}" for letter in "%_#&${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "Δ": r"$\Delta$",
+    "–": "--",
+    "…": r"\ldots{}",
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def _tex_row(row: Sequence[str]) -> str:
+    return " & ".join(_tex(cell) for cell in row) + r" \\"
+
+
+def as_csv(board: pd.DataFrame) -> str:
+    """Return the whole leaderboard, every column and digit, as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(board.columns)
+    writer.writerows(board.itertuples(index=False, name=None))
+    return out.getvalue()
+
+
+FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "tex": latex, "csv": as_csv}
+
+
+def terminal(board: pd.DataFrame, width: int) -> tuple[Table, list[str]]:
+    """Return the leaderboard as a rich table for a terminal, and the headings of the columns that had no room.
+
+    The main metric and the difference to the reference always have their intervals; others where there is room.
+    """
+    main = main_metric(board)
+    shown = [main, *(metric for metric in TERMINAL if metric != main)]
+    for detailed in range(len(shown), 0, -1):
+        columns = _columns(board, shown, detailed)
+        if needed(columns) <= width:
+            break
+    kept = fitting(columns, width)
+    return table(kept, width), [column.head for column in columns if column not in kept]
+
+
+def _columns(board: pd.DataFrame, shown: Sequence[str], detailed: int) -> list[Column]:
+    """Return a terminal's columns; the first `detailed` metrics have their intervals."""
+    rows = [row for _, row in board.iterrows()]
+
+    def cells(metric: str, *, whole: bool, sign: bool = False) -> list[str]:
+        fields = [[row[f"{metric}_{field}"] for field in ("mean", "lo", "hi")] for row in rows]
+        return [interval(*each, sign=sign) if whole else number(each[0]) for each in fields]
+
+    metrics = [
+        Column(
+            f"{printed(metric)}{' [95 %]' if place < detailed else ''}", cells(metric, whole=place < detailed)
+        )
+        for place, metric in enumerate(shown)
+    ]
+    times = [seconds(row["fit_seconds"] + row["resample_seconds"]) for row in rows]
+    failed = [Column("failed", [str(row["n_failed"]) for row in rows], importance=2)]
+    return [
+        Column("#", [str(row["rank"]) for row in rows]),
+        Column("arm", [row["arm"] for row in rows], "name"),
+        metrics[0],
+        Column(f"Δ {printed(shown[0])} [95 %]", cells("difference", whole=True, sign=True)),
+        *(replace(column, importance=3 + place) for place, column in enumerate(metrics[1:])),
+        Column("runs", [str(row["n_runs"]) for row in rows], importance=1),
+        *(failed if board["n_failed"].sum() else []),
+        Column("sec", times, importance=9),
+    ]
+
+
+TERMINAL = ("average_precision", "roc_auc", "recall_at_1pct_review")

@@ -1,0 +1,1 @@
+"""Runs, the packs they train in, and what makes records of them."""

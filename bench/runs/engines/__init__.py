@@ -1,0 +1,1 @@
+"""Where packs run: one file each."""

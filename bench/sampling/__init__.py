@@ -1,0 +1,1 @@
+"""Samplers, the neighbours that they look for, and resampled sets kept on disk."""

@@ -1,0 +1,1 @@
+"""Records and scores on disk, and their compact form."""

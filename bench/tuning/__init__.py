@@ -1,0 +1,1 @@
+"""Studies: spaces, plans, storage, trials, and the configurations that won."""

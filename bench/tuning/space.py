@@ -1,0 +1,217 @@
+"""What a study may change of an arm: the method's `space(trial)`, asked with the arm in hand.
+
+A method's space calls `trial.suggest_float`, `suggest_int` and `suggest_categorical` as of an Optuna trial, always
+for the same names, and returns settings. The trial that it is given here knows the arm: what the arm sets is its
+identity and is not asked; every other suggestion has a default, the arm's own, so that the space can be listed
+without a study, and trial 0 is the arm as it is.
+
+How far the classes are evened out is one parameter, `balance`: 0 leaves the rows as they are, 1 makes the classes
+equal, and between them the ratio of the classes goes by equal factors. It sets the ratio of an arm's sampler (from
+`BALANCE_STEP`, as rows left as they are would be another arm), or without one the weight of a positive row. Arms of
+two pools have `inner_balance` and `outer_balance` (Meta-Weight-Net, whose network weights its training rows, the outer
+alone). In two losses a setting of their own takes its place: the class-balanced one's β, the logit-adjusted one's τ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+
+from bench.arms.arm import Arm
+from bench.errors import BadSetting
+from bench.methods import method
+from bench.sampling.samplers import SAMPLERS
+
+ROLES = ("sampler", "inner_sampler", "outer_sampler")
+DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study and trial
+
+BALANCE_STEP = 0.25  # of a sampler's: trials of one ratio share their resampled rows
+
+
+@dataclass(frozen=True)
+class Classes:
+    """How many rows of either class there are to train on."""
+
+    negatives: int
+    positives: int
+
+    @property
+    def odds(self) -> float:
+        """Negatives per positive: the weight of a positive at which the classes are equal."""
+        return self.negatives / self.positives
+
+    @property
+    def ratio(self) -> float:
+        """Rows of the rarer class per row of the other."""
+        return min(self.odds, 1 / self.odds)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a study asks for an arm: a distribution and a default by parameter, in the order in which they are asked."""
+
+    distributions: Mapping[str, BaseDistribution]
+    defaults: Mapping[str, Any]
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The distributions as Optuna's JSON."""
+        return {name: distribution_to_json(one) for name, one in self.distributions.items()}
+
+
+def from_texts(texts: Mapping[str, str]) -> dict[str, BaseDistribution]:
+    """Return the distributions that `Space.texts` made these of."""
+    return {name: json_to_distribution(text) for name, text in texts.items()}
+
+
+def space_of(arm: Arm, classes: Classes) -> Space:
+    """Return the arm's space on training rows of these classes."""
+    trial = Suggestions(arm, classes)
+    method(arm.method).space(trial)
+    return Space(trial.distributions, trial.defaults)
+
+
+def tunable(arm: Arm) -> bool:
+    """Return whether there is anything that a study may change of the arm."""
+    return bool(
+        space_of(arm, Classes(1, 1)).distributions
+    )  # whatever the rows: only ratios hang on the classes
+
+
+def arm_at(arm: Arm, params: Mapping[str, Any], classes: Classes) -> Arm:
+    """Return the arm with the settings and samplers that `params`, values of its space, come to."""
+    found = method(arm.method).space(Suggestions(arm, classes, params))
+    roles = {name: found.pop(name) for name in ROLES if name in found}
+    return replace(arm, settings={**arm.settings, **found}, **roles)
+
+
+def rounded(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters as they are set: numbers of `DIGITS` digits, within their interval."""
+    found = dict(params)
+    for name, one in space.distributions.items():
+        if isinstance(one, FloatDistribution) and one.step is None:
+            found[name] = min(max(_rounded(params[name]), one.low), one.high)
+    return found
+
+
+def holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Return whether the distribution can give the value."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (ValueError, TypeError):  # another choice, another kind of value
+        return False
+
+
+class Suggestions:
+    """What a method's `space` is given: Optuna's suggestions, each with the arm's own default.
+
+    Without `params` every suggestion returns its default; with them, the value of that name.
+    """
+
+    def __init__(self, arm: Arm, classes: Classes, params: Mapping[str, Any] | None = None) -> None:
+        self.arm, self.classes, self.params = arm, classes, params
+        self.own = method(arm.method).Config.model_validate(dict(arm.settings))
+        self.distributions: dict[str, BaseDistribution] = {}
+        self.defaults: dict[str, Any] = {}
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        step: float | None = None,
+        default: float | None = None,
+    ) -> float:
+        """Return a number of `DIGITS` digits; `default` is the configuration's where it is not given."""
+        found = self._suggest(name, FloatDistribution(low, high, log=log, step=step), default)
+        return found if name in self.arm.settings else min(max(_rounded(found), low), high)
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, log: bool = False, step: int = 1, default: int | None = None
+    ) -> int:
+        """Return a whole number."""
+        return int(self._suggest(name, IntDistribution(low, high, log=log, step=step), default))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], *, default: Any = None) -> Any:
+        """Return one of the choices."""
+        return self._suggest(name, CategoricalDistribution(choices), default)
+
+    def sets(self, name: str) -> bool:
+        """Return whether the arm sets this itself, so that it is not to be asked."""
+        return name in self.arm.settings
+
+    def weight(self, name: str) -> Any:
+        """Return the weight of a positive row for the setting `name`: None is 1, "balanced" makes the classes equal."""
+        own = self.arm.settings.get(name)
+        if name in self.arm.fixed or own not in (None, "balanced"):
+            return own
+        share = self.suggest_float("balance", 0.0, 1.0, default=float(own == "balanced"))
+        return {0.0: None, 1.0: "balanced"}.get(share, _rounded(self.classes.odds**share))
+
+    def ratio(self, name: str) -> float | None:
+        """Return rows of the rarer class per row of the other for the setting `name`; None is 1."""
+        if self.sets(name):
+            own: float = self.arm.settings[name]
+            return own
+        share = self.suggest_float("balance", 0.0, 1.0, default=1.0)
+        return None if share == 1 else self._at(share)
+
+    def sampler(self, role: str = "sampler", among: Sequence[str] = ()) -> dict[str, str | None]:
+        """Return the sampler of that role with its ratio, as an entry of the settings; None is the rows as they are.
+
+        `among` are the samplers that it may be beside none. Without them, where the user named it, and where the arm
+        has another, it is the arm's.
+        """
+        prefix, name = role.removesuffix("sampler"), getattr(self.arm, role) or "none"
+        choices = ("none", *among)
+        if among and name in choices and role not in self.arm.fixed:
+            name = self.suggest_categorical(role, choices, default=name)
+        elif name == "none" or ":" in name or SAMPLERS[name].ratio is None:
+            return {role: getattr(self.arm, role)}
+        # Not from 0: rows as they are would be another arm.
+        share = self.suggest_float(f"{prefix}balance", BALANCE_STEP, 1.0, step=BALANCE_STEP, default=1.0)
+        if name == "none":
+            return {role: None}
+        return {role: name if share == 1 else f"{name}:{self._at(share)}"}
+
+    def _at(self, share: float) -> float:
+        """Return the ratio of the classes at that balance."""
+        return _rounded(self.classes.ratio ** (1 - share))
+
+    def _suggest(self, name: str, distribution: BaseDistribution, default: Any) -> Any:
+        if name in self.arm.settings:
+            return self.arm.settings[name]
+        if default is None:
+            default = getattr(self.own, name, None)
+        if not holds(distribution, default):
+            raise BadSetting(
+                f"{self.arm.method}: the default {name} = {default} lies outside of its own space. "
+                "What is no setting of its configuration needs a default of its own."
+            )
+        self.distributions[name], self.defaults[name] = distribution, default
+        if self.params is None:
+            return default
+        if name not in self.params:
+            raise BadSetting(
+                f"{self.arm.method}: its space asked for {name!r} in one trial and not in another. A space asks for "
+                "the same names always; what one value makes needless is asked all the same."
+            )
+        return self.params[name]
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")

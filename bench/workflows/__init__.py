@@ -1,0 +1,1 @@
+"""What the commands and the calls from Python both do: one file each."""

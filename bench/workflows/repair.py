@@ -1,0 +1,45 @@
+"""Run the ladder from `published` to `strict` and write what each repair does: what `bench repair` is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import BadStore
+from bench.protocols.published import rungs
+from bench.runs.prepare import FullReporter, Request, the_card
+from bench.workflows.run import make_plan, run_plan
+from bench.workflows.tables import regenerate
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What a climb ended with: the table of `bench.paper.ladder`, where it lies, and what failed."""
+
+    board: pd.DataFrame
+    path: Path
+    n_failed: int
+    first_failure: str | None
+
+
+def climb(request: Request, reporter: FullReporter) -> Ladder:
+    """Run the request under every rung's protocol, and write every table of the data set, the ladder among them.
+
+    Raises BadSetting, before anything is run, for a data set that the paper did not use.
+    """
+    card = the_card(request)
+    failed = []
+    for rung in rungs(card):
+        made = make_plan(replace(request, protocol=rung), reporter.download)
+        reporter.note(f"{rung}: {len(made.todo)} of {len(made.runs)} runs to do")
+        failed += run_plan(made, reporter).failed
+    pages = regenerate(request.results, dataset=card.name)
+    for page in pages:
+        page.write()
+    first = failed[0].error if failed else None
+    found = next((page for page in pages if page.path.stem == f"{card.name}-ladder"), None)
+    if found is None:
+        raise BadStore(f"There is no ladder: {len(failed)} runs failed, the first with: {first}")
+    return Ladder(found.frame, found.path, len(failed), first)

@@ -1,0 +1,342 @@
+"""Every table and figure, from the stored records alone: what `bench tables` writes and checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+
+from bench.data.cards import card, dataset_names
+from bench.data.split import protocol_named
+from bench.disk import read_bytes, write_text
+from bench.errors import BadStore, UnknownName
+from bench.names import ANYWAY, TUNED, slug
+from bench.paper import alpha, claims, ladder, page, sides
+from bench.paper.figures import draw_grid, draw_ladder, grid_of
+from bench.report import charts, figures, ledger, tuned
+from bench.report import leaderboard as boards
+from bench.report.render import FORMATS
+from bench.report.selection import Measured, Record, board_path, measure_tables
+from bench.stats.bootstrap import Replicates
+from bench.stats.metrics import METRICS
+from bench.store import compact
+from bench.store.folder import PUBLISHED, SWEEPS, Store, published_beside
+from bench.tuning.configurations import read_tuned
+from bench.tuning.trials import Studied, TrialStore
+
+SVG = ("svg",)  # the figures of studies, which no page shows
+
+
+@dataclass(frozen=True)
+class Board:
+    """One regenerated table: its frame, where its parquet belongs, texts and figures by path, other scopes' records.
+
+    `is_leaderboard` is true of what `bench run` writes itself.
+    """
+
+    frame: pd.DataFrame
+    path: Path
+    texts: dict[Path, str]
+    figures: dict[Path, figures.Drawing] = field(default_factory=dict)
+    n_other_records: int = 0
+    is_leaderboard: bool = False
+
+    def write(self) -> list[Path]:
+        """Write the parquet, every text and every figure; return the paths."""
+        boards.write(self.frame, self.path)
+        for path, text in self.texts.items():
+            write_text(path, text)
+        drawn = [made for path, one in self.figures.items() for made in one.write(path)]
+        return [self.path, *self.texts, *drawn]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that is written."""
+        return [
+            self.path,
+            *self.texts,
+            *(made for path, one in self.figures.items() for made in one.paths(path)),
+        ]
+
+    def faults(self, *, whole: bool) -> list[Path]:
+        """Return the files that a check finds fault with: those that are `stale`.
+
+        Of a folder that is not kept `whole`, what `bench tables` alone makes may be missing.
+        """
+        expected = [self.path, *self.texts] if self.is_leaderboard else []
+        return [path for path in self.stale() if whole or path.exists() or path in expected]
+
+    def stale(self) -> list[Path]:
+        """Return the files that are missing or are not what the records give; of a figure, by the numbers in it."""
+        texts = [path for path, text in self.texts.items() if read_bytes(path) != text.encode()]
+        drawn = [made for path, one in self.figures.items() for made in one.stale(path)]
+        return [*([] if boards.same(self.frame, self.path) else [self.path]), *texts, *drawn]
+
+
+def regenerate(
+    results: Path,
+    *,
+    read_only: bool = False,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    formats: Sequence[str] = (),
+) -> list[Board]:
+    """Return every table that the records of `results` give, without writing any.
+
+    A leaderboard for each data set and protocol, with the grid of MetaBalance as a heat map and a table of its inner
+    rates where they were run; for a set with records of both, the table of `published` beside `strict`; the ladder of
+    repairs where it was climbed. The same of the folder `alpha` within. With compact records, and unless a data set or
+    protocol is asked for, the page of findings. Without `formats` leaderboards are Markdown, the table of both
+    protocols LaTeX and CSV too, and what is there in another format is made again.
+
+    Only data sets and protocols with records in `results` itself have tables; published records beside it stand in
+    them too. Where records of several scopes share a data set and protocol, the scope of the leaderboard that is there
+    is shown, else the one that finished last.
+    Raises UnknownName for a data set, protocol or format that is not there.
+    """
+    store = Store(results, read_only=read_only)
+    protocol = protocol_named(protocol).name if protocol else None
+    for kind, asked, known in (
+        ("data set with records", dataset, _names(store)),
+        *(("format", name, list(FORMATS)) for name in formats),
+    ):
+        if asked is not None and asked not in known:
+            raise UnknownName(kind, asked, known)
+    tables, sweeps = (
+        {name: measure_tables(of, name, protocol) for name in of.datasets() if dataset in (None, name)}
+        for of in (store, _sweeps(store))
+    )
+    is_sweep = results.name == SWEEPS  # which has boards alone: pages are made in the folder that it lies in
+    made: list[Board] = []
+    for of, found in ((_sweeps(store), sweeps), (store, tables)):
+        for name, by_protocol in found.items():
+            own = {judged: table for judged, table in by_protocol.items() if table.own}
+            made += _boards(of, name, own, formats)
+            asked_published = any(protocol_named(judged).is_published for judged in own)
+            if protocol is None and found is tables and asked_published and not is_sweep:
+                made += _across_protocols(of, name, by_protocol, formats)
+    for name in TrialStore(results).datasets() if protocol is None else ():
+        made += study_boards(results, name) if dataset in (None, name) else []
+    if dataset is None and protocol is None and store.has_compact() and not is_sweep:
+        board = claims.findings(tables, sweeps)
+        texts = {_page_at(results / "README.md"): page.markdown(board, tables, sweeps)}
+        made.append(Board(board, results / "leaderboards" / "findings.parquet", texts))
+    return made
+
+
+def table_folders(results: Path, dataset: str | None = None, *, check: bool) -> list[Path]:
+    """Return the folders whose tables are made: `results`, and for a check also what is published beside it.
+
+    With `dataset` those of them that have records or studies of it. Raises UnknownName for one that is no card either.
+    """
+    published = None if results.name == SWEEPS else published_beside(results)  # it has its own check
+    names = {folder: _names(Store(folder)) for folder in (results, *([published] if published else []))}
+    _check_known(dataset, chain(*names.values()))
+    wanted = [folder for folder, known in names.items() if dataset is None or dataset in known]
+    return [folder for folder in wanted if check or folder == results]
+
+
+def _check_known(dataset: str | None, recorded: Iterable[str]) -> None:
+    """Raise UnknownName for a data set that has no card and is none of those with records."""
+    known = sorted({*recorded, *dataset_names()})
+    if dataset is not None and dataset not in known:
+        raise UnknownName("data set", dataset, known)
+
+
+def is_kept_whole(results: Path) -> bool:
+    """Return whether a table that is missing from the folder is a fault: of what is published, every one is there."""
+    return PUBLISHED in (results.name, results.parent.name)
+
+
+def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
+    """Return the files among the leaderboards that no record makes, `made` being all that there is to make."""
+    known = {path for board in made for path in board.files}
+    folders = (results / "leaderboards", _sweeps(Store(results)).root / "leaderboards")
+    return sorted(path for folder in folders for path in folder.glob("*.*") if path not in known)
+
+
+def _sweeps(store: Store) -> Store:
+    """Return the store of the sweeps of MetaBalance's inner rate, within another's folder."""
+    return Store(store.root / SWEEPS, read_only=store.read_only)
+
+
+def _datasets(store: Store) -> list[str]:
+    return sorted({*store.datasets(), *_sweeps(store).datasets()})
+
+
+def _names(store: Store) -> list[str]:
+    """Return the data sets that this folder has records or studies of."""
+    return sorted({*_datasets(store), *TrialStore(store.root).datasets()})
+
+
+def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
+    """Write the compact records and noise of every data set in `results` (or of one); return the paths.
+
+    They are those of the tables that `regenerate` gives; none for a data set without records. Raises UnknownName for
+    one that has no card either.
+    """
+    store = Store(results)
+    _check_known(dataset, [*_names(store), *store.all_datasets()])
+    made = []
+    for of in (store, _sweeps(store)):
+        for name in of.datasets():
+            if dataset in (None, name):
+                parts = [_own_part(table) for table in measure_tables(of, name).values() if table.own]
+                if not parts:  # a folder without a record that can be read
+                    continue
+                _check_nothing_lost(of, name, {record["key"] for records, _ in parts for record in records})
+                metrics = METRICS if of is store else alpha.METRICS
+                made += compact.write(of, name, parts, tuple(metrics))
+    return made
+
+
+def _own_part(table: Measured) -> tuple[list[Record], dict[str, Replicates]]:
+    """Return the records of a table that are in the results folder itself, and their arms' replicates."""
+    records = [
+        record for arm, its_records in table.records.items() if arm in table.own for record in its_records
+    ]
+    return records, {arm: reps for arm, reps in table.replicates.items() if arm in table.own}
+
+
+def _page_at(path: Path) -> Path:
+    """Return where the page of findings belongs; raise BadStore where something else lies there."""
+    if path.exists() and not read_bytes(path).startswith(page.TITLE.encode()):
+        raise BadStore(f"{path} is no page of bench, and the findings belong there. Move it away first.")
+    return path
+
+
+def _check_nothing_lost(store: Store, name: str, keys: set[str]) -> None:
+    """Raise BadStore where the compact records that are there hold some that the new ones would not."""
+    path = store.compact_path(name, "records")
+    lost = (
+        [record for record in store.read_compact(name) if record["key"] not in keys] if path.exists() else []
+    )
+    if lost:
+        arms = list(dict.fromkeys(record["arm"] for record in lost))
+        raise BadStore(
+            f"{path} holds {len(lost)} records that are not among the new ones, of {len(arms)} arms, {arms[0]} first: "
+            f"the runs there are now are of other splits, or fewer. Run them all, or move {path.parent} away first."
+        )
+
+
+def _forms(path: Path, asked: Sequence[str], *always: str) -> list[str]:
+    """Return the formats asked for, else those that are written always and those that are there."""
+    there = [form for form in FORMATS if path.with_suffix(f".{form}").exists()]
+    return [form for form in FORMATS if form in (asked or {*always, *there})]
+
+
+def _boards(
+    store: Store, name: str, found: Mapping[str, Measured], formats: Sequence[str]
+) -> Iterator[Board]:
+    for judged, of in found.items():
+        frame = boards.leaderboard(of)
+        if frame.empty:  # every run's scores were damaged
+            continue
+        path = board_path(store, name, judged)
+        sweep = alpha.alpha(of)
+        # A sweep has a table of its own, and a leaderboard where bench run wrote one.
+        if sweep.empty or path.exists():
+            texts = {
+                path.with_suffix(f".{form}"): FORMATS[form](frame) for form in _forms(path, formats, "md")
+            }
+            yield Board(frame, path, texts, _grid(frame, path), of.n_others, is_leaderboard=True)
+        if not sweep.empty:
+            path = path.with_name(f"{path.stem}-alpha.parquet")
+            yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
+        if any(arm.endswith((TUNED, ANYWAY)) for arm in of.own):
+            both = tuned.tuned(of)
+            path = tuned.beside(board_path(store, name, judged))
+            yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, of, store.root)})
+
+
+def current(
+    results: Path, dataset: str, arms: Collection[str] | None = None, *, published: bool = False
+) -> list[Studied]:
+    """Return the studies of a data set that count: of each arm and fold the one whose configuration is kept.
+
+    Of these arms, or of all; with those published beside `results`, or without. They are of one scope: of other splits
+    than the study that went on last there are none.
+    """
+    kept = {one.study for one in read_tuned(results, dataset)}
+    store = TrialStore(results)
+    there = store.with_published(dataset) if published else store.studies(dataset)
+    return ledger.latest((one for one in there if arms is None or one.study.arm in arms), kept)
+
+
+def study_boards(results: Path, dataset: str) -> list[Board]:
+    """Return what the studies of a data set took and gave: the ledger, its curves and importances; none without any."""
+    studied = current(results, dataset)
+    board = ledger.ledger(studied)
+    if board.empty:
+        return []
+    path = results / "tuned" / f"{dataset}-ledger.parquet"
+    drawn = {}
+    curves, shares = ledger.curves(studied), ledger.importances(studied)
+    title, metric = f"{dataset}: what tuning gave on validation rows", str(board["metric"].iloc[0])
+    drawing = figures.Drawing(
+        figures.numbers(curves), partial(charts.draw_curves, curves, title, metric), SVG
+    )
+    drawn[path.with_name(f"{dataset}-curves")] = drawing
+    if not shares.empty:
+        words = f"{dataset}: importance of parameters (PED-ANOVA, mean over folds)"
+        drawing = figures.Drawing(
+            figures.numbers(shares), partial(charts.draw_importances, shares, words), SVG
+        )
+        drawn[path.with_name(f"{dataset}-importances")] = drawing
+    return [Board(board, path, {path.with_suffix(".md"): ledger.markdown(board)}, drawn)]
+
+
+def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
+    """Return the heat map of the leaderboard's grid, if it has one."""
+    name, judged = frame[["dataset", "protocol"]].iloc[0]
+    metric = protocol_named(judged).main_metric
+    grid = grid_of(frame, metric)
+    if grid.empty:
+        return {}
+    title = f"MetaBalance by samplers: {name}, {judged}"
+    drawing = figures.Drawing(figures.numbers(grid), lambda: draw_grid(grid, title, metric))
+    return {path.with_name(f"{path.stem}-grid"): drawing}
+
+
+def _across_protocols(
+    store: Store, name: str, found: Mapping[str, Measured], formats: Sequence[str]
+) -> Iterator[Board]:
+    folder = store.root / "leaderboards"
+    both = sides.sides(found)
+    if not both.empty:
+        path = folder / f"{name}-sides.parquet"
+        forms = _forms(path, formats, *FORMATS)
+        yield Board(both, path, {path.with_suffix(f".{f}"): sides.FORMATS[f](both, name) for f in forms})
+    if name not in dataset_names():
+        return
+    climbed = ladder.ladder(found, card(name))
+    if climbed.empty or climbed["rung"].nunique() < 3:  # published and strict alone are no ladder
+        return
+    path = folder / f"{name}-ladder.parquet"
+    title = f"{name}: from published to strict, one repair at a time"
+    drawing = figures.Drawing(figures.numbers(climbed), lambda: draw_ladder(climbed, title))
+    drawn = {path.with_suffix(""): drawing}
+    yield Board(climbed, path, {path.with_suffix(".md"): ladder.markdown(climbed, name)}, figures=drawn)
+
+
+def draw_slices(results: Path, studied: Sequence[Studied]) -> list[Path]:
+    """Draw the slices through the trials of every arm; return the paths, in the studies' own folder."""
+    made: list[Path] = []
+    for arm, mine in ledger.by_arm(studied).items():
+        trials, dataset = ledger.slices(mine), mine[0].study.dataset
+        if trials.empty:
+            continue
+        scales = {
+            name: json.loads(text)["attributes"].get("log", False)
+            for name, text in mine[0].study.space.items()
+        }
+        title = f"{dataset}, {arm}: gain over the default on inner folds, all folds"
+        path = results / "studies" / "slices" / f"{dataset}-{slug(arm)}"
+        draw = partial(charts.draw_slices, trials, title, scales)
+        made += figures.Drawing(figures.numbers(trials), draw, SVG).write(path)
+    return made

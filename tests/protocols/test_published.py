@@ -1,0 +1,461 @@
+"""The protocol `published` does what the paper's code did, and each repair mends its fault and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from bench.arms.arm import MATRICES, arm_named
+from bench.data.cards import Published, card
+from bench.data.encode import Encoded, encode_published
+from bench.data.split import PROTOCOLS, REPAIRS, protocol_named, split
+from bench.data.table import Table, load
+from bench.errors import BadSetting, BadTable, UnknownName
+from bench.methods import Fitted, Member, method
+from bench.networks import streams
+from bench.protocols.published import RATES, as_published
+from bench.runs.evaluate import Workbench, run_pack
+from bench.runs.prepare import Request
+from bench.runs.run import configure, plan
+from bench.store.folder import Store
+from bench.workflows.run import make_plan
+
+CPU = torch.device("cpu")
+PUBLISHED = PROTOCOLS["published"]
+HOW = Published(
+    drop=("housing", "purpose", "region", "product"),
+    standardise=(
+        "age",
+        "income",
+        "loan_amount",
+        "debt_to_income",
+        "bureau_score",
+        "months_employed",
+        "late_payments",
+    ),
+    hidden=(6, 5),
+    dropout=0.5,
+    dropout_after=(2,),
+    seeds=4,
+    arms={
+        "none": {"lr": 0.05},
+        "smote": {"lr": 0.1},
+        "class-balanced-published": {"lr": 0.1},
+        "meta-weight-net-published": {"lr": 0.01, "meta_share": 0.1},
+        "meta-weight-net": {"lr": 0.03},
+        "metabalance-published": {"lr": 0.02, "inner_sampler": "smote", "outer_sampler": "random-under"},
+    },
+)
+LOAN, FRAUD = (card(name).published for name in ("loan", "fraud"))
+
+
+@cache
+def loans() -> Table:
+    """Return simulated loans without gaps, as a set that the paper used."""
+    made = load(card("loan-sim"), rows=600)
+    X = made.X.fillna(made.X.select_dtypes("number").median())
+    return replace(made, card=made.card.model_copy(update={"published": HOW}), X=X)
+
+
+def repaired(*repairs: str) -> Any:
+    return protocol_named("+".join(["published", *repairs]))
+
+
+def settings_of(name: str, *repairs: str) -> dict[str, Any]:
+    """Return an arm's configuration under the protocol with these repairs."""
+    return configure(as_published(arm_named(name), loans().card, repaired(*repairs)))
+
+
+def encoded(*repairs: str) -> Encoded:
+    (part, *_) = split(loans(), repaired(*repairs))
+    return encode_published(loans(), part, HOW, train_only=repaired(*repairs).has("train-scaler"))
+
+
+def fitted(name: str, *repairs: str, seeds: int = 1, **settings: Any) -> list[Fitted]:
+    """Return an arm's networks, on rows as they are."""
+    found = encoded(*repairs)
+    arm = as_published(arm_named(name), loans().card, repaired(*repairs))
+    module = method(arm.method)
+    config = module.Config.model_validate({**arm.settings, **settings})
+    pools = (found.train,) * len(module.POOLS)
+    members = [Member(config, seed, pools, found.valid) for seed in range(seeds)]
+    return list(module.fit(members, CPU, lambda step, steps: None))
+
+
+# The protocol and its split.
+
+
+def test_the_split_is_the_papers() -> None:
+    (found,) = split(loans(), PUBLISHED)
+    train, test = train_test_split(np.arange(600), test_size=0.2, random_state=0)
+    np.testing.assert_array_equal(found.train, np.sort(train))
+    np.testing.assert_array_equal(found.test, np.sort(test))
+    assert len(found.valid) == 0
+
+
+@pytest.mark.parametrize("repair", ["early-stopping", "equal-search"])
+def test_a_repair_that_needs_validation_takes_it_from_the_training_rows(repair: str) -> None:
+    (plain,), (found,) = split(loans(), PUBLISHED), split(loans(), repaired(repair))
+    np.testing.assert_array_equal(found.test, plain.test)
+    np.testing.assert_array_equal(np.sort([*found.train, *found.valid]), plain.train)
+    shares = [loans().y[rows].mean() for rows in (found.train, found.valid)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "repair", [r for r in REPAIRS if r not in ("early-stopping", "equal-search", "stratified")]
+)
+def test_other_repairs_leave_the_split_alone(repair: str) -> None:
+    assert split(loans(), repaired(repair))[0].sha256 == split(loans(), PUBLISHED)[0].sha256
+
+
+def test_the_stratified_repair_takes_the_folds_of_strict() -> None:
+    found, strict = (
+        split(loans(), repaired("stratified", "train-scaler")),
+        split(loans(), PROTOCOLS["strict"]),
+    )
+    assert [part.sha256 for part in found] == [part.sha256 for part in strict]
+
+
+def test_repairs_have_one_order_and_one_name() -> None:
+    assert repaired("row-weights", "stratified").name == "published+stratified+row-weights"
+    assert repaired("stratified", "stratified").name == "published+stratified"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("publish", "Did you mean 'published'"),
+        ("published+stratify", "Did you mean 'stratified'"),
+        ("strict+stratified", "published"),
+        ("published+", "repair"),
+    ],
+)
+def test_a_protocol_that_is_none_names_the_nearest(name: str, told: str) -> None:
+    with pytest.raises(UnknownName, match=told):
+        protocol_named(name)
+
+
+@pytest.mark.parametrize("asked", [{"folds": 3}, {"repeats": 2}])
+def test_one_split_cannot_be_folded(asked: dict[str, int]) -> None:
+    with pytest.raises(BadSetting, match=r"published\+stratified or strict"):
+        split(loans(), PUBLISHED, **asked)
+
+
+# What the networks see.
+
+
+def test_some_columns_are_scaled_on_all_rows_and_the_others_stay_raw() -> None:
+    found, X = encoded(), loans().X
+    two = ["debt_to_income", "bureau_score"]
+    wanted = pd.DataFrame(StandardScaler().fit_transform(X[two]), columns=two)
+    names = list(found.feature_names)
+    assert set(names) == set(X.columns) - set(HOW.drop)
+    for name in two:
+        column = found.test.X[:, names.index(name)]
+        np.testing.assert_allclose(column, wanted[name].to_numpy()[found.test.rows], rtol=1e-5, atol=1e-6)
+    raw = found.train.X[:, names.index("utilisation")]
+    np.testing.assert_array_equal(raw, X["utilisation"].to_numpy(np.float32)[found.train.rows])
+
+
+def test_the_scaler_can_be_fitted_on_training_rows_alone() -> None:
+    found = encoded("train-scaler")
+    at = found.feature_names.index("bureau_score")
+    assert found.train.X[:, at].astype(float).mean() == pytest.approx(0, abs=1e-6)
+    assert encoded().train.X[:, at].astype(float).mean() != pytest.approx(0, abs=1e-6)
+
+
+def test_categories_and_gaps_are_refused() -> None:
+    (part,) = split(loans(), PUBLISHED)
+    with pytest.raises(BadTable, match="'housing' of 'loan-sim' is a category or has missing values"):
+        encode_published(loans(), part, HOW.model_copy(update={"drop": ()}), train_only=False)
+
+
+# The settings.
+
+
+def test_every_arm_of_the_matrix_has_its_settings_on_both_cards() -> None:
+    for published in (LOAN, FRAUD):
+        assert published is not None
+        assert set(MATRICES["published"]) <= set(published.arms)
+
+
+@pytest.mark.parametrize(
+    ("name", "samplers", "updates"),
+    [
+        ("none", ("none",), 32_000),
+        ("metabalance-published", ("svm-smote", "random-under"), 190),
+        ("metabalance[none/none]", ("none", "none"), 591),
+        ("metabalance[none/smote]", ("none", "smote"), 992),
+        ("meta-weight-net", ("none", "random-under"), 32_000),
+    ],
+)
+def test_the_updates_on_loans_are_those_of_the_papers_code(
+    name: str, samplers: tuple[str, ...], updates: int
+) -> None:
+    """Counted in its 7,662 training rows of which 1,232 are positive."""
+    rows = {"none": 7_662, "smote": 2 * 6_430, "svm-smote": 2 * 6_430, "random-under": 2 * 1_232}
+    arm = as_published(arm_named(name), card("loan"), PUBLISHED)
+    config = method(arm.method).Config.model_validate(dict(arm.settings))
+    assert config.updates([rows[sampler] for sampler in samplers]) == updates
+
+
+def test_metabalance_on_fraud_makes_the_updates_of_the_papers_code() -> None:
+    """61 with under-sampled outer rows (394 positives of 227,845 rows)."""
+    arm = as_published(arm_named("metabalance-june-published"), card("fraud"), PUBLISHED)
+    config = method(arm.method).Config.model_validate(dict(arm.settings))
+    assert (arm.inner_sampler, arm.outer_sampler) == (None, "random-under")
+    assert config.updates([227_845, 2 * 394]) == 61
+    assert (config.hidden, config.dropout, config.dropout_after) == ((16, 24, 20, 24), 0.5, (2,))
+    assert (config.pairs, config.inner_batch, config.outer_batch, config.order) == (81, 24, 16, 1)
+
+
+CHANGED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "stratified": {},
+    "train-scaler": {},
+    "evaluation-mode": {"none": {"test_dropout": False}, "metabalance-published": {"test_dropout": False}},
+    "equal-updates": {"none": {"epochs": None}, "metabalance-published": {"epochs": None}},
+    "early-stopping": {"none": {"keep": "best"}, "metabalance-published": {"keep": "best"}},
+    "equal-search": {"none": {"search_lr": [*RATES]}, "metabalance-published": {"search_lr": [*RATES]}},
+    "second-order": {"metabalance-published": {"order": 2}},
+    "row-weights": {},
+}
+
+
+@pytest.mark.parametrize("repair", REPAIRS)
+@pytest.mark.parametrize("name", ["none", "metabalance-published"])
+def test_a_repair_changes_what_it_says_and_nothing_else(repair: str, name: str) -> None:
+    before, after = settings_of(name), settings_of(name, repair)
+    assert {k: v for k, v in after.items() if v != before[k]} == CHANGED[repair].get(name, {})
+
+
+def test_the_row_weights_repair_makes_meta_weight_net_use_its_weights() -> None:
+    before, after = (
+        as_published(arm_named("meta-weight-net-published"), loans().card, repaired(*repairs))
+        for repairs in ((), ("row-weights",))
+    )
+    assert (before.method, after.method) == ("meta-weight-net-as-coded", "meta-weight-net")
+    assert (after.outer_sampler, after.settings["lr"], after.settings["inner_lr"]) == (
+        "random-under",
+        0.01,
+        0.01,
+    )
+
+
+def test_what_a_user_sets_goes_before_what_was_published() -> None:
+    arm = replace(arm_named("none"), settings={"lr": 0.5})
+    assert as_published(arm, loans().card, PUBLISHED).settings["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("setting", "gives_way"),
+    [({"lr": 0.001}, "search_lr"), ({"steps": 10}, "epochs"), ({"dropout": 0.1}, None)],
+)
+def test_what_a_protocol_would_put_in_place_of_a_users_setting_gives_way(
+    setting: dict[str, Any], gives_way: str | None
+) -> None:
+    """A rate that is searched, epochs that are counted: an arm trains as its name says."""
+    protocol = repaired("early-stopping", "equal-search")
+    plain, mine = (
+        as_published(replace(arm_named("none"), settings=given), loans().card, protocol).settings
+        for given in ({}, setting)
+    )
+    assert {"search_lr", "epochs"} <= set(plain)
+    assert set(plain) - set(mine) == {gives_way} - {None}
+    assert setting.items() <= mine.items()
+
+
+def test_an_arm_of_ones_own_is_not_the_papers_by_its_name() -> None:
+    mine = replace(arm_named("none"), name="mine-published")
+    assert as_published(mine, card("german-credit"), PROTOCOLS["strict"]) == mine
+
+
+def test_a_choice_on_validation_rows_that_are_not_there_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.runs.prepare.load", lambda *_, **__: loans())
+    asked = Request(dataset="loan", protocol="published", arms=("none(keep=best)",), results=tmp_path)
+    with pytest.raises(BadSetting, match=r"none\(keep=best\) chooses .* published holds none out"):
+        make_plan(asked)
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("none", "published"), ("metabalance-published", "strict")])
+def test_another_set_than_the_papers_is_refused(name: str, protocol: str) -> None:
+    with pytest.raises(BadSetting, match="used fraud and loan; 'german-credit' is another set"):
+        as_published(arm_named(name), card("german-credit"), protocol_named(protocol))
+
+
+def test_strict_leaves_settings_alone_and_takes_the_papers_samplers() -> None:
+    arm = as_published(arm_named("metabalance-published"), card("loan"), PROTOCOLS["strict"])
+    assert (arm.inner_sampler, arm.outer_sampler, dict(arm.settings)) == ("svm-smote", "random-under", {})
+
+
+# The training.
+
+
+def test_epochs_are_whole_and_their_last_batch_is_filled_with_its_own_rows() -> None:
+    keys, n, batch = streams.keys([1, 2], "order"), 10, 4
+    drawn = streams.rows(keys, torch.tensor([n, n]), 0, 36, batch=batch).view(2, 3, 3, batch)
+    for member in drawn:
+        for epoch in member:
+            first, last = epoch.flatten()[: 2 * batch], epoch[2]
+            assert sorted({*first.tolist(), *last.tolist()}) == [*range(n)]
+            assert len(set(first.tolist())) == 2 * batch
+            assert torch.bincount(last)[torch.unique(last)].tolist() == [2, 2]
+
+
+def test_the_last_state_counts_and_the_budget_is_in_epochs() -> None:
+    """The same as so many steps of the same batches, by hand."""
+    (found,) = fitted("none", dropout=0.0, epochs=3)
+    batches = -(-480 // 24)
+    assert found.steps == found.best_step == 3 * batches
+    (longer,) = fitted("none", dropout=0.0, epochs=4)
+    assert not np.array_equal(found.predict(encoded().test), longer.predict(encoded().test))
+
+
+def test_members_with_budgets_of_their_own_train_as_if_alone() -> None:
+    found = encoded()
+    arm = as_published(arm_named("none"), loans().card, PUBLISHED)
+    config = method("network").Config.model_validate({**arm.settings, "epochs": 3})
+    half = replace(
+        found.train, rows=found.train.rows[:200], X=found.train.X[:200], y=found.train.labels[:200]
+    )
+    members = [
+        Member(config, seed, (pool,), found.valid) for seed, pool in enumerate((found.train, half, half))
+    ]
+    together = method("network").fit(members, CPU, lambda step, steps: None)
+    assert [one.steps for one in together] == [60, 27, 27]
+    for member, one in zip(members, together, strict=True):
+        (alone,) = method("network").fit([member], CPU, lambda step, steps: None)
+        np.testing.assert_array_equal(alone.predict(found.test), one.predict(found.test))
+
+
+def test_dropout_that_is_left_on_blurs_scores_and_can_be_switched_off() -> None:
+    test = encoded().test
+    (on,), (off,) = fitted("none", epochs=2), fitted("none", "evaluation-mode", epochs=2)
+    np.testing.assert_array_equal(on.predict(test), on.predict(test))
+    assert np.abs(on.predict(test) - off.predict(test)).max() > 0.01
+
+
+def test_the_best_rate_on_validation_is_chosen_and_all_its_rows_count() -> None:
+    found, repairs = encoded("equal-search"), ("equal-search", "evaluation-mode")
+    (chosen,) = fitted("none", *repairs, epochs=2)
+    each = {rate: fitted("none", *repairs, epochs=2, lr=rate, search_lr=())[0] for rate in RATES}
+    scores = {
+        rate: average_precision(found.valid.labels, one.predict(replace(found.valid, y=None)))
+        for rate, one in each.items()
+    }
+    assert chosen.selected == {"lr": max(scores, key=lambda rate: scores[rate])}
+    assert chosen.samples_seen == sum(one.samples_seen for one in each.values())
+    np.testing.assert_array_equal(chosen.predict(found.test), each[chosen.selected["lr"]].predict(found.test))
+
+
+def average_precision(y: Any, score: Any) -> float:
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(y, score))
+
+
+def test_a_choice_without_validation_rows_is_refused() -> None:
+    with pytest.raises(BadSetting, match=r"published\+early-stopping"):
+        fitted("none", keep="best")
+
+
+def test_meta_weight_net_as_coded_is_the_plain_network_without_its_meta_rows() -> None:
+    """A tenth of the rarer class's rows, of each class."""
+    found = encoded()
+    arm = as_published(arm_named("meta-weight-net-published"), loans().card, PUBLISHED)
+    module = method(arm.method)
+    config = module.Config.model_validate({**arm.settings, "epochs": 2})
+    member = Member(config, 5, (found.train,), found.valid)
+    rest = module._without_meta_rows(member)
+    count = int(0.1 * found.train.labels.sum())
+    assert len(found.train.rows) - len(rest.rows) == 2 * count
+    assert found.train.labels.sum() - rest.labels.sum() == count
+    plain = method("network").Config.model_validate(
+        {k: v for k, v in config.model_dump().items() if k != "meta_share"}
+    )
+    (mine,) = module.fit([member], CPU, lambda step, steps: None)
+    (theirs,) = method("network").fit([Member(plain, 5, (rest,), found.valid)], CPU, lambda step, steps: None)
+    np.testing.assert_array_equal(mine.predict(found.test), theirs.predict(found.test))
+
+
+# Whole runs.
+
+
+def test_runs_without_validation_have_no_threshold_and_no_validation_metrics(tmp_path: Path) -> None:
+    arms = [arm_named(name) for name in ("none", "metabalance-published", "logistic-regression", "xgboost")]
+    arms = [
+        replace(arm, settings={**arm.settings, "epochs": 1} if "epochs" in fields(arm) else {})
+        for arm in arms
+    ]
+    resolved = [as_published(arm, loans().card, PUBLISHED) for arm in arms]
+    splits = split(loans(), PUBLISHED)
+    bench = Workbench(loans(), {p.sha256: p for p in splits}, Store(tmp_path), "cpu", protocol="published")
+    for run in plan(loans(), PUBLISHED, splits, resolved, 1):
+        (result,) = run_pack(bench, [run], lambda step, steps: None)
+        assert result.status == "ok", result.error
+        record = bench.store.read(run.dataset, run.key)
+        assert record is not None
+        assert record["threshold"] is None
+        assert record["valid_roc_auc"] is None
+        assert (record["n_train"], record["n_valid"], record["n_test"]) == (480, 0, 120)
+        assert 0 < record["test_roc_auc"] < 1
+        scores = bench.store.read_scores(run.dataset, run.key)
+        assert scores is not None
+        assert set(scores["part"]) == {"test"}
+
+
+def fields(arm: Any) -> Any:
+    return method(arm.method).Config.model_fields
+
+
+def test_what_the_card_says_of_features_is_part_of_a_runs_key() -> None:
+    splits = split(loans(), PUBLISHED)
+    arm = as_published(arm_named("none"), loans().card, PUBLISHED)
+    (run,) = plan(loans(), PUBLISHED, splits, [arm], 1)
+    other = HOW.model_copy(update={"standardise": None})
+    changed = replace(loans(), card=loans().card.model_copy(update={"published": other}))
+    (another,) = plan(changed, PUBLISHED, splits, [arm], 1)
+    assert run.key != another.key
+    assert run.scope != another.scope
+
+
+@pytest.mark.slow
+def test_real_loans_give_what_the_authors_code_gave(data_folder: Path) -> None:
+    """Within .01 of their means, or three standard errors, for arms that do not hang on one draw of a sampler.
+
+    Theirs count as one draw: their seeds hardly differ. At the paper's rates a processor's last bits lead elsewhere:
+    ten seeds of class-balanced came to .6596 on one and to .6494 on another (LOG).
+    """
+    table = load(card("loan"), data_file=data_folder / "loan_data.csv")
+    assert LOAN is not None
+    (part,) = split(table, PUBLISHED)
+    found = encode_published(table, part, LOAN, train_only=False)
+    for name in ("none", "class-balanced-published", "metabalance[none/none]"):
+        arm = as_published(arm_named(name), table.card, PUBLISHED)
+        module = method(arm.method)
+        config = module.Config.model_validate(dict(arm.settings))
+        pools = (found.train,) * len(module.POOLS)
+        members = [Member(config, seed, pools, found.valid) for seed in range(10)]
+        scored = [one.predict(found.test) for one in module.fit(members, CPU, lambda step, steps: None)]
+        y = table.y[part.test]
+        found_auc = [roc_auc(y, score) for score in scored]
+        error = np.std(found_auc, ddof=1) * (1 + 1 / len(found_auc)) ** 0.5
+        assert np.mean(found_auc) == pytest.approx(LOAN.measured[name][0], abs=max(0.01, 3 * error)), name
+
+
+def roc_auc(y: Any, score: Any) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(y, score))
