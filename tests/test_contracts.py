@@ -17,12 +17,13 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from bench.arms.arm import ARMS, MATRICES, Arm
+from bench.contract import Fitted, Member
 from bench.data import table as tables
 from bench.data.cards import Dataset, card, cards_folder, dataset_names, read_card
 from bench.data.encode import Part, encode
 from bench.data.split import PROTOCOLS, split
 from bench.errors import BadSetting, UnknownName
-from bench.methods import Fitted, Member, method, methods
+from bench.methods import method, methods
 from bench.names import MAIN_METRIC, slug
 from bench.networks.config import NetworkConfig
 from bench.networks.losses import LOSSES, slope, terms, value

@@ -96,6 +96,15 @@ PROTOCOLS: Mapping[str, Protocol] = {
 }
 
 
+def seeds_by_size(seeds: int, n_rows: int) -> int:
+    """Return the default number of seeds per fold: one above 50,000 rows.
+
+    The test parts are large enough then that the rows, not the seeds, set the width of an interval, and a newcomer's
+    first run should end in minutes.
+    """
+    return seeds if n_rows <= BIG_TABLE_ROWS else 1
+
+
 def protocol_named(name: str) -> Protocol:
     """Return the protocol of that name, `published+REPAIR+…` included; raise UnknownName with the nearest names."""
     base, *repairs = name.split("+")

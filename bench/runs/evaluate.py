@@ -21,12 +21,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from bench.contract import Fitted, Member, Progress, Result
 from bench.data.encode import Encoded, Part, encode, encode_published
 from bench.data.split import Split, protocol_named
 from bench.data.table import Table
 from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout, UnknownName
 from bench.machine import checkout, forget_peak_memory, peak_memory_mb, versions
-from bench.methods import Fitted, Member, method
+from bench.methods import method
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
 from bench.networks.compiled.kernel import engine
 from bench.networks.config import dtype_of
@@ -68,23 +69,6 @@ class Workbench:
         if not protocol.is_published or how is None:
             return encode(self.table, part)
         return encode_published(self.table, part, how, train_only=protocol.has("train-scaler"))
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one run; its record is on disk when this exists.
-
-    `seconds` says where its time went, by stage; of a pack's training it is the run's share.
-    """
-
-    key: str
-    arm: str
-    status: str
-    error: str | None
-    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
-
-
-Progress = Callable[[int, int], None]
 
 
 def choose_device(asked: str) -> str:

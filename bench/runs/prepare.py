@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 
 from bench.arms.arm import Arm
+from bench.contract import Reporter
 from bench.data.cards import Dataset
 from bench.data.encode import MAX_CATEGORIES
 from bench.data.raw.fetch import SOURCES, cache_folder
@@ -26,7 +27,6 @@ from bench.networks.config import NetworkConfig
 from bench.networks.memory import BLOCK, fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
 from bench.protocols.published import as_published
-from bench.runs.engines.local import Reporter
 from bench.runs.evaluate import choose_device, configuration
 from bench.runs.request import Request as Request
 from bench.runs.request import the_card as the_card

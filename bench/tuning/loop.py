@@ -26,9 +26,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.arms.arm import Arm
+from bench.contract import Result
 from bench.names import OK, VALID, digest, seed_from
 from bench.runs.engines.local import Crew
-from bench.runs.evaluate import Result, Workbench
+from bench.runs.evaluate import Workbench
 from bench.runs.prepare import FullReporter
 from bench.runs.run import Run, brief, packs
 from bench.store.folder import Store

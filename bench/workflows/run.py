@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from bench.arms.arm import Arm
+from bench.contract import Result
 from bench.data.cards import Dataset, Source
 from bench.data.raw.fetch import to_fetch
 from bench.data.split import BIG_TABLE_ROWS
@@ -29,7 +30,7 @@ from bench.report import tuned as side_by_side
 from bench.report.render import markdown
 from bench.report.selection import Record, at_once, board_path, measured, newest, own_arms, recipe, scope_at
 from bench.runs.engines.local import execute
-from bench.runs.evaluate import Result, Workbench, configuration
+from bench.runs.evaluate import Workbench, configuration
 from bench.runs.prepare import FullReporter, Prepared, Request, prepare, resolve, seeds_per_split, the_card
 from bench.runs.run import Run, configure, packs, plan
 from bench.store import compact

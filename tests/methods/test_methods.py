@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from bench.contract import Member
 from bench.data import table as tables
 from bench.data.cards import card
 from bench.data.encode import encode
 from bench.data.split import PROTOCOLS, split
-from bench.methods import Member, method
+from bench.methods import method
 from bench.networks import streams
 from bench.networks.batches import Draws, dropout, pool
 from bench.networks.losses import LOSSES

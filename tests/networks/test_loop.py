@@ -10,11 +10,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bench.contract import Member
 from bench.data import table as tables
 from bench.data.cards import card
 from bench.data.encode import encode
 from bench.data.split import PROTOCOLS, split
-from bench.methods import Member, method
+from bench.methods import method
 from bench.networks import batches, loop, streams
 from bench.networks import fit as pack_fit
 from bench.networks.config import NetworkConfig, setting

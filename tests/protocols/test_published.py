@@ -16,12 +16,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from bench.arms.arm import MATRICES, arm_named
+from bench.contract import Fitted, Member
 from bench.data.cards import Published, card
 from bench.data.encode import Encoded, encode_published
 from bench.data.split import PROTOCOLS, REPAIRS, protocol_named, split
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadTable, UnknownName
-from bench.methods import Fitted, Member, method
+from bench.methods import method
 from bench.networks import streams
 from bench.protocols.published import RATES, as_published
 from bench.runs.evaluate import Workbench, run_pack

@@ -22,16 +22,17 @@ import pytest
 
 from bench.arms.arm import ARMS, Arm
 from bench.cli import app as cli
+from bench.contract import Fitted, Member, Result
 from bench.data.cards import card_for_file
 from bench.data.encode import Part
 from bench.data.split import PROTOCOLS, split
 from bench.data.table import Table
 from bench.errors import SamplerTimeout
-from bench.methods import Fitted, Member, methods
+from bench.methods import methods
 from bench.methods.prevalence import Config
 from bench.runs import evaluate
 from bench.runs.engines.local import Crew, execute
-from bench.runs.evaluate import Result, Workbench, choose_device, run_pack
+from bench.runs.evaluate import Workbench, choose_device, run_pack
 from bench.runs.run import Run, packs, plan
 from bench.stats.metrics import METRICS
 from bench.store.folder import SCORES, Store, read_checked
