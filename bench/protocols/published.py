@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.arms.arm import ARMS, Arm
+from bench.arms.arm import ARMS
+from bench.contract import Arm
 from bench.data.cards import Dataset, Published, dataset_names
 from bench.data.cards import card as registered
 from bench.data.split import REPAIRS, Protocol
 from bench.errors import BadSetting
 from bench.methods import method
-from bench.networks.config import NetworkConfig
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # that an arm may choose from where the search is equal
 _SGD = {"optimiser": "sgd", "momentum": 0.9, "weight_decay": 5e-4}
@@ -42,7 +42,7 @@ def as_published(arm: Arm, card: Dataset, protocol: Protocol) -> Arm:
     Raises BadSetting where the arm or the protocol needs what the paper's code did and the card does not say it:
     the paper used other sets.
     """
-    plain = arm.name.partition("(")[0]
+    plain = arm.spelling.rows
     named_so = plain in ARMS and plain.endswith("-published")
     if not (protocol.is_published or named_so):
         return arm
@@ -59,20 +59,20 @@ def as_published(arm: Arm, card: Dataset, protocol: Protocol) -> Arm:
     entry = _entry(arm, card.published)
     roles: dict[str, Any] = {name: value for name, value in entry.items() if name.endswith("_sampler")}
     arm = replace(arm, **roles)
-    if protocol.is_published and issubclass(method(arm.method).Config, NetworkConfig):
+    if protocol.is_published and arm.method in _PUBLISHED:
         numbers = {name: value for name, value in entry.items() if name not in roles}
         if arm.method == "meta-weight-net":  # its virtual step is the step to come
             numbers["inner_lr"] = numbers["lr"]
         settings = _network(arm, card.published, protocol) | numbers | dict(arm.settings)
-        fields = method(arm.method).Config.model_fields
+        fields = method(arm.method).config.model_fields
         arm = replace(arm, settings={name: value for name, value in settings.items() if name in fields})
     return arm
 
 
 def _entry(arm: Arm, published: Published) -> dict[str, float | str]:
     """Return what the card says of the arm, else of the arm that it is a variant of, else of the method's plainest."""
-    plain = arm.name.partition("(")[0]
-    for name in (plain, plain.partition("[")[0], arm.sampler or "", _LIKE.get(arm.method, "")):
+    plain = arm.spelling.rows
+    for name in (plain, arm.spelling.base, arm.sampler or "", _LIKE.get(arm.method, "")):
         if name in published.arms:
             given = published.arms[name]
             own = name == plain

@@ -29,8 +29,7 @@ from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout, Unknow
 from bench.machine import checkout, forget_peak_memory, peak_memory_mb, versions
 from bench.methods import method
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
-from bench.networks.compiled.kernel import engine
-from bench.networks.config import dtype_of
+from bench.plugins import Loaded
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.sampling.resample import resample
 from bench.stats.metrics import best_threshold, measure
@@ -47,6 +46,8 @@ class Workbench:
     sampler that has run out of time since is not tried again.
     """
 
+    # First, as another process that is sent a workbench takes the plugin files before what is made of them.
+    plugins: Loaded = field(default_factory=Loaded, kw_only=True)
     table: Table
     splits: dict[str, Split]
     store: Store
@@ -93,7 +94,7 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
     Raises only BadStore and DiskFull (where nothing can be written, nothing can be recorded), and BadSetting and
     BadKernel, which are the command's.
     """
-    if method(runs[0].method).STATIC is None and len(runs) > 1:  # one at a time: nothing is gained by company
+    if method(runs[0].method).static is None and len(runs) > 1:  # one at a time: nothing is gained by company
         alone = []
         for i, run in enumerate(runs):
             alone += run_pack(bench, [run], lambda step, steps: None)
@@ -182,7 +183,7 @@ class _Outcome:
 
 def configuration(run: Run) -> Any:
     """Return the run's configuration as its method's `Config`."""
-    return method(run.method).Config.model_validate(run.config)
+    return method(run.method).config.model_validate(run.config)
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _prepare(bench: Workbench, run: Run) -> _Prepared | _Failure:
     encoded = bench.encode(run.split_sha256)
     started = time.perf_counter()
     pools = []
-    for role in method(run.method).POOLS:
+    for role in method(run.method).pools:
         sampler = getattr(run, role)
         made = bench.failures.get((run.split_sha256, sampler)) or _attempt(
             partial(resample, encoded.train, sampler, run.sampling_seed, since=bench.since)
@@ -272,7 +273,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         "score_seconds": seconds["scoring"],
         "resample_seconds": seconds["resampling"],
         "pack_size": pack_size,
-        **_where(bench, run),
+        **_where(outcome.fitted),
         "peak_memory_mb": peak_memory_mb(),
     }
     bench.store.write(record, _scores_table(valid, test, y_test, scores) if len(test.rows) else None)
@@ -280,13 +281,11 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
     return Result(run.key, run.arm, OK, None, seconds | more)
 
 
-def _where(bench: Workbench, run: Run) -> dict[str, Any]:
-    """Return device, engine and threads: networks take the device, and one thread where that is the CPU."""
-    if method(run.method).STATIC is None:
-        return {"device": "cpu", "threads": torch.get_num_threads()}
-    config = configuration(run)
-    made_by = engine(bench.device, len(config.hidden) + 1, dtype_of(config))
-    return {"device": bench.device, "threads": 1, "engine": made_by}
+def _where(fitted: Fitted) -> dict[str, Any]:
+    """Return device, engine and threads as the method says; else the CPU with the threads that a worker has."""
+    threads = torch.get_num_threads() if fitted.threads is None else fitted.threads
+    where = {"device": fitted.device or "cpu", "threads": threads}
+    return where if fitted.engine is None else where | {"engine": fitted.engine}
 
 
 def _scores_table(
@@ -307,7 +306,7 @@ def _identity(run: Run, started: datetime) -> dict[str, Any]:
     """Return the columns that a record has whatever became of the run."""
     return {
         **run.columns,
-        "versions": versions(**PIPELINE_VERSIONS),
+        "versions": versions(method(run.method).packages, **PIPELINE_VERSIONS),
         "started": started,
         "finished": datetime.now(UTC),
         **checkout(),

@@ -13,14 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.arms.arm import ARMS, MATRICES, Arm
+from bench.arms.arm import ARMS
+from bench.arms.matrices import MATRICES
+from bench.arms.settings import adjust, adjust_all, configure, select
+from bench.contract import Arm
 from bench.data.split import PROTOCOLS, Split
 from bench.data.table import Table
 from bench.errors import BadSetting, UnknownName
 from bench.names import digest
 from bench.runs import run as module
 from bench.runs.prepare import Request
-from bench.runs.run import Run, adjust, adjust_all, configure, packs, plan, select
+from bench.runs.run import Run, packs, plan
 from bench.workflows.run import make_plan
 
 Listed = Callable[..., list[Run]]
