@@ -23,13 +23,13 @@ from bench.contract import Arm, Fitted, Member
 from bench.data import table as tables
 from bench.data.cards import Dataset, card, cards_folder, dataset_names, read_card
 from bench.data.encode import Part, encode
-from bench.data.split import PROTOCOLS, split
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method, methods
 from bench.names import MAIN_METRIC, slug
 from bench.networks.config import NetworkConfig
 from bench.networks.losses import LOSSES, slope, terms, value
 from bench.networks.optimisers import OPTIMISERS
+from bench.protocols import protocol_named, protocols
 from bench.sampling.resample import SAMPLERS, resample
 from bench.stats.metrics import METRICS, measure
 from bench.tuning.space import Classes, arm_at, space_of
@@ -53,7 +53,7 @@ BUDGET = {  # of these, a method takes the settings that it has
 @cache
 def encoded():
     table = tables.load(card("loan-sim"), rows=1500)
-    return encode(table, split(table, PROTOCOLS["strict"])[0])
+    return encode(table, protocol_named("strict").splits(table)[0])
 
 
 @pytest.mark.parametrize("name", dataset_names())
@@ -134,7 +134,7 @@ def test_a_method_has_its_four_names(name):
     assert issubclass(module.config, BaseModel)
     assert callable(module.space)
     assert callable(module.fit)
-    assert module.__doc__
+    assert module.description
     assert set(module.pools) <= set(ROLES)
     assert module.static is None or set(module.static) <= set(module.config.model_fields)
 
@@ -365,7 +365,7 @@ def test_a_metric_says_which_way_is_better(name):
 
 def test_the_main_metric_is_a_metric():
     assert MAIN_METRIC in METRICS
-    assert all(protocol.main_metric in METRICS for protocol in PROTOCOLS.values())
+    assert all(protocol.main_metric in METRICS for protocol in protocols().values())
 
 
 @pytest.mark.parametrize("name", ARMS)

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,6 +29,7 @@ __all__ = [
     "method",
     "methods",
     "missing_packages",
+    "place_of",
 ]
 
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
@@ -66,6 +68,14 @@ def check_installed(arm: Arm) -> None:
         raise NotInstalled(
             f"The arm {arm.name!r} needs {' and '.join(missing)}, not installed here: {how_to_install(which)}"
         )
+
+
+def place_of(error: BaseException, name: str) -> str:
+    """Return the file of a method from outside that failed, and the line; nothing for a method of bench."""
+    file = method(name).file
+    if Path(file).parent == Path(__file__).parent:
+        return ""
+    return f" ({file}{plugins.line_of(error, file)})"
 
 
 def _is_installed(package: str) -> bool:

@@ -21,15 +21,16 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from bench.contract import Fitted, Member, Progress, Result
-from bench.data.encode import Encoded, Part, encode, encode_published
-from bench.data.split import Split, protocol_named
+from bench.contract import Fitted, Member, Progress, Protocol, Result
+from bench.data.encode import Encoded, Part
+from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout, UnknownName
 from bench.machine import checkout, forget_peak_memory, peak_memory_mb, versions
-from bench.methods import method
+from bench.methods import method, place_of
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
 from bench.plugins import Loaded
+from bench.protocols import DEFAULT, protocol_named
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.sampling.resample import resample
 from bench.stats.metrics import best_threshold, measure
@@ -53,7 +54,7 @@ class Workbench:
     store: Store
     device: str
     since: float = inf
-    protocol: str = "strict"
+    protocol: Protocol = field(default_factory=lambda: protocol_named(DEFAULT))
     encoded: dict[str, Encoded] = field(default_factory=dict)
     failures: dict[tuple[str, str | None], _Failure] = field(default_factory=dict)
 
@@ -62,14 +63,15 @@ class Workbench:
         if split_sha256 not in self.encoded:
             if len(self.encoded) >= ENCODED_KEPT:
                 self.encoded.pop(next(iter(self.encoded)))
-            self.encoded[split_sha256] = self._encode(self.splits[split_sha256])
+            self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
         return self.encoded[split_sha256]
 
-    def _encode(self, part: Split) -> Encoded:
-        protocol, how = protocol_named(self.protocol), self.table.card.published
-        if not protocol.is_published or how is None:
-            return encode(self.table, part)
-        return encode_published(self.table, part, how, train_only=protocol.has("train-scaler"))
+    def __getstate__(self) -> dict[str, Any]:
+        """Send a protocol by its name: its class may lie in a file that the other process has to load first."""
+        return self.__dict__ | {"protocol": self.protocol.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"protocol": protocol_named(state["protocol"])}
 
 
 def choose_device(asked: str) -> str:
@@ -109,7 +111,8 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
         )  # a worker that nobody listens to any more ends here, rather than after hours of samplers
         prepared[run.key] = _attempt(partial(_prepare, bench, run))
     ready = [run for run in runs if not isinstance(prepared[run.key], _Failure)]
-    made = _attempt(partial(_fit_and_score, bench, ready, [prepared[run.key] for run in ready], progress))
+    work = partial(_fit_and_score, bench, ready, [prepared[run.key] for run in ready], progress)
+    made = _attempt(work, runs[0].method)
     if isinstance(made, _Failure) and len(ready) > 1:
         if bench.device == "cuda":
             torch.cuda.empty_cache()
@@ -135,14 +138,14 @@ class _Failure:
     reason: str
 
 
-def _attempt(work: Callable[[], Any]) -> Any:
-    """Return what the work returns, or a _Failure; what is no run's fault passes."""
+def _attempt(work: Callable[[], Any], by: str | None = None) -> Any:
+    """Return what the work returns, or a _Failure; what is no run's fault passes. `by` is the method at work."""
     try:
         return work()
     except (BadStore, BadSetting, BadKernel):
         raise
     except Exception as error:  # the one place: whatever a method or sampler raises becomes a record
-        return _Failure(_status(error), _reason(error))
+        return _Failure(_status(error), _reason(error, by))
 
 
 def _record_failure(bench: Workbench, run: Run, failure: _Failure, started: datetime) -> Result:
@@ -157,9 +160,9 @@ def _status(error: Exception) -> str:
     return OOM if full else FAILED
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, by: str | None = None) -> str:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500]
+    return f"{type(error).__name__}: {text}"[:500] + (place_of(error, by) if by else "")
 
 
 def record_failure(
@@ -225,8 +228,10 @@ def _fit_and_score(
             [prepared[i].member for i in chosen], torch.device(bench.device), progress
         )
         share = (time.perf_counter() - started) / len(chosen)
-        for i, one in zip(chosen, trained, strict=True):
-            fitted[i], spent[i] = one, share
+        if len(trained) != len(chosen):
+            raise ValueError(f"`fit` returned {len(trained)} results for {len(chosen)} members.")
+        for i, result in zip(chosen, trained, strict=True):
+            fitted[i], spent[i] = result, share
     return [
         _score(fitted[i], bench.encode(run.split_sha256), prepared[i].seconds | {"training": spent[i]})
         for i, run in enumerate(runs)
@@ -236,7 +241,9 @@ def _fit_and_score(
 def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> _Outcome:
     started = time.perf_counter()
     parts = {VALID: encoded.valid, TEST: encoded.test}
-    scores = {name: fitted.predict(part) for name, part in parts.items() if len(part.rows)}
+    scores = {
+        name: np.asarray(fitted.predict(part), np.float64) for name, part in parts.items() if len(part.rows)
+    }
     return _Outcome(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
 
 
@@ -254,7 +261,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
             for name, value in measure(labels[part], scored, threshold).items()
         }
     except ValueError as error:
-        return record_failure(bench.store, run, FAILED, _reason(error), started, bench.table)
+        return record_failure(bench.store, run, FAILED, _reason(error, run.method), started, bench.table)
     measured = time.perf_counter()
     record = _identity(run, started) | metrics
     record |= {
