@@ -24,42 +24,16 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.data.cards import Dataset
 from bench.data.encode import Encoded, Part, encode
-from bench.data.split import Split, inner_splits, seeds_by_size
+from bench.data.split import Split, check_split, inner_splits, seeds_by_size
 from bench.data.table import Table
-from bench.errors import BadSetting
-from bench.names import MAIN_METRIC, canonical
+from bench.errors import BadSetting, BadSplit
+from bench.names import MAIN_METRIC, Spelling, canonical
 
 if TYPE_CHECKING:
     import torch
 
 Progress = Callable[[int, int], None]  # steps taken, steps at most
 SEEDS = 3  # per fold
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """The parts of an arm's name, `BASE[SAMPLER/…](FIELD=VALUE,…)(tuned)`; `bench.arms.spelling.parse` finds them.
-
-    `settings` are the texts within the parentheses, one for each pair of them.
-    """
-
-    base: str
-    samplers: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
-    mark: str = ""
-
-    @property
-    def rows(self) -> str:
-        """The arm without its settings: `BASE`, or with its samplers `BASE[SAMPLER/…]`."""
-        return f"{self.base}[{'/'.join(self.samplers)}]" if self.samplers else self.base
-
-    @property
-    def plain(self) -> str:
-        """The whole name but for the mark of a tuned arm."""
-        return self.rows + "".join(f"({group})" for group in self.settings)
-
-    def __str__(self) -> str:
-        return self.plain + self.mark
 
 
 @dataclass(frozen=True)
@@ -299,8 +273,19 @@ class Protocol(ABC):
         """
 
     def splits(self, table: Table, *, folds: int | None = None, repeats: int | None = None) -> list[Split]:
-        """Return `split` with the folds and repeats asked for, else the protocol's."""
-        return self.split(table, *self.number_of_splits(folds, repeats))
+        """Return `split` with the folds and repeats asked for, else the protocol's.
+
+        Raises BadSetting for numbers that the protocol cannot have, BadTable where the table cannot be split, and
+        BadSplit where the protocol gives parts that overlap, or lack a class.
+        """
+        splits = self.split(table, *self.number_of_splits(folds, repeats))
+        if not splits:
+            raise BadSplit(
+                f"The protocol {self.name} gives no split of {table.name!r}; it must give at least one."
+            )
+        for part in splits:
+            check_split(part, table, self.name, validates=self.validates)
+        return splits
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:
         """Return the folds and repeats asked for, else the protocol's; raise BadSetting for those it cannot have."""

@@ -19,9 +19,10 @@ from typing import Any
 from bench import plugins
 from bench.arms.matrices import CELL, CELLS, GRID, METHODS
 from bench.arms.spelling import parse, respelled
-from bench.contract import Arm, Spelling
+from bench.contract import Arm
 from bench.errors import BadPlugin, BadSetting, UnknownName
 from bench.methods import method, methods
+from bench.names import Spelling
 from bench.sampling.samplers import SAMPLERS, sampler_named
 
 

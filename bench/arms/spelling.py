@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from bench.contract import Arm, Spelling
-from bench.names import ANYWAY, TUNED
+from bench.contract import Arm
+from bench.names import ANYWAY, TUNED, Spelling
 
 _SETTINGS = re.compile(r"([^()]+)((?:\([^()]*\))+)")
 _SAMPLERS = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from bench.errors import BenchError
 
+_PACKAGE = Path(__file__).parent.parent
+
 
 def datasets() -> list[str]:
     """Return the names of all data sets."""
@@ -39,14 +41,13 @@ def arms() -> list[str]:
     from bench import plugins
     from bench.arms.matrices import METHODS
 
-    folder = Path(__file__).parent.parent / "methods"
-    files = {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))}
+    files = {path.stem.replace("_", "-"): path for path in sorted((_PACKAGE / "methods").glob("*.py"))}
     own = [files.pop(name) for name in METHODS]
     try:
-        brought = plugins.files()
+        authors = plugins.files()
     except BenchError:  # a path that is not there: the command says so
-        brought = []
-    return list(dict.fromkeys(name for path in [*own, *files.values(), *brought] for name in _arms_in(path)))
+        authors = []
+    return list(dict.fromkeys(name for path in [*own, *files.values(), *authors] for name in _arms_in(path)))
 
 
 def _arms_in(path: Path) -> list[str]:
@@ -87,8 +88,8 @@ def protocols(incomplete: str) -> list[str]:
 def _protocols() -> list[str]:
     """Return the first argument of each `PROTOCOL` in the files of `bench/protocols/`."""
     names = []
-    for path in (Path(__file__).parent.parent / "protocols").glob("[!_]*.py"):
-        for node in _module(f"protocols/{path.stem}").body:
+    for path in (_PACKAGE / "protocols").glob("[!_]*.py"):
+        for node in _module(path).body:
             if (
                 isinstance(node, ast.Assign)
                 and isinstance(node.value, ast.Call)
@@ -104,7 +105,7 @@ def _assigns(node: ast.Assign, name: str) -> bool:
 
 def _keys(module: str, name: str) -> list[str]:
     """Return the text keys of the dict called `name` at the top of a module."""
-    for node in _module(Path(__file__).parent.parent / f"{module}.py").body:
+    for node in _module(_PACKAGE / f"{module}.py").body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
         named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
         if named and isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):

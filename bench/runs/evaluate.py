@@ -47,8 +47,7 @@ class Workbench:
     sampler that has run out of time since is not tried again.
     """
 
-    # First, as another process that is sent a workbench takes the plugin files before what is made of them.
-    plugins: Loaded = field(default_factory=Loaded, kw_only=True)
+    plugins: Loaded = field(default_factory=Loaded, kw_only=True)  # first: a worker takes it first
     table: Table
     splits: dict[str, Split]
     store: Store
@@ -65,13 +64,6 @@ class Workbench:
                 self.encoded.pop(next(iter(self.encoded)))
             self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
         return self.encoded[split_sha256]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Send a protocol by its name: its class may lie in a file that the other process has to load first."""
-        return self.__dict__ | {"protocol": self.protocol.name}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"protocol": protocol_named(state["protocol"])}
 
 
 def choose_device(asked: str) -> str:
