@@ -433,7 +433,7 @@ def test_of_two_processes_one_makes_a_slow_set(apart: Path, tmp_path: Path) -> N
     said = [process.communicate(timeout=120)[0] for process in both]
     assert said[0] == said[1] != ""
     assert len(list(apart.glob("*.npz"))) == 1
-    assert not list(apart.glob("making-*"))
+    assert not list(apart.glob("*.tmp"))
 
 
 def test_a_killed_parent_takes_the_samplers_process_along() -> None:
