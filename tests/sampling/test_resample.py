@@ -318,6 +318,18 @@ def test_the_oldest_sets_make_room(kept: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(list(kept.iterdir())) == 1
 
 
+def test_what_killed_processes_left_behind_is_removed_with_the_next_set(kept: Path) -> None:
+    """A file this young may still be written to."""
+    kept.mkdir(parents=True)
+    old, young = kept / "a.0123.11.tmp", kept / "b.0123.12.tmp"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    resample(part(), "smote", 1)
+    assert sorted(path.suffix for path in kept.iterdir()) == [".npz", ".tmp"]
+    assert young.exists()
+
+
 # Slow samplers
 
 
