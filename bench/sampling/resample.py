@@ -23,7 +23,7 @@ from importlib.metadata import version
 from itertools import takewhile
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -37,6 +37,9 @@ from bench.disk import remove_stale, replacing, temporary_beside
 from bench.errors import SamplerFailed, SamplerTimeout
 from bench.names import digest
 from bench.sampling.samplers import SAMPLERS, SLOW_SECONDS, Sampler, sampler_named
+
+if TYPE_CHECKING:
+    from imblearn.base import BaseSampler
 
 __all__ = ["SAMPLERS", "resample"]
 
@@ -160,7 +163,7 @@ def _too_slow(part: Part, sampler: str, limit: float) -> SamplerTimeout:
     )
 
 
-def _build(part: Part, sampler: str, seed: int) -> Any:
+def _build(part: Part, sampler: str, seed: int) -> BaseSampler:
     chosen, ratio = sampler_named(sampler)
     estimator = chosen.make(seed % 2**32, min(_class_sizes(part)), len(part.labels))
     if ratio is not None:
