@@ -1,17 +1,53 @@
-"""What a method is given and what it gives back: one run's settings and rows, and the trained predictor."""
+"""What an author writes against: arm, method, protocol, engine. Read this first.
+
+A **method** is one file: a module with `VERSION`, `Config`, `space(trial)` and `fit(members, device, progress)`, and
+with what else it has to say of itself (`Method`). A **protocol** is one file with an object `PROTOCOL` that says how
+arms are judged (`Protocol`). An **engine** is one file with an object `ENGINE` that says where packs run (`Engine`).
+
+A file is found by its presence: in `bench/methods/`, `bench/protocols/` or `bench/runs/engines/`; by the entry points
+`bench.methods`, `bench.protocols`, `bench.engines` of an installed package; or by its name, `--method-file F.py`.
+`bench check F.py` and `bench.testing` run the contract tests on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
-from bench.data.encode import Part
+from bench.data.cards import Dataset
+from bench.data.encode import Encoded, Part, encode
+from bench.data.split import Split, inner_splits, seeds_by_size
+from bench.data.table import Table
+from bench.errors import BadSetting
+from bench.names import MAIN_METRIC
 
 Progress = Callable[[int, int], None]  # steps taken, steps at most
+SEEDS = 3  # per fold
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table: a method with its samplers and the settings that differ from its defaults.
+
+    `fixed` names what the user set, which no study changes.
+    """
+
+    name: str
+    method: str
+    description: str = ""
+    sampler: str | None = None
+    inner_sampler: str | None = None
+    outer_sampler: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    needs_probability: bool = False
+    fixed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -41,3 +77,200 @@ class Fitted:
     best_step: int = 0
     samples_seen: int = 0
     selected: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Trial(typing.Protocol):
+    """What `space` is given: Optuna's suggestions, each with the arm's own value as its default.
+
+    It knows the arm: what the arm sets comes back as it is. `weight`, `ratio` and `sampler` suggest how far the classes
+    are evened out (`bench.tuning.space.Suggestions`).
+    """
+
+    arm: Arm
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The default of every parameter asked for so far."""
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        step: float | None = None,
+        default: float | None = None,
+    ) -> float:
+        """Return a number between `low` and `high`."""
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, log: bool = False, step: int = 1, default: int | None = None
+    ) -> int:
+        """Return a whole number between `low` and `high`."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any], *, default: Any = None) -> Any:
+        """Return one of the choices."""
+
+    def sets(self, name: str) -> bool:
+        """Return whether the arm sets this itself, so that it is not to be asked."""
+
+    def weight(self, name: str) -> Any:
+        """Return the weight of a positive row for the setting `name`: None is 1, "balanced" makes the classes equal."""
+
+    def ratio(self, name: str) -> float | None:
+        """Return rows of the rarer class per row of the other for the setting `name`; None is 1."""
+
+    def sampler(self, role: str = "sampler", among: Sequence[str] = ()) -> dict[str, str | None]:
+        """Return the sampler of that role with its ratio, as an entry of the settings."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as it is registered: what its file says, and defaults for what it leaves out.
+
+    In the file the names are upper case (`VERSION`, `POOLS` …), but `Config`, `space` and `fit`. `version` is part of
+    every run's key, raised when results change. `config` is a frozen pydantic model. `pools` are the samplers that feed
+    a member, one part each. `static` are the settings that must agree within a pack; None where runs are fitted one at
+    a time. `cost` is roughly how long a run takes beside others; the costly start first. `arms` are rows that a table
+    may have. `packages` are those, beside the usual, whose versions belong in a record; `extra` is what installs them,
+    `pip install "imbalance-bench[EXTRA]"`.
+    """
+
+    name: str
+    version: int
+    description: str
+    config: type[BaseModel]
+    space: Callable[[Trial], dict[str, Any]]
+    fit: Callable[[Sequence[Member], str, Progress], list[Fitted]]
+    pools: tuple[str, ...] = ("sampler",)
+    static: frozenset[str] | None = None
+    cost: float = 0.0
+    arms: tuple[Arm, ...] = ()
+    packages: tuple[str, ...] = ()
+    extra: str | None = None
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Protocol(ABC):
+    """How a data set is judged: which rows train, validate and test, and what else differs between protocols.
+
+    A protocol of your own is a frozen subclass with a method `split`; everything else has a default, which is what
+    `strict` does. `folds`, `repeats` and `seeds` are defaults that a command may change. `validates` is False where no
+    rows are held out for validation.
+    """
+
+    name: str
+    description: str
+    main_metric: str = MAIN_METRIC
+    folds: int = 5
+    repeats: int = 1
+    seeds: int | None = SEEDS
+    validates: bool = True
+
+    @abstractmethod
+    def split(self, table: Table, folds: int, repeats: int) -> list[Split]:
+        """Return the splits of the table, repeat by repeat and fold by fold; raise BadTable where there are none.
+
+        The same table and numbers give the same splits everywhere. Parts are disjoint; each holds both classes, but
+        for the validation part of a protocol that does not validate, which is empty.
+        """
+
+    def splits(self, table: Table, *, folds: int | None = None, repeats: int | None = None) -> list[Split]:
+        """Return `split` with the folds and repeats asked for, else the protocol's."""
+        return self.split(table, *self.number_of_splits(folds, repeats))
+
+    def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:
+        """Return the folds and repeats asked for, else the protocol's; raise BadSetting for those it cannot have."""
+        folds = self.folds if folds is None else folds
+        repeats = self.repeats if repeats is None else repeats
+        if folds < 2 or repeats < 1:
+            raise BadSetting(
+                f"Asked for {folds} folds and {repeats} repeats; at least 2 folds and 1 repeat are needed."
+            )
+        return folds, repeats
+
+    def seeds_for(self, card: Dataset, n_rows: int) -> int:
+        """Return the default number of seeds per fold for a table of `n_rows` rows."""
+        return seeds_by_size(self.seeds or SEEDS, n_rows)
+
+    def inner(self, table: Table, outer: Split, folds: int) -> list[Split]:
+        """Return the splits of `outer`'s training rows that judge a study's trials: each validates once, none tests.
+
+        Raises BadSetting where the protocol has nothing to tune on, BadTable where there are too few rows.
+        """
+        return inner_splits(table, outer, folds)
+
+    def encode(self, table: Table, part: Split) -> Encoded:
+        """Return the split's parts as float32 matrices; nothing but training rows is looked at to fit."""
+        return encode(table, part)
+
+    def recipe(self, table: Table) -> str:
+        """Return the hash of what the card makes of a raw file under the protocol."""
+        return table.card.recipe_sha256
+
+    def adjust(self, arm: Arm, card: Dataset) -> Arm:
+        """Return the arm as it runs on this data set under this protocol; raise BadSetting where it cannot."""
+        return arm
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The protocol's name, and how its variants are spelled if it has any."""
+        return (self.name,)
+
+    def variant(self, words: Sequence[str]) -> Protocol | None:
+        """Return the protocol called NAME+WORD+…; None where it has no variants."""
+        return None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one run; its record is on disk when this exists.
+
+    `seconds` says where its time went, by stage; of a pack's training it is the run's share.
+    """
+
+    key: str
+    arm: str
+    status: str
+    error: str | None
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+
+class Reporter(typing.Protocol):
+    """Who is told how far the packs are; `worker` numbers the place in which a pack runs."""
+
+    def pack_started(self, worker: int, runs: Sequence[Any]) -> None:
+        """Take note that a pack has begun."""
+
+    def pack_progress(self, worker: int, step: int, steps: int) -> None:
+        """Take note that a pack stands at `step` of at most `steps`."""
+
+    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
+        """Take note of the runs of a pack that have their record; others of it come again in smaller packs."""
+
+
+class Bench(typing.Protocol):
+    """What an engine needs of a benchmark; it can be sent to another process (`bench.runs.workbench.Workbench`)."""
+
+    def run_pack(self, runs: Sequence[Any], progress: Progress) -> list[Result]:
+        """Run one pack and write every run's record; return the results in the runs' order."""
+
+
+class Engine(typing.Protocol):
+    """Where packs run. A file of `bench/runs/engines/` has one as `ENGINE`; `--engine NAME` takes it."""
+
+    name: str
+    description: str
+
+    def run(
+        self,
+        packs: Sequence[Sequence[Any]],
+        bench: Bench,
+        reporter: Reporter,
+        *,
+        workers: int,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """Run all packs and return their results; `timeout` is in seconds per run."""

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from bench.calls import quiet_tqdm
 from bench.cli.progress import Lines, label, reporter
+from bench.contract import Result
 from bench.errors import BadArgument
 from bench.names import OK
-from bench.runs.evaluate import Result
 from bench.runs.run import Run
 
 _RUNS = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}{postfix}]"

@@ -19,6 +19,7 @@ import pytest
 
 import bench
 from bench import notebook
+from bench.contract import Result
 from bench.data.cards import card, own_name
 from bench.errors import BadArgument, BadSetting, BadTable, BenchError, UnknownArgument
 from bench.names import FAILED, OK
@@ -26,7 +27,6 @@ from bench.report import board
 from bench.report.board import MAX_ROWS, Leaderboard
 from bench.report.forest import draw_forest
 from bench.report.leaderboard import columns, read
-from bench.runs.evaluate import Result
 from bench.runs.request import Request, the_card
 from bench.tuning.plan import Search
 from bench.workflows.run import make_plan

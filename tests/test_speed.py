@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from bench.contract import Member
 from bench.data.encode import Part
-from bench.methods import Member, method
+from bench.methods import method
 from bench.networks import streams
 from bench.networks.mlp import initialise
 from tests.speed import engine, peers, published

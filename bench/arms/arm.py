@@ -12,30 +12,16 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from bench.contract import Arm as Arm
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
 from bench.names import ANYWAY, TUNED
 from bench.sampling.samplers import SAMPLERS, sampler_named
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One row of a table: a method with its samplers and the settings that differ from its defaults."""
-
-    name: str
-    method: str
-    description: str = ""
-    sampler: str | None = None
-    inner_sampler: str | None = None
-    outer_sampler: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    needs_probability: bool = False
-    fixed: frozenset[str] = frozenset()  # what the user set: no study changes it
 
 
 def on_rows(arm: Arm, *samplers: str | None) -> Arm:

@@ -17,8 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.contract import Result
 from bench.names import OK
-from bench.runs.evaluate import Result
 from bench.runs.run import Run
 
 DOWNLOAD_LINE_SECONDS = 5.0

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contract import Fitted, Member, Progress
 from bench.data.encode import Part
 from bench.errors import BadSetting
-from bench.methods import Fitted, Member, Progress
 from bench.methods.prevalence import Config, space
 
 __all__ = ["VERSION", "Config", "fit", "space"]

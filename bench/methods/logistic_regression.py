@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from bench.contract import Fitted, Member, Progress
 from bench.data.encode import Part
-from bench.methods import Fitted, Member, Progress
 
 VERSION = 1
 COST = 0.5

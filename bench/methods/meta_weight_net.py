@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.methods import Fitted, Member, Progress
+from bench.contract import Fitted, Member, Progress
 from bench.networks import streams
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.compiled.kernel import kernel

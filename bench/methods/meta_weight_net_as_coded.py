@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from bench.contract import Fitted, Member, Progress
 from bench.data.encode import Part
-from bench.methods import Fitted, Member, Progress, network
+from bench.methods import network
 from bench.names import seed_from
 
 VERSION = 1

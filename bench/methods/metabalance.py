@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bench.methods import Fitted, Member, Progress
+from bench.contract import Fitted, Member, Progress
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.config import NETWORK_STATIC, NetworkConfig, network_space, setting
 from bench.networks.fit import fit_pack

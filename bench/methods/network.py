@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, field_validator
 
-from bench.methods import Fitted, Member, Progress
+from bench.contract import Fitted, Member, Progress
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
 from bench.networks.fit import fit_pack

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from bench.methods import Fitted, Member, Progress
+from bench.contract import Fitted, Member, Progress
 
 VERSION = 1
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from bench.contract import Fitted, Member, Progress
 from bench.data.encode import Part
-from bench.methods import Fitted, Member, Progress
 
 VERSION = 1
 COST = 15.0

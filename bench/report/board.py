@@ -23,7 +23,7 @@ from bench.report.render import TERMINAL, count, interval, main_metric, number, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bench.runs.evaluate import Result
+    from bench.contract import Result
 
 MAX_ROWS = 25  # arms that are printed; the others are counted
 MAX_LETTERS = 48  # of an arm's name in text

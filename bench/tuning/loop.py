@@ -26,9 +26,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.arms.arm import Arm
+from bench.contract import Result
 from bench.names import OK, VALID, digest, seed_from
 from bench.runs.engines.local import Crew
-from bench.runs.evaluate import Result, Workbench
+from bench.runs.evaluate import Workbench
 from bench.runs.prepare import FullReporter
 from bench.runs.run import Run, brief, packs
 from bench.store.folder import Store
@@ -133,7 +134,7 @@ def _workbench(made: StudyPlan) -> Workbench:
     ready = made.ready
     store = Store(made.request.results / "studies")
     inner = {part.sha256: part for job in made.jobs for part in job.inner}
-    return Workbench(ready.table, inner, store, ready.device, since=time.time(), protocol=ready.protocol.name)
+    return Workbench(ready.table, inner, store, ready.device, since=time.time(), protocol=ready.protocol)
 
 
 @dataclass

@@ -16,10 +16,11 @@ from imblearn.ensemble import BalancedRandomForestClassifier, EasyEnsembleClassi
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.tree import DecisionTreeClassifier
 
+from bench.contract import Fitted, Member
 from bench.data.encode import Encoded, Part, encode
 from bench.data.split import Split
 from bench.data.table import Table
-from bench.methods import Fitted, Member, method
+from bench.methods import method
 from bench.methods.xgboost import _Matrices
 from bench.stats.metrics import average_precision
 

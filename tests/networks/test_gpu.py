@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.methods import Member, method
+from bench.contract import Member
+from bench.methods import method
 from tests.methods.test_methods import folds
 
 pytestmark = [

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.contract import Member
 from bench.data.encode import Part
-from bench.methods import Member, method, methods
+from bench.methods import method, methods
 from bench.networks import meta_gradient
 from bench.networks.batches import CHUNK
 from tests.speed.measure import Contender

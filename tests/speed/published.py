@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import TensorDataset
 
+from bench.contract import Member
 from bench.data.cards import card
 from bench.data.encode import Part
 from bench.data.table import load
-from bench.methods import Member, method
+from bench.methods import method
 from tests.speed import engine, peers
 from tests.speed.measure import Effort, Tell, Timing
 from tests.speed.nets import META, Net

@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
+from bench.contract import Result
 from bench.errors import BenchError
 from bench.names import OK
 from bench.runs.engines.local import execute
-from bench.runs.evaluate import Result
 from bench.runs.prepare import Request
 from bench.runs.run import Run
 from bench.workflows.run import make_plan

@@ -17,17 +17,18 @@ from datetime import UTC, datetime
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from threadpoolctl import threadpool_limits
 
+from bench.contract import Reporter, Result
 from bench.errors import BadWorker, BenchError
 from bench.machine import keep_freed_memory
 from bench.names import FAILED, TIMEOUT, cores
 from bench.networks.compiled.kernel import engine
 from bench.platforms import check_package, package_folder, without_working_folder, worker_context
-from bench.runs.evaluate import Result, Workbench, record_failure, run_pack
+from bench.runs.evaluate import Workbench, record_failure, run_pack
 from bench.runs.run import Run
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
@@ -47,19 +48,6 @@ _PRELOAD = [
     "sklearn.linear_model",
     "xgboost",
 ]
-
-
-class Reporter(Protocol):
-    """Who is told how far the packs are; `worker` numbers the place in which a pack runs."""
-
-    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
-        """Take note that a pack has begun."""
-
-    def pack_progress(self, worker: int, step: int, steps: int) -> None:
-        """Take note that a pack stands at `step` of at most `steps`."""
-
-    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
-        """Take note of the runs of a pack that have their record; others of it come again in smaller packs."""
 
 
 def execute(
