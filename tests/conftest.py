@@ -15,8 +15,8 @@ import pytest
 
 from bench.data.split import PROTOCOLS, Split, split
 from bench.data.table import Table, load
-from bench.runs.evaluate import Workbench
 from bench.runs.run import Arm, Run, plan
+from bench.runs.workbench import Workbench
 from bench.store.folder import Store
 
 # What a shell or a CI sets must change no test: typer reads some of it when it is imported.

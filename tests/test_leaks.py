@@ -13,8 +13,9 @@ from bench.arms.arm import ARMS, MATRICES, Arm
 from bench.data.cards import card
 from bench.data.split import PROTOCOLS, Split, split
 from bench.data.table import Table, load
-from bench.runs.evaluate import Workbench, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.run import Run, packs, plan
+from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
 from tests.conftest import FAST
@@ -126,7 +127,7 @@ def test_permuted_training_labels_score_at_chance(tmp_path: Path) -> None:
         for run in runs:
             record = store.read(run.dataset, run.key)
             assert record is not None
-            found.setdefault(run.arm, []).append(record["test_roc_auc"])
+            found.setdefault(run.arm, []).append(record.test["roc_auc"])
     for name, values in found.items():
         assert abs(np.mean(values) - 0.5) < 0.06, (name, values)
 
@@ -140,4 +141,4 @@ def test_with_its_true_labels_the_same_table_is_learnt(tmp_path: Path) -> None:
     for run in runs:
         record = store.read(run.dataset, run.key)
         assert record is not None
-        assert record["test_roc_auc"] > 0.6, run.arm
+        assert record.test["roc_auc"] > 0.6, run.arm
