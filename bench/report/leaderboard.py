@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.split import protocol_named
 from bench.errors import Unavailable
 from bench.names import MAIN_METRIC, OK
+from bench.protocols import main_metric as main_metric_of
 from bench.report.selection import Measured, mean_of
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import comparable, difference, holm, summarise
@@ -42,7 +42,7 @@ def leaderboard(table: Measured) -> pd.DataFrame:
     reference = next((arm for arm in REFERENCES if arm in whole), next(iter(whole), None))
     rows = []
     protocols = [records[0].protocol for records in by_arm.values()]
-    main_metric = protocol_named(protocols[0]).main_metric if protocols else MAIN_METRIC
+    main_metric = main_metric_of(protocols[0]) if protocols else MAIN_METRIC
     for arm, records in by_arm.items():
         row = _describe(arm, records)
         row |= _metrics(replicates[arm]) if arm in replicates else {}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 import torch
 
-from bench.data.encode import Encoded, encode, encode_published
-from bench.data.split import Split, protocol_named
+from bench.contract import Protocol
+from bench.data.encode import Encoded
+from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadSetting, UnknownName
 from bench.names import DEVICES
+from bench.protocols import DEFAULT, protocol_named
 from bench.store.folder import Store
 
 ENCODED_KEPT = 8  # encoded splits that one process holds
@@ -38,7 +41,7 @@ class Workbench:
     store: Store
     device: str
     since: float = inf
-    protocol: str = "strict"
+    protocol: Protocol = field(default_factory=lambda: protocol_named(DEFAULT))
     encoded: dict[str, Encoded] = field(default_factory=dict)
     failures: dict[tuple[str, str | None], Failure] = field(default_factory=dict)
 
@@ -47,14 +50,15 @@ class Workbench:
         if split_sha256 not in self.encoded:
             if len(self.encoded) >= ENCODED_KEPT:
                 self.encoded.pop(next(iter(self.encoded)))
-            self.encoded[split_sha256] = self._encode(self.splits[split_sha256])
+            self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
         return self.encoded[split_sha256]
 
-    def _encode(self, part: Split) -> Encoded:
-        protocol, how = protocol_named(self.protocol), self.table.card.published
-        if not protocol.is_published or how is None:
-            return encode(self.table, part)
-        return encode_published(self.table, part, how, train_only=protocol.has("train-scaler"))
+    def __getstate__(self) -> dict[str, Any]:
+        """Send a protocol by its name: its class may lie in a file that the other process has to load first."""
+        return self.__dict__ | {"protocol": self.protocol.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"protocol": protocol_named(state["protocol"])}
 
 
 def choose_device(asked: str) -> str:

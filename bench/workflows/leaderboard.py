@@ -72,7 +72,7 @@ def _leaderboard(plan: Plan, reporter: FullReporter) -> tuple[Board, list[Record
         raise BadStore(
             f"No scores under {store.root} can be read; run the same command again to make them anew."
         )
-    path = board_path(store, dataset, plan.bench.protocol)
+    path = board_path(store, dataset, plan.bench.protocol.name)
     if scope_at(path) not in (None, scope):
         reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
     board = Board(frame, path, {path.with_suffix(".md"): markdown(frame)}, is_leaderboard=True)
@@ -87,7 +87,7 @@ def _published_elsewhere(records: Sequence[Record], own_keys: Collection[str], p
     scopes = {
         record.scope
         for record in records
-        if record.protocol == plan.bench.protocol and record.key not in own_keys
+        if record.protocol == plan.bench.protocol.name and record.key not in own_keys
     }
     return bool(scopes) and plan.runs[0].scope not in scopes
 

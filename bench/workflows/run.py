@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.arms.arm import Arm
-from bench.contract import Result
+from bench.contract import Protocol, Result
 from bench.data.cards import Dataset, Source
 from bench.data.raw.fetch import to_fetch
 from bench.data.split import BIG_TABLE_ROWS
-from bench.data.split import Protocol as Judged
 from bench.data.table import Table
 from bench.errors import BadSetting
 from bench.methods import method
@@ -117,12 +116,12 @@ def make_plan(
     mine = _shard(runs, request.shard)
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
     notes = [ready.note, *told]
-    if request.seeds is None and table.n_rows > BIG_TABLE_ROWS and not protocol.is_published:
+    if request.seeds is None and ready.seeds < (protocol.seeds or 0):
         notes.append(
             f"more than {BIG_TABLE_ROWS:,} rows: {ready.seeds} seed per fold by default; --seeds N asks for more"
         )
     by_hash = {part.sha256: part for part in ready.splits}
-    bench = Workbench(table, by_hash, store, ready.device, since=time.time(), protocol=protocol.name)
+    bench = Workbench(table, by_hash, store, ready.device, since=time.time(), protocol=protocol)
     grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
     return Plan(request, table, bench, mine, todo, grouped, ready.workers, notes, began)
 
@@ -157,7 +156,7 @@ def _tuned(
     return found, notes
 
 
-def _check_validation(configs: Mapping[str, Any], protocol: Judged) -> None:
+def _check_validation(configs: Mapping[str, Any], protocol: Protocol) -> None:
     """Raise BadSetting where an arm's network chooses on validation rows and the protocol holds none out."""
     for arm, config in () if protocol.validates else configs.items():
         if isinstance(config, NetworkConfig) and config.needs_validation:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from bench.data.cards import card, dataset_names
-from bench.data.split import protocol_named
 from bench.disk import read_bytes, write_text
 from bench.errors import BadStore, UnknownName
 from bench.names import ANYWAY, TUNED, slug
 from bench.paper import alpha, claims, ladder, page, sides
 from bench.paper.figures import draw_grid, draw_ladder, grid_of
+from bench.protocols import main_metric, protocol_named
+from bench.protocols.published import is_of_paper
 from bench.report import charts, figures, ledger, tuned
 from bench.report import leaderboard as boards
 from bench.report.render import FORMATS
@@ -130,7 +131,7 @@ def _sweeps_and_boards(
         for name, by_protocol in by_dataset.items():
             own = {protocol: table for protocol, table in by_protocol.items() if table.own}
             made += _boards(home, name, own, formats)
-            asked_published = any(protocol_named(protocol).is_published for protocol in own)
+            asked_published = any(map(is_of_paper, own))
             # A folder of sweeps has boards alone: the tables across protocols are made where it lies in.
             if across and home is store and asked_published and store.root.name != SWEEPS:
                 made += _across_protocols(home, name, by_protocol, formats)
@@ -305,7 +306,7 @@ def study_boards(results: Path, dataset: str) -> list[Board]:
 def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
     """Return the heat map of the leaderboard's grid, if it has one."""
     name, judged = frame[["dataset", "protocol"]].iloc[0]
-    metric = protocol_named(judged).main_metric
+    metric = main_metric(judged)
     grid = grid_of(frame, metric)
     if grid.empty:
         return {}
