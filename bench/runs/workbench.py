@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
 
 import torch
 
@@ -14,6 +13,7 @@ from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadSetting, UnknownName
 from bench.names import DEVICES
+from bench.plugins import Loaded
 from bench.protocols import DEFAULT, protocol_named
 from bench.store.folder import Store
 
@@ -36,6 +36,7 @@ class Workbench:
     sampler that has run out of time since is not tried again.
     """
 
+    plugins: Loaded = field(default_factory=Loaded, kw_only=True)  # first: a worker takes it first
     table: Table
     splits: dict[str, Split]
     store: Store
@@ -52,13 +53,6 @@ class Workbench:
                 self.encoded.pop(next(iter(self.encoded)))
             self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
         return self.encoded[split_sha256]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Send a protocol by its name: its class may lie in a file that the other process has to load first."""
-        return self.__dict__ | {"protocol": self.protocol.name}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"protocol": protocol_named(state["protocol"])}
 
 
 def choose_device(asked: str) -> str:
