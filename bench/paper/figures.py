@@ -56,14 +56,17 @@ def draw_ladder(board: pd.DataFrame, title: str) -> Any:
     arms = sorted(dict.fromkeys(board["arm"]), key=lambda arm: -last.get(arm, 0.0))
     strong = dict(zip([arm for arm in arms if "metabalance" in arm], STRONG, strict=False)) | {"none": PLAIN}
     for i, arm in enumerate(arms):
-        mine = board[board["arm"] == arm].set_index("repair").reindex(repairs)
-        mean = mine[f"{METRIC}_mean"].to_numpy(float)
+        of_arm = board[board["arm"] == arm].set_index("repair").reindex(repairs)
+        mean = of_arm[f"{METRIC}_mean"].to_numpy(float)
         x = np.arange(len(repairs)) + 0.06 * (list(strong).index(arm) - 1 if arm in strong else 0)
         if arm not in strong:
             style = {"color": colour(i), "lw": 1.0, "ls": "--", "marker": "o", "ms": 3, "alpha": 0.8}
             axes.plot(x, mean, label=arm, **style)
             continue
-        spread = [mean - mine[f"{METRIC}_lo"].to_numpy(float), mine[f"{METRIC}_hi"].to_numpy(float) - mean]
+        spread = [
+            mean - of_arm[f"{METRIC}_lo"].to_numpy(float),
+            of_arm[f"{METRIC}_hi"].to_numpy(float) - mean,
+        ]
         style = {"color": strong[arm], "lw": 2.2, "ms": 5, "capsize": 3, "elinewidth": 1.0, "zorder": 3}
         axes.errorbar(x, mean, yerr=spread, fmt="o-", label=arm, **style)
     words = ["published", *(name if name == "strict" else f"+ {name}" for name in repairs[1:])]

@@ -34,12 +34,12 @@ def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
     stood = [rung for rung in rungs(card) if rung in tables]
     climbed = {arm for rung in stood if "+" in rung for arm in tables[rung].records}
     for rung in stood:
-        found = tables[rung]
-        ranks = found.ranks(METRIC, [arm for arm in found.records if arm in climbed])
+        table = tables[rung]
+        ranks = table.ranks(METRIC, [arm for arm in table.records if arm in climbed])
         for arm, rank in ranks.items():
-            row = _row(rung, arm, found.replicates.get(arm), before.get(arm))
-            rows.append(row | found.cost(arm) | {"rank": rank})
-        before |= found.replicates
+            row = _row(rung, arm, table.replicates.get(arm), before.get(arm))
+            rows.append(row | table.cost(arm) | {"rank": rank})
+        before |= table.replicates
     return pd.DataFrame(rows)
 
 

@@ -23,13 +23,15 @@ def draw_curves(curves: pd.DataFrame, title: str, metric: str) -> Any:
     figure, panels = canvas(13.0, 5.5, columns=2)
     last = curves.groupby("arm")["best"].last()
     for i, arm in enumerate(sorted(last.index, key=lambda name: -last[name])):
-        mine = curves[curves["arm"] == arm]
-        mine = mine[mine["best"].diff().ne(0) | (mine.index == mine.index[-1])]  # where it rises, and its end
+        curve = curves[curves["arm"] == arm]
+        curve = curve[
+            curve["best"].diff().ne(0) | (curve.index == curve.index[-1])
+        ]  # where it rises, and its end
         style: dict[str, Any] = {"color": colour(i), "lw": 0.9, "ls": "--", "alpha": 0.8}
         if arm in STRONG_ARMS:
             style = {"color": STRONG_ARMS[arm], "lw": 2.2, "zorder": 3}
         for axes, x in zip(panels, ("trials", "seconds"), strict=True):
-            axes.plot(mine[x], mine["best"], label=arm, drawstyle="steps-post", **style)
+            axes.plot(curve[x], curve["best"], label=arm, drawstyle="steps-post", **style)
     for axes, x in zip(panels, ("trials of a fold", "seconds of a fold's trials"), strict=True):
         axes.set_xlabel(x)
         axes.set_ylabel(f"best {metric.replace('_', ' ')} on inner folds")

@@ -35,7 +35,7 @@ class Drawing:
 
     def stale(self, path: Path) -> list[Path]:
         """Return the files that are missing or were drawn of other numbers."""
-        return [made for made in self.paths(path) if self.of.encode() not in read_bytes(made)]
+        return [file for file in self.paths(path) if self.of.encode() not in read_bytes(file)]
 
     def write(self, path: Path) -> list[Path]:
         """Draw the figure and write its files, with the hash of its numbers; return their paths.
@@ -45,14 +45,16 @@ class Drawing:
         import matplotlib as mpl
 
         figure = self.draw()
-        for made in self.paths(path):
+        for file in self.paths(path):
             content = io.BytesIO()
             with mpl.rc_context(
                 {"svg.hashsalt": "bench", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}
             ):
-                told = {"Description": self.of} | ({"Date": None} if made.suffix == ".svg" else {})
-                figure.savefig(content, format=made.suffix[1:], bbox_inches="tight", dpi=DPI, metadata=told)
-            write_bytes(made, content.getvalue())
+                metadata = {"Description": self.of} | ({"Date": None} if file.suffix == ".svg" else {})
+                figure.savefig(
+                    content, format=file.suffix[1:], bbox_inches="tight", dpi=DPI, metadata=metadata
+                )
+            write_bytes(file, content.getvalue())
         return self.paths(path)
 
 
