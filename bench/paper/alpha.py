@@ -6,11 +6,10 @@ that arm of its pair of samplers is the meta step's work, on the same rows, fold
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from bench.arms.arm import ALPHA
+from bench.report.columns import Row
 from bench.report.render import clear, interval, markdown_table
 from bench.report.selection import Measured
 from bench.stats.inference import comparable, difference, holm, summarise
@@ -31,7 +30,7 @@ def alpha(table: Measured) -> pd.DataFrame:
     for name, (pair, order, rate) in ALPHA.items():
         if name not in reps or pair not in base or not comparable(reps[name], reps[base[pair]]):
             continue
-        row: dict[str, Any] = {"pair": pair, "order": order, "inner_lr": float(rate), **table.cost(name)}
+        row: dict[str, object] = {"pair": pair, "order": order, "inner_lr": float(rate), **table.cost(name)}
         summary = summarise(reps[name], PAPER_METRICS)
         for metric in PAPER_METRICS:
             row |= {f"{metric}_{field}": getattr(summary[metric], field) for field in ("mean", "lo", "hi")}
@@ -77,7 +76,7 @@ def _table(board: pd.DataFrame, metric: str) -> list[str]:
     return markdown_table(["inner/outer", "order", "α = 0", *(f"α = {rate:g}" for rate in rates)], rows)
 
 
-def _cell(row: Any, metric: str) -> str:
+def _cell(row: Row, metric: str) -> str:
     mean, lo, hi = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
     text = interval(mean, lo, hi, sign=True, digits=4)
     mark = "†" if row[f"{metric}_change_p_holm"] < 0.05 else ""

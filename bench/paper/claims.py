@@ -7,7 +7,6 @@ p-values are adjusted over each question's whole column. `bench.paper.page` puts
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,12 +53,12 @@ def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
     return board.astype({"p_holm": float})
 
 
-def _claim(names: tuple[str, ...], ahead: Difference) -> dict[str, Any]:
+def _claim(names: tuple[str, ...], ahead: Difference) -> dict[str, str | float]:
     numbers = (ahead.mean, ahead.lo, ahead.hi, ahead.p_value)
     return dict(zip(_NAMES + _NUMBERS, names + numbers, strict=True)) | {"n_runs": ahead.n_pairs}
 
 
-def _meta_step(sweeps: Tables) -> Iterator[dict[str, Any]]:
+def _meta_step(sweeps: Tables) -> Iterator[dict[str, str | float]]:
     for dataset, by_protocol in sweeps.items():
         for protocol, table in by_protocol.items():
             for _, row in alpha(table).iterrows():
@@ -70,7 +69,7 @@ def _meta_step(sweeps: Tables) -> Iterator[dict[str, Any]]:
                     yield _claim(names, Difference(mean, lo, hi, p, row["n_runs"]))
 
 
-def _updates(tables: Tables) -> Iterator[dict[str, Any]]:
+def _updates(tables: Tables) -> Iterator[dict[str, str | float]]:
     """Yield by rung how far the paper's arms are ahead of its others, and what the rung changed about that."""
     for dataset, by_protocol in tables.items():
         for a, b in [(a, b) for a in PAPERS for b in PAPERS_RIVALS]:
@@ -103,7 +102,7 @@ def _gap(a: Replicates, b: Replicates) -> Replicates:
     return Replicates(runs, {"roc_auc": points}, {"roc_auc": values}, a.resamples)
 
 
-def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
+def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, str | float]]:
     """Yield MetaBalance against its rivals, its pairs of samplers at a small and a large α against the main ones."""
     for dataset, by_protocol in tables.items():
         if "strict" not in by_protocol:
@@ -127,7 +126,7 @@ def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
                 yield _claim(("rivals", dataset, "strict", metric, arm, rival), ahead)
 
 
-def _tuned(tables: Tables) -> Iterator[dict[str, Any]]:
+def _tuned(tables: Tables) -> Iterator[dict[str, str | float]]:
     """Yield MetaBalance as tuned on each fold's training rows against its rivals, tuned alike."""
     for dataset, by_protocol in tables.items():
         reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
@@ -145,7 +144,7 @@ def _is_meta(name: str, swept: Measured, table: Measured) -> bool:
     return swept.records[name][0].setup == table.records[META][0].setup
 
 
-def _bayes(tables: Tables) -> Iterator[dict[str, Any]]:
+def _bayes(tables: Tables) -> Iterator[dict[str, str | float]]:
     for dataset, by_protocol in tables.items():
         reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
         if "bayes-optimal" not in reps:

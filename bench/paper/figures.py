@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,9 @@ import pandas as pd
 from bench.arms.arm import GRID
 from bench.paper.ladder import METRIC
 from bench.report.figures import PLAIN, STRONG, canvas, colour
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -26,7 +29,7 @@ def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     return grid if grid.notna().any(axis=None) else grid.iloc[:0]
 
 
-def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:
+def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Figure:
     """Return a figure of the grid, every cell with its number; a cell that did not run is blank."""
     figure, axes = canvas(9.0, 7.5)
     image = axes.imshow(grid.to_numpy(float), cmap="viridis")
@@ -45,7 +48,7 @@ def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:
     return figure
 
 
-def draw_ladder(board: pd.DataFrame, title: str) -> Any:
+def draw_ladder(board: pd.DataFrame, title: str) -> Figure:
     """Return a figure of every arm's ROC-AUC from rung to rung.
 
     MetaBalance's arms and the plain network stand out, with the intervals of their means.

@@ -6,7 +6,6 @@ Every number is a claim's or a record's, and every sentence that takes a side co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from bench.names import OK
 from bench.paper.alpha import PAPER_METRICS
 from bench.paper.claims import BEFORE, MAIN_RIVALS, Tables, counts
 from bench.protocols.published import rungs
+from bench.report.columns import Row
 from bench.report.render import clear, count, interval, markdown_table, number, printed
 from bench.report.selection import Measured
 
@@ -247,7 +247,7 @@ def _by(claims: pd.DataFrame, *names: str) -> Iterator[tuple[tuple[str, ...], pd
         yield tuple(map(str, key)), group
 
 
-def _most(claims: pd.DataFrame, by: pd.Series[float]) -> Any:
+def _most(claims: pd.DataFrame, by: pd.Series[float]) -> Row:
     return claims.iloc[int(np.argmax(by))]
 
 
@@ -255,10 +255,10 @@ def _texts(claims: pd.DataFrame) -> list[str]:
     return [str(n) for n in counts(claims)]
 
 
-def _words(row: Any) -> str:
+def _words(row: Row) -> str:
     return interval(row["mean"], row["lo"], row["hi"], sign=True, digits=4)
 
 
-def _bold(row: Any) -> str:
+def _bold(row: Row) -> str:
     text = f"**{_words(row)}**" if clear(row["lo"], row["hi"]) else _words(row)
     return text + ("†" if row["p_holm"] < 0.05 else "")

@@ -6,12 +6,15 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bench.disk import read_bytes, write_bytes
 from bench.names import digest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 90
 STRONG = ("#b2182b", "#000000", "#e08214")  # lines that stand out
@@ -26,7 +29,7 @@ class Drawing:
     """
 
     of: str
-    draw: Callable[[], Any]
+    draw: Callable[[], Figure]
     forms: tuple[str, ...] = ("svg", "png")
 
     def paths(self, path: Path) -> list[Path]:
@@ -63,7 +66,7 @@ def numbers(board: pd.DataFrame) -> str:
     return digest(board.to_csv())
 
 
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
     """Return an empty figure of that size in inches, and its axes."""
     from matplotlib.figure import Figure  # no pyplot: nothing global, no display
 
@@ -71,7 +74,7 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
     return figure, figure.subplots(rows, columns)
 
 
-def colour(i: int) -> Any:
+def colour(i: int) -> tuple[float, float, float, float]:
     """Return the colour of the i-th of many lines."""
     import matplotlib as mpl
 
