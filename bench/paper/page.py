@@ -59,17 +59,26 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
             if len(within):
                 extremes = (_most(within, within["mean"]), _most(within, -within["mean"]))
                 cells = [f"{_words(row)} ({row['a'].replace(', order', ' order')})" for row in extremes]
-                rows.append(
-                    [
-                        f"{dataset}, {protocol}",
-                        printed(metric),
-                        words,
-                        str(len(within)),
-                        *_texts(within),
-                        *cells,
-                    ]
-                )
-    small, large = claims[rate <= 0.01], claims[rate > 0.01]
+                names = [f"{dataset}, {protocol}", printed(metric), words, str(len(within))]
+                rows.append([*names, *_texts(within), *cells])
+    head = [
+        "records",
+        "metric",
+        "α",
+        "cells",
+        "gain",
+        "lose",
+        "gain, p < .05",
+        "lose, p < .05",
+        "best",
+        "worst",
+    ]
+    text = " ".join(_on_meta_step(claims[rate <= 0.01], claims[rate > 0.01]))
+    return ["## What does MetaBalance's meta step do?", "", text, "", *markdown_table(head, rows)]
+
+
+def _on_meta_step(small: pd.DataFrame, large: pd.DataFrame) -> list[str]:
+    """Return what the claims at small and at large rates come to, in sentences."""
     sentences = []
     if len(small):
         (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
@@ -88,25 +97,7 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
         "The change is that against α = 0, which trains on the outer rows (and with λ = .01 on the inner) alone. Of "
         "many intervals some five in a hundred are clear of 0 by chance. Every cell: `alpha/leaderboards/*-alpha.md`."
     )
-    head = [
-        "records",
-        "metric",
-        "α",
-        "cells",
-        "gain",
-        "lose",
-        "gain, p < .05",
-        "lose, p < .05",
-        "best",
-        "worst",
-    ]
-    return [
-        "## What does MetaBalance's meta step do?",
-        "",
-        " ".join(sentences),
-        "",
-        *markdown_table(head, rows),
-    ]
+    return sentences
 
 
 def _updates(claims: pd.DataFrame) -> list[str]:
