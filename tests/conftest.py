@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench import plugins
 from bench.contract import Arm
 from bench.data.split import Split
 from bench.data.table import Table, load
@@ -22,7 +23,15 @@ from bench.runs.workbench import Workbench
 from bench.store.folder import Store
 
 # What a shell or a CI sets must change no test: typer reads some of it when it is imported.
-for variable in ("BENCH_RESULTS", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "COLUMNS"):
+for variable in (
+    "BENCH_RESULTS",
+    "BENCH_PLUGINS",
+    "FORCE_COLOR",
+    "PY_COLORS",
+    "GITHUB_ACTIONS",
+    "TERMINAL_WIDTH",
+    "COLUMNS",
+):
     os.environ.pop(variable, None)
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,6 +45,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def _plugins_of_its_own() -> Iterator[None]:
+    """Forget the plugin files that a test took."""
+    yield
+    plugins.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

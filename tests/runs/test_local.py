@@ -20,15 +20,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench import plugins
 from bench.arms.arm import ARMS
 from bench.cli import app as cli
-from bench.contract import Arm, Fitted, Member, Result
+from bench.contract import Arm, Result
 from bench.data.cards import card_for_file
 from bench.data.encode import Part
 from bench.data.table import Table
 from bench.errors import SamplerTimeout
 from bench.methods import methods
-from bench.methods.prevalence import Config
 from bench.protocols import protocol_named
 from bench.runs import evaluate
 from bench.runs.engines.local import Crew, execute
@@ -268,27 +268,33 @@ def test_a_network_that_diverges_is_a_failed_run(workbench: Workbench, runs_of: 
     assert "ValueError" in str(results[0].error)
 
 
-class Broken:
-    """A method that trains, and breaks when it is asked to score."""
+BROKEN = '''"""A method that trains, and breaks when it is asked to score."""
 
-    NAME, VERSION, POOLS, STATIC = "broken", 1, ("sampler",), None
+from bench.contract import Fitted
+from bench.methods.prevalence import Config, space
 
-    Config = Config
+VERSION = 1
 
-    @staticmethod
-    def fit(members: Sequence[Member], device: Any, progress: Any) -> list[Fitted]:
-        def predict(part: Any) -> Any:
-            raise RuntimeError("no\n  memory left")
 
-        return [Fitted(predict) for _ in members]
+def fit(members, device, progress):
+    return [Fitted(broken) for _ in members]
+
+
+def broken(part):
+    raise RuntimeError("no\\n  memory left")
+'''
 
 
 def test_a_method_that_breaks_while_scoring_is_a_failed_run(
-    workbench: Workbench, runs_of: Listed, monkeypatch: pytest.MonkeyPatch
+    workbench: Workbench, runs_of: Listed, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(methods(), "broken", Broken)
+    file = tmp_path / "broken.py"
+    file.write_text(BROKEN)
+    plugins.use([file])
     results = run_pack(workbench, runs_of(Arm("broken", "broken")), lambda step, steps: None)
-    assert [(r.status, r.error) for r in results] == [("failed", "RuntimeError: no memory left")] * 3
+    assert [(r.status, r.error) for r in results] == [
+        ("failed", f"RuntimeError: no memory left ({file}, line 14)")
+    ] * 3
 
 
 def test_a_record_says_what_it_took(workbench: Workbench, runs_of: Listed) -> None:

@@ -20,7 +20,7 @@ from bench.cli.progress import Lines
 from bench.data.split import inner_splits
 from bench.data.table import Table
 from bench.errors import BadSetting, BadStore, BadStudy, BadTable, UnknownName
-from bench.methods import method
+from bench.methods import method, methods
 from bench.protocols import protocol_named
 from bench.runs.prepare import Request, prepare
 from bench.store.folder import Store
@@ -303,12 +303,12 @@ def wider(monkeypatch: pytest.MonkeyPatch) -> None:
         }
         return {**found, "class_weight": trial.weight("class_weight")}
 
-    monkeypatch.setattr(method("logistic-regression"), "space", space)
+    monkeypatch.setitem(methods(), "logistic-regression", replace(ORIGINAL, space=space))
 
 
 def test_a_changed_space_is_told_and_nothing_is_lost(tmp_path: Path, wider: None) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method("logistic-regression"), "space", ORIGINAL)
+        patch.setitem(methods(), "logistic-regression", ORIGINAL)
         first = studied(tmp_path)
     told = (
         r"search space of logistic-regression has changed since its 4 trials on fold 0\.0: max_iter is new; "
@@ -328,14 +328,14 @@ def test_a_changed_space_is_told_and_nothing_is_lost(tmp_path: Path, wider: None
 
 def test_a_changed_space_may_be_begun_anew(tmp_path: Path, wider: None) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method("logistic-regression"), "space", ORIGINAL)
+        patch.setitem(methods(), "logistic-regression", ORIGINAL)
         first = studied(tmp_path)
     fresh = studied(tmp_path, search=replace(SMALL, anew=True))
     assert not {t.id for one in first for t in one.trials} & {t.id for one in fresh for t in one.trials}
     write_tuned(TrialStore(tmp_path), "loan-sim")
 
 
-ORIGINAL = method("logistic-regression").space
+ORIGINAL = method("logistic-regression")
 
 
 def test_spaces_are_told_apart_in_words() -> None:
