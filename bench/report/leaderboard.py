@@ -23,7 +23,7 @@ from bench.names import MAIN_METRIC, OK
 from bench.report.selection import Measured, Record
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import Difference, comparable, difference, holm, summarise
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.store.folder import read_checked, write_atomically
 
 REFERENCES = ("xgboost(tuned)", "xgboost", "logistic-regression", "none", "prevalence")
@@ -57,10 +57,10 @@ def leaderboard(found: Measured) -> pd.DataFrame:
 
 def columns() -> list[str]:
     """Return the leaderboard's columns in order."""
-    metrics = [f"{metric}_{field}" for metric in METRICS for field in ("mean", "lo", "hi", "sd_seed")]
+    of_metrics = [f"{metric}_{field}" for metric in metrics() for field in ("mean", "lo", "hi", "sd_seed")]
     return [
         *("rank", "arm", "method", "n_runs", "n_failed"),
-        *metrics,
+        *of_metrics,
         *(
             "reference",
             "difference_mean",

@@ -17,7 +17,6 @@ from math import inf
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -33,8 +32,9 @@ from bench.networks.compiled.kernel import engine
 from bench.networks.config import dtype_of
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.sampling.resample import resample
-from bench.stats.metrics import best_threshold, measure
-from bench.store.folder import SCORES, Store
+from bench.stats.metrics import best_threshold, measure, needed_columns
+from bench.stats.scored import Scored
+from bench.store.folder import Store
 
 ENCODED_KEPT = 8  # encoded splits that one process holds
 
@@ -241,16 +241,14 @@ def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> _Outc
 
 def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pack_size: int) -> Result:
     """Measure and write one run; a score that cannot be measured makes it a failed run."""
-    valid, test = outcome.encoded.valid, outcome.encoded.test
-    y_test, scores, seconds = bench.table.y[test.rows], outcome.scores, outcome.seconds
+    encoded, seconds = outcome.encoded, outcome.seconds
     began = time.perf_counter()
     try:
-        threshold = best_threshold(valid.labels, scores[VALID]) if VALID in scores else None
-        labels = {VALID: valid.labels, TEST: y_test}
+        parts = _scored(bench.table, outcome)
         metrics = {
             f"{part}_{name}": value
-            for part, scored in scores.items()
-            for name, value in measure(labels[part], scored, threshold).items()
+            for part, scored in parts.items()
+            for name, value in measure(scored).items()
         }
     except ValueError as error:
         return record_failure(bench.store, run, FAILED, _reason(error), started, bench.table)
@@ -259,11 +257,11 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
     record |= {
         "data_source": bench.table.source,
         "status": OK,
-        "n_train": len(outcome.encoded.train.rows),
-        "n_valid": len(valid.rows),
-        "n_test": len(test.rows),
-        "n_test_positive": int(y_test.sum()),
-        "threshold": threshold,
+        "n_train": len(encoded.train.rows),
+        "n_valid": len(encoded.valid.rows),
+        "n_test": len(encoded.test.rows),
+        "n_test_positive": int(bench.table.y[encoded.test.rows].sum()),
+        "threshold": next(iter(parts.values())).threshold,
         "steps": outcome.fitted.steps,
         "best_step": outcome.fitted.best_step,
         "samples_seen": outcome.fitted.samples_seen,
@@ -275,9 +273,28 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         **_where(bench, run),
         "peak_memory_mb": peak_memory_mb(),
     }
-    bench.store.write(record, _scores_table(valid, test, y_test, scores) if len(test.rows) else None)
+    bench.store.write(record, parts if TEST in parts else None)
     more = {"measuring": measured - began, "writing": time.perf_counter() - measured}
     return Result(run.key, run.arm, OK, None, seconds | more)
+
+
+def _scored(table: Table, outcome: _Outcome) -> dict[str, Scored]:
+    """Return by part what the run scored: labels of the test part are met here, and the validation's threshold."""
+    valid, test, scores = outcome.encoded.valid, outcome.encoded.test, outcome.scores
+    threshold = best_threshold(valid.labels, scores[VALID]) if VALID in scores else None
+    columns = {name: values for name, values in table.row_columns.items() if name in needed_columns()}
+    labels = {VALID: valid.labels, TEST: table.y[test.rows]}
+    rows = {VALID: valid.rows, TEST: test.rows}
+    return {
+        part: Scored(
+            labels[part],
+            score,
+            rows[part],
+            {name: values[rows[part]] for name, values in columns.items()},
+            threshold,
+        )
+        for part, score in scores.items()
+    }
 
 
 def _where(bench: Workbench, run: Run) -> dict[str, Any]:
@@ -287,20 +304,6 @@ def _where(bench: Workbench, run: Run) -> dict[str, Any]:
     config = configuration(run)
     made_by = engine(bench.device, len(config.hidden) + 1, dtype_of(config))
     return {"device": bench.device, "threads": 1, "engine": made_by}
-
-
-def _scores_table(
-    valid: Part, test: Part, y_test: np.ndarray[Any, Any], scores: Mapping[str, Any]
-) -> pa.Table:
-    return pa.table(
-        [
-            np.concatenate([valid.rows, test.rows]),
-            [VALID] * len(valid.rows) + [TEST] * len(test.rows),
-            np.concatenate([valid.labels, y_test]).astype(np.int8),
-            np.concatenate(list(scores.values())).astype(np.float64),
-        ],
-        schema=SCORES,
-    )
 
 
 def _identity(run: Run, started: datetime) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from scipy.stats import t
 
 from bench.errors import UnknownName
 from bench.stats.bootstrap import Replicates
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.stats.sums import Floats, Places
 
 DRAWS = 20_000  # for a difference: over several folds a p-value can stand Holm's adjustment among hundreds
@@ -139,7 +139,7 @@ def improvement(
     For a metric of which less is better it is how often `a` is lower. Raises ValueError as `difference` does.
     """
     pairs, rows_a, rows_b = _paired(a, b, metric)
-    sign = 1 if METRICS[metric].higher_is_better else -1
+    sign = 1 if metrics()[metric].higher_is_better else -1
     won = (1 + np.sign(sign * (a.values[metric][rows_a] - b.values[metric][rows_b]))) / 2
     lo, hi = _interval(_plan(pairs, won.shape[1], draws, seed).means(won), level)
     share = float(np.mean((1 + np.sign(sign * (a.points[metric][rows_a] - b.points[metric][rows_b]))) / 2))

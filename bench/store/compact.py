@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from bench.errors import BadStore
 from bench.names import OK, digest
 from bench.stats.bootstrap import Noise, Replicates, with_noise
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.store.folder import RECORD, Store, read_whole, write_atomically
 
 NOISE = pa.schema(
@@ -58,13 +58,14 @@ def write(
     store: Store,
     dataset: str,
     tables: Iterable[tuple[Sequence[Record], Mapping[str, Replicates]]],
-    names: Collection[str] = tuple(METRICS),
+    names: Collection[str] | None = None,
 ) -> list[Path]:
     """Write the records of a data set's tables, each with its arms' replicates; return the two paths.
 
-    `names` are the metrics whose noise is kept: without it a metric has no interval.
+    `names` are the metrics whose noise is kept, by default all: without it a metric has no interval.
     Raises DiskFull or BadStore as every writing does.
     """
+    names = metrics() if names is None else names
     rows, noise = [], []
     for records, measured in tables:
         points = {arm: _points(reps) for arm, reps in measured.items()}
@@ -91,7 +92,7 @@ def _points(reps: Replicates) -> dict[tuple[int, int], dict[str, float]]:
 
 def _rounded(record: Record) -> dict[str, float]:
     """Return the validation metrics in single precision: no table shows them."""
-    names = [f"valid_{metric}" for metric in METRICS]
+    names = [f"valid_{metric}" for metric in metrics()]
     return {name: float(np.float32(record[name])) for name in names if record[name] is not None}
 
 
@@ -106,7 +107,7 @@ def _noise_rows(record: Record, arm: str, reps: Replicates) -> list[dict[str, An
             "scale": found.scale,
             "steps": found.steps,
         }
-        for metric in METRICS
+        for metric in metrics()
         if metric in reps.noise
         for fold, found in reps.noise[metric].items()
     ]
@@ -124,7 +125,7 @@ def read(
         return {}
     noise: _Noises = {}
     for home in reversed(store.compact_stores(good[0]["dataset"])):  # its own noise goes before published
-        noise |= _noise_of(home, good[0], set(METRICS if names is None else names))
+        noise |= _noise_of(home, good[0], set(metrics() if names is None else names))
     found = {}
     for arm in dict.fromkeys(record["arm"] for record in good):
         by_run = {(fold_of(r), r["seed"]): r for r in good if r["arm"] == arm}

@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.disk import write_file
 from bench.errors import BadStore
 from bench.names import OK, cores, digest
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
+from bench.stats.scored import Scored
+from bench.store.scores import as_parts, as_table
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ SCHEMA_VERSION = 1
 PUBLISHED = "published"  # the folder, within a results folder, of what a repository brings
 SWEEPS = "alpha"  # the folder, within a results folder, of the sweeps of MetaBalance's inner rate
 
-_METRIC_FIELDS = [(f"{part}_{metric}", pa.float64()) for part in ("valid", "test") for metric in METRICS]
+_METRIC_FIELDS = [(f"{part}_{metric}", pa.float64()) for part in ("valid", "test") for metric in metrics()]
 RECORD = pa.schema(
     [
         ("key", pa.string()),
@@ -116,7 +117,6 @@ _WRITTEN = {
     "write_statistics": False,
     "store_schema": False,
 }
-SCORES = pa.schema([("row_id", pa.int64()), ("part", pa.string()), ("y", pa.int8()), ("score", pa.float64())])
 
 
 @dataclass(frozen=True)
@@ -158,15 +158,15 @@ class Store:
         """Return where the data set's compact `records` or `noise` lie; see `bench.store.compact`."""
         return self.root / "compact" / dataset / f"{kind}.parquet"
 
-    def write(self, record: dict[str, Any], scores: pa.Table | None) -> None:
-        """Write a run's scores (if it has any), then its record, each atomically.
+    def write(self, record: dict[str, Any], scores: Mapping[str, Scored] | None) -> None:
+        """Write a run's scores, by part (if it has any), then its record, each atomically.
 
         Raises DiskFull or BadStore; then neither file is there, and every earlier one is whole.
         """
         dataset, key = record["dataset"], record["key"]
         row = {name: record.get(name) for name in RECORD.names} | {"schema": SCHEMA_VERSION}
         if scores is not None:
-            write_atomically(self.scores_path(dataset, key), scores)
+            write_atomically(self.scores_path(dataset, key), as_table(scores))
             row["scores_sha256"] = digest(self.scores_path(dataset, key).read_bytes())
         try:
             write_atomically(self.record_path(dataset, key), pa.Table.from_pylist([row], schema=RECORD))
@@ -195,20 +195,19 @@ class Store:
             return None
         return found
 
-    def read_scores(self, dataset: str, key: str, sha256: str | None = None) -> pd.DataFrame | None:
-        """Return the scores as a frame (row_id, part, y, score), or None.
+    def read_scores(self, dataset: str, key: str, sha256: str | None = None) -> dict[str, Scored] | None:
+        """Return what the run scored by part, without its threshold, which the record has; or None.
 
         Unreadable ones, and with the record's `sha256` another run's, are quarantined with the record: None.
         """
         try:
             if sha256 is not None and digest(self.scores_path(dataset, key).read_bytes()) != sha256:
                 raise ValueError("the scores are not those that the record was written with")
-            frame: pd.DataFrame = read_checked(self.scores_path(dataset, key), SCORES).to_pandas()
+            return as_parts(read_checked(self.scores_path(dataset, key)))
         except (OSError, ValueError, pa.ArrowException) as error:
             _check_readable(self.scores_path(dataset, key), error)
             self.quarantine(dataset, key)
             return None
-        return frame
 
     def keys(self, dataset: str) -> list[str]:
         """Return the keys of all records of a data set, sorted."""

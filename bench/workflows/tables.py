@@ -23,7 +23,7 @@ from bench.report import leaderboard as boards
 from bench.report.render import FORMATS
 from bench.report.selection import Measured, Record, board_path, measure_tables
 from bench.stats.bootstrap import Replicates
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.store import compact
 from bench.store.folder import PUBLISHED, SWEEPS, Store, published_beside
 from bench.tuning.configurations import read_tuned
@@ -190,8 +190,8 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
                 if not parts:  # a folder without a record that can be read
                     continue
                 _check_nothing_lost(of, name, {record["key"] for records, _ in parts for record in records})
-                metrics = METRICS if of is store else alpha.METRICS
-                made += compact.write(of, name, parts, tuple(metrics))
+                kept = metrics() if of is store else alpha.METRICS
+                made += compact.write(of, name, parts, tuple(kept))
     return made
 
 
