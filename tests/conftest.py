@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bench.data.split import PROTOCOLS, Split, split
+from bench.data.split import Split
 from bench.data.table import Table, load
+from bench.protocols import protocol_named
 from bench.runs.evaluate import Workbench
 from bench.runs.run import Arm, Run, plan
+from bench.stats.scored import Scored
 from bench.store.folder import Store
 
 # What a shell or a CI sets must change no test: typer reads some of it when it is imported.
@@ -74,6 +77,11 @@ def by_both(call: Callable[[], Any]) -> tuple[Any, Any]:
     return found[0], found[1]
 
 
+def as_scored(y: Any, score: Any, threshold: float | None = None, **columns: Any) -> Scored:
+    """Return rows with these labels and scores, numbered from 0."""
+    return Scored(np.asarray(y), np.asarray(score), np.arange(len(y)), columns, threshold)
+
+
 def relative_distance(found: Any, expected: Any) -> float:
     """Return the largest over the members of |found − expected| / |expected|, of stacked tensors (K, …)."""
     import torch
@@ -124,7 +132,7 @@ def table() -> Table:
 @pytest.fixture(scope="session")
 def splits(table: Table) -> list[Split]:
     """Return the table's splits into three folds."""
-    return split(table, PROTOCOLS["strict"], folds=3)
+    return protocol_named("strict").splits(table, folds=3)
 
 
 @pytest.fixture
@@ -138,7 +146,7 @@ def runs_of(table: Table, splits: list[Split]) -> Callable[..., list[Run]]:
     """Return a function from arms to their runs on the table; networks train for a few steps only."""
 
     def listed(*arms: Arm, seeds: int = 1) -> list[Run]:
-        return plan(table, PROTOCOLS["strict"], splits, arms, seeds)
+        return plan(table, protocol_named("strict"), splits, arms, seeds)
 
     return listed
 

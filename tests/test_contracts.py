@@ -21,17 +21,18 @@ from bench.contract import Fitted, Member
 from bench.data import table as tables
 from bench.data.cards import Dataset, card, cards_folder, dataset_names, read_card
 from bench.data.encode import Part, encode
-from bench.data.split import PROTOCOLS, split
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method, methods
 from bench.names import MAIN_METRIC, slug
 from bench.networks.config import NetworkConfig
 from bench.networks.losses import LOSSES, slope, terms, value
 from bench.networks.optimisers import OPTIMISERS
+from bench.protocols import protocol_named, protocols
 from bench.runs.run import configure, select
 from bench.sampling.resample import SAMPLERS, resample
 from bench.stats.metrics import METRICS, measure
 from bench.tuning.space import Classes, arm_at, space_of
+from tests.conftest import as_scored
 
 SIMULATED = [name for name in dataset_names() if card(name).simulator is not None]
 REAL = [name for name in dataset_names() if card(name).simulator is None]
@@ -52,7 +53,7 @@ BUDGET = {  # of these, a method takes the settings that it has
 @cache
 def encoded():
     table = tables.load(card("loan-sim"), rows=1500)
-    return encode(table, split(table, PROTOCOLS["strict"])[0])
+    return encode(table, protocol_named("strict").splits(table)[0])
 
 
 @pytest.mark.parametrize("name", dataset_names())
@@ -348,7 +349,7 @@ def test_a_metric_lies_in_its_range(name):
             y = rng.integers(0, 2, n)
             y[:2] = 0, 1
             score = np.round(rng.random(n), int(rng.integers(1, 4)))
-            found = measure(y, score, float(rng.random()))[name]
+            found = measure(as_scored(y, score, float(rng.random())))[name]
             assert type(found) is float
             assert low - 1e-12 <= found <= high + 1e-12
 
@@ -357,14 +358,16 @@ def test_a_metric_lies_in_its_range(name):
 def test_a_metric_says_which_way_is_better(name):
     """A perfect scoring is better than one that tells no row from another."""
     y = np.repeat([0, 1], [80, 20])
-    perfect, blind = (measure(y, score, 0.5)[name] for score in (np.where(y, 0.99, 0.01), np.full(100, 0.4)))
+    perfect, blind = (
+        measure(as_scored(y, score, 0.5))[name] for score in (np.where(y, 0.99, 0.01), np.full(100, 0.4))
+    )
     assert perfect > blind if METRICS[name].higher_is_better else perfect < blind
     assert METRICS[name].description
 
 
 def test_the_main_metric_is_a_metric():
     assert MAIN_METRIC in METRICS
-    assert all(protocol.main_metric in METRICS for protocol in PROTOCOLS.values())
+    assert all(protocol.main_metric in METRICS for protocol in protocols().values())
 
 
 @pytest.mark.parametrize("name", ARMS)

@@ -66,7 +66,7 @@ def test_a_session_whose_path_begins_with_the_working_folder_hands_it_to_no_work
     """In `python -c`, which has its own imports behind it when the files appear."""
     code = f"""
 import random, queue, socket, selectors, bench, xgboost, sys
-    import bench.runs.engines.local, bench.workflows.run, bench.workflows.study, bench.cli.progress
+import bench.runs.engines.local, bench.workflows.run, bench.workflows.study, bench.cli.progress
 from pathlib import Path
 assert sys.path[0] == ""
 for name in {SHADOWS}:

@@ -144,7 +144,9 @@ def _known(_: plugins.Key) -> Mapping[str, Metric]:
         if entries is METRICS:  # imported, to be used
             continue
         if not isinstance(entries, Mapping):
-            raise BadPlugin(f"{plugin.file}: METRICS is a {type(entries).__name__}; expected a dict of metrics by name.")
+            raise BadPlugin(
+                f"{plugin.file}: METRICS is a {type(entries).__name__}; expected a dict of metrics by name."
+            )
         for name, metric in entries.items():
             _check(name, metric, files, plugin.file)
             known[name], files[name] = metric, plugin.file
@@ -154,9 +156,13 @@ def _known(_: plugins.Key) -> Mapping[str, Metric]:
 def _check(name: object, metric: object, files: Mapping[str, str], file: str) -> None:
     """Raise BadPlugin where the entry is no metric, or its name is taken or cannot be part of a column's."""
     if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
-        raise BadPlugin(f"{file}: {name!r} cannot be a metric's name: lower-case words, joined by underscores.")
+        raise BadPlugin(
+            f"{file}: {name!r} cannot be a metric's name: lower-case words, joined by underscores."
+        )
     if name in files or name in _TAKEN:
-        raise BadPlugin(f"{file}: the name {name!r} is taken by {files.get(name, 'bench')}; give your metric another.")
+        raise BadPlugin(
+            f"{file}: the name {name!r} is taken by {files.get(name, 'bench')}; give your metric another."
+        )
     if not isinstance(metric, Metric):
         raise BadPlugin(
             f"{file}: METRICS[{name!r}] is a {type(metric).__name__}; expected a bench.contract.Metric."
@@ -263,7 +269,9 @@ METRICS: dict[str, Metric] = {
     "ece": _tallied(_ece, False, f"expected calibration error, {ECE_BINS} bins of equal mass"),
     "f1": _tallied(_f1, True, "F1 at the validation threshold"),
     "mcc": _tallied(_mcc, True, "Matthews correlation at the validation threshold", (-1.0, 1.0)),
-    "balanced_accuracy": _tallied(_balanced_accuracy, True, "mean recall of the two classes at the threshold"),
+    "balanced_accuracy": _tallied(
+        _balanced_accuracy, True, "mean recall of the two classes at the threshold"
+    ),
     "precision": _tallied(_precision, True, "precision at the validation threshold"),
     "recall": _tallied(lambda t: t.confusion[0] / t.positives, True, "recall at the validation threshold"),
 }

@@ -119,13 +119,17 @@ class Metric:
     def __post_init__(self) -> None:
         """Check what an author gave."""
         if not callable(self.measure):
-            raise ValueError(f"A metric begins with a function measure(scored, weight); found {self.measure!r}.")
+            raise ValueError(
+                f"A metric begins with a function measure(scored, weight); found {self.measure!r}."
+            )
         if not isinstance(self.higher_is_better, bool):
             raise ValueError(f"higher_is_better is True or False; found {self.higher_is_better!r}.")
         if not isinstance(self.description, str) or len(self.description.splitlines()) != 1:
             raise ValueError(f"A metric needs a description of one line; found {self.description!r}.")
         if not isinstance(self.needs, tuple) or not set(self.needs) <= set(COLUMNS):
-            raise ValueError(f"needs is a tuple of column names among {', '.join(COLUMNS)}; found {self.needs!r}.")
+            raise ValueError(
+                f"needs is a tuple of column names among {', '.join(COLUMNS)}; found {self.needs!r}."
+            )
         low, high = self.bounds
         if not low < high:
             raise ValueError(f"bounds are the lowest and the highest value; found {self.bounds!r}.")
@@ -145,7 +149,7 @@ class Metric:
             return values, None
         for place, weight in enumerate(weights):
             with np.errstate(all="ignore"):
-                value, fault = attempt(partial(self.measure, scored, weight.astype(np.int64)))
+                value, fault, _ = attempt(partial(self.measure, scored, weight.astype(np.int64)))
             fault = fault or self._fault(value)
             if fault:
                 return values, fault

@@ -33,7 +33,7 @@ def as_table(parts: Mapping[str, Scored]) -> pa.Table:
 
 
 def as_parts(table: pa.Table) -> dict[str, Scored]:
-    """Return what `as_table` was given, but for the threshold; raise ValueError where a column is not as it should be."""
+    """Return what `as_table` was given, but for the threshold; raise ValueError for a table of other columns."""
     schema = table.schema
     known = [*SCORES, *(pa.field(name, pa.float64()) for name in COLUMNS if name in schema.names)]
     if list(schema) != known:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -45,7 +44,7 @@ from bench.runs.evaluate import Workbench, record_failure, run_pack
 from bench.runs.prepare import Request
 from bench.runs.run import Run
 from bench.stats.metrics import METRICS
-from bench.store.folder import SCORES, Store, read_checked, write_atomically
+from bench.store.folder import Store, read_checked, write_atomically
 from bench.workflows.run import make_plan, run_plan
 from bench.workflows.tables import regenerate
 
@@ -165,7 +164,7 @@ def later(run: Run, store: Store, source: Run, **changes: Any) -> None:
     assert record is not None
     assert scores is not None
     changed = record | {"key": run.key, "finished": record["finished"] + timedelta(hours=1)} | changes
-    store.write(changed, pa.Table.from_pandas(scores, schema=SCORES, preserve_index=False))
+    store.write(changed, scores)
 
 
 def test_a_record_is_superseded_by_a_later_one_of_the_same_run(filled: Store, runs_of: Listed) -> None:
