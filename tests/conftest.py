@@ -17,8 +17,8 @@ import pytest
 from bench.data.split import Split
 from bench.data.table import Table, load
 from bench.protocols import protocol_named
-from bench.runs.evaluate import Workbench
 from bench.runs.run import Arm, Run, plan
+from bench.runs.workbench import Workbench
 from bench.stats.scored import Scored
 from bench.store.folder import Store
 

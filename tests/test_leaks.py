@@ -14,8 +14,9 @@ from bench.data.cards import card
 from bench.data.split import Split
 from bench.data.table import Table, load
 from bench.protocols import protocol_named
-from bench.runs.evaluate import Workbench, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.run import Run, packs, plan
+from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
 from bench.store.scores import as_table
@@ -79,7 +80,7 @@ def test_permuting_the_test_labels_changes_nothing_but_the_test_metrics(
         was, now = (s.read(r.dataset, r.key) or {} for s, r in ((honest[0], before), (store, run)))
         assert all(was[name] == now[name] for name in ("threshold", *(f"valid_{m}" for m in METRICS)))
         if run.arm in LEARNERS:
-            assert was["test_roc_auc"] != now["test_roc_auc"]
+            assert was.test["roc_auc"] != now.test["roc_auc"]
 
 
 def test_a_rows_score_does_not_depend_on_the_other_test_rows(
@@ -128,7 +129,7 @@ def test_permuted_training_labels_score_at_chance(tmp_path: Path) -> None:
         for run in runs:
             record = store.read(run.dataset, run.key)
             assert record is not None
-            found.setdefault(run.arm, []).append(record["test_roc_auc"])
+            found.setdefault(run.arm, []).append(record.test["roc_auc"])
     for name, values in found.items():
         assert abs(np.mean(values) - 0.5) < 0.06, (name, values)
 
@@ -142,4 +143,4 @@ def test_with_its_true_labels_the_same_table_is_learnt(tmp_path: Path) -> None:
     for run in runs:
         record = store.read(run.dataset, run.key)
         assert record is not None
-        assert record["test_roc_auc"] > 0.6, run.arm
+        assert record.test["roc_auc"] > 0.6, run.arm

@@ -15,13 +15,13 @@ from bench.report.render import clear, interval, markdown_table
 from bench.report.selection import Measured
 from bench.stats.inference import comparable, difference, holm, summarise
 
-METRICS = ("roc_auc", "average_precision")
+PAPER_METRICS = ("roc_auc", "average_precision")
 
 
 def alpha(found: Measured) -> pd.DataFrame:
     """Return one row per arm of the matrix `alpha` whose pair of samplers also ran at α = 0.
 
-    Columns: pair (inner/outer), order, inner_lr, steps, samples_seen, n_runs, n_failed; per metric of METRICS
+    Columns: pair (inner/outer), order, inner_lr, steps, samples_seen, n_runs, n_failed; per metric of PAPER_METRICS
     `<metric>_mean, _lo, _hi`, the paired `<metric>_change_mean, _lo, _hi, _p` against α = 0 (missing at α = 0) and
     `_p_holm`, adjusted for all rows. Empty where there is no such arm.
     """
@@ -32,8 +32,8 @@ def alpha(found: Measured) -> pd.DataFrame:
         if name not in reps or pair not in base or not comparable(reps[name], reps[base[pair]]):
             continue
         row: dict[str, Any] = {"pair": pair, "order": order, "inner_lr": float(rate), **found.cost(name)}
-        summary = summarise(reps[name], METRICS)
-        for metric in METRICS:
+        summary = summarise(reps[name], PAPER_METRICS)
+        for metric in PAPER_METRICS:
             row |= {f"{metric}_{field}": getattr(summary[metric], field) for field in ("mean", "lo", "hi")}
             if rate:
                 change = difference(reps[name], reps[base[pair]], metric)
@@ -41,7 +41,7 @@ def alpha(found: Measured) -> pd.DataFrame:
                 row[f"{metric}_change_p"] = change.p_value
         rows.append(row)
     board = pd.DataFrame(rows)
-    for metric in METRICS if f"{METRICS[0]}_change_p" in board else ():
+    for metric in PAPER_METRICS if f"{PAPER_METRICS[0]}_change_p" in board else ():
         board[f"{metric}_change_p_holm"] = holm(board[f"{metric}_change_p"].astype(float).tolist())
     return board if len(board.columns) and board["inner_lr"].any() else board.iloc[:0]
 
@@ -60,7 +60,7 @@ def caption(dataset: str, protocol: str, board: pd.DataFrame) -> str:
 def markdown(board: pd.DataFrame, dataset: str, protocol: str) -> str:
     """Return the sweep as one Markdown table per metric: pairs and orders by α."""
     lines = [f"# {dataset}, {protocol}: MetaBalance's inner rate", "", caption(dataset, protocol, board)]
-    for metric in METRICS:
+    for metric in PAPER_METRICS:
         lines += ["", f"## {metric.replace('_', ' ')}", "", *_table(board, metric)]
     return "\n".join(lines) + "\n"
 

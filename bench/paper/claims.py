@@ -15,9 +15,9 @@ import pandas as pd
 from bench.arms.arm import ALPHA
 from bench.data.cards import card, dataset_names
 from bench.names import TUNED
-from bench.paper.alpha import METRICS, alpha
+from bench.paper.alpha import PAPER_METRICS, alpha
 from bench.protocols.published import rungs
-from bench.report.selection import Measured, recipe
+from bench.report.selection import Measured
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import Difference, comparable, difference, holm
 
@@ -64,7 +64,7 @@ def _meta_step(sweeps: Tables) -> Iterator[dict[str, Any]]:
         for protocol, found in by_protocol.items():
             for _, row in alpha(found).iterrows():
                 a = f"{row['pair']}, order {row['order']}, α = {row['inner_lr']:g}"
-                for metric in METRICS if row["inner_lr"] else ():
+                for metric in PAPER_METRICS if row["inner_lr"] else ():
                     mean, lo, hi, p = (row[f"{metric}_change_{number}"] for number in _NUMBERS)
                     names = ("meta step", dataset, protocol, metric, a, f"{row['pair']}, α = 0")
                     yield _claim(names, Difference(mean, lo, hi, p, row["n_runs"]))
@@ -122,7 +122,7 @@ def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
         for arm, found, rival in held:
             if arm not in found or rival not in rivals or not comparable(found[arm], rivals[rival]):
                 continue
-            for metric in METRICS:
+            for metric in PAPER_METRICS:
                 apart = difference(found[arm], rivals[rival], metric)
                 yield _claim(("rivals", dataset, "strict", metric, arm, rival), apart)
 
@@ -134,7 +134,7 @@ def _tuned(tables: Tables) -> Iterator[dict[str, Any]]:
         for rival in TUNED_RIVALS:
             a, b = reps.get(f"{META}{TUNED}"), reps.get(f"{rival}{TUNED}")
             if a is not None and b is not None and comparable(a, b):
-                for metric in METRICS:
+                for metric in PAPER_METRICS:
                     yield _claim(("tuned", dataset, "strict", metric, META, rival), difference(a, b, metric))
 
 
@@ -142,7 +142,7 @@ def _is_meta(name: str, swept: Measured, table: Measured) -> bool:
     """Return whether an arm of the sweep is the arm `metabalance` by another name."""
     if name not in swept.records or META not in table.records:
         return False
-    return recipe(swept.records[name][0]) == recipe(table.records[META][0])
+    return swept.records[name][0].setup == table.records[META][0].setup
 
 
 def _bayes(tables: Tables) -> Iterator[dict[str, Any]]:
@@ -152,7 +152,7 @@ def _bayes(tables: Tables) -> Iterator[dict[str, Any]]:
             continue
         best = reps["bayes-optimal"]
         for arm, of in reps.items():
-            for metric in METRICS if arm != "bayes-optimal" and comparable(of, best) else ():
+            for metric in PAPER_METRICS if arm != "bayes-optimal" and comparable(of, best) else ():
                 yield _claim(
                     ("bayes", dataset, "strict", metric, "bayes-optimal", arm), difference(best, of, metric)
                 )

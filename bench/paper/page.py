@@ -13,10 +13,11 @@ import pandas as pd
 
 from bench.data.cards import card, dataset_names
 from bench.methods.metabalance import SAMPLERS
-from bench.paper.alpha import METRICS
+from bench.names import OK
+from bench.paper.alpha import PAPER_METRICS
 from bench.paper.claims import BEFORE, MAIN_RIVALS, Tables, counts
 from bench.protocols.published import rungs
-from bench.report.render import SHORT, clear, count, interval, markdown_table, number
+from bench.report.render import clear, count, interval, markdown_table, number, printed
 from bench.report.selection import Measured
 
 TITLE = "# What the records here say"
@@ -55,7 +56,7 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
                 extremes = (_most(some, some["mean"]), _most(some, -some["mean"]))
                 cells = [f"{_words(row)} ({row['a'].replace(', order', ' order')})" for row in extremes]
                 rows.append(
-                    [f"{dataset}, {protocol}", SHORT[metric], words, str(len(some)), *_texts(some), *cells]
+                    [f"{dataset}, {protocol}", printed(metric), words, str(len(some)), *_texts(some), *cells]
                 )
     small, large = claims[rate <= 0.01], claims[rate > 0.01]
     said = []
@@ -63,7 +64,7 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
         (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
         said.append(
             f"At the published α = .01 and below, {above} of {len(small)} cells gain and {below} lose by their "
-            f"intervals; the largest change is {_words(most)} ({SHORT[most['metric']]}; {most['dataset']}, "
+            f"intervals; the largest change is {_words(most)} ({printed(most['metric'])}; {most['dataset']}, "
             f"{most['protocol']}, {most['a']})."
         )
     if len(large):
@@ -131,7 +132,8 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
     above, below, surely_above, surely_below = counts(claims)
     won = claims[claims["b"].isin(MAIN_RIVALS) & (claims["lo"] > 0)]
     beaten = [
-        f"{r['b']} on {r['dataset']} (`{r['a']}`: {SHORT[r['metric']]} {_bold(r)})" for _, r in won.iterrows()
+        f"{r['b']} on {r['dataset']} (`{r['a']}`: {printed(r['metric'])} {_bold(r)})"
+        for _, r in won.iterrows()
     ]
     said = (
         f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
@@ -144,7 +146,7 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
     rows = []
     for (arm, rival, metric), of in _by(claims, "a", "b", "metric"):
         cell = {row["dataset"]: _bold(row) for _, row in of.iterrows()}
-        rows.append([arm, rival, SHORT[metric], *(cell.get(dataset, "–") for dataset in datasets)])
+        rows.append([arm, rival, printed(metric), *(cell.get(dataset, "–") for dataset in datasets)])
     title = "## Where does MetaBalance beat early-stopped training and XGBoost?"
     return [title, "", said, "", *markdown_table(["arm", "rival", "metric", *datasets], rows)]
 
@@ -170,7 +172,7 @@ def _tuned(claims: pd.DataFrame) -> list[str]:
     rows = []
     for (rival, metric), of in _by(claims, "b", "metric"):
         cell = {row["dataset"]: _bold(row) for _, row in of.iterrows()}
-        rows.append([rival, SHORT[metric], *(cell.get(dataset, "–") for dataset in datasets)])
+        rows.append([rival, printed(metric), *(cell.get(dataset, "–") for dataset in datasets)])
     title = "## Does tuned MetaBalance beat tuned XGBoost, or tuned plain training?"
     return [title, "", " ".join(said), "", *markdown_table(["rival", "metric", *datasets], rows)]
 
@@ -186,18 +188,18 @@ def _bayes(claims: pd.DataFrame) -> list[str]:
             (row["b"], row["metric"]): interval(row["mean"], row["lo"], row["hi"]) for _, row in of.iterrows()
         }
         arms = of[of["metric"] == "average_precision"].sort_values(["mean", "b"])["b"]
-        rows = [[arm, *(cell[arm, metric] for metric in reversed(METRICS))] for arm in arms]
-        head = ["arm", *(SHORT[metric] for metric in reversed(METRICS))]
+        rows = [[arm, *(cell[arm, metric] for metric in reversed(PAPER_METRICS))] for arm in arms]
+        head = ["arm", *(printed(metric) for metric in reversed(PAPER_METRICS))]
         lines += ["", f"### {dataset}", "", *markdown_table(head, rows)]
     return lines
 
 
 def _ran(tables: Tables, sweeps: Tables) -> list[str]:
     rows = [
-        _ran_row(f"{where}{dataset}", protocol, of)
-        for where, found in (("", tables), ("alpha/", sweeps))
-        for dataset, by_protocol in found.items()
-        for protocol, of in by_protocol.items()
+        _ran_row(f"{where}{dataset}", protocol, table)
+        for where, its_tables in (("", tables), ("alpha/", sweeps))
+        for dataset, by_protocol in its_tables.items()
+        for protocol, table in by_protocol.items()
     ]
     head = ["data set", "protocol", "arms", "runs", "failed", "seeds", "device/engine", "training hours"]
     lines = ["## What was run", "", *markdown_table(head, rows)]
@@ -211,14 +213,14 @@ def _ran(tables: Tables, sweeps: Tables) -> list[str]:
     return lines
 
 
-def _ran_row(name: str, protocol: str, of: Measured) -> list[str]:
-    records = [record for mine in of.records.values() for record in mine]
-    good = [record for record in records if record["status"] == "ok"]
-    seeds = sorted({len({record["seed"] for record in mine}) for mine in of.records.values()})
-    engines = sorted({f"{record['device']}/{record['engine']}" for record in good if record["engine"]})
-    hours = sum(record["fit_seconds"] + record["resample_seconds"] for record in good) / 3600
+def _ran_row(name: str, protocol: str, table: Measured) -> list[str]:
+    records = [record for its_records in table.records.values() for record in its_records]
+    good = [record for record in records if record.status == OK]
+    seeds = sorted({len({record.seed for record in its_records}) for its_records in table.records.values()})
+    engines = sorted({f"{record.device}/{record.engine}" for record in good if record.engine})
+    hours = sum((record.fit_seconds or 0.0) + (record.resample_seconds or 0.0) for record in good) / 3600
     words = (" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))), ", ".join(engines))
-    numbers = (len(of.records), len(records), len(records) - len(good))
+    numbers = (len(table.records), len(records), len(records) - len(good))
     return [name, protocol, *map(count, numbers), *words, number(hours, digits=2)]
 
 

@@ -24,7 +24,7 @@ SHOWN = (
     "recall_at_1pct_fpr",
 )
 # What people read in the place of a metric's name; files, JSON and CSV have the name.
-SHORT = {
+PRINTED = {
     "average_precision": "AP",
     "roc_auc": "ROC-AUC",
     "recall_at_0_1pct_review": "R@0.1%",
@@ -51,7 +51,7 @@ SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
 
 def printed(metric: str) -> str:
     """Return what people read in the place of a metric's name."""
-    return SHORT.get(metric, metric.replace("_", " "))
+    return PRINTED.get(metric, metric.replace("_", " "))
 
 
 def main_metric(board: pd.DataFrame) -> str:

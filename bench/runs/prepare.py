@@ -26,10 +26,10 @@ from bench.networks.config import NetworkConfig
 from bench.networks.memory import BLOCK, fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
 from bench.protocols import as_judged, protocol_named
-from bench.runs.evaluate import choose_device, configuration
 from bench.runs.request import Request as Request
 from bench.runs.request import the_card as the_card
-from bench.runs.run import Run, adjust_all, select
+from bench.runs.run import Run, adjust_all, configuration, select
+from bench.runs.workbench import choose_device
 from bench.store.folder import Store
 
 MAX_RUNS = 1_000_000  # in one plan

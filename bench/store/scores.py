@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.stats.scored import COLUMNS, Scored
-
-SCORES = pa.schema([("row_id", pa.int64()), ("part", pa.string()), ("y", pa.int8()), ("score", pa.float64())])
+from bench.store.schema import SCORES
 
 
 def as_table(parts: Mapping[str, Scored]) -> pa.Table:

@@ -32,11 +32,13 @@ from bench.methods.prevalence import Config
 from bench.protocols import protocol_named
 from bench.runs import evaluate
 from bench.runs.engines.local import Crew, execute
-from bench.runs.evaluate import Workbench, choose_device, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.run import Run, packs, plan
+from bench.runs.workbench import Workbench, choose_device
 from bench.stats.metrics import METRICS
-from bench.store.folder import Store, read_checked
-from bench.store.scores import SCORES
+from bench.store.folder import Store
+from bench.store.parquet import read_checked
+from bench.store.schema import SCORES
 from tests.conftest import FAST, console_script, offline
 
 Listed = Callable[..., list[Run]]
@@ -93,9 +95,12 @@ def test_two_workers_give_the_bits_that_this_process_gives(workbench: Workbench,
     assert {r.status for r in alone} == {"ok"}
     for run in runs:
         assert scores(here, run) == scores(there, run)
-        one, other = (bench.store.read(run.dataset, run.key) or {} for bench in (here, there))
-        for name in ("threshold", "steps", *(f"{part}_{m}" for part in ("valid", "test") for m in METRICS)):
-            assert one[name] == other[name]
+        one, other = (bench.store.read(run.dataset, run.key) for bench in (here, there))
+        assert one is not None
+        assert other is not None
+        assert (one.threshold, one.steps) == (other.threshold, other.steps)
+        assert set(one.valid) == set(one.test) == set(METRICS)
+        assert (one.valid, one.test) == (other.valid, other.test)
     assert not list(there.store.root.rglob("*.tmp"))
 
 
@@ -140,9 +145,9 @@ def test_a_sampler_that_fails_costs_its_own_runs_and_the_pack_trains_without_the
     for run, result in zip(runs, results, strict=True):
         record = workbench.store.read(run.dataset, run.key)
         assert record is not None
-        assert record["status"] == result.status
-        assert record["pack_size"] == (3 if run.arm == "none" else None)
-        assert (type(error).__name__ in (record["error"] or "")) == (run.arm == "smote")
+        assert record.status == result.status
+        assert record.pack_size == (3 if run.arm == "none" else None)
+        assert (type(error).__name__ in (record.error or "")) == (run.arm == "smote")
 
 
 def test_a_results_seconds_cover_what_a_run_goes_through(workbench: Workbench, runs_of: Listed) -> None:
@@ -152,7 +157,7 @@ def test_a_results_seconds_cover_what_a_run_goes_through(workbench: Workbench, r
     assert all(seconds > 0 for seconds in result.seconds.values())
     record = workbench.store.read("loan-sim", result.key)
     assert record is not None
-    assert record["fit_seconds"] == result.seconds["training"]
+    assert record.fit_seconds == result.seconds["training"]
 
 
 def test_a_killed_worker_costs_a_run_that_was_alone_and_the_rest_goes_on(
@@ -171,8 +176,8 @@ def test_a_killed_worker_costs_a_run_that_was_alone_and_the_rest_goes_on(
     for run in endless:
         record = workbench.store.read(run.dataset, run.key)
         assert record is not None
-        assert "code -9 (killed: out of memory, or from outside)" in record["error"]
-        assert record["data_source"] == "simulator"
+        assert "code -9 (killed: out of memory, or from outside)" in (record.error or "")
+        assert record.data_source == "simulator"
     assert len(results) == 4
     assert not multiprocessing.active_children()
 
@@ -249,8 +254,8 @@ def test_a_sampler_that_cannot_work_fails_its_runs_and_none_of_its_company(tmp_p
     assert [(r.arm, r.status) for r in results] == [("none", "ok"), ("adasyn", "failed")] * 3
     record = bench.store.read("apart", results[1].key)
     assert record is not None
-    assert record["error"].startswith("RuntimeError: Not any neigbours belong to the majority class")
-    assert record["test_average_precision"] is None
+    assert str(record.error).startswith("RuntimeError: Not any neigbours belong to the majority class")
+    assert record.test["average_precision"] is None
     run_pack(alone, listed[0], lambda step, steps: None)
     assert [scores(bench, run) for run in listed[0]] == [scores(alone, run) for run in listed[0]]
 
@@ -292,16 +297,19 @@ def test_a_record_says_what_it_took(workbench: Workbench, runs_of: Listed) -> No
     record = workbench.store.read(run.dataset, run.key)
     assert record is not None
     part = workbench.splits[run.split_sha256]
-    assert (record["n_valid"], record["n_test"]) == (len(part.valid), len(part.test))
-    assert record["n_test_positive"] == workbench.table.y[part.test].sum()
-    assert record["n_train"] == len(part.train)  # whatever a sampler makes of them
-    assert (record["steps"], record["samples_seen"]) == (60, 60 * 640)
-    assert 0 < record["best_step"] <= 60
-    assert (record["sampler"], record["loss"], record["device"]) == ("smote", "cross-entropy", "cpu")
-    assert json.loads(record["config"]) == run.config
-    assert {"bench", "torch", "numpy"} <= set(json.loads(record["versions"]))
-    assert record["started"] <= record["finished"]
-    assert record["peak_memory_mb"] > 10
+    assert (record.n_valid, record.n_test) == (len(part.valid), len(part.test))
+    assert record.n_test_positive == workbench.table.y[part.test].sum()
+    assert record.n_train == len(part.train)  # whatever a sampler makes of them
+    assert (record.steps, record.samples_seen) == (60, 60 * 640)
+    assert record.best_step is not None
+    assert 0 < record.best_step <= 60
+    assert (record.sampler, record.loss, record.device) == ("smote", "cross-entropy", "cpu")
+    assert json.loads(record.config) == run.config
+    assert {"bench", "torch", "numpy"} <= set(json.loads(record.versions or ""))
+    assert record.started is not None
+    assert record.started <= record.finished
+    assert record.peak_memory_mb is not None
+    assert record.peak_memory_mb > 10
 
 
 def test_a_device_that_is_unknown_or_absent_is_refused() -> None:
@@ -382,7 +390,7 @@ def test_an_interrupt_loses_nothing_and_the_same_command_does_the_rest(
     command = f"bench {' '.join(words)}"
     assert stderr == f"Interrupted. Everything finished is kept; go on with:\n  {command}\n"
     store = Store(tmp_path / "results")
-    assert {record["arm"] for record in store.records("loan-sim")} == {"prevalence"}
+    assert {record.arm for record in store.records("loan-sim")} == {"prevalence"}
     assert len(store.keys("loan-sim")) == 3
     assert not list(tmp_path.rglob("*.tmp"))
     assert gone(process.pid), "a worker outlived the command"
