@@ -61,19 +61,22 @@ def main_metric(board: pd.DataFrame) -> str:
 
 def from_outside(board: pd.DataFrame) -> list[str]:
     """Return the metrics from outside that some arm of the board was measured by."""
-    return [name for name in metrics() if name not in METRICS and board[f"{name}_mean"].notna().any()]
+    return [name for name in _of_files(board) if board[f"{name}_mean"].notna().any()]
+
+
+def _of_files(board: pd.DataFrame) -> list[str]:
+    return [name for name in metrics() if name not in METRICS and f"{name}_mean" in board]
 
 
 def missing(names: Iterable[str]) -> str:
     """Return a sentence on metrics from outside without a number in some runs; nothing where there are none."""
     reasons = []
     for name in names:
-        if needs := metrics()[name].needs:
-            columns = " or ".join(needs)
-            reasons.append(f"{name}: they were scored without {columns} (bench run says why)")
+        if needs := " or ".join(metrics()[name].needs):
+            reasons.append(f"{name} (the table has no {needs}, or the runs are older than the metric)")
         else:
-            reasons.append(f"{name}: it gave none, or their compact records were made without it")
-    return f" Without a number in some runs: {'; '.join(reasons)}." if reasons else ""
+            reasons.append(f"{name} (it gave none, or the compact records are older than the metric)")
+    return f" Without a number in some runs: {', '.join(reasons)}." if reasons else ""
 
 
 def headings(board: pd.DataFrame) -> list[str]:
@@ -189,7 +192,7 @@ def caption(board: pd.DataFrame) -> str:
 def _incomplete(board: pd.DataFrame) -> list[str]:
     """Return the metrics from outside that an arm with good runs has no number of."""
     ran = board[board["n_runs"] > 0]
-    return [name for name in metrics() if name not in METRICS and ran[f"{name}_mean"].isna().any()]
+    return [name for name in _of_files(board) if ran[f"{name}_mean"].isna().any()]
 
 
 def markdown(board: pd.DataFrame) -> str:

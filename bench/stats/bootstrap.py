@@ -327,7 +327,7 @@ def _by_row(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
 
 
 def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
-    found, tp = ranking.found(row_weights(np.ones(len(ranking.hits)), replicates, seed).T)
+    in_group, tp = ranking.positives_by_group(row_weights(np.ones(len(ranking.hits)), replicates, seed).T)
     blocks = np.diff(ranking.cuts - ranking.leading(ranking.cuts))
     held = np.flatnonzero(blocks)
     chances = blocks[held] / np.sum(blocks)
@@ -336,5 +336,5 @@ def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]
     fp[held + 1] = rng.multinomial(np.sum(blocks), chances, size=replicates).T
     fp = np.cumsum(fp, axis=0, out=fp)
     before, after = (fp[np.searchsorted(ranking.cuts, at)] for at in (ranking.starts, ranking.ends))
-    curve = Curve(found, tp, before, after)
+    curve = Curve(in_group, tp, before, after)
     return {"roc_auc": curve.roc_area(fp[-1]), "average_precision": curve.average_precision}

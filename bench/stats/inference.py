@@ -152,15 +152,15 @@ def corrected_t(differences: Mapping[int, float], test_to_train: float) -> float
     `differences` are means over seeds by fold, `test_to_train` is n_test / n_train (Nadeau and Bengio 2003). NaN for
     fewer than two folds, or where all differences are the same but 0; 1 where all are 0.
     """
-    found = np.array(list(differences.values()))
-    if len(found) < 2 or not np.isfinite(found).all():
+    by_fold = np.array(list(differences.values()))
+    if len(by_fold) < 2 or not np.isfinite(by_fold).all():
         return float("nan")
-    if not found.any():
+    if not by_fold.any():
         return 1.0
-    spread = np.var(found, ddof=1) * (1 / len(found) + test_to_train)
+    spread = np.var(by_fold, ddof=1) * (1 / len(by_fold) + test_to_train)
     if spread == 0:
         return float("nan")
-    return float(2 * t.sf(abs(np.mean(found)) / np.sqrt(spread), len(found) - 1))
+    return float(2 * t.sf(abs(np.mean(by_fold)) / np.sqrt(spread), len(by_fold) - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
