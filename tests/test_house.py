@@ -49,6 +49,10 @@ def test_imports_go_one_way(path: Path) -> None:
     assert not wrong, f"{path.name} imports {wrong}, which come after it"
 
 
+def test_the_runner_does_not_know_the_report() -> None:
+    assert not imported_rooms(ROOT / "bench/workflows/run.py") & {"report", "paper"}
+
+
 def begin(function: ast.FunctionDef, path: Path) -> int:
     """Return the line from which a function's length counts.
 

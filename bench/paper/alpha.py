@@ -6,11 +6,10 @@ that arm of its pair of samplers is the meta step's work, on the same rows, fold
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from bench.arms.arm import ALPHA
+from bench.report.columns import Row
 from bench.report.render import clear, interval, markdown_table
 from bench.report.selection import Measured
 from bench.stats.inference import comparable, difference, holm, summarise
@@ -18,20 +17,20 @@ from bench.stats.inference import comparable, difference, holm, summarise
 PAPER_METRICS = ("roc_auc", "average_precision")
 
 
-def alpha(found: Measured) -> pd.DataFrame:
+def alpha(table: Measured) -> pd.DataFrame:
     """Return one row per arm of the matrix `alpha` whose pair of samplers also ran at α = 0.
 
     Columns: pair (inner/outer), order, inner_lr, steps, samples_seen, n_runs, n_failed; per metric of PAPER_METRICS
     `<metric>_mean, _lo, _hi`, the paired `<metric>_change_mean, _lo, _hi, _p` against α = 0 (missing at α = 0) and
     `_p_holm`, adjusted for all rows. Empty where there is no such arm.
     """
-    reps = found.replicates
+    reps = table.replicates
     base = {pair: name for name, (pair, _, rate) in ALPHA.items() if rate == 0 and name in reps}
     rows = []
     for name, (pair, order, rate) in ALPHA.items():
         if name not in reps or pair not in base or not comparable(reps[name], reps[base[pair]]):
             continue
-        row: dict[str, Any] = {"pair": pair, "order": order, "inner_lr": float(rate), **found.cost(name)}
+        row: dict[str, object] = {"pair": pair, "order": order, "inner_lr": float(rate), **table.cost(name)}
         summary = summarise(reps[name], PAPER_METRICS)
         for metric in PAPER_METRICS:
             row |= {f"{metric}_{field}": getattr(summary[metric], field) for field in ("mean", "lo", "hi")}
@@ -68,16 +67,16 @@ def markdown(board: pd.DataFrame, dataset: str, protocol: str) -> str:
 def _table(board: pd.DataFrame, metric: str) -> list[str]:
     rates = [rate for rate in sorted(set(board["inner_lr"])) if rate]
     rows = []
-    for pair, of in board.groupby("pair", sort=False):
-        base = of[of["inner_lr"] == 0].iloc[0]
-        start = interval(*(base[f"{metric}_{field}"] for field in ("mean", "lo", "hi")))
-        for order, mine in of[of["inner_lr"] > 0].groupby("order"):
-            cells = {row["inner_lr"]: _cell(row, metric) for _, row in mine.iterrows()}
-            rows.append([str(pair), str(order), start, *(cells.get(rate, "–") for rate in rates)])
+    for pair, of_pair in board.groupby("pair", sort=False):
+        start = of_pair[of_pair["inner_lr"] == 0].iloc[0]
+        start_text = interval(*(start[f"{metric}_{field}"] for field in ("mean", "lo", "hi")))
+        for order, of_order in of_pair[of_pair["inner_lr"] > 0].groupby("order"):
+            cells = {row["inner_lr"]: _cell(row, metric) for _, row in of_order.iterrows()}
+            rows.append([str(pair), str(order), start_text, *(cells.get(rate, "–") for rate in rates)])
     return markdown_table(["inner/outer", "order", "α = 0", *(f"α = {rate:g}" for rate in rates)], rows)
 
 
-def _cell(row: Any, metric: str) -> str:
+def _cell(row: Row, metric: str) -> str:
     mean, lo, hi = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
     text = interval(mean, lo, hi, sign=True, digits=4)
     mark = "†" if row[f"{metric}_change_p_holm"] < 0.05 else ""

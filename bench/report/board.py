@@ -167,8 +167,8 @@ def _without_middle(text: str) -> str:
 
 
 def _html_row(cells: Sequence[str], tag: str) -> str:
-    made = [
+    html = [
         f'<{tag} style="{_CELL}{"left" if place in _LEFT else "right"}">{escape(cell)}</{tag}>'
         for place, cell in enumerate(cells)
     ]
-    return f"<tr>{''.join(made)}</tr>"
+    return f"<tr>{''.join(html)}</tr>"

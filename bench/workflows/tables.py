@@ -112,30 +112,30 @@ def regenerate(
         {name: measure_tables(home, name, protocol) for name in home.datasets() if dataset in (None, name)}
         for home in (store, _sweeps(store))
     )
-    made = _sweeps_and_boards(store, tables, sweeps, formats, across=protocol is None)
+    all_boards = _sweeps_and_boards(store, tables, sweeps, formats, across=protocol is None)
     for name in TrialStore(results).datasets() if protocol is None else ():
-        made += study_boards(results, name) if dataset in (None, name) else []
+        all_boards += study_boards(results, name) if dataset in (None, name) else []
     if dataset is None and protocol is None and store.has_compact() and results.name != SWEEPS:
         board = claims.findings(tables, sweeps)
         texts = {_page_at(results / "README.md"): page.markdown(board, tables, sweeps)}
-        made.append(Board(board, results / "leaderboards" / "findings.parquet", texts))
-    return made
+        all_boards.append(Board(board, results / "leaderboards" / "findings.parquet", texts))
+    return all_boards
 
 
 def _sweeps_and_boards(
     store: Store, tables: claims.Tables, sweeps: claims.Tables, formats: Sequence[str], *, across: bool
 ) -> list[Board]:
     """Return the tables of a folder's sweeps, then its own: by protocol, and those `across` protocols."""
-    made: list[Board] = []
+    all_boards: list[Board] = []
     for home, by_dataset in ((_sweeps(store), sweeps), (store, tables)):
         for name, by_protocol in by_dataset.items():
             own = {protocol: table for protocol, table in by_protocol.items() if table.own}
-            made += _boards(home, name, own, formats)
+            all_boards += _boards(home, name, own, formats)
             asked_published = any(map(is_of_paper, own))
             # A folder of sweeps has boards alone: the tables across protocols are made where it lies in.
             if across and home is store and asked_published and store.root.name != SWEEPS:
-                made += _across_protocols(home, name, by_protocol, formats)
-    return made
+                all_boards += _across_protocols(home, name, by_protocol, formats)
+    return all_boards
 
 
 def table_folders(results: Path, dataset: str | None = None, *, check: bool) -> list[Path]:
@@ -162,9 +162,9 @@ def is_kept_whole(results: Path) -> bool:
     return PUBLISHED in (results.name, results.parent.name)
 
 
-def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
+def orphans(results: Path, all_boards: Sequence[Board]) -> list[Path]:
     """Return the files among the leaderboards that no record makes, `made` being all that there is to make."""
-    known = {path for board in made for path in board.files}
+    known = {path for board in all_boards for path in board.files}
     folders = (results / "leaderboards", _sweeps(Store(results)).root / "leaderboards")
     return sorted(path for folder in folders for path in folder.glob("*.*") if path not in known)
 
@@ -232,8 +232,8 @@ def _check_nothing_lost(store: Store, name: str, keys: set[str]) -> None:
 
 def _forms(path: Path, asked: Sequence[str], *always: str) -> list[str]:
     """Return the formats asked for, else those that are written always and those that are there."""
-    there = [form for form in FORMATS if path.with_suffix(f".{form}").exists()]
-    return [form for form in FORMATS if form in (asked or {*always, *there})]
+    existing = [form for form in FORMATS if path.with_suffix(f".{form}").exists()]
+    return [form for form in FORMATS if form in (asked or {*always, *existing})]
 
 
 def _boards(
@@ -274,10 +274,10 @@ def current(
     Of these arms, or of all; with those published beside `results`, or without. They are of one scope: of other splits
     than the study that went on last there are none.
     """
-    kept = {one.study for one in read_tuned(results, dataset)}
+    kept = {entry.study for entry in read_tuned(results, dataset)}
     store = TrialStore(results)
-    there = store.with_published(dataset) if published else store.studies(dataset)
-    return ledger.latest((one for one in there if arms is None or one.study.arm in arms), kept)
+    studies = store.with_published(dataset) if published else store.studies(dataset)
+    return ledger.latest((studied for studied in studies if arms is None or studied.study.arm in arms), kept)
 
 
 def study_boards(results: Path, dataset: str) -> list[Board]:
@@ -338,17 +338,17 @@ def _across_protocols(
 
 def draw_slices(results: Path, studied: Sequence[Studied]) -> list[Path]:
     """Draw the slices through the trials of every arm; return the paths, in the studies' own folder."""
-    made: list[Path] = []
-    for arm, mine in ledger.by_arm(studied).items():
-        trials, dataset = ledger.slices(mine), mine[0].study.dataset
+    paths: list[Path] = []
+    for arm, studies in ledger.by_arm(studied).items():
+        trials, dataset = ledger.slices(studies), studies[0].study.dataset
         if trials.empty:
             continue
         scales = {
             name: json.loads(text)["attributes"].get("log", False)
-            for name, text in mine[0].study.space.items()
+            for name, text in studies[0].study.space.items()
         }
         title = f"{dataset}, {arm}: gain over the default on inner folds, all folds"
         path = results / "studies" / "slices" / f"{dataset}-{slug(arm)}"
         draw = partial(charts.draw_slices, trials, title, scales)
-        made += figures.Drawing(figures.numbers(trials), draw, SVG).write(path)
-    return made
+        paths += figures.Drawing(figures.numbers(trials), draw, SVG).write(path)
+    return paths

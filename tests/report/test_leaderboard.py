@@ -125,10 +125,10 @@ def test_arms_are_ranked_by_the_main_metric_and_the_best_possible_is_first(ranke
 def test_a_mean_is_the_mean_of_the_records(ran: Store, ranked: pd.DataFrame, table: Table) -> None:
     board = ranked
     for arm in QUICKEST:
-        records = [r for r in ran.records("loan-sim") if r["arm"] == arm]
+        records = [r for r in ran.records("loan-sim") if r.arm == arm]
         for metric in METRICS:
             assert row(board, arm)[f"{metric}_mean"] == pytest.approx(
-                np.mean([r[f"test_{metric}"] for r in records])
+                np.mean([r.test[metric] for r in records])
             )
     assert row(board, "prevalence")["test_prevalence"] == pytest.approx(table.prevalence)
 
