@@ -239,13 +239,20 @@ def _words(kind: Kind) -> str:
     return " and ".join(f"`{mark}`" for mark in _MARKS[kind])
 
 
+def attempt(call: Callable[[], object]) -> tuple[object, str | None, BaseException | None]:
+    """Return what an author's function returns; where it fails, None, the fault in words, and what it raised."""
+    try:
+        return call(), None, None
+    except (Exception, SystemExit) as error:  # an author's code may raise anything
+        return None, f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].rstrip(". :"), error
+
+
 def _run(load: Callable[[], object], what: str, path: Path | None = None) -> object:
     """Return what `load` returns; raise BadPlugin with the line and the fault where an author's code fails."""
-    try:
-        return load()
-    except (Exception, SystemExit) as error:  # an author's file may raise anything
-        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-        raise BadPlugin(f"{what} does not import{line_of(error, path)}: {fault.rstrip('.')}.") from error
+    value, fault, error = attempt(load)
+    if error is not None:
+        raise BadPlugin(f"{what} does not import{line_of(error, path)}: {fault}.") from error
+    return value
 
 
 def line_of(error: BaseException, file: str | Path | None) -> str:

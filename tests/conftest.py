@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench import plugins
@@ -20,6 +21,7 @@ from bench.data.table import Table, load
 from bench.protocols import protocol_named
 from bench.runs.run import Run, plan
 from bench.runs.workbench import Workbench
+from bench.stats.scored import Scored
 from bench.store.folder import Store
 
 # What a shell or a CI sets must change no test: typer reads some of it when it is imported.
@@ -90,6 +92,11 @@ def by_both(call: Callable[[], Any]) -> tuple[Any, Any]:
         with steps_by(engine):
             found.append(call())
     return found[0], found[1]
+
+
+def as_scored(y: Any, score: Any, threshold: float | None = None, **columns: Any) -> Scored:
+    """Return rows with these labels and scores, numbered from 0."""
+    return Scored(np.asarray(y), np.asarray(score), np.arange(len(y)), columns, threshold)
 
 
 def relative_distance(found: Any, expected: Any) -> float:

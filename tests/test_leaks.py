@@ -21,6 +21,7 @@ from bench.runs.run import Run, packs, plan
 from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
+from bench.store.scores import as_table
 from tests.conftest import FAST
 
 LEARNERS = (
@@ -53,7 +54,7 @@ def run_all(table: Table, splits: list[Split], arms: list[Arm], folder: Path) ->
 def scores(store: Store, run: Run) -> pd.DataFrame:
     found = store.read_scores(run.dataset, run.key)
     assert found is not None
-    return found
+    return as_table(found).to_pandas()
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from bench.data.cards import card, card_for_frame, dataset_names, dataset_option
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
 from bench.names import ANYWAY, OK, TUNED, results_option
 from bench.protocols import as_judged, protocol_named
-from bench.report.render import chance, interval, number, printed
+from bench.report.render import chance, interval, missing, number, printed
 from bench.report.selection import measured, shown
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import corrected_t, difference, holm, improvement
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import METRICS, metrics
 from bench.store.folder import Store
 from bench.store.schema import Record
 
@@ -49,7 +49,7 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
         np.mean([record.n_test / record.n_train for record in good if record.n_test and record.n_train])
     )
     try:
-        rows = [_row(replicates[a], replicates[b], metric, ratio) for metric in METRICS]
+        rows = [_row(replicates[a], replicates[b], metric, ratio) for metric in metrics()]
     except ValueError as error:
         raise BadSetting(f"{a} and {b} on {dataset}: {error}") from error
     board = pd.DataFrame(rows)
@@ -120,6 +120,8 @@ def _command(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> 
 
 
 def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, float | str | int]:
+    if metric not in METRICS and not (metric in a.values and metric in b.values):
+        return {"metric": metric, "n_pairs": len(set(a.runs) & set(b.runs))}
     ahead, won = difference(a, b, metric), improvement(a, b, metric)
     return {
         "metric": metric,
@@ -174,10 +176,12 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
 
 def caption(board: pd.DataFrame, dataset: str, protocol: str, arms: Sequence[str]) -> str:
     """Return the line that the comparison must not be read without."""
+    outside = board[~board["metric"].isin(METRICS)]
     return (
         f"{dataset}, protocol {protocol}: a = {arms[0]}, b = {arms[1]}, {board['n_pairs'].iloc[0]} runs paired by "
         "fold and seed, on the same test rows. Intervals and p: two-level bootstrap; p Holm: adjusted for all metrics, "
         "Gini and ROC-AUC as one; "
         "p t: over folds, corrected for their shared training rows (Nadeau and Bengio); a better: share of paired runs "
         "in which a is better, ties half."
+        f"{missing(outside[outside['difference_mean'].isna()]['metric'])}"
     )

@@ -21,7 +21,7 @@ from bench.protocols import main_metric as main_metric_of
 from bench.report.selection import Measured, mean_of
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import comparable, difference, holm, summarise
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.store.parquet import read_checked, write_atomically
 from bench.store.schema import Record
 
@@ -57,10 +57,10 @@ def leaderboard(table: Measured) -> pd.DataFrame:
 
 def columns() -> list[str]:
     """Return the leaderboard's columns in order."""
-    metrics = [f"{metric}_{field}" for metric in METRICS for field in ("mean", "lo", "hi", "sd_seed")]
+    of_metrics = [f"{metric}_{field}" for metric in metrics() for field in ("mean", "lo", "hi", "sd_seed")]
     return [
         *("rank", "arm", "method", "n_runs", "n_failed"),
-        *metrics,
+        *of_metrics,
         *(
             "reference",
             "difference_mean",

@@ -125,12 +125,11 @@ def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list
     kept, runs = [], []
     for record in records:
         if record.status == OK:
-            scores = store.read_scores(record.dataset, record.key, record.scores_sha256)
-            if scores is None:  # in quarantine now, with its record: it counts as not done
+            parts = store.read_scores(record.dataset, record.key, record.scores_sha256)
+            if parts is None:  # in quarantine now, with its record: it counts as not done
                 continue
-            test = scores[scores["part"] == TEST]
-            y, score = test["y"].to_numpy(), test["score"].to_numpy()
-            runs.append(RunScores(record.fold_id, record.seed, y, score, record.threshold))
+            scored = replace(parts[TEST], threshold=record.threshold)
+            runs.append(RunScores(record.fold_id, record.seed, scored))
         kept.append(record)
     return kept, runs
 

@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
 from bench.contract import Fitted, Result
-from bench.data.encode import Encoded, Part
+from bench.data.encode import Encoded
 from bench.data.table import Table
 from bench.machine import checkout, peak_memory_mb, versions
 from bench.methods import method, place_of
 from bench.names import FAILED, OK, TEST, VALID, canonical
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.runs.workbench import Workbench
-from bench.stats.metrics import best_threshold, measure
+from bench.stats.metrics import best_threshold, measure, needed_columns
+from bench.stats.scored import Scored
 from bench.store.folder import Store
-from bench.store.schema import SCORES, Metrics, Record
+from bench.store.schema import Record
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,22 @@ class Outcome:
 
 def record_run(bench: Workbench, run: Run, outcome: Outcome, started: datetime, pack_size: int) -> Result:
     """Measure and write one run; a score that cannot be measured makes it a failed run."""
-    valid, test = outcome.encoded.valid, outcome.encoded.test
-    labels = {VALID: valid.labels, TEST: bench.table.y[test.rows]}
+    encoded = outcome.encoded
     began = time.perf_counter()
     try:
-        threshold, metrics = _measure(labels, outcome.scores)
+        parts = _scored(bench.table, outcome)
+        metrics = {part: measure(scored) for part, scored in parts.items()}
     except ValueError as error:
         return record_failure(bench.store, run, FAILED, reason_of(error, run.method), started, bench.table)
     measured = time.perf_counter()
     record = replace(
         _blank(run, OK, started),
         data_source=bench.table.source,
-        n_train=len(outcome.encoded.train.rows),
-        n_valid=len(valid.rows),
-        n_test=len(test.rows),
-        n_test_positive=int(labels[TEST].sum()),
-        threshold=threshold,
+        n_train=len(encoded.train.rows),
+        n_valid=len(encoded.valid.rows),
+        n_test=len(encoded.test.rows),
+        n_test_positive=int(bench.table.y[encoded.test.rows].sum()),
+        threshold=next(iter(parts.values())).threshold,
         valid=metrics.get(VALID, {}),
         test=metrics.get(TEST, {}),
         steps=outcome.fitted.steps,
@@ -71,8 +71,7 @@ def record_run(bench: Workbench, run: Run, outcome: Outcome, started: datetime, 
         engine=outcome.fitted.engine,
         peak_memory_mb=peak_memory_mb(),
     )
-    scores = _scores_table(valid, test, labels[TEST], outcome.scores) if len(test.rows) else None
-    bench.store.write(record, scores)
+    bench.store.write(record, parts if TEST in parts else None)
     more = {"measuring": measured - began, "writing": time.perf_counter() - measured}
     return Result(run.key, run.arm, OK, None, {**outcome.seconds, **more})
 
@@ -92,26 +91,18 @@ def reason_of(error: Exception, by: str | None = None) -> str:
     return f"{type(error).__name__}: {text}"[:500] + (place_of(error, by) if by else "")
 
 
-def _measure(
-    labels: Mapping[str, NDArray[np.integer]], scores: Mapping[str, NDArray[np.float64]]
-) -> tuple[float | None, dict[str, Metrics]]:
-    """Return the threshold chosen on validation rows, where there are any, and the metrics of each part."""
+def _scored(table: Table, outcome: Outcome) -> dict[str, Scored]:
+    """Return by part what the run scored, at the threshold chosen on validation rows, where there are any."""
+    valid, test, scores = outcome.encoded.valid, outcome.encoded.test, outcome.scores
+    labels = {VALID: valid.labels, TEST: table.y[test.rows]}
+    rows = {VALID: valid.rows, TEST: test.rows}
     threshold = best_threshold(labels[VALID], scores[VALID]) if VALID in scores else None
-    return threshold, {part: measure(labels[part], scored, threshold) for part, scored in scores.items()}
-
-
-def _scores_table(
-    valid: Part, test: Part, y_test: NDArray[np.integer], scores: Mapping[str, NDArray[np.float64]]
-) -> pa.Table:
-    return pa.table(
-        [
-            np.concatenate([valid.rows, test.rows]),
-            [VALID] * len(valid.rows) + [TEST] * len(test.rows),
-            np.concatenate([valid.labels, y_test]).astype(np.int8),
-            np.concatenate(list(scores.values())).astype(np.float64),
-        ],
-        schema=SCORES,
-    )
+    columns = {name: values for name, values in table.row_columns.items() if name in needed_columns()}
+    parts = {}
+    for part, score in scores.items():
+        of_rows = {name: values[rows[part]] for name, values in columns.items()}
+        parts[part] = Scored(labels[part], score, rows[part], of_rows, threshold)
+    return parts
 
 
 def _blank(run: Run, status: str, started: datetime) -> Record:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from bench.errors import BadStore
 from bench.names import OK, digest
 from bench.stats.bootstrap import Noise, Replicates, with_noise
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.store.folder import Store
 from bench.store.parquet import read_whole, write_atomically
 from bench.store.schema import Metrics, Record, record_schema
@@ -65,7 +65,7 @@ def write(
             test = {**record.test, **measured}
             compacted.append(replace(record, valid=_rounded(record.valid), test=test))
         for arm, reps in replicates.items():
-            noise += _noise_rows(records[0], arm, reps, METRICS if names is None else names)
+            noise += _noise_rows(records[0], arm, reps, metrics() if names is None else names)
     paths = [store.compact_path(dataset, kind) for kind in ("records", "noise")]
     _write_records(paths[0], compacted)
     belongs_to = {"records": digest(paths[0].read_bytes())}
@@ -94,9 +94,9 @@ def _points(reps: Replicates) -> dict[tuple[int, int], dict[str, float]]:
     }
 
 
-def _rounded(metrics: Metrics) -> Metrics:
+def _rounded(measured: Metrics) -> Metrics:
     """Return validation metrics in single precision: no table shows them."""
-    return {name: value if value is None else float(np.float32(value)) for name, value in metrics.items()}
+    return {name: value if value is None else float(np.float32(value)) for name, value in measured.items()}
 
 
 def _noise_rows(
@@ -112,7 +112,7 @@ def _noise_rows(
             "scale": noise.scale,
             "steps": noise.steps,
         }
-        for metric in METRICS
+        for metric in metrics()
         if metric in reps.noise and metric in names
         for fold, noise in reps.noise[metric].items()
     ]
@@ -131,7 +131,7 @@ def read(
     dataset = good[0].dataset
     noise: _Noises = {}
     for home in reversed(store.compact_stores(dataset)):  # its own noise goes before published
-        noise |= _noise_of(home, good[0], set(METRICS if names is None else names))
+        noise |= _noise_of(home, good[0], set(metrics() if names is None else names))
     replicates = {}
     for arm in dict.fromkeys(record.arm for record in good):
         if arm not in noise:

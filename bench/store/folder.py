@@ -12,18 +12,19 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
 from bench.errors import BadStore
 from bench.names import cores, digest
+from bench.stats.scored import Scored
 from bench.store.parquet import read_checked, read_whole, write_atomically
-from bench.store.schema import SCHEMA_VERSION, SCORES, Record, as_record, record_schema
+from bench.store.schema import SCHEMA_VERSION, Record, as_record, record_schema
+from bench.store.scores import as_parts, as_table
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,8 @@ class Store:
         """Return where the data set's compact `records` or `noise` lie; see `bench.store.compact`."""
         return self.root / "compact" / dataset / f"{kind}.parquet"
 
-    def write(self, record: Record, scores: pa.Table | None) -> None:
-        """Write a run's scores (if it has any), then its record, each atomically.
+    def write(self, record: Record, scores: Mapping[str, Scored] | None) -> None:
+        """Write a run's scores, by part (if it has any), then its record, each atomically.
 
         Raises DiskFull or BadStore; then neither file is there, and every earlier one is whole.
         """
@@ -79,7 +80,7 @@ class Store:
         scores_path = self.scores_path(record.dataset, record.key)
         record = replace(record, schema=SCHEMA_VERSION)
         if scores is not None:
-            write_atomically(scores_path, scores)
+            write_atomically(scores_path, as_table(scores))
             record = replace(record, scores_sha256=digest(scores_path.read_bytes()))
         try:
             write_atomically(record_path, pa.Table.from_pylist([record.row()], schema=record_schema()))
@@ -108,20 +109,19 @@ class Store:
             return None
         return record
 
-    def read_scores(self, dataset: str, key: str, sha256: str | None = None) -> pd.DataFrame | None:
-        """Return the scores as a frame (row_id, part, y, score), or None.
+    def read_scores(self, dataset: str, key: str, sha256: str | None = None) -> dict[str, Scored] | None:
+        """Return what the run scored by part, without its threshold, which the record has; or None.
 
         Unreadable ones, and with the record's `sha256` another run's, are quarantined with the record: None.
         """
         try:
             if sha256 is not None and digest(self.scores_path(dataset, key).read_bytes()) != sha256:
                 raise ValueError("the scores are not those that the record was written with")
-            frame: pd.DataFrame = read_checked(self.scores_path(dataset, key), SCORES).to_pandas()
+            return as_parts(read_checked(self.scores_path(dataset, key)))
         except (OSError, ValueError, pa.ArrowException) as error:
             _check_readable(self.scores_path(dataset, key), error)
             self.quarantine(dataset, key)
             return None
-        return frame
 
     def keys(self, dataset: str) -> list[str]:
         """Return the keys of all records of a data set, sorted."""

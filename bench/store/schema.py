@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 import pyarrow as pa
 
 from bench.names import OK, TEST, VALID
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 
 SCHEMA_VERSION = 1
 SCORES = pa.schema([("row_id", pa.int64()), ("part", pa.string()), ("y", pa.int8()), ("score", pa.float64())])
@@ -109,8 +109,8 @@ class Record:
     def row(self) -> dict[str, object]:
         """Return the record by column."""
         row: dict[str, object] = {name: getattr(self, name) for name in _PLAIN}
-        for part, metrics in ((VALID, self.valid), (TEST, self.test)):
-            row |= {f"{part}_{metric}": value for metric, value in metrics.items()}
+        for part, measured in ((VALID, self.valid), (TEST, self.test)):
+            row |= {f"{part}_{metric}": value for metric, value in measured.items()}
         return row
 
 
@@ -141,16 +141,16 @@ _TYPES = {
 
 def record_schema() -> pa.Schema:
     """Return the columns of a file of records, with those of every metric that is registered now."""
-    return _schema_with(tuple(METRICS))
+    return _schema_with(tuple(metrics()))
 
 
 @cache
-def _schema_with(metrics: tuple[str, ...]) -> pa.Schema:
+def _schema_with(names: tuple[str, ...]) -> pa.Schema:
     hints = get_type_hints(Record, include_extras=True)
     columns: list[tuple[str, pa.DataType]] = []
     for entry in fields(Record):
         if entry.name in _PARTS:
-            columns += [(f"{entry.name}_{metric}", pa.float64()) for metric in metrics]
+            columns += [(f"{entry.name}_{metric}", pa.float64()) for metric in names]
         else:
             columns.append((entry.name, _type_of(hints[entry.name])))
     return pa.schema(columns)
@@ -179,5 +179,5 @@ def as_record(row: Mapping[str, object]) -> Record:
     if row.get("schema") != SCHEMA_VERSION:
         raise ValueError(f"a record of schema {row.get('schema')}, not {SCHEMA_VERSION}")
     values: dict[str, Any] = {name: row.get(name) for name in _PLAIN}
-    values |= {part: {metric: row.get(f"{part}_{metric}") for metric in METRICS} for part in _PARTS}
+    values |= {part: {metric: row.get(f"{part}_{metric}") for metric in metrics()} for part in _PARTS}
     return Record(**values)

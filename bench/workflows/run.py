@@ -25,6 +25,7 @@ from bench.runs.engines.local import execute
 from bench.runs.prepare import FullReporter, Prepared, Request, prepare, resolve, seeds_per_split, the_card
 from bench.runs.run import Run, configuration, packs, plan
 from bench.runs.workbench import Workbench
+from bench.stats.metrics import metrics
 from bench.store import compact
 from bench.store.folder import Store
 from bench.tuning.configurations import efforts, tuned_arms, tuned_for, tuned_path
@@ -115,7 +116,7 @@ def make_plan(
     _check_validation({arm: configuration(run) for arm, run in {r.arm: r for r in runs}.items()}, protocol)
     mine = _shard(runs, request.shard)
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
-    notes = [ready.note, *told]
+    notes = [ready.note, *told, *_not_measured(table, request)]
     if request.seeds is None and ready.seeds < (protocol.seeds or 0):
         notes.append(
             f"more than {BIG_TABLE_ROWS:,} rows: {ready.seeds} seed per fold by default; --seeds N asks for more"
@@ -124,6 +125,21 @@ def make_plan(
     bench = Workbench(table, by_hash, store, ready.device, since=time.time(), protocol=protocol)
     grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
     return Plan(request, table, bench, mine, todo, grouped, ready.workers, notes, began)
+
+
+def _not_measured(table: Table, request: Request) -> list[str]:
+    """Return in words which metrics need a column that the table does not have."""
+    own = request.data_file is not None or request.data is not None
+    notes = []
+    for name, metric in metrics().items():
+        lacking = metric.lacks(table.row_columns)
+        options = [
+            f"--{column} COLUMN names it" for column in lacking if own and column in ("amount", "time")
+        ]
+        if lacking:
+            hint = f" ({', '.join(options)})" if options else ""
+            notes.append(f"{name} needs {' and '.join(lacking)} of each row{hint}, and is not measured")
+    return notes
 
 
 def _tuned(

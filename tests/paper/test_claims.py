@@ -21,6 +21,7 @@ from bench.report.selection import Measured
 from bench.stats.bootstrap import RunScores, replicates_by_arm
 from bench.stats.inference import difference
 from bench.store.schema import Record
+from tests.conftest import as_scored
 from tests.records import record
 
 FOLDS, SEEDS = 3, 2
@@ -38,7 +39,7 @@ def table(shifts: Mapping[str, float], *, n: int = 240, failed: int = 0) -> Meas
             for seed in range(SEEDS):
                 own = np.random.default_rng([seed_from(arm), fold, seed]).normal(size=n)
                 score = 1 / (1 + np.exp(-noise - shift * y - 0.05 * own))
-                runs[arm].append(RunScores(fold, seed, y, score, 0.5))
+                runs[arm].append(RunScores(fold, seed, as_scored(y, score, 0.5)))
                 records[arm].append(record_of(arm, seed, "ok"))
     for arm in list(shifts)[:failed]:
         records[arm].append(record_of(arm, 9, "failed"))

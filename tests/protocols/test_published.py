@@ -420,7 +420,7 @@ def test_runs_without_validation_have_no_threshold_and_no_validation_metrics(tmp
         assert 0 < record.test["roc_auc"] < 1
         scores = bench.store.read_scores(run.dataset, run.key)
         assert scores is not None
-        assert set(scores["part"]) == {"test"}
+        assert set(scores) == {"test"}
 
 
 def fields(arm: Any) -> Any:

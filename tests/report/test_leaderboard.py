@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -50,7 +49,6 @@ from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
 from bench.store.parquet import read_checked, write_atomically
-from bench.store.schema import SCORES
 from bench.workflows.leaderboard import run_and_rank
 from bench.workflows.run import make_plan
 from bench.workflows.tables import regenerate
@@ -171,9 +169,7 @@ def later(run: Run, store: Store, source: Run, **changes: Any) -> None:
     assert record is not None
     assert scores is not None
     changed = replace(record, key=run.key, finished=record.finished + timedelta(hours=1))
-    store.write(
-        replace(changed, **changes), pa.Table.from_pandas(scores, schema=SCORES, preserve_index=False)
-    )
+    store.write(replace(changed, **changes), scores)
 
 
 def test_a_record_is_superseded_by_a_later_one_of_the_same_run(filled: Store, runs_of: Listed) -> None:

@@ -24,9 +24,11 @@ from bench.disk import write_text
 from bench.errors import BadStore, DiskFull
 from bench.names import digest
 from bench.stats.metrics import METRICS
+from bench.stats.scored import Scored
 from bench.store.folder import Store
 from bench.store.parquet import read_checked, write_atomically
 from bench.store.schema import NEEDED, SCHEMA_VERSION, SCORES, Record, as_record, record_schema
+from bench.store.scores import as_table
 
 NOW = datetime(2024, 5, 17, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -55,11 +57,14 @@ def as_given(store: Store, key: str = "a" * 64) -> Record:
     return replace(found, scores_sha256=record().scores_sha256)
 
 
-def scores(rows: int = 50, seed: int = 0) -> pa.Table:
+def scores(rows: int = 50, seed: int = 0) -> dict[str, Scored]:
     rng = np.random.default_rng(seed)
-    part = ["valid"] * (rows // 2) + ["test"] * (rows - rows // 2)
     y = rng.integers(0, 2, rows).astype(np.int8)
-    return pa.table([np.arange(rows), part, y, rng.random(rows)], schema=SCORES)
+    score, half = rng.random(rows), rows // 2
+    return {
+        "valid": Scored(y[:half], score[:half], np.arange(half)),
+        "test": Scored(y[half:], score[half:], np.arange(half, rows)),
+    }
 
 
 @pytest.fixture
@@ -76,7 +81,11 @@ def test_a_record_and_its_scores_come_back_as_they_were(store: Store) -> None:
     assert as_given(store) == record()
     again = store.read_scores("d", "a" * 64)
     assert again is not None
-    assert pa.Table.from_pandas(again, schema=SCORES, preserve_index=False).equals(scores())
+    assert list(again) == ["valid", "test"]
+    assert as_table(again).equals(as_table(scores()))
+    for part, scored in scores().items():
+        for name in ("y", "score", "rows"):
+            assert np.array_equal(getattr(again[part], name), getattr(scored, name))
     assert files(store) == [f"runs/d/{'a' * 64}.parquet", f"scores/d/{'a' * 64}.parquet"]
 
 
@@ -211,7 +220,7 @@ def test_killing_the_writer_at_any_moment_leaves_only_whole_files(tmp_path: Path
             assert as_given(store, key) == record(key)
             again = store.read_scores("d", key)
             assert again is not None
-            assert len(again) == 2000
+            assert sum(len(scored.rows) for scored in again.values()) == 2000
         assert not (store.root / "quarantine").exists()
         store.sweep([writer.pid])
         assert not list(store.root.rglob("*.tmp"))
@@ -254,7 +263,7 @@ def test_a_large_table_for_which_no_space_is_left_leaves_nothing(
 ) -> None:
     no_room(1 << 20)
     with pytest.raises(DiskFull):
-        write_atomically(tmp_path / "big.parquet", scores(400_000))
+        write_atomically(tmp_path / "big.parquet", as_table(scores(400_000)))
     with pytest.raises(DiskFull):
         write_text(tmp_path / "big.md", "x" * (2 << 20))
     assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +14,9 @@ import pyarrow as pa
 import pytest
 
 import bench
+from bench import plugins
 from bench.errors import BadStore
-from bench.stats.metrics import METRICS, Metric
+from bench.stats.metrics import METRICS
 from bench.store.folder import Store
 from bench.store.parquet import read_checked, write_atomically
 from bench.store.schema import NEEDED, NEEDED_IF_OK, Record, as_record, record_schema
@@ -22,7 +24,11 @@ from bench.workflows.tables import compact_records
 from tests.records import record
 
 PUBLISHED = Path(__file__).parent.parent.parent / "results" / "published" / "compact"
-ALERTS = Metric(lambda tally: tally.reviewed(0.02)[0], False, "rows that are looked at")
+ALERTS = """
+from bench.contract import Metric
+
+METRICS = {"alerts": Metric(lambda scored, weight: weight.sum() // 50, False, "rows that are looked at")}
+"""
 
 
 def test_the_columns_are_those_of_the_published_records() -> None:
@@ -106,10 +112,19 @@ def ran(tmp_path: Path) -> Path:
     return tmp_path / "old"
 
 
+@pytest.fixture
+def alerts(tmp_path: Path) -> Iterator[Path]:
+    """Return a file with a metric; what takes it, forgets it after the test."""
+    path = tmp_path / "mine.py"
+    path.write_text(ALERTS)
+    yield path
+    plugins.forget()
+
+
 def test_a_metric_that_is_registered_later_has_columns_and_is_none_in_older_records(
-    ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ran: Path, tmp_path: Path, alerts: Path
 ) -> None:
-    monkeypatch.setitem(METRICS, "alerts", ALERTS)
+    plugins.use([alerts])
     names = record_schema().names
     assert names.index("test_alerts") + 1 == names.index("steps")
     old = Store(ran).records("loan-sim")
@@ -120,12 +135,12 @@ def test_a_metric_that_is_registered_later_has_columns_and_is_none_in_older_reco
 
 
 def test_records_with_a_metric_that_is_not_registered_here_are_read_without_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, alerts: Path
 ) -> None:
-    with monkeypatch.context() as there:
-        there.setitem(METRICS, "alerts", ALERTS)
-        bench.run("loan-sim", rows=600, folds=2, seeds=1, arms=["prevalence"], results=tmp_path)
-        compact_records(tmp_path)
+    plugins.use([alerts])
+    bench.run("loan-sim", rows=600, folds=2, seeds=1, arms=["prevalence"], results=tmp_path)
+    compact_records(tmp_path)
+    plugins.forget()
     assert [set(one.test) for one in Store(tmp_path).records("loan-sim")] == [set(METRICS)] * 2
     shutil.rmtree(tmp_path / "runs")
     assert [set(one.test) for one in Store(tmp_path).records("loan-sim")] == [set(METRICS)] * 2
