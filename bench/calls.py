@@ -1,8 +1,11 @@
-"""What the calls from Python share: arguments that are checked, and errors that are told short.
+"""What calls share: options that are declared once, arguments that are checked, and errors that are told short.
 
-A mistake in an argument is told where it is made, in the words of the call: an unknown name with the nearest
-known one, a value of a wrong kind with the kind that is meant. A `BenchError` from deep inside reaches the caller
-without the frames in between, which say nothing about what to mend.
+An option is a field of a frozen dataclass, `Request` or `Search`: its name, type and default are the field's, and what
+the command line says of it is `option(…)`, the field's metadata.
+
+A mistake in an argument is told where it is made, in the words of the call: an unknown name with the nearest known
+one, a value of a wrong kind with the kind that is meant. A `BenchError` from deep inside reaches the caller without the
+frames in between, which say nothing about what to mend.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
 from importlib import import_module
 from numbers import Real
@@ -27,6 +30,51 @@ from bench.names import own_path
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# The panels of a command's help, in the order in which it prints them.
+DATA, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
+    "Data",
+    "Which records",  # of the commands that run nothing
+    "What to run",
+    "How to tune",
+    "How to run it",
+    "Output",
+)
+
+
+UNSET = object()  # of an option's default: the field's
+
+
+@dataclass(frozen=True)
+class Option:
+    """What the command line says of an option, beside its field's name, type and default.
+
+    `spelling` is the option's name where that is not the field's. `complete` names the function of
+    `bench.cli.completion` that lists its values. `commands` have it as it stands here, and those of `differs` with the
+    attributes named there, such as another help. `before` is the option above which the help lists it. `default` is
+    for a field whose default is only known when a command runs, or that a command must be given (`...`).
+    """
+
+    help: str
+    panel: str
+    metavar: str | None = None
+    spelling: str | None = None
+    complete: str | None = None
+    commands: Collection[str] = ("run", "study")
+    differs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    before: str | None = None
+    default: object = UNSET
+    variable: str | None = None  # of the environment, which has a value where none is given
+    parse: Callable[[str], object] | None = None
+
+
+def _as_metadata(make: Callable[P, Option]) -> Callable[P, dict[str, Option]]:
+    return lambda *args, **kwargs: {OPTION: make(*args, **kwargs)}
+
+
+OPTION = "option"  # its place in a field's metadata
+option = _as_metadata(Option)  # the metadata of a field that is an option
+
 
 # Options whose argument has another name, or holds more than one value.
 _SPELLED = {"arm": "arms=[…]", "drop": "drop=[…]", "set": "settings={…}"}
@@ -100,18 +148,18 @@ def take_as_declared(options: Any) -> None:
     BadArgument
         If a value is of another kind; the message names the field, the value and the kind that is meant.
     """
-    for option in fields(options):
-        declared, value = str(option.type), getattr(options, option.name)
-        if value is None and option.default_factory is not MISSING:
-            value = option.default_factory()
+    for entry in fields(options):
+        declared, value = str(entry.type), getattr(options, entry.name)
+        if value is None and entry.default_factory is not MISSING:
+            value = entry.default_factory()
         kind = declared.removesuffix(" | None")
         if kind not in _KINDS or (value is None and kind != declared):
             continue
         convert, words = _KINDS[kind]
         try:
-            object.__setattr__(options, option.name, convert(value))
+            object.__setattr__(options, entry.name, convert(value))
         except (TypeError, ValueError):
-            raise BadArgument(_refusal(option.name, value, words)) from None
+            raise BadArgument(_refusal(entry.name, value, words)) from None
 
 
 def _refusal(name: str, value: Any, words: str) -> str:
@@ -188,7 +236,7 @@ def _settings(value: Any) -> dict[str, str]:
 
 _NAMES = "a list of names"
 _KINDS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
-    "str": (_text, "a text"),
+    **dict.fromkeys(("str", "SourceName", "DeviceName", "SearchName", "PrunerName"), (_text, "a text")),
     "bool": (_flag, "True or False"),
     "int": (_whole, "a whole number"),
     "float": (_number, "a number"),

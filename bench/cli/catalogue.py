@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal
 
-Kind = Literal["datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices"]
+Kind = Literal[
+    "datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices", "engines"
+]
 
 
 def catalogue(kind: str) -> list[dict[str, Any]]:
@@ -135,6 +137,12 @@ def _matrices() -> list[dict[str, Any]]:
     return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
 
 
+def _engines() -> list[dict[str, Any]]:
+    from bench.runs.engines import engines
+
+    return [{"name": name, "description": engine.description} for name, engine in engines().items()]
+
+
 _ROWS = {
     "datasets": _datasets,
     "arms": _arms,
@@ -144,6 +152,7 @@ _ROWS = {
     "metrics": _metrics,
     "protocols": _protocols,
     "matrices": _matrices,
+    "engines": _engines,
 }
 KINDS: dict[str, tuple[str, str]] = {  # what one of them is called, and what they are
     "datasets": ("dataset", "tables with a label, fetched or simulated"),
@@ -154,4 +163,5 @@ KINDS: dict[str, tuple[str, str]] = {  # what one of them is called, and what th
     "metrics": ("metric", "what is measured on test rows, as tables and files call it"),
     "protocols": ("protocol", "ways to split the rows and judge the arms"),
     "matrices": ("matrix", "lists of arms that run together"),
+    "engines": ("engine", "places where runs are done"),
 }

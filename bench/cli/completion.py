@@ -10,6 +10,8 @@ import ast
 from functools import cache
 from pathlib import Path
 
+PACKAGE = Path(__file__).parent.parent
+
 
 def datasets() -> list[str]:
     """Return the names of all data sets."""
@@ -56,6 +58,11 @@ def protocols(incomplete: str) -> list[str]:
     return ["+".join([*before, repair]) for repair in _keys("data/split", "REPAIRS") if repair not in before]
 
 
+def engines() -> list[str]:
+    """Return the engines' names, which are those of their files."""
+    return sorted(path.stem for path in (PACKAGE / "runs" / "engines").glob("[!_]*.py"))
+
+
 def _keys(module: str, name: str) -> list[str]:
     """Return the text keys of the dict called `name` at the top of a module."""
     for node in _module(module).body:
@@ -68,4 +75,4 @@ def _keys(module: str, name: str) -> list[str]:
 
 @cache
 def _module(name: str) -> ast.Module:
-    return ast.parse((Path(__file__).parent.parent / f"{name}.py").read_text(encoding="utf-8"))
+    return ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))

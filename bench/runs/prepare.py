@@ -27,9 +27,9 @@ from bench.networks.config import NetworkConfig
 from bench.networks.memory import BLOCK, fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
 from bench.protocols.published import as_published
+from bench.runs.card import the_card
 from bench.runs.evaluate import choose_device, configuration
-from bench.runs.request import Request as Request
-from bench.runs.request import the_card as the_card
+from bench.runs.request import Request
 from bench.runs.run import Run, adjust_all, select
 from bench.store.folder import Store
 

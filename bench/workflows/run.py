@@ -29,14 +29,18 @@ from bench.report import leaderboard as boards
 from bench.report import tuned as side_by_side
 from bench.report.render import markdown
 from bench.report.selection import Record, at_once, board_path, measured, newest, own_arms, recipe, scope_at
-from bench.runs.engines.local import execute
+from bench.runs.card import the_card
+from bench.runs.engines import engine_named
 from bench.runs.evaluate import Workbench, configuration
-from bench.runs.prepare import FullReporter, Prepared, Request, prepare, resolve, seeds_per_split, the_card
+from bench.runs.prepare import FullReporter, Prepared, prepare, resolve, seeds_per_split
+from bench.runs.request import Request
 from bench.runs.run import Run, configure, packs, plan
 from bench.store import compact
 from bench.store.folder import Store
 from bench.tuning.configurations import efforts, tuned_arms, tuned_for, tuned_path
+from bench.tuning.search import Search
 from bench.tuning.space import tunable
+from bench.workflows.study import Tuning, tune_missing
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def forecast(request: Request) -> Forecast | None:
 
     Nothing is fetched or written. Every usage error that needs no data is raised.
     """
+    engine_named(request.engine)
     if request.data_file is not None or the_card(request).simulator is not None:
         return None
     resolved = resolve(request)
@@ -122,9 +127,8 @@ def make_plan(
     A dry run changes nothing in the results folder.
     """
     began = time.perf_counter()
-    compact.check(
-        Store(request.results, read_only=True), the_card(request).name
-    )  # or it is told after the training
+    engine_named(request.engine)  # a fault of it, as of the compact records, is told before the training
+    compact.check(Store(request.results, read_only=True), the_card(request).name)
     ready = prepare(request, download, read_only=dry_run)
     table, protocol, store = ready.table, ready.protocol, ready.store
     tuned, told = _tuned(ready, request, dry_run=dry_run)
@@ -200,14 +204,37 @@ def _is_done(store: Store, run: Run, *, retry_failed: bool) -> bool:
     return store.scores_path(run.dataset, run.key).exists()
 
 
+def run(
+    request: Request, reporter: FullReporter, *, after_tuning: Callable[[Tuning], None] | None = None
+) -> Outcome | None:
+    """Do all of a request: tune what is to be run tuned and is not yet, run what has no record, write the leaderboard.
+
+    `after_tuning` is told what was tuned before anything is run. None where the request's shard has no run.
+    """
+    if request.tuned:
+        tuning = tune_missing(request, Search(), reporter)
+        if tuning is not None and after_tuning is not None:
+            after_tuning(tuning)
+    plan = planned(request, reporter)
+    return run_plan(plan, reporter) if plan.runs else None
+
+
+def planned(request: Request, reporter: FullReporter, *, dry_run: bool = False) -> Plan:
+    """Return the plan of a request (`make_plan`), and tell what is to be known of it."""
+    plan = make_plan(request, reporter.download, dry_run=dry_run)
+    for note in plan.notes:
+        reporter.note(note)
+    return plan
+
+
 def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     """Do what is left of the plan and write the leaderboard of its scope, Markdown beside parquet."""
     started = time.perf_counter()
     reporter.planned(len(made.todo), len(made.runs) - len(made.todo), len(made.packs))
     results: list[Result] = []
     if made.packs:
-        results = execute(
-            made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout
+        results = engine_named(made.request.engine).run(
+            made.packs, made.bench, reporter, workers=made.workers, timeout=made.request.timeout
         )
     executed = time.perf_counter()
     board, path, records = _tabulate(made, reporter)

@@ -26,7 +26,7 @@ from bench.methods import method
 from bench.networks import streams
 from bench.protocols.published import RATES, as_published
 from bench.runs.evaluate import Workbench, run_pack
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import configure, plan
 from bench.store.folder import Store
 from bench.workflows.run import make_plan

@@ -42,7 +42,7 @@ from bench.report.render import (
 from bench.report.render import printed as printed_name
 from bench.report.selection import measured, newest
 from bench.runs.evaluate import Workbench, record_failure, run_pack
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import Run
 from bench.stats.metrics import METRICS
 from bench.store.folder import SCORES, Store, read_checked, write_atomically

@@ -19,7 +19,7 @@ from bench.data.table import Table
 from bench.errors import BadSetting, UnknownName
 from bench.names import digest
 from bench.runs import run as module
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import Run, adjust, adjust_all, configure, packs, plan, select
 from bench.workflows.run import make_plan
 

@@ -78,9 +78,10 @@ def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> di
     from rich.console import Console
 
     from bench.cli.progress import Lines
-    from bench.runs.prepare import Request
+    from bench.runs.request import Request
     from bench.tuning.loop import tune
-    from bench.tuning.plan import Search, plan_studies
+    from bench.tuning.plan import plan_studies
+    from bench.tuning.search import Search
 
     os.environ["BENCH_CACHE"] = str(folder / "cache")
     search, generation, pruner = WAYS[way]

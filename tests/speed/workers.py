@@ -23,7 +23,7 @@ from bench.contract import Result
 from bench.errors import BenchError
 from bench.names import OK
 from bench.runs.engines.local import execute
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import Run
 from bench.workflows.run import make_plan
 from tests.speed.measure import Effort, Tell, Timing

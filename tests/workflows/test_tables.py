@@ -24,7 +24,7 @@ from bench.protocols.published import as_published, rungs
 from bench.report import figures
 from bench.report.selection import measure_tables
 from bench.runs.evaluate import Workbench, run_pack
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import plan
 from bench.store.folder import Store
 from bench.workflows import repair as ladder

@@ -50,17 +50,28 @@ _PRELOAD = [
 ]
 
 
-def execute(
-    bench: Workbench,
-    packs: Sequence[Sequence[Run]],
-    reporter: Reporter,
-    *,
-    workers: int,
-    timeout: float | None = None,
-) -> list[Result]:
-    """Run all packs with a crew of their own and return their results (`Crew.run`)."""
-    with Crew(bench, workers) as crew:
-        return crew.run(packs, reporter, timeout)
+@dataclass(frozen=True)
+class Local:
+    """Packs on this machine: a crew of worker processes, or this process."""
+
+    name: str = "local"
+    description: str = "this machine: worker processes, or with --workers 0 this process"
+
+    def run(
+        self,
+        packs: Sequence[Sequence[Run]],
+        bench: Workbench,
+        reporter: Reporter,
+        *,
+        workers: int,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """Run all packs with a crew of their own and return their results (`Crew.run`)."""
+        with Crew(bench, workers) as crew:
+            return crew.run(packs, reporter, timeout)
+
+
+ENGINE = Local()
 
 
 def _run_here(bench: Workbench, members: Sequence[Run], reporter: Reporter) -> list[Result]:
