@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.calls import python_call
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from bench.names import DeviceName, PrunerName, SearchName, SourceName
     from bench.report.board import Leaderboard
 
+    __version__: str
+
     class Frame(Protocol):
         """A table in memory that pandas can have: of polars, pyarrow and others."""
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Leaderboard", "load", "run", "tune"]
-__version__ = version("imbalance-bench")
 
 # Read when an OpenMP library is loaded, so set before any is: XGBoost's threads that wait for one another must not
 # spin, which on a shared machine takes the core from the thread they wait for (results/LOG.md).
@@ -45,7 +45,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is heavy when it is asked for."""
+    """Import what is heavy, or only rarely asked for, when it is asked for."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("imbalance-bench")
     if name == "Leaderboard":
         return import_module("bench.report.board").Leaderboard
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -70,6 +70,10 @@ class Workbench:
             return encode(self.table, part)
         return encode_published(self.table, part, how, train_only=protocol.has("train-scaler"))
 
+    def run_pack(self, runs: Sequence[Run], progress: Progress) -> list[Result]:
+        """Run one pack and write every run's record (`bench.runs.evaluate.run_pack`)."""
+        return run_pack(self, runs, progress)
+
 
 def choose_device(asked: str) -> str:
     """Return "cpu" or "cuda" for auto, cpu or cuda.

@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.names import PrunerName, SearchName
 from bench.tuning.trials import COMPLETE, Studied
 
-WAYS = {  # search, generation, pruner
+WAYS: dict[str, tuple[SearchName, int, PrunerName]] = {  # search, generation, pruner
     "tpe, one at a time": ("tpe", 1, "none"),
     "tpe, 4": ("tpe", 4, "none"),
     "tpe, 16": ("tpe", 16, "none"),

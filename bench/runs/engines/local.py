@@ -22,13 +22,13 @@ from typing import Any, Self
 import torch
 from threadpoolctl import threadpool_limits
 
-from bench.contract import Reporter, Result
+from bench.contract import Bench, Reporter, Result
 from bench.errors import BadWorker, BenchError
 from bench.machine import keep_freed_memory
 from bench.names import FAILED, TIMEOUT, cores
 from bench.networks.compiled.kernel import engine
 from bench.platforms import check_package, package_folder, without_working_folder, worker_context
-from bench.runs.evaluate import Workbench, record_failure, run_pack
+from bench.runs.evaluate import Workbench, record_failure
 from bench.runs.run import Run
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
@@ -60,13 +60,14 @@ class Local:
     def run(
         self,
         packs: Sequence[Sequence[Run]],
-        bench: Workbench,
+        bench: Bench,
         reporter: Reporter,
         *,
         workers: int,
         timeout: float | None = None,
     ) -> list[Result]:
         """Run all packs with a crew of their own and return their results (`Crew.run`)."""
+        assert isinstance(bench, Workbench)  # noqa: S101  (for mypy: there is no other)
         with Crew(bench, workers) as crew:
             return crew.run(packs, reporter, timeout)
 
@@ -77,7 +78,7 @@ ENGINE = Local()
 def _run_here(bench: Workbench, members: Sequence[Run], reporter: Reporter) -> list[Result]:
     started = time.perf_counter()
     reporter.pack_started(0, members)
-    results = run_pack(bench, members, lambda step, steps: reporter.pack_progress(0, step, steps))
+    results = bench.run_pack(members, lambda step, steps: reporter.pack_progress(0, step, steps))
     reporter.pack_finished(0, results, time.perf_counter() - started)
     return results
 
@@ -269,7 +270,7 @@ def _work(pipe: Connection, package: Path, bench: Workbench, threads: int) -> No
         while True:
             pack = pipe.recv()
             try:
-                pipe.send(run_pack(bench, pack, _Heartbeat(pipe)))
+                pipe.send(bench.run_pack(pack, _Heartbeat(pipe)))
             except BenchError as error:
                 pipe.send(error)
 
