@@ -40,7 +40,7 @@ def compare(
 
     Example: bench compare metabalance xgboost --dataset loan
     """
-    from bench.data.split import protocol_named
+    from bench.protocols import protocol_named
     from bench.report import comparison
     from bench.store.folder import Store
 
