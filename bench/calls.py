@@ -23,10 +23,13 @@ from importlib import import_module
 from numbers import Real
 from operator import index
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex, TypeVar
 
 from bench.errors import BadArgument, BenchError, UnknownArgument
 from bench.names import own_path
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -116,7 +119,7 @@ def quiet_tqdm() -> Any:
         return import_module("tqdm.auto").tqdm
 
 
-def _check_names(call: str, names: list[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def _check_names(call: str, names: list[str], args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
     for name in kwargs:
         if name not in names:
             raise UnknownArgument("argument", name, names)
@@ -129,7 +132,7 @@ def _check_names(call: str, names: list[str], args: tuple[Any, ...], kwargs: Map
         raise BadArgument(f"bench.{call} was given {names[0]} twice, without its name and with it.")
 
 
-def _translate(error: BenchError, kwargs: Mapping[str, Any]) -> None:
+def _translate(error: BenchError, kwargs: Mapping[str, object]) -> None:
     """Add to an error that speaks of options what these are called in Python."""
     options = dict.fromkeys(re.findall(r"--([a-z][a-z-]*)", str(error)))
     if options:
@@ -138,7 +141,7 @@ def _translate(error: BenchError, kwargs: Mapping[str, Any]) -> None:
         error.add_note(f"In Python {', '.join(said)}.")
 
 
-def take_as_declared(options: Any) -> None:
+def take_as_declared(options: DataclassInstance) -> None:
     """Bring the fields of a frozen dataclass to the types that they declare, where a value says the same.
 
     So lists become tuples, texts paths, and NumPy's whole numbers ints. A type that `_KINDS` does not know is left.
@@ -162,7 +165,7 @@ def take_as_declared(options: Any) -> None:
             raise BadArgument(_refusal(entry.name, value, words)) from None
 
 
-def _refusal(name: str, value: Any, words: str) -> str:
+def _refusal(name: str, value: object, words: str) -> str:
     if words == _NAMES and isinstance(value, str):
         return f"{name}={value!r}: give {words}, [{value!r}]."
     shown = repr(value) if isinstance(value, bool | float | int | str | list | tuple | dict | None) else ""
@@ -170,37 +173,37 @@ def _refusal(name: str, value: Any, words: str) -> str:
     return f"{given}: give {words}."
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return str(value)
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError
     return value
 
 
-def _whole(value: Any) -> int:
-    if isinstance(value, bool):
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError
     return index(value)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError
     return float(value)
 
 
-def _path(value: Any) -> Path:
+def _path(value: object) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise TypeError
     return own_path(value)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
@@ -209,12 +212,14 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(sorted(names) if isinstance(value, set | frozenset) else names)
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _pair(value: object) -> tuple[int, int]:
+    if not isinstance(value, Iterable):
+        raise TypeError
     first, second = value
     return _whole(first), _whole(second)
 
 
-def _label(value: Any) -> str:
+def _label(value: object) -> str:
     """Return a label's value as the command line takes it: text; 1 and 1.0 are one."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and value.is_integer():
@@ -222,7 +227,7 @@ def _label(value: Any) -> str:
     return str(value) if isinstance(value, bool | int | float) else _text(value)
 
 
-def _settings(value: Any) -> dict[str, str]:
+def _settings(value: object) -> dict[str, str]:
     """Return settings as the command line takes them: values as text."""
     if value is None:
         return {}
@@ -235,7 +240,7 @@ def _settings(value: Any) -> dict[str, str]:
 
 
 _NAMES = "a list of names"
-_KINDS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+_KINDS: Mapping[str, tuple[Callable[[object], object], str]] = {
     **dict.fromkeys(("str", "SourceName", "DeviceName", "SearchName", "PrunerName"), (_text, "a text")),
     "bool": (_flag, "True or False"),
     "int": (_whole, "a whole number"),

@@ -10,7 +10,7 @@ import typer
 
 from bench.calls import DATA
 from bench.cli import completion
-from bench.cli.catalogue import KINDS, Kind, catalogue, summary
+from bench.cli.catalogue import KINDS, Kind, Row, catalogue, summary
 from bench.cli.interrupt import interruptible
 from bench.cli.options import Json, command
 from bench.cli.output import show_checks, show_fetched, show_json, show_table, stderr
@@ -31,7 +31,7 @@ def list_(
     Example: bench list datasets
     """
     if kind is None:
-        entries = [{"name": name, "description": about} for name, (_, about) in KINDS.items()]
+        entries: list[Row] = [{"name": name, "description": about} for name, (_, about) in KINDS.items()]
         heading = "kind"
     else:
         entries = catalogue(kind) if as_json else summary(kind)

@@ -86,7 +86,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     name, hints = function.__name__.strip("_"), get_type_hints(function, include_extras=True)
     parameters: list[Parameter] = []
     holds: dict[
-        str, tuple[type, list[Field[Any]]]
+        str, tuple[type, list[Field[object]]]
     ] = {}  # by parameter: a dataclass, and its fields that are options
     for own in inspect.signature(function).parameters.values():
         hint = hints[own.name]
@@ -132,7 +132,7 @@ _TYPES: dict[str, Any] = {  # by the type of a field: what typer reads from the 
 }
 
 
-def _in_order(entries: Iterable[Field[Any]]) -> Iterator[Field[Any]]:
+def _in_order(entries: Iterable[Field[object]]) -> Iterator[Field[object]]:
     """Yield the fields in the order of the help: those with a `before` stand right above the one that it names."""
     entries = list(entries)
     for entry in entries:
@@ -141,7 +141,7 @@ def _in_order(entries: Iterable[Field[Any]]) -> Iterator[Field[Any]]:
             yield entry
 
 
-def _option(entry: Field[Any], command: str) -> Option | None:
+def _option(entry: Field[object], command: str) -> Option | None:
     """Return the field's option as the command has it; None where it has none."""
     option: Option | None = entry.metadata.get(OPTION)
     if option is None or command not in (*option.commands, *option.differs):
@@ -149,7 +149,7 @@ def _option(entry: Field[Any], command: str) -> Option | None:
     return replace(option, **option.differs.get(command, {}))  # type: ignore[arg-type]  # attributes by name
 
 
-def _parameter(entry: Field[Any], command: str) -> Parameter:
+def _parameter(entry: Field[object], command: str) -> Parameter:
     """Return the field as a parameter that typer makes an option of."""
     option = _option(entry, command)
     assert option is not None, f"{command} has no option {entry.name}"  # noqa: S101  (a slip of ours)
@@ -180,11 +180,11 @@ def _panel(parameter: Parameter) -> int:
     return PANELS.index(str(infos[0].rich_help_panel)) if infos else -1
 
 
-def _value(entry: Field[Any], value: Any) -> Any:
+def _value(entry: Field[object], value: object) -> object:
     """Return what typer read as the field takes it: pairs of words as a dict, `I/N` as two numbers."""
     if entry.type == "Mapping[str, str]":
-        return pairs(value or [])
-    return shard_of(value) if entry.type == "tuple[int, int] | None" else value
+        return pairs(value if isinstance(value, list) else [])
+    return shard_of(value) if entry.type == "tuple[int, int] | None" and isinstance(value, str) else value
 
 
 def pairs(settings: list[str]) -> dict[str, str]:
@@ -198,10 +198,8 @@ def pairs(settings: list[str]) -> dict[str, str]:
     return named
 
 
-def shard_of(text: str | None) -> tuple[int, int] | None:
+def shard_of(text: str) -> tuple[int, int]:
     """Return `I/N` as two numbers; raise BadSetting for anything else."""
-    if text is None:
-        return None
     try:
         number, shards = (int(part) for part in text.split("/"))
     except ValueError:

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -267,17 +267,18 @@ def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
     return None
 
 
-def plain_rows(board: pd.DataFrame) -> list[dict[Any, Any]]:
+def plain_rows(board: pd.DataFrame) -> list[dict[str, object]]:
     """Return the frame's rows as JSON takes them: None for what is missing."""
-    return board.astype(object).where(board.notna(), None).to_dict("records")
+    rows = board.astype(object).where(board.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def show_json(value: Any) -> None:
+def show_json(value: object) -> None:
     """Print one JSON value."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "", True: "yes", False: "no"}[value]
     if isinstance(value, dict):
@@ -291,7 +292,7 @@ def _text(value: Any) -> str:
 
 def show_table(
     head: Sequence[str],
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[Sequence[object]],
     first: Sequence[str] = (),
     always: Sequence[str] = (),
 ) -> None:
@@ -318,7 +319,7 @@ def show_table(
     _say_left_out([column.head for column in columns if column not in kept])
 
 
-def _kind(place: int, cells: Sequence[Any]) -> Literal["name", "number", "prose"]:
+def _kind(place: int, cells: Sequence[object]) -> Literal["name", "number", "prose"]:
     """Return what a column holds: names come first, and a text that begins with a digit or a sign is a number."""
     if place == 0:
         return "name"
@@ -327,5 +328,5 @@ def _kind(place: int, cells: Sequence[Any]) -> Literal["name", "number", "prose"
     return "number" if texts and (counts or all(map(_is_number, texts))) else "prose"
 
 
-def _is_number(cell: Any) -> bool:
+def _is_number(cell: object) -> bool:
     return isinstance(cell, str) and re.match(r"([-+−<±]? ?[.\d]|–$)", cell) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -115,7 +115,7 @@ def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json
         typer.echo("\n".join(["Written:", *map(str, written)]))
 
 
-def _summary(one: Studied) -> dict[str, Any]:
+def _summary(one: Studied) -> dict[str, object]:
     """Return a study as JSON takes it: where it stands, and its best trial."""
     best = one.best
     return {

@@ -20,7 +20,7 @@ from bench.data.raw.fetch import to_fetch
 from bench.data.split import BIG_TABLE_ROWS
 from bench.data.table import Table
 from bench.disk import write_text
-from bench.errors import BadSetting, BadStore
+from bench.errors import BadPlugin, BadSetting, BadStore
 from bench.methods import method
 from bench.names import ANYWAY, FAILED, OK, TUNED
 from bench.networks.config import NetworkConfig
@@ -230,11 +230,7 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
     """Do what is left of the plan and write the leaderboard of its scope, Markdown beside parquet."""
     started = time.perf_counter()
     reporter.planned(len(made.todo), len(made.runs) - len(made.todo), len(made.packs))
-    results: list[Result] = []
-    if made.packs:
-        results = engine_named(made.request.engine).run(
-            made.packs, made.bench, reporter, workers=made.workers, timeout=made.request.timeout
-        )
+    results = _execute(made, reporter)
     executed = time.perf_counter()
     board, path, records = _tabulate(made, reporter)
     return Outcome(
@@ -248,6 +244,22 @@ def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
         list(dict.fromkeys(run.arm for run in made.runs)),
         _shares(results, made, started - made.began, executed - started, time.perf_counter() - executed),
     )
+
+
+def _execute(made: Plan, reporter: FullReporter) -> list[Result]:
+    """Have the request's engine run the packs; raise BadPlugin where it leaves runs out."""
+    if not made.packs:
+        return []
+    engine, request = engine_named(made.request.engine), made.request
+    results = engine.run(made.packs, made.bench, reporter, workers=made.workers, timeout=request.timeout)
+    ended = {result.key for result in results}
+    if left := [run for run in made.todo if run.key not in ended]:
+        raise BadPlugin(
+            f"The engine {engine.name!r} ended without a result for {len(left)} of {len(made.todo)} runs; the first, "
+            f"{left[0].arm} ({left[0].key[:12]}). What it finished is kept: the same command goes on, "
+            "with --engine local for one."
+        )
+    return results
 
 
 def _tabulate(made: Plan, reporter: FullReporter) -> tuple[pd.DataFrame, Path, list[Record]]:
