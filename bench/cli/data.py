@@ -39,10 +39,10 @@ def list_(
     if as_json:
         show_json({kind or "kinds": entries})
     else:
-        names = [*entries[0]]
-        always = [name for name in ("arms", "printed", "settings") if name in names]
-        first = [name for name in ("description", "title") if name in names]
-        show_table([heading, *names[1:]], [[*entry.values()] for entry in entries], first, always)
+        columns = [*entries[0]]
+        always = [name for name in ("arms", "printed", "settings") if name in columns]
+        first = [name for name in ("description", "title") if name in columns]
+        show_table([heading, *columns[1:]], [[*entry.values()] for entry in entries], first, always)
 
 
 @command
@@ -79,9 +79,9 @@ def fetch(
             f"{simulated[0]} is simulated: there is nothing to fetch. Run it: bench run --dataset {simulated[0]}"
         )
     rows = []
-    with interruptible(), reporter(stderr()) as told:
+    with interruptible(), reporter(stderr()) as progress:
         for chosen in cards:
-            raw = fetch_file(chosen, source=source, force=force, progress=told.download)
+            raw = fetch_file(chosen, source=source, force=force, progress=progress.download)
             rows.append(
                 {"name": chosen.name, "source": raw.source, "sha256": raw.sha256, "path": str(raw.path)}
             )

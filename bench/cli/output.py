@@ -28,33 +28,34 @@ _COMMAND = re.compile(r"\bbench [a-z]+(?: [a-z][\w-]*){0,2}(?: --[a-z][a-z-]*(?:
 _BLANK = "\0"  # stands for a blank at which no line ends
 
 
-def show_plan(made: Plan, *, as_json: bool) -> None:
+def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what a plan comes to: runs and what is done by arm, and the packs."""
-    todo = {run.key for run in made.todo}
+    todo = {run.key for run in plan.todo}
     arms: dict[str, list[int]] = {}
-    for run in made.runs:
+    for run in plan.runs:
         counted = arms.setdefault(run.arm, [0, 0])
         counted[0] += 1
         counted[1] += run.key not in todo
     if as_json:
         show_json(
             {
-                "dataset": made.table.name,
-                "protocol": made.request.protocol,
+                "dataset": plan.table.name,
+                "protocol": plan.request.protocol,
                 "fetch": None,
-                "runs": len(made.runs),
-                "done": len(made.runs) - len(made.todo),
+                "runs": len(plan.runs),
+                "done": len(plan.runs) - len(plan.todo),
                 "packs": [
-                    {"arms": sorted({r.arm for r in p}), "keys": [r.key for r in p]} for p in made.packs
+                    {"arms": sorted({run.arm for run in pack}), "keys": [run.key for run in pack]}
+                    for pack in plan.packs
                 ],
                 "arms": {name: {"runs": n, "done": done} for name, (n, done) in arms.items()},
             }
         )
         return
     show_table(["arm", "runs", "done"], [[name, str(n), str(done)] for name, (n, done) in arms.items()])
-    sizes = ", ".join(str(len(p)) for p in made.packs)
+    sizes = ", ".join(str(len(pack)) for pack in plan.packs)
     show_text(
-        f"{len(made.runs)} runs, {len(made.runs) - len(made.todo)} done; {len(made.packs)} packs: {sizes or 'none'}"
+        f"{len(plan.runs)} runs, {len(plan.runs) - len(plan.todo)} done; {len(plan.packs)} packs: {sizes or 'none'}"
     )
 
 

@@ -97,7 +97,7 @@ def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json
         show_json(
             {
                 "arms": plain_rows(board),
-                "studies": [_summary(one) for one in studied],
+                "studies": [_summary(each) for each in studied],
                 "written": [str(path) for path in written],
             }
         )
@@ -105,8 +105,10 @@ def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json
     if not board.empty:
         show_table(ledger.HEADINGS, ledger.cells(board), ("trials", "default", "tuned", "gain"))
         show_text(ledger.caption(board).replace("**", ""))
-    if len(board) == 1 and any(one.best is not None for one in studied):
-        best = [(f"{one.study.repeat}.{one.study.fold}", one.best) for one in studied if one.best is not None]
+    best = [
+        (f"{each.study.repeat}.{each.study.fold}", each.best) for each in studied if each.best is not None
+    ]
+    if len(board) == 1 and best:
         show_table(
             ["fold", "trial", "value", "best parameters"],
             [[fold, str(trial.number), f"{trial.value:.4f}", dict(trial.params)] for fold, trial in best],
@@ -115,12 +117,12 @@ def show_studies(studied: Sequence[Studied], written: Sequence[Path], *, as_json
         typer.echo("\n".join(["Written:", *map(str, written)]))
 
 
-def _summary(one: Studied) -> dict[str, object]:
+def _summary(studied: Studied) -> dict[str, object]:
     """Return a study as JSON takes it: where it stands, and its best trial."""
-    best = one.best
+    best = studied.best
     return {
-        **dict(zip(("protocol", "arm", "repeat", "fold"), one.study.place, strict=True)),
-        "study": one.study.key,
-        "trials": len(one.trials),
+        **dict(zip(("protocol", "arm", "repeat", "fold"), studied.study.place, strict=True)),
+        "study": studied.study.key,
+        "trials": len(studied.trials),
         "best": None if best is None else {"number": best.number, "value": best.value, "params": best.params},
     }

@@ -148,7 +148,7 @@ class Crew:
                 with _interrupts_held():
                     if self.context.get_start_method() == "forkserver":
                         forkserver.ensure_running()
-        for worker in [one for one in self.members if not one.process.is_alive()]:
+        for worker in [member for member in self.members if not member.process.is_alive()]:
             worker.pipe.close()  # it ended between two runs: no pack is to blame
             self.members.remove(worker)
         while len(self.members) < size:
