@@ -237,7 +237,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     code = (
         f"import sys; sys.argv = ['bench', *{words}]; from bench.cli.app import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'optuna', 'pydantic', 'pyarrow'}\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'optuna', 'pyarrow'}\n"
         "print('HEAVY', *(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
