@@ -40,9 +40,8 @@ def main(name: str | None = None) -> None:
     """Run the command line; the console script. `name` is what it is called, if not as the process is."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="replace"
-            )  # a terminal that knows no Δ gets a question mark, no traceback
+            # A terminal that knows no Δ gets a question mark, no traceback.
+            stream.reconfigure(errors="replace")
     try:
         check_platform()
         code = app(standalone_mode=False, prog_name=name)
