@@ -85,14 +85,14 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     """Return the function as typer reads a command: with an option for each field that its parameters stand for."""
     name, hints = function.__name__.strip("_"), get_type_hints(function, include_extras=True)
     parameters: list[Parameter] = []
-    holds: dict[
+    lists: dict[
         str, tuple[type, list[Field[object]]]
-    ] = {}  # by parameter: a dataclass, and its fields that are options
+    ] = {}  # by parameter: its dataclass, the fields with options
     for own in inspect.signature(function).parameters.values():
         hint = hints[own.name]
         if is_dataclass(hint) and isinstance(hint, type):
             entries = [*_in_order(entry for entry in fields(hint) if _option(entry, name))]
-            holds[own.name] = hint, entries
+            lists[own.name] = hint, entries
             parameters += [_parameter(entry, name) for entry in entries]
         elif own.name in _REQUEST and get_origin(hint) is not Annotated:
             parameters.append(_parameter(_REQUEST[own.name], name))
@@ -102,7 +102,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def call(**values: object) -> None:
-        for parameter, (kind, entries) in holds.items():
+        for parameter, (kind, entries) in lists.items():
             values[parameter] = kind(
                 **{entry.name: _value(entry, values.pop(entry.name)) for entry in entries}
             )
@@ -114,7 +114,6 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _REQUEST = {entry.name: entry for entry in fields(Request)}
-_LIST = list[str]
 _TYPES: dict[str, Any] = {  # by the type of a field: what typer reads from the words
     "str": str,
     "Label": str,
@@ -126,8 +125,9 @@ _TYPES: dict[str, Any] = {  # by the type of a field: what typer reads from the 
     "DeviceName": DeviceName,
     "SearchName": SearchName,
     "PrunerName": PrunerName,
-    "tuple[str, ...]": _LIST,
-    "Mapping[str, str]": _LIST,
+    "tuple[str, ...]": list[str],
+    "tuple[Path, ...]": list[Path],
+    "Mapping[str, str]": list[str],
     "tuple[int, int]": str,
 }
 
@@ -155,7 +155,7 @@ def _parameter(entry: Field[object], command: str) -> Parameter:
     assert option is not None, f"{command} has no option {entry.name}"  # noqa: S101  (a slip of ours)
     kind = _TYPES[str(entry.type).removesuffix(" | None")]
     default = entry.default if option.default is UNSET else option.default
-    if kind is _LIST:
+    if get_origin(kind) is list:
         default = None
     info = typer.Option(
         option.spelling or f"--{entry.name.replace('_', '-')}",
@@ -181,9 +181,11 @@ def _panel(parameter: Parameter) -> int:
 
 
 def _value(entry: Field[object], value: object) -> object:
-    """Return what typer read as the field takes it: pairs of words as a dict, `I/N` as two numbers."""
+    """Return what typer read as the field takes it: a list as a tuple, pairs as a dict, `I/N` as two numbers."""
     if entry.type == "Mapping[str, str]":
         return pairs(value if isinstance(value, list) else [])
+    if str(entry.type).endswith(", ...]"):
+        return tuple(value) if isinstance(value, list) else ()
     return shard_of(value) if entry.type == "tuple[int, int] | None" and isinstance(value, str) else value
 
 
