@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from bench.contract import Method
 
 Row = dict[str, object]
 Kind = Literal[
@@ -18,7 +21,7 @@ def catalogue(kind: str) -> list[Row]:
 
 def summary(kind: str) -> list[Row]:
     """Return the rows for people to read: all cells of MetaBalance's grid are one."""
-    from bench.arms.arm import ALPHA, ALPHA_CELL, CELL, GRID, MATRICES
+    from bench.arms.matrices import ALPHA, ALPHA_CELL, CELL, GRID, MATRICES
 
     rows = catalogue(kind)
     if kind == "arms":
@@ -60,6 +63,7 @@ def _datasets() -> list[Row]:
 
 def _arms() -> list[Row]:
     from bench.arms.arm import ARMS
+    from bench.methods import method
 
     return [
         {
@@ -68,7 +72,7 @@ def _arms() -> list[Row]:
             "sampler": arm.sampler,
             "inner_sampler": arm.inner_sampler,
             "outer_sampler": arm.outer_sampler,
-            "description": arm.description,
+            "description": arm.description + _how_to_have(method(arm.method)),
         }
         for arm in ARMS.values()
     ]
@@ -79,14 +83,21 @@ def _methods() -> list[Row]:
 
     return [
         {
-            "name": name,
-            "version": module.VERSION,
-            "settings": dict.fromkeys(module.Config.model_fields)
-            | module.Config.model_construct().model_dump(mode="json"),
-            "description": module.__doc__.splitlines()[0],
+            "name": method.name,
+            "version": method.version,
+            "settings": dict.fromkeys(method.config.model_fields)
+            | method.config.model_construct().model_dump(mode="json"),
+            "description": method.description + _how_to_have(method),
         }
-        for name, module in methods().items()
+        for method in methods().values()
     ]
+
+
+def _how_to_have(method: Method) -> str:
+    """Return what to say behind the description of a method, or arm of it, whose packages are not installed."""
+    from bench.methods import how_to_install, missing_packages
+
+    return f" (not installed: {how_to_install(method)})" if missing_packages(method) else ""
 
 
 def _samplers() -> list[Row]:
@@ -135,7 +146,7 @@ def _protocols() -> list[Row]:
 
 
 def _matrices() -> list[Row]:
-    from bench.arms.arm import MATRICES
+    from bench.arms.matrices import MATRICES
 
     return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
 

@@ -85,9 +85,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     """Return the function as typer reads a command: with an option for each field that its parameters stand for."""
     name, hints = function.__name__.strip("_"), get_type_hints(function, include_extras=True)
     parameters: list[Parameter] = []
-    lists: dict[
-        str, tuple[type, list[Field[object]]]
-    ] = {}  # by parameter: its dataclass, the fields with options
+    # By parameter: its dataclass, and the fields of this that are options.
+    lists: dict[str, tuple[type, list[Field[object]]]] = {}
     for own in inspect.signature(function).parameters.values():
         hint = hints[own.name]
         if is_dataclass(hint) and isinstance(hint, type):

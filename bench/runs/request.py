@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import plugins
 from bench.calls import DATA, HOW, OUTPUT, RECORDS, WHAT, option, take_as_declared
 from bench.errors import BadArgument
 from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName, own_path, results_folder
@@ -133,6 +134,14 @@ class Request:
     arms_file: Path | None = field(
         default=None, metadata=option("A TOML file of arms of your own.", WHAT, "FILE")
     )
+    method_file: tuple[Path, ...] = field(
+        default=(),
+        metadata=option(
+            "A Python file of your own with a method, protocol, engine or metrics; it is run. Repeatable.",
+            WHAT,
+            "FILE",
+        ),
+    )
     settings: Mapping[str, str] = field(
         default_factory=dict,
         metadata=option(
@@ -227,11 +236,13 @@ class Request:
     def __post_init__(self) -> None:
         """Take every value as the option's type, and a name given as `data` for the data set's; tuned anyway is tuned.
 
-        Raises BadArgument (a BadSetting and a TypeError) for a value of another kind.
+        Its plugin files are taken from now on (`bench.plugins.use`). Raises BadArgument (a BadSetting and a TypeError)
+        for a value of another kind, BadPlugin for a file that is none.
         """
         if self.dataset is not None and not isinstance(self.dataset, str):
             _refuse_frame(self.dataset)
         take_as_declared(self)
+        plugins.use(self.method_file)
         object.__setattr__(self, "tuned", self.tuned or self.tuned_anyway)
         if self.data is not None:
             from bench.data.given import check_data

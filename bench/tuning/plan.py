@@ -15,13 +15,14 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from bench.arms.arm import Arm
+from bench.arms.settings import configure
+from bench.contract import Arm
 from bench.data.split import Split
 from bench.errors import BadSetting
 from bench.names import digest
 from bench.runs.prepare import Prepared, prepare
 from bench.runs.request import Request
-from bench.runs.run import Run, configure, identity, plan, scope_of
+from bench.runs.run import Run, identity, plan, scope_of
 from bench.tuning.search import Search
 from bench.tuning.space import Classes, Space, arm_at, holds, space_of
 from bench.tuning.trials import Studied, Study, TrialStore, Tried

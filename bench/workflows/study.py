@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.arms.settings import adjust_all, select
 from bench.errors import BadStore, BadStudy
 from bench.runs.card import the_card
 from bench.runs.prepare import FullReporter, prepare
 from bench.runs.request import Request
-from bench.runs.run import adjust_all, select
 from bench.tuning import loop
 from bench.tuning.configurations import tuned_arms, tuned_for, tuned_path, write_tuned
 from bench.tuning.plan import StudyPlan, plan_studies

@@ -83,7 +83,8 @@ def test_an_engine_of_one_file_gives_what_the_local_one_gives(bench: Script, tmp
     ]
     words = (*RUN, *ARMS, "--pack", "1", "--workers", "0")
     local = bench(*words, "--results", "a")
-    own = bench(*words, "--results", "b", "--engine", "backwards", **mine)
+    file = mine[plugins.VARIABLE]
+    own = bench(*words, "--results", "b", "--engine", "backwards", "--method-file", file)
     assert (local.returncode, own.returncode) == (0, 0), own.stderr
     assert "[6/6]" in own.stderr
     packs = json.loads(bench(*words, "--results", "c", "--dry-run", "--json").stdout)["packs"]
