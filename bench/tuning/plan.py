@@ -16,58 +16,16 @@ from optuna.distributions import (
 )
 
 from bench.arms.settings import configure
-from bench.calls import take_as_declared
 from bench.contract import Arm
 from bench.data.split import Split
-from bench.errors import BadSetting, UnknownName
-from bench.names import PRUNERS, SEARCHES, digest
-from bench.runs.prepare import Prepared, Request, prepare
+from bench.errors import BadSetting
+from bench.names import digest
+from bench.runs.prepare import Prepared, prepare
+from bench.runs.request import Request
 from bench.runs.run import Run, identity, plan, scope_of
+from bench.tuning.search import Search
 from bench.tuning.space import Classes, Space, arm_at, holds, space_of
 from bench.tuning.trials import Studied, Study, TrialStore, Tried
-
-
-@dataclass(frozen=True)
-class Search:
-    """How every study of a command searches.
-
-    `trials` for each arm and fold, asked for in generations of `generation`, each run on `inner_folds` with `seeds`.
-    Small generations find more, of networks larger ones end sooner (results/LOG.md, "how a study should search").
-    No generation is asked for once `seconds` have passed. Where a space has changed since, `extend` goes on with the
-    old trials that have a place in the new one, `anew` without them.
-    """
-
-    trials: int = 50
-    inner_folds: int = 3
-    seeds: int = 1
-    generation: int = 4
-    search: str = "tpe"
-    pruner: str = "median"
-    storage: str | None = None
-    seconds: float | None = None
-    anew: bool = False
-    extend: bool = False
-
-    @property
-    def words(self) -> str:
-        """How a trial is asked for, in words."""
-        return f"{self.search} in generations of {self.generation}, pruner {self.pruner}"
-
-    def __post_init__(self) -> None:
-        """Refuse what no study can be."""
-        take_as_declared(self)
-        for name, known in (("search", SEARCHES), ("pruner", PRUNERS)):
-            if getattr(self, name) not in known:
-                raise UnknownName(name, getattr(self, name), known)
-        for name in ("trials", "seeds", "generation"):
-            if getattr(self, name) < 1:
-                raise BadSetting(f"--{name} {getattr(self, name)}: at least 1 is needed.")
-        if self.seconds is not None and not self.seconds > 0:
-            raise BadSetting(f"--timeout {self.seconds:g}: give a positive number of seconds.")
-        if self.anew and self.extend:
-            raise BadSetting(
-                "--extend takes over the trials of an older space, --anew leaves them: give one."
-            )
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,13 @@ from bench.report import ledger
 from bench.report.ledger import markdown as ledger_page
 from bench.report.selection import measure_tables
 from bench.report.tuned import tuned as side_by_side
-from bench.runs.prepare import Request, prepare
+from bench.runs.prepare import prepare
+from bench.runs.request import Request
 from bench.store.folder import Store
 from bench.tuning.configurations import _toml, config_hash, read_tuned, tuned_arms, tuned_path, write_tuned
 from bench.tuning.loop import tune
-from bench.tuning.plan import Search, plan_studies
+from bench.tuning.plan import plan_studies
+from bench.tuning.search import Search
 from bench.tuning.trials import COMPLETE, TrialStore, Tried
 from bench.workflows.leaderboard import run_and_rank
 from bench.workflows.run import make_plan

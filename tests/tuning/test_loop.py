@@ -22,12 +22,14 @@ from bench.data.table import Table
 from bench.errors import BadSetting, BadStore, BadStudy, BadTable, UnknownName
 from bench.methods import method, methods
 from bench.protocols import protocol_named
-from bench.runs.prepare import Request, prepare
+from bench.runs.prepare import prepare
+from bench.runs.request import Request
 from bench.store.folder import Store
 from bench.tuning import loop as module
 from bench.tuning.configurations import read_tuned, write_tuned
 from bench.tuning.loop import tune
-from bench.tuning.plan import Search, StudyPlan, changes, plan_studies
+from bench.tuning.plan import StudyPlan, changes, plan_studies
+from bench.tuning.search import Search
 from bench.tuning.storage import open_storage
 from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
 from bench.workflows.study import check_complete
