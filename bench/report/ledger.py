@@ -18,7 +18,6 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
 from bench.report.render import count, markdown_table, number
-from bench.tuning.configurations import SHORT
 from bench.tuning.space import from_texts
 from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied
 
@@ -44,7 +43,7 @@ def latest(studied: Iterable[Studied], kept: Collection[str] = ()) -> list[Studi
     """
     ordered = sorted(studied, key=lambda one: one.finished)
     mine = [one for one in ordered if one.study.scope == ordered[-1].study.scope]
-    mine.sort(key=lambda one: one.study.key[:SHORT] in kept)
+    mine.sort(key=lambda one: one.study.short_key in kept)
     found = {one.study.place: one for one in mine}
     return [found[place] for place in sorted(found)]
 
