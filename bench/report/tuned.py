@@ -82,13 +82,13 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
 
 def markdown(board: pd.DataFrame, found: Measured, results: Path) -> str:
     """Return the table as a Markdown page, which says what tuning took by the configurations under `results`."""
-    records = [record for mine in found.records.values() for record in mine]
+    records = [record for its_records in found.records.values() for record in its_records]
     dataset, protocol = records[0]["dataset"], records[0]["protocol"]
     splits = {record["split_sha256"] for record in records}
-    took = efforts(read_tuned(results, dataset), board["arm"].tolist(), splits)
-    effort = f" Each had {took[0]}, for every fold." if len(took) == 1 else ""
-    if len(took) > 1:
-        effort = f" **The arms were not tuned with the same effort**: {'; '.join(took)}, for every fold."
+    different = efforts(read_tuned(results, dataset), board["arm"].tolist(), splits)
+    effort = f" Each had {different[0]}, for every fold." if len(different) == 1 else ""
+    if len(different) > 1:
+        effort = f" **The arms were not tuned with the same effort**: {'; '.join(different)}, for every fold."
     caption = (
         f"{dataset}, protocol {protocol}: each arm at its defaults and tuned, for every fold on that fold's training "
         "rows; both on the same test rows, by rank of the tuned. Means over runs with 95 % intervals (two-level "

@@ -343,6 +343,6 @@ def _chosen(
         return best
     raise BadSetting(
         f"{arm.name} was tuned on other rows ({best.rows_sha256[:12]}) than fold {part.repeat}.{part.fold} trains on "
-        f"({part.training_sha256[:12]}), among them perhaps some that test here. Tune on these with bench study and "
+        f"({part.training_sha256[:12]}); some of them may be test rows here. Tune it on these rows with bench study and "
         "the same data, --folds and --repeats; or --tuned-anyway takes what is there, and marks the arm."
     )

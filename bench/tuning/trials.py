@@ -126,9 +126,9 @@ class Tried:
     finished: float
 
     def __post_init__(self) -> None:
-        """Refuse what no trial comes to."""
+        """Check the state and the values; raise ValueError."""
         if self.state not in (COMPLETE, PRUNED, FAIL):
-            raise ValueError(f"state {self.state!r}")
+            raise ValueError(f"state {self.state!r} is none of {COMPLETE}, {PRUNED}, {FAIL}")
         if not np.isfinite(self.values).all() or (self.state != FAIL and not self.values):
             raise ValueError(f"values {list(self.values)} of a trial that is {self.state}")
 
@@ -330,7 +330,7 @@ def _ordered(trials: Iterable[Tried]) -> list[Tried]:
     return sorted(trials, key=lambda trial: (trial.number, trial.id))
 
 
-def made_of(kind: type[T], content: dict[str, Any]) -> T:
+def made_of(kind: type[T], content: dict[str, object]) -> T:
     """Return the dataclass of that kind with these fields; raise ValueError or TypeError where they do not fit."""
     try:
         _adapter(kind).validate_json(json.dumps(content), strict=True)  # type: ignore[arg-type]  # classes have hashes
@@ -351,7 +351,7 @@ def _from_json(path: Path, kind: type[T]) -> T:
         return made_of(kind, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
         way_out = (
-            "what it held is tried again"
+            "the trial is taken from the Optuna storage, or run again"
             if kind is Tried
             else "the bench study that it belongs to writes it again"
         )

@@ -23,53 +23,52 @@ class Tuning:
     written: list[Path]
 
 
-def tune_and_write(made: StudyPlan, told: FullReporter) -> Tuning:
+def tune_and_write(plan: StudyPlan, reporter: FullReporter) -> Tuning:
     """Do the studies of the plan; write the configurations, all trials, the ledger and its figures.
 
-    What an interrupted study has found is in the configurations too.
+    The configurations are also written where the studies are interrupted.
     """
-    results, dataset = made.request.results, made.ready.table.name
-    if n_published := _n_published(made):
-        told.note(
+    results, dataset = plan.request.results, plan.ready.table.name
+    if n_published := _n_published(plan):
+        reporter.note(
             f"{n_published} trials of {dataset} are taken over from the published studies, and count as done"
         )
     try:
-        studied = tune(made, told)
+        studied = tune(plan, reporter)
     finally:
-        chosen = write_tuned(made.store, dataset, made.keys)
+        chosen = write_tuned(plan.store, dataset, plan.keys)
     written = [tuned_path(results, dataset)] if chosen else []
     written += [path for board in study_boards(results, dataset) for path in board.write()]
     return Tuning(studied, written)
 
 
-def _n_published(made: StudyPlan) -> int:
-    """Return how many trials the studies take over from published ones."""
-    dataset = made.ready.table.name
-    own = {trial.id for studied in made.store.studies(dataset) for trial in studied.trials}
-    known = {trial.id for studied in made.store.with_published(dataset) for trial in studied.trials}
-    return sum(trial.id in known - own for job in made.jobs for trial in job.adopted)
+def _n_published(plan: StudyPlan) -> int:
+    """Return how many trials the studies take over from published ones: those that this folder does not have."""
+    own = {trial.id for studied in plan.store.studies(plan.ready.table.name) for trial in studied.trials}
+    return sum(trial.id not in own for job in plan.jobs for trial in job.adopted)
 
 
-def tune_missing(request: Request, search: Search, told: FullReporter) -> Tuning | None:
+def tune_missing(request: Request, search: Search, reporter: FullReporter) -> Tuning | None:
     """Tune the arms of the request that some fold has no configuration of; return None where there are none.
 
     Raises BadStudy where a study has no complete trial.
     """
-    ready = prepare(request, told.download)
+    ready = prepare(request, reporter.download)
     known = tuned_for(ready, anyway=request.tuned_anyway)
     _, lacking, _ = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if not lacking:
         return None
     names = [arm.name for arm in lacking]
-    told.note(f"to tune first: {', '.join(names)}")
-    done = tune_and_write(plan_studies(request, search, told.download, only=names, ready=ready), told)
-    check_complete(done.studied)
-    return done
+    reporter.note(f"to tune first: {', '.join(names)}")
+    plan = plan_studies(request, search, reporter.download, only=names, ready=ready)
+    tuning = tune_and_write(plan, reporter)
+    check_complete(tuning.studied)
+    return tuning
 
 
 def check_complete(studied: Sequence[Studied]) -> None:
     """Raise BadStudy where a study has no complete trial, with the first reason."""
-    without = [one for one in studied if one.best is None]
+    without = [study for study in studied if study.best is None]
     if not without:
         return
     study, trials = without[0].study, without[0].trials

@@ -319,7 +319,7 @@ def test_what_was_tuned_before_an_arm_changed_is_passed_over(done: Path) -> None
         tuned_arms(ready, before, anyway=True)
 
 
-def test_a_study_that_nothing_can_run_any_more_is_in_nobodys_way(done: Path, tmp_path: Path) -> None:
+def test_a_study_that_nothing_can_run_any_more_stops_no_other(done: Path, tmp_path: Path) -> None:
     """Its configuration stays as it was; that of the others is written."""
     for name in ("studies", "tuned"):
         shutil.copytree(done / name, tmp_path / name)

@@ -471,5 +471,5 @@ def test_a_storage_that_is_lost_on_the_way_is_told(tmp_path: Path, monkeypatch: 
         raise optuna.exceptions.StorageInternalError("gone")
 
     monkeypatch.setattr(loop, "_train", lost)
-    with pytest.raises(BadStore, match=r"was lost on the way: gone\. Trials that were told are kept"):
+    with pytest.raises(BadStore, match=r"was lost on the way: gone\. Finished trials are kept"):
         studied(tmp_path)
