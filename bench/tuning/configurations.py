@@ -25,7 +25,7 @@ from filelock import FileLock
 from bench.arms.arm import Arm
 from bench.data.split import Split
 from bench.disk import write_text
-from bench.errors import BadSetting, BadStore, UnknownName
+from bench.errors import BadSetting, BadStore, BenchError
 from bench.names import ANYWAY, TUNED, digest
 from bench.runs.prepare import Prepared
 from bench.runs.run import configure, identity, plan
@@ -243,8 +243,8 @@ def _tuned(studied: Studied) -> Tuned | None:
         return None
     try:
         config = configure(_with(Arm(study.arm, study.method), best.settings, best.samplers))
-    except (BadSetting, UnknownName):
-        return None  # its method or sampler has changed since
+    except BenchError:
+        return None  # its method or sampler is not there, or takes this no more
     states = [trial.state for trial in studied.trials]
     shared: dict[str, Any] = {
         name: getattr(study, name) for name in {field.name for field in fields(Tuned)} & {*vars(study)}
@@ -343,6 +343,6 @@ def _chosen(
         return best
     raise BadSetting(
         f"{arm.name} was tuned on other rows ({best.rows_sha256[:12]}) than fold {part.repeat}.{part.fold} trains on "
-        f"({part.training_sha256[:12]}); some of them may be test rows here. Tune it on these rows with bench study and "
-        "the same data, --folds and --repeats; or --tuned-anyway takes what is there, and marks the arm."
+        f"({part.training_sha256[:12]}); some of them may be test rows here. Tune it on these rows with bench study "
+        "and the same data, --folds and --repeats; or --tuned-anyway takes what is there, and marks the arm."
     )

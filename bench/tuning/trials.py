@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -212,7 +212,7 @@ class TrialStore:
         A trial never changes, so what the compact file holds is not read from its own file too. Raises BadStore that
         names a file which cannot be read.
         """
-        by_key = {studied.study.key: studied for studied in self._read_compact(dataset)}
+        by_key = {studied.study.key: studied for studied in self._compact(dataset)}
         for path in sorted(self._trials_of(dataset).glob(f"*/{_DESCRIPTION}")):
             study = _from_json(path, Study)
             by_key.setdefault(study.key, Studied(study, []))
@@ -249,27 +249,16 @@ class TrialStore:
         )
         return path
 
-    def _read_compact(self, dataset: str) -> list[Studied]:
+    def _compact(self, dataset: str) -> Sequence[Studied]:
         """Return the studies in the compact file; none where there is no such file."""
         path = self.compact_path(dataset)
-        if not path.exists():
-            return []
         try:
-            table = read_checked(path, _COMPACT)
-            if empty := [name for name in table.column_names if name != "error" and table[name].null_count]:
-                raise ValueError(f"{empty[0]} is missing in some rows")
-            studies: dict[str, Study] = {}
-            trials: dict[str, list[Tried]] = {}
-            for row in table.to_pylist():
-                text = row.pop("study")
-                study = studies.get(text) or studies.setdefault(text, made_of(Study, json.loads(text)))
-                trials.setdefault(text, []).append(_trial(row, study))
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise BadStore(
-                f"{path} cannot be read ({error}). If it came with the repository, check it out again; else move it "
-                "away, and bench study makes it anew from its trials."
-            ) from error
-        return [Studied(study, trials[text]) for text, study in studies.items()]
+            state = path.stat()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BadStore(f"{path} cannot be read ({error}).") from error
+        return _read_compact(path, (state.st_ino, state.st_mtime_ns, state.st_size))
 
 
 _COMPACT = pa.schema(
@@ -296,6 +285,27 @@ _COMPACT = pa.schema(
 def effort(search: str, inner_folds: int, seeds: int) -> str:
     """Return in words how the trials of a study are asked for and judged: what arms should have alike."""
     return f"{search}, {inner_folds} inner folds, {'one seed' if seeds == 1 else f'{seeds} seeds'}"
+
+
+@lru_cache(maxsize=8)
+def _read_compact(path: Path, version: tuple[int, int, int]) -> Sequence[Studied]:  # noqa: ARG001
+    """Return the studies in a compact file, read once for each `version` of it, which changes when it is written."""
+    try:
+        table = read_checked(path, _COMPACT)
+        if empty := [name for name in table.column_names if name != "error" and table[name].null_count]:
+            raise ValueError(f"{empty[0]} is missing in some rows")
+        studies: dict[str, Study] = {}
+        trials: dict[str, list[Tried]] = {}
+        for row in table.to_pylist():
+            text = row.pop("study")
+            study = studies.get(text) or studies.setdefault(text, made_of(Study, json.loads(text)))
+            trials.setdefault(text, []).append(_trial(row, study))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise BadStore(
+            f"{path} cannot be read ({error}). If it came with the repository, check it out again; else move it "
+            "away, and bench study makes it anew from its trials."
+        ) from error
+    return [Studied(study, trials[text]) for text, study in studies.items()]
 
 
 def _rows(studied: Studied) -> Iterator[dict[str, object]]:
