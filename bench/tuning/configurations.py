@@ -22,13 +22,15 @@ from typing import Any
 
 from filelock import FileLock
 
-from bench.arms.arm import Arm
+from bench.arms.settings import configure
+from bench.arms.spelling import marked
+from bench.contract import Arm
 from bench.data.split import Split
 from bench.disk import write_text
 from bench.errors import BadSetting, BadStore, BenchError
 from bench.names import ANYWAY, TUNED, digest
 from bench.runs.prepare import Prepared
-from bench.runs.run import configure, identity, plan
+from bench.runs.run import identity, plan
 from bench.store.folder import published_beside
 from bench.tuning.space import ROLES, tunable
 from bench.tuning.trials import (
@@ -109,7 +111,7 @@ class Tuned:
 
         Raises BadSetting where it is no longer the configuration that was tuned.
         """
-        tuned = _with(replace(arm, name=f"{arm.name}{mark}"), self.settings or {}, self.samplers)
+        tuned = marked(_with(arm, self.settings or {}, self.samplers), mark)
         if config_hash(configure(tuned), self.samplers) != self.config_sha256:
             raise BadSetting(
                 f"The configuration of {self.arm} on fold {self.repeat}.{self.fold} is not what its study ran: it was "

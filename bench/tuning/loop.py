@@ -22,12 +22,13 @@ import numpy as np
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
+from bench.arms.settings import brief
 from bench.contract import Arm, Result
 from bench.names import OK, VALID
 from bench.runs.engines.local import Crew
 from bench.runs.evaluate import Workbench
 from bench.runs.prepare import FullReporter
-from bench.runs.run import Run, brief, packs
+from bench.runs.run import Run, packs
 from bench.store.folder import Store
 from bench.tuning.plan import StudyPlan, hash_of
 from bench.tuning.shared import SharedStudy
