@@ -81,7 +81,7 @@ class Search:
         return f"{self.search} in generations of {self.generation}, pruner {self.pruner}"
 
     def __post_init__(self) -> None:
-        """Refuse what no study can be."""
+        """Check every field; raise UnknownName or BadSetting."""
         take_as_declared(self)
         for name, known in (("search", SEARCHES), ("pruner", PRUNERS)):
             if getattr(self, name) not in known:

@@ -30,7 +30,7 @@ from bench.runs.workbench import Workbench
 from bench.stats.metrics import metrics
 from bench.store import compact
 from bench.store.folder import Store
-from bench.tuning.configurations import efforts, tuned_arms, tuned_for, tuned_path
+from bench.tuning.configurations import efforts, has_own, tuned_arms, tuned_for
 from bench.tuning.space import tunable
 
 
@@ -166,7 +166,7 @@ def _tuned(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
             f"bench study --dataset {dataset} --arm {lacking[0].name} does it."
         )
-    if known and not tuned_path(request.results, dataset).exists():
+    if known and not has_own(request.results, dataset):
         notes.append("the tuned configurations are the published ones")
     words = efforts(known, [arm.name for arm in ready.arms], [part.sha256 for part in ready.splits])
     if len(words) > 1:

@@ -90,7 +90,7 @@ def _names(request: Request) -> list[str] | None:
 def tune_and_write(plan: StudyPlan, reporter: FullReporter) -> Tuning:
     """Do the studies of the plan; write the configurations, all trials, the ledger and its figures.
 
-    What an interrupted study has found is in the configurations too.
+    The configurations are also written where the studies are interrupted.
     """
     results, dataset = plan.request.results, plan.ready.table.name
     if n_published := _n_published(plan):
@@ -107,11 +107,9 @@ def tune_and_write(plan: StudyPlan, reporter: FullReporter) -> Tuning:
 
 
 def _n_published(plan: StudyPlan) -> int:
-    """Return how many trials the studies take over from published ones."""
-    dataset = plan.ready.table.name
-    own = {trial.id for studied in plan.store.studies(dataset) for trial in studied.trials}
-    known = {trial.id for studied in plan.store.with_published(dataset) for trial in studied.trials}
-    return sum(trial.id in known - own for job in plan.jobs for trial in job.adopted)
+    """Return how many trials the studies take over from published ones: those that this folder does not have."""
+    own = {trial.id for studied in plan.store.studies(plan.ready.table.name) for trial in studied.trials}
+    return sum(trial.id not in own for job in plan.jobs for trial in job.adopted)
 
 
 def tune_missing(request: Request, search: Search, reporter: FullReporter) -> Tuning | None:

@@ -174,12 +174,12 @@ def test_list_without_a_kind_says_what_there_is_to_list(call: Call) -> None:
 
 def test_the_words_offered_are_those_that_the_suite_knows() -> None:
     from bench.report.render import FORMATS
-    from bench.tuning.loop import _PRUNERS, _SAMPLERS
+    from bench.tuning.shared import SEARCH_SAMPLERS, TRIAL_PRUNERS
 
     assert get_args(Kind) == tuple(KINDS) == tuple(catalogue._ROWS)
     assert [*FormatName] == [*FORMATS]
-    assert set(SEARCHES) == set(_SAMPLERS)
-    assert set(PRUNERS) == set(_PRUNERS)
+    assert set(SEARCHES) == set(SEARCH_SAMPLERS)
+    assert set(PRUNERS) == set(TRIAL_PRUNERS)
 
 
 def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
