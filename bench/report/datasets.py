@@ -1,6 +1,6 @@
 """The page of all data sets, `datasets/README.md`, rendered from their cards.
 
-Made anew by: python -m bench.report.cards > datasets/README.md
+Made anew by: python -m bench.report.datasets > datasets/README.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def page() -> str:
     lines = [
         "# Data sets",
         "",
-        "Rendered from the cards beside it by `python -m bench.report.cards`; edit those.",
+        "Rendered from the cards beside it by `python -m bench.report.datasets`; edit those.",
         "",
     ]
     lines += ["| name | title | rows | positives | licence |", "|---|---|---|---|---|"]
