@@ -25,10 +25,11 @@ from bench.data.cards import Dataset
 from bench.data.encode import Encoded, Part, encode
 from bench.data.split import Split, inner_splits, seeds_by_size
 from bench.data.table import Table
-from bench.errors import BadSetting, UnknownName
+from bench.errors import BadSetting
 from bench.names import MAIN_METRIC
 
 Progress = Callable[[int, int], None]  # steps taken, steps at most
+SEEDS = 3  # per fold
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class Protocol(ABC):
     main_metric: str = MAIN_METRIC
     folds: int = 5
     repeats: int = 1
-    seeds: int | None = 3
+    seeds: int | None = SEEDS
     validates: bool = True
 
     @abstractmethod
@@ -175,6 +176,10 @@ class Protocol(ABC):
         The same table and numbers give the same splits everywhere. Parts are disjoint; each holds both classes, but
         for the validation part of a protocol that does not validate, which is empty.
         """
+
+    def splits(self, table: Table, *, folds: int | None = None, repeats: int | None = None) -> list[Split]:
+        """Return `split` with the folds and repeats asked for, else the protocol's."""
+        return self.split(table, *self.number_of_splits(folds, repeats))
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:
         """Return the folds and repeats asked for, else the protocol's; raise BadSetting for those it cannot have."""
@@ -186,9 +191,9 @@ class Protocol(ABC):
             )
         return folds, repeats
 
-    def seeds_for(self, card: Dataset, n_rows: int) -> int:  # noqa: ARG002  (others look at the card)
+    def seeds_for(self, card: Dataset, n_rows: int) -> int:
         """Return the default number of seeds per fold for a table of `n_rows` rows."""
-        return seeds_by_size(self.seeds or 1, n_rows)
+        return seeds_by_size(self.seeds or SEEDS, n_rows)
 
     def inner(self, table: Table, outer: Split, folds: int) -> list[Split]:
         """Return the splits of `outer`'s training rows that judge a study's trials: each validates once, none tests.
@@ -205,13 +210,18 @@ class Protocol(ABC):
         """Return the hash of what the card makes of a raw file under the protocol."""
         return table.card.recipe_sha256
 
-    def adjust(self, arm: Arm, card: Dataset) -> Arm:  # noqa: ARG002  (others look at the card)
+    def adjust(self, arm: Arm, card: Dataset) -> Arm:
         """Return the arm as it runs on this data set under this protocol; raise BadSetting where it cannot."""
         return arm
 
-    def variant(self, words: Sequence[str]) -> Protocol:
-        """Return the protocol called NAME+WORD+…; raise UnknownName where it has no such variant."""
-        raise UnknownName("protocol", "+".join([self.name, *words]), [self.name])
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The protocol's name, and how its variants are spelled if it has any."""
+        return (self.name,)
+
+    def variant(self, words: Sequence[str]) -> Protocol | None:
+        """Return the protocol called NAME+WORD+…; None where it has no variants."""
+        return None
 
 
 @dataclass(frozen=True)

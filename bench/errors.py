@@ -41,6 +41,10 @@ class BadSetting(BenchError):
     """An option or a method's setting with a value that it cannot have."""
 
 
+class BadPlugin(BenchError):
+    """A file or package of an author that is not there, does not import, or is not what it should be."""
+
+
 class BadPlatform(BenchError):
     """An operating system on which bench does not run."""
 

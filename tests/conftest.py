@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from bench.data.split import PROTOCOLS, Split, split
+from bench.data.split import Split
 from bench.data.table import Table, load
+from bench.protocols import protocol_named
 from bench.runs.evaluate import Workbench
 from bench.runs.run import Arm, Run, plan
 from bench.store.folder import Store
@@ -124,7 +125,7 @@ def table() -> Table:
 @pytest.fixture(scope="session")
 def splits(table: Table) -> list[Split]:
     """Return the table's splits into three folds."""
-    return split(table, PROTOCOLS["strict"], folds=3)
+    return protocol_named("strict").splits(table, folds=3)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def runs_of(table: Table, splits: list[Split]) -> Callable[..., list[Run]]:
     """Return a function from arms to their runs on the table; networks train for a few steps only."""
 
     def listed(*arms: Arm, seeds: int = 1) -> list[Run]:
-        return plan(table, PROTOCOLS["strict"], splits, arms, seeds)
+        return plan(table, protocol_named("strict"), splits, arms, seeds)
 
     return listed
 

@@ -21,13 +21,13 @@ from bench.contract import Fitted, Member
 from bench.data import table as tables
 from bench.data.cards import Dataset, card, cards_folder, dataset_names, read_card
 from bench.data.encode import Part, encode
-from bench.data.split import PROTOCOLS, split
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method, methods
 from bench.names import MAIN_METRIC, slug
 from bench.networks.config import NetworkConfig
 from bench.networks.losses import LOSSES, slope, terms, value
 from bench.networks.optimisers import OPTIMISERS
+from bench.protocols import protocol_named, protocols
 from bench.runs.run import configure, select
 from bench.sampling.resample import SAMPLERS, resample
 from bench.stats.metrics import METRICS, measure
@@ -52,7 +52,7 @@ BUDGET = {  # of these, a method takes the settings that it has
 @cache
 def encoded():
     table = tables.load(card("loan-sim"), rows=1500)
-    return encode(table, split(table, PROTOCOLS["strict"])[0])
+    return encode(table, protocol_named("strict").splits(table)[0])
 
 
 @pytest.mark.parametrize("name", dataset_names())
@@ -364,7 +364,7 @@ def test_a_metric_says_which_way_is_better(name):
 
 def test_the_main_metric_is_a_metric():
     assert MAIN_METRIC in METRICS
-    assert all(protocol.main_metric in METRICS for protocol in PROTOCOLS.values())
+    assert all(protocol.main_metric in METRICS for protocol in protocols().values())
 
 
 @pytest.mark.parametrize("name", ARMS)

@@ -11,8 +11,9 @@ import pytest
 
 from bench.arms.arm import ARMS, MATRICES, Arm
 from bench.data.cards import card
-from bench.data.split import PROTOCOLS, Split, split
+from bench.data.split import Split
 from bench.data.table import Table, load
+from bench.protocols import protocol_named
 from bench.runs.evaluate import Workbench, run_pack
 from bench.runs.run import Run, packs, plan
 from bench.stats.metrics import METRICS
@@ -40,7 +41,7 @@ def arm(name: str, **settings: object) -> Arm:
 def run_all(table: Table, splits: list[Split], arms: list[Arm], folder: Path) -> tuple[Store, list[Run]]:
     """Run the arms on the given splits of the table in this process."""
     bench = Workbench(table, {part.sha256: part for part in splits}, Store(folder), "cpu")
-    runs = plan(table, PROTOCOLS["strict"], splits, arms, 1)
+    runs = plan(table, protocol_named("strict"), splits, arms, 1)
     results = [r for p in packs(runs, pack=None, workers=1) for r in run_pack(bench, p, lambda i, n: None)]
     assert {result.status for result in results} == {"ok"}
     return bench.store, runs
@@ -118,7 +119,7 @@ def test_permuted_training_labels_score_at_chance(tmp_path: Path) -> None:
     """
     table, rng = load(card("loan-sim"), rows=4000), np.random.default_rng(1)
     found: dict[str, list[float]] = {}
-    for part in split(table, PROTOCOLS["strict"], folds=3):
+    for part in protocol_named("strict").splits(table, folds=3):
         y = table.y.copy()
         for rows in (part.train, part.valid):
             y[rows] = rng.permutation(y[rows])
@@ -134,7 +135,7 @@ def test_permuted_training_labels_score_at_chance(tmp_path: Path) -> None:
 def test_with_its_true_labels_the_same_table_is_learnt(tmp_path: Path) -> None:
     """The counterpart: the test above would pass for methods that learn nothing at all."""
     table = load(card("loan-sim"), rows=4000)
-    splits = split(table, PROTOCOLS["strict"], folds=3)
+    splits = protocol_named("strict").splits(table, folds=3)
     arms = [arm(name, steps=200) for name in ("logistic-regression", "none", "metabalance", "xgboost")]
     store, runs = run_all(table, splits[:1], arms, tmp_path)
     for run in runs:

@@ -115,17 +115,17 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _protocols() -> list[dict[str, Any]]:
-    from bench.data.split import PROTOCOLS
+    from bench.protocols import protocols
 
     return [
         {
             "name": p.name,
             "main_metric": p.main_metric,
             "folds": p.folds,
-            "seeds": None if p.is_published else p.seeds,  # the card says it
+            "seeds": p.seeds,
             "description": p.description,
         }
-        for p in PROTOCOLS.values()
+        for p in protocols().values()
     ]
 
 

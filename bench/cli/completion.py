@@ -52,8 +52,30 @@ def protocols(incomplete: str) -> list[str]:
     """Return the protocols' names; after a plus, the word so far with each repair that it lacks."""
     *before, _ = incomplete.split("+")
     if not before:
-        return _keys("data/split", "PROTOCOLS")
-    return ["+".join([*before, repair]) for repair in _keys("data/split", "REPAIRS") if repair not in before]
+        return sorted(_protocols(), key=lambda name: (name != "strict", name))
+    return [
+        "+".join([*before, repair])
+        for repair in _keys("protocols/published", "REPAIRS")
+        if repair not in before
+    ]
+
+
+def _protocols() -> list[str]:
+    """Return the first argument of each `PROTOCOL` in the files of `bench/protocols/`."""
+    names = []
+    for path in (Path(__file__).parent.parent / "protocols").glob("[!_]*.py"):
+        for node in _module(f"protocols/{path.stem}").body:
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Call)
+                and _assigns(node, "PROTOCOL")
+            ):
+                names += [str(word.value) for word in node.value.args[:1] if isinstance(word, ast.Constant)]
+    return names
+
+
+def _assigns(node: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
 
 
 def _keys(module: str, name: str) -> list[str]:

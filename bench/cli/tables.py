@@ -161,7 +161,7 @@ def compare(
     """
     with interruptible():
         from bench.cli.output import plain_rows
-        from bench.data.split import protocol_named
+        from bench.protocols import protocol_named
         from bench.report import comparison
         from bench.store.folder import Store
 

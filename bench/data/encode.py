@@ -3,7 +3,8 @@
 Numeric columns: the training median for missing values with a 0/1 column that says so, then zero
 mean and unit variance. Categorical columns: one-hot, missing being a category of its own; beyond
 50 categories the rarest share one. A category first met in the test part is encoded as the rare
-ones are, or as all zeros. `encode_published` is what the paper's code did instead.
+ones are, or as all zeros. A protocol may
+encode otherwise (`bench.contract.Protocol.encode`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from bench.data.cards import Published
 from bench.data.split import RowIds, Split
 from bench.data.table import Table
-from bench.errors import BadTable
 
 VERSION = 1
 MAX_CATEGORIES = 50
@@ -62,28 +61,11 @@ class Encoded:
 
 def encode(table: Table, split: Split) -> Encoded:
     """Return the split's parts as float32 matrices; nothing but training rows is looked at to fit."""
-    return _encoded(table, split, _transformer(table).fit(_columns(table, split.train)))
+    return encoded(table, split, _transformer(table).fit(_columns(table, split.train)))
 
 
-def encode_published(table: Table, split: Split, how: Published, *, train_only: bool) -> Encoded:
-    """Return the split's parts as the paper's code made them: some features left out, some scaled, the others raw.
-
-    The scaler is fitted on all rows, test rows included, unless `train_only`.
-    """
-    used = [name for name in table.X if name not in how.drop]
-    scaled = used if how.standardise is None else [name for name in used if name in how.standardise]
-    raw = [name for name in used if name not in scaled]
-    unfit = [name for name in used if name in table.categorical or table.X[name].isna().any()]
-    if unfit:
-        raise BadTable(
-            f"The protocol published takes numbers without gaps; {unfit[0]!r} of {table.name!r} is a category or has "
-            "missing values. --protocol strict encodes both."
-        )
-    transformer = ColumnTransformer([("scaled", StandardScaler(), scaled), ("raw", "passthrough", raw)])
-    return _encoded(table, split, transformer.fit(table.X.iloc[split.train] if train_only else table.X))
-
-
-def _encoded(table: Table, split: Split, transformer: ColumnTransformer) -> Encoded:
+def encoded(table: Table, split: Split, transformer: ColumnTransformer) -> Encoded:
+    """Return the split's parts as a fitted transformer makes them."""
     names = transformer.get_feature_names_out()
 
     def part(rows: RowIds, y: NDArray[np.int8] | None) -> Part:

@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench.data.cards import Dataset
-from bench.data.split import REPAIRS
-from bench.protocols.published import rungs
+from bench.protocols.published import REPAIRS, rungs
 from bench.report.render import clear, count, interval, markdown_table, number
 from bench.report.selection import Measured
 from bench.stats.bootstrap import Replicates

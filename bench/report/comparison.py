@@ -12,10 +12,9 @@ import pandas as pd
 
 from bench.arms.arm import GRID, arm_named
 from bench.data.cards import card, card_for_frame, dataset_names, dataset_option
-from bench.data.split import protocol_named
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
 from bench.names import ANYWAY, OK, TUNED, results_option
-from bench.protocols.published import as_published
+from bench.protocols import as_judged, protocol_named
 from bench.report.render import chance, interval, number, printed
 from bench.report.selection import measured, shown
 from bench.stats.bootstrap import Replicates
@@ -109,7 +108,7 @@ def _command(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> 
     plain = [arm.removesuffix(TUNED).removesuffix(ANYWAY) for arm in arms]
     chosen = card(dataset) if dataset in dataset_names() else card_for_frame("label", name=dataset)
     for arm in filter(_is_arm, plain):
-        as_published(arm_named(arm.partition("(")[0]), chosen, protocol_named(protocol))
+        as_judged(arm_named(arm.partition("(")[0]), chosen, protocol_named(protocol))
     words = ["bench", "run", *dataset_option(dataset)]
     words += ["--protocol", protocol] if protocol != "strict" else []
     words += [word for arm in dict.fromkeys(plain) for word in ("--arm", arm)]

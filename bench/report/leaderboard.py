@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.split import protocol_named
 from bench.errors import Unavailable
 from bench.names import MAIN_METRIC, OK
+from bench.protocols import main_metric as main_metric_of
 from bench.report.selection import Measured, Record
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import Difference, comparable, difference, holm, summarise
@@ -42,7 +42,7 @@ def leaderboard(found: Measured) -> pd.DataFrame:
     reference = next((arm for arm in REFERENCES if arm in fit), next(iter(fit), None))
     rows = []
     protocols = [records[0]["protocol"] for records in kept.values()]
-    main_metric = protocol_named(protocols[0]).main_metric if protocols else MAIN_METRIC
+    main_metric = main_metric_of(protocols[0]) if protocols else MAIN_METRIC
     for arm in kept:
         row = _describe(arm, kept[arm])
         row |= _metrics(good[arm]) if arm in good else {}

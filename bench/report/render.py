@@ -12,7 +12,7 @@ import pandas as pd
 from rich.table import Table
 
 from bench.data.cards import card, dataset_names
-from bench.data.split import protocol_named
+from bench.protocols import main_metric as main_metric_of
 from bench.report.columns import Column, fitting, needed, table
 
 SHOWN = (
@@ -55,7 +55,7 @@ def printed(metric: str) -> str:
 
 def main_metric(board: pd.DataFrame) -> str:
     """Return the metric that the board's protocol ranks by."""
-    return protocol_named(board["protocol"].iloc[0]).main_metric
+    return main_metric_of(board["protocol"].iloc[0])
 
 
 def headings(board: pd.DataFrame) -> list[str]:

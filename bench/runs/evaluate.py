@@ -21,9 +21,9 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from bench.contract import Fitted, Member, Progress, Result
-from bench.data.encode import Encoded, Part, encode, encode_published
-from bench.data.split import Split, protocol_named
+from bench.contract import Fitted, Member, Progress, Protocol, Result
+from bench.data.encode import Encoded, Part
+from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout, UnknownName
 from bench.machine import checkout, forget_peak_memory, peak_memory_mb, versions
@@ -31,6 +31,7 @@ from bench.methods import method
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
 from bench.networks.compiled.kernel import engine
 from bench.networks.config import dtype_of
+from bench.protocols import DEFAULT, protocol_named
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.sampling.resample import resample
 from bench.stats.metrics import best_threshold, measure
@@ -52,7 +53,7 @@ class Workbench:
     store: Store
     device: str
     since: float = inf
-    protocol: str = "strict"
+    protocol: Protocol = field(default_factory=lambda: protocol_named(DEFAULT))
     encoded: dict[str, Encoded] = field(default_factory=dict)
     failures: dict[tuple[str, str | None], _Failure] = field(default_factory=dict)
 
@@ -61,14 +62,15 @@ class Workbench:
         if split_sha256 not in self.encoded:
             if len(self.encoded) >= ENCODED_KEPT:
                 self.encoded.pop(next(iter(self.encoded)))
-            self.encoded[split_sha256] = self._encode(self.splits[split_sha256])
+            self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
         return self.encoded[split_sha256]
 
-    def _encode(self, part: Split) -> Encoded:
-        protocol, how = protocol_named(self.protocol), self.table.card.published
-        if not protocol.is_published or how is None:
-            return encode(self.table, part)
-        return encode_published(self.table, part, how, train_only=protocol.has("train-scaler"))
+    def __getstate__(self) -> dict[str, Any]:
+        """Send a protocol by its name: its class may lie in a file that the other process has to load first."""
+        return self.__dict__ | {"protocol": self.protocol.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"protocol": protocol_named(state["protocol"])}
 
 
 def choose_device(asked: str) -> str:

@@ -5,20 +5,19 @@ A mistake in what is asked is told here, before anything is trained.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
 
 from bench.arms.arm import Arm
-from bench.contract import Reporter
+from bench.contract import Protocol, Reporter
 from bench.data.cards import Dataset
 from bench.data.encode import MAX_CATEGORIES
 from bench.data.raw.fetch import SOURCES, cache_folder
-from bench.data.split import Protocol as Judged
-from bench.data.split import Split, number_of_splits, protocol_named, split
+from bench.data.split import Split
 from bench.data.table import Table, load
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
@@ -26,7 +25,7 @@ from bench.names import cores
 from bench.networks.config import NetworkConfig
 from bench.networks.memory import BLOCK, fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
-from bench.protocols.published import as_published
+from bench.protocols import as_judged, protocol_named
 from bench.runs.evaluate import choose_device, configuration
 from bench.runs.request import Request as Request
 from bench.runs.request import the_card as the_card
@@ -36,7 +35,7 @@ from bench.store.folder import Store
 MAX_RUNS = 1_000_000  # in one plan
 
 
-class FullReporter(Reporter, Protocol):
+class FullReporter(Reporter, typing.Protocol):
     """A reporter that is also told what there is to do, and of downloads."""
 
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
@@ -60,7 +59,7 @@ class Prepared:
     """
 
     table: Table
-    protocol: Judged
+    protocol: Protocol
     splits: list[Split]
     arms: list[Arm]
     seeds: int
@@ -83,7 +82,7 @@ class Resolved:
     """What a request means, as far as that can be said without its data."""
 
     card: Dataset
-    protocol: Judged
+    protocol: Protocol
     arms: list[Arm]
     n_splits: int
     device: str
@@ -99,8 +98,8 @@ def resolve(request: Request) -> Resolved:
     arms = select(
         request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
     )
-    arms = [as_published(arm, chosen, protocol) for arm in adjust_all(arms, request.settings)]
-    folds, repeats = number_of_splits(protocol, request.folds, request.repeats)
+    arms = [as_judged(arm, chosen, protocol) for arm in adjust_all(arms, request.settings)]
+    folds, repeats = protocol.number_of_splits(request.folds, request.repeats)
     if request.seeds is not None and request.seeds < 1:
         raise BadSetting(f"Asked for {request.seeds} seeds; at least 1 is needed.")
     if request.shard is not None and not 1 <= request.shard[0] <= request.shard[1]:
@@ -115,7 +114,7 @@ def resolve(request: Request) -> Resolved:
 
 def seeds_per_split(request: Request, resolved: Resolved, n_rows: int) -> int:
     """Return how many seeds each arm has on so many rows; raise BadSetting for more runs than can be meant."""
-    seeds = _seeds(resolved.card, n_rows, resolved.protocol) if request.seeds is None else request.seeds
+    seeds = resolved.protocol.seeds_for(resolved.card, n_rows) if request.seeds is None else request.seeds
     _check_size(len(resolved.arms), seeds, resolved.n_splits)
     return seeds
 
@@ -139,7 +138,7 @@ def prepare(
         progress=download,
     )
     seeds = seeds_per_split(request, resolved, table.n_rows)
-    splits = split(table, protocol, folds=request.folds, repeats=request.repeats)
+    splits = protocol.splits(table, folds=request.folds, repeats=request.repeats)
     if not read_only:
         _make_ready(store, resolved)
     limit = partial(_members_that_fit, table, workers) if device == "cuda" else None
@@ -178,12 +177,6 @@ def _workers(request: Request, device: str) -> int:
     if request.workers is not None:
         return request.workers
     return 1 if device == "cuda" else cores()
-
-
-def _seeds(chosen: Dataset, n_rows: int, protocol: Judged) -> int:
-    if protocol.is_published and not protocol.has("stratified") and chosen.published:
-        return chosen.published.seeds
-    return protocol.default_seeds(n_rows)
 
 
 def _check_size(n_arms: int, seeds: int, n_splits: int) -> None:

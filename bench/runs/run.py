@@ -21,8 +21,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.arms.arm import MATRICES, Arm, arm_named, read_arms
+from bench.contract import Protocol
 from bench.data import encode
-from bench.data.split import Protocol, Split
+from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadSetting, UnknownName
 from bench.methods import method
@@ -228,7 +229,7 @@ def plan(
     """
     if seeds < 1:
         raise BadSetting(f"Asked for {seeds} seeds; at least 1 is needed.")
-    scope, recipe = scope_of(table, protocol, splits), _recipe(table, protocol)
+    scope, recipe = scope_of(table, protocol, splits), protocol.recipe(table)
     configured = {arm.name: configure(arm) for arm in arms}
     runs = []
     for arm, part in product(arms, splits):
@@ -273,17 +274,9 @@ def identity(run: Run) -> str:
     return digest([*(getattr(run, name) for name in names), PIPELINE_VERSIONS])
 
 
-def _recipe(table: Table, protocol: Protocol) -> str:
-    """Return the hash of what the card makes of a raw file under the protocol."""
-    if not protocol.is_published or table.card.published is None:
-        return table.card.recipe_sha256
-    features = table.card.published.model_dump(mode="json", include={"drop", "standardise"})
-    return digest([table.card.recipe, features])
-
-
 def scope_of(table: Table, protocol: Protocol, splits: Sequence[Split]) -> str:
     """Return the hash of what all runs of one table must share: the data and the whole set of splits."""
-    made_of = [table.sha256, _recipe(table, protocol), protocol.name, [part.sha256 for part in splits]]
+    made_of = [table.sha256, protocol.recipe(table), protocol.name, [part.sha256 for part in splits]]
     return digest([*made_of, PIPELINE_VERSIONS])
 
 

@@ -134,7 +134,7 @@ def _workbench(made: StudyPlan) -> Workbench:
     ready = made.ready
     store = Store(made.request.results / "studies")
     inner = {part.sha256: part for job in made.jobs for part in job.inner}
-    return Workbench(ready.table, inner, store, ready.device, since=time.time(), protocol=ready.protocol.name)
+    return Workbench(ready.table, inner, store, ready.device, since=time.time(), protocol=ready.protocol)
 
 
 @dataclass

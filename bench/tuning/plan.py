@@ -17,7 +17,7 @@ from optuna.distributions import (
 
 from bench.arms.arm import Arm
 from bench.calls import take_as_declared
-from bench.data.split import Split, inner_splits
+from bench.data.split import Split
 from bench.errors import BadSetting, UnknownName
 from bench.names import PRUNERS, SEARCHES, digest
 from bench.runs.prepare import Prepared, Request, prepare
@@ -115,14 +115,9 @@ def plan_studies(
     `only` names those of the request's arms that are meant; `ready` is what `prepare` made of the request, if it did.
     """
     ready = ready or prepare(request, download)
-    if ready.protocol.is_published:
-        raise BadSetting(
-            f"{ready.protocol.name} has its own search, published+equal-search, and no rows to tune on. Leave out "
-            "--protocol to tune under strict."
-        )
     store, jobs, untunable = TrialStore(request.results), [], []
     made = StudyPlan(ready, request, search, [], store, [])
-    inner = [inner_splits(ready.table, outer, search.inner_folds) for outer in ready.splits]
+    inner = [ready.protocol.inner(ready.table, outer, search.inner_folds) for outer in ready.splits]
     for arm in (arm for arm in ready.arms if only is None or arm.name in only):
         configure(arm)
         found = [_job(made, arm, outer, parts) for outer, parts in zip(ready.splits, inner, strict=True)]

@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from bench.data.cards import card, dataset_names
-from bench.data.split import protocol_named
 from bench.disk import read_bytes, write_text
 from bench.errors import BadStore, UnknownName
 from bench.names import ANYWAY, TUNED, slug
 from bench.paper import alpha, claims, ladder, page, sides
 from bench.paper.figures import draw_grid, draw_ladder, grid_of
+from bench.protocols import main_metric, protocol_named
+from bench.protocols.published import is_of_paper
 from bench.report import charts, figures, ledger, tuned
 from bench.report import leaderboard as boards
 from bench.report.render import FORMATS
@@ -117,7 +118,7 @@ def regenerate(
         for name, by_protocol in found.items():
             own = {judged: table for judged, table in by_protocol.items() if table.own}
             made += _boards(of, name, own, formats)
-            asked_published = any(protocol_named(judged).is_published for judged in own)
+            asked_published = any(is_of_paper(judged) for judged in own)
             if protocol is None and found is tables and asked_published and not is_sweep:
                 made += _across_protocols(of, name, by_protocol, formats)
     for name in TrialStore(results).datasets() if protocol is None else ():
@@ -294,7 +295,7 @@ def study_boards(results: Path, dataset: str) -> list[Board]:
 def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
     """Return the heat map of the leaderboard's grid, if it has one."""
     name, judged = frame[["dataset", "protocol"]].iloc[0]
-    metric = protocol_named(judged).main_metric
+    metric = main_metric(judged)
     grid = grid_of(frame, metric)
     if grid.empty:
         return {}

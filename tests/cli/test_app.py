@@ -22,8 +22,9 @@ from bench.cli import catalogue, completion, output
 from bench.cli.catalogue import KINDS, Kind, summary
 from bench.data.cards import card, dataset_names
 from bench.data.raw.cache import address
-from bench.data.split import PROTOCOLS, REPAIRS
 from bench.names import PRUNERS, SEARCHES, FormatName
+from bench.protocols import protocols
+from bench.protocols.published import REPAIRS
 from bench.report import leaderboard as boards
 from bench.store.folder import Store
 from bench.workflows.doctor import Check, _kaggle, _kernel
@@ -182,7 +183,7 @@ def test_the_words_offered_are_those_that_the_suite_knows() -> None:
 def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
     assert set(completion.arms()) == {name for name in ARMS if "[" not in name}
     assert completion.matrices() == list(MATRICES)
-    assert completion.protocols("s") == list(PROTOCOLS)
+    assert completion.protocols("s") == list(protocols())
     repaired = completion.protocols("published+stratified+")
     assert repaired == [f"published+stratified+{name}" for name in REPAIRS if name != "stratified"]
     assert completion.datasets() == dataset_names()

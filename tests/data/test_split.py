@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.cards import card_for_file
-from bench.data.split import BIG_TABLE_ROWS, PROTOCOLS, Split, duplicate_groups, largest_folds, split
+from bench.data.cards import card, card_for_file
+from bench.data.split import BIG_TABLE_ROWS, Split, duplicate_groups, largest_folds
 from bench.data.table import Table
 from bench.errors import BadSetting, BadTable
+from bench.protocols import protocol_named
 
-STRICT = PROTOCOLS["strict"]
+STRICT = protocol_named("strict")
 VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.5, float("nan")])
 WORDS = st.sampled_from(["u", "v", None])
 
@@ -48,7 +49,7 @@ def with_duplicates(draw: st.DrawFn) -> Table:
 def test_parts_are_disjoint_and_complete_and_test_parts_share_out_the_table(
     table: Table, folds: int, repeats: int
 ) -> None:
-    made_splits = split(table, STRICT, folds=folds, repeats=repeats)
+    made_splits = STRICT.splits(table, folds=folds, repeats=repeats)
     assert [(s.repeat, s.fold) for s in made_splits] == [(r, f) for r in range(repeats) for f in range(folds)]
     for one in made_splits:
         parts = (one.train, one.valid, one.test)
@@ -65,7 +66,7 @@ def test_a_duplicate_is_never_on_two_sides(table: Table, folds: int) -> None:
     """Equal are rows of one label that no method tells apart: missing equals missing, and -0.0 equals 0.0."""
     rows = zip(table.X["a"], table.X["b"].cat.codes, table.y, strict=True)
     words = [f"{'missing' if np.isnan(a) else a + 0.0} {b} {y}" for a, b, y in rows]
-    for one in split(table, STRICT, folds=folds):
+    for one in STRICT.splits(table, folds=folds):
         sides = [{words[row] for row in part} for part in (one.train, one.valid, one.test)]
         assert sum(map(len, sides)) == len(set().union(*sides))
 
@@ -76,7 +77,7 @@ def test_every_test_part_has_its_share_of_each_class_to_within_one_row(
     positives: int, negatives: int, folds: int
 ) -> None:
     table = distinct(positives, negatives)
-    made_splits = split(table, STRICT, folds=folds)
+    made_splits = STRICT.splits(table, folds=folds)
     for label, total in ((1, positives), (0, negatives)):
         counts = [int((table.y[s.test] == label).sum()) for s in made_splits]
         assert max(counts) - min(counts) <= 1
@@ -89,9 +90,9 @@ def test_every_test_part_has_its_share_of_each_class_to_within_one_row(
 
 def test_the_same_table_gives_the_same_splits_and_hashes_whatever_was_split_before() -> None:
     table = distinct(20, 100)
-    first = split(table, STRICT)
-    split(distinct(30, 60), STRICT)
-    again = split(distinct(20, 100), STRICT)
+    first = STRICT.splits(table)
+    STRICT.splits(distinct(30, 60))
+    again = STRICT.splits(distinct(20, 100))
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a.test, b.test)
         assert a.sha256 == b.sha256
@@ -100,7 +101,7 @@ def test_the_same_table_gives_the_same_splits_and_hashes_whatever_was_split_befo
 
 def test_the_folds_of_one_repeat_do_not_depend_on_how_many_repeats_there_are() -> None:
     table = distinct(20, 100)
-    once, twice = split(table, STRICT, repeats=1), split(table, STRICT, repeats=2)
+    once, twice = STRICT.splits(table, repeats=1), STRICT.splits(table, repeats=2)
     assert [s.sha256 for s in once] == [s.sha256 for s in twice[:5]]
     assert {s.sha256 for s in twice[5:]}.isdisjoint(s.sha256 for s in once)
 
@@ -122,27 +123,27 @@ def test_too_few_rows_of_a_class_name_the_largest_number_of_folds_and_it_works(
     table = distinct(scarce, 40) if label else distinct(40, scarce)
     largest = largest_folds(scarce)
     with pytest.raises(BadTable) as refused:
-        split(table, STRICT, folds=max(2, largest + 1))
+        STRICT.splits(table, folds=max(2, largest + 1))
     word = "positives" if label else "negatives"
     assert f"{scarce} distinct {word}" in str(refused.value)
     if not largest:
         assert "No number works" in str(refused.value)
         return
     assert f"--folds {largest}" in str(refused.value)
-    for one in split(table, STRICT, folds=largest):
+    for one in STRICT.splits(table, folds=largest):
         assert all((table.y[part] == label).any() for part in (one.train, one.valid, one.test))
 
 
 def test_positives_that_are_copies_of_one_another_count_once() -> None:
     table = made([7.0] * 10 + list(range(20, 60)), ["u"] * 50, [1] * 10 + [0] * 40)
     with pytest.raises(BadTable, match="1 distinct positives"):
-        split(table, STRICT)
+        STRICT.splits(table)
 
 
 @pytest.mark.parametrize(("folds", "repeats"), [(1, 1), (0, 1), (-3, 1), (5, 0)])
 def test_fewer_than_two_folds_or_no_repeat_are_refused(folds: int, repeats: int) -> None:
     with pytest.raises(BadSetting, match="at least 2 folds and 1 repeat"):
-        split(distinct(20, 100), STRICT, folds=folds, repeats=repeats)
+        STRICT.splits(distinct(20, 100), folds=folds, repeats=repeats)
 
 
 def test_group_numbers_have_no_gaps() -> None:
@@ -154,18 +155,18 @@ def test_group_numbers_have_no_gaps() -> None:
 
 
 def test_big_tables_default_to_fewer_seeds() -> None:
-    assert STRICT.default_seeds(BIG_TABLE_ROWS) == 3
-    assert STRICT.default_seeds(BIG_TABLE_ROWS + 1) == 1
+    assert STRICT.seeds_for(card("loan-sim"), BIG_TABLE_ROWS) == 3
+    assert STRICT.seeds_for(card("loan-sim"), BIG_TABLE_ROWS + 1) == 1
 
 
 def test_splitting_does_not_change_the_table(table: Table) -> None:
     before = table.X.copy()
-    split(table, STRICT)
+    STRICT.splits(table)
     pd.testing.assert_frame_equal(table.X, before)
 
 
 def test_a_number_of_folds_that_starves_a_training_part_is_refused_though_a_larger_one_works() -> None:
     """Of three positives two folds test two at once, and leave one for training and validating."""
     with pytest.raises(BadTable, match=r"The largest number that works is 3: --folds 3"):
-        split(distinct(3, 40), STRICT, folds=2)
-    assert len(split(distinct(3, 40), STRICT, folds=3)) == 3
+        STRICT.splits(distinct(3, 40), folds=2)
+    assert len(STRICT.splits(distinct(3, 40), folds=3)) == 3

@@ -14,13 +14,13 @@ from bench.contract import Member
 from bench.data import table as tables
 from bench.data.cards import card
 from bench.data.encode import encode
-from bench.data.split import PROTOCOLS, split
 from bench.methods import method
 from bench.networks import streams
 from bench.networks.batches import Draws, dropout, pool
 from bench.networks.losses import LOSSES
 from bench.networks.mlp import initialise
 from bench.networks.optimisers import OPTIMISERS
+from bench.protocols import protocol_named
 from bench.sampling.resample import resample
 from bench.stats.metrics import average_precision
 from tests.conftest import steps_by
@@ -99,7 +99,7 @@ PACKS = {
 @cache
 def folds():
     table = tables.load(card("loan-sim"), rows=1500)
-    return [encode(table, part) for part in split(table, PROTOCOLS["strict"])[:2]]
+    return [encode(table, part) for part in protocol_named("strict").splits(table)[:2]]
 
 
 @cache

@@ -14,7 +14,6 @@ from bench.contract import Member
 from bench.data import table as tables
 from bench.data.cards import card
 from bench.data.encode import encode
-from bench.data.split import PROTOCOLS, split
 from bench.methods import method
 from bench.networks import batches, loop, streams
 from bench.networks import fit as pack_fit
@@ -23,6 +22,7 @@ from bench.networks.loop import PAD, Steps, places, train
 from bench.networks.losses import LOSSES
 from bench.networks.mlp import initialise
 from bench.networks.optimisers import OPTIMISERS
+from bench.protocols import protocol_named
 from bench.stats.metrics import average_precision
 from tests.conftest import steps_by
 from tests.networks.test_batches import part
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 @cache
 def encoded():
     table = tables.load(card("loan-sim"), rows=1500)
-    return encode(table, split(table, PROTOCOLS["strict"])[0])
+    return encode(table, protocol_named("strict").splits(table)[0])
 
 
 def quiet(step, steps):

@@ -18,13 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from bench.arms.arm import MATRICES, arm_named
 from bench.contract import Fitted, Member
 from bench.data.cards import Published, card
-from bench.data.encode import Encoded, encode_published
-from bench.data.split import PROTOCOLS, REPAIRS, protocol_named, split
+from bench.data.encode import Encoded
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.methods import method
 from bench.networks import streams
-from bench.protocols.published import RATES, as_published
+from bench.protocols import as_judged, protocol_named
+from bench.protocols.published import RATES, REPAIRS
 from bench.runs.evaluate import Workbench, run_pack
 from bench.runs.prepare import Request
 from bench.runs.run import configure, plan
@@ -32,7 +32,7 @@ from bench.store.folder import Store
 from bench.workflows.run import make_plan
 
 CPU = torch.device("cpu")
-PUBLISHED = PROTOCOLS["published"]
+PUBLISHED = protocol_named("published")
 HOW = Published(
     drop=("housing", "purpose", "region", "product"),
     standardise=(
@@ -74,18 +74,18 @@ def repaired(*repairs: str) -> Any:
 
 def settings_of(name: str, *repairs: str) -> dict[str, Any]:
     """Return an arm's configuration under the protocol with these repairs."""
-    return configure(as_published(arm_named(name), loans().card, repaired(*repairs)))
+    return configure(as_judged(arm_named(name), loans().card, repaired(*repairs)))
 
 
 def encoded(*repairs: str) -> Encoded:
-    (part, *_) = split(loans(), repaired(*repairs))
-    return encode_published(loans(), part, HOW, train_only=repaired(*repairs).has("train-scaler"))
+    (part, *_) = repaired(*repairs).splits(loans())
+    return repaired(*repairs).encode(loans(), part)
 
 
 def fitted(name: str, *repairs: str, seeds: int = 1, **settings: Any) -> list[Fitted]:
     """Return an arm's networks, on rows as they are."""
     found = encoded(*repairs)
-    arm = as_published(arm_named(name), loans().card, repaired(*repairs))
+    arm = as_judged(arm_named(name), loans().card, repaired(*repairs))
     module = method(arm.method)
     config = module.Config.model_validate({**arm.settings, **settings})
     pools = (found.train,) * len(module.POOLS)
@@ -97,7 +97,7 @@ def fitted(name: str, *repairs: str, seeds: int = 1, **settings: Any) -> list[Fi
 
 
 def test_the_split_is_the_papers() -> None:
-    (found,) = split(loans(), PUBLISHED)
+    (found,) = PUBLISHED.splits(loans())
     train, test = train_test_split(np.arange(600), test_size=0.2, random_state=0)
     np.testing.assert_array_equal(found.train, np.sort(train))
     np.testing.assert_array_equal(found.test, np.sort(test))
@@ -106,7 +106,7 @@ def test_the_split_is_the_papers() -> None:
 
 @pytest.mark.parametrize("repair", ["early-stopping", "equal-search"])
 def test_a_repair_that_needs_validation_takes_it_from_the_training_rows(repair: str) -> None:
-    (plain,), (found,) = split(loans(), PUBLISHED), split(loans(), repaired(repair))
+    (plain,), (found,) = PUBLISHED.splits(loans()), repaired(repair).splits(loans())
     np.testing.assert_array_equal(found.test, plain.test)
     np.testing.assert_array_equal(np.sort([*found.train, *found.valid]), plain.train)
     shares = [loans().y[rows].mean() for rows in (found.train, found.valid)]
@@ -117,13 +117,13 @@ def test_a_repair_that_needs_validation_takes_it_from_the_training_rows(repair: 
     "repair", [r for r in REPAIRS if r not in ("early-stopping", "equal-search", "stratified")]
 )
 def test_other_repairs_leave_the_split_alone(repair: str) -> None:
-    assert split(loans(), repaired(repair))[0].sha256 == split(loans(), PUBLISHED)[0].sha256
+    assert repaired(repair).splits(loans())[0].sha256 == PUBLISHED.splits(loans())[0].sha256
 
 
 def test_the_stratified_repair_takes_the_folds_of_strict() -> None:
     found, strict = (
-        split(loans(), repaired("stratified", "train-scaler")),
-        split(loans(), PROTOCOLS["strict"]),
+        repaired("stratified", "train-scaler").splits(loans()),
+        protocol_named("strict").splits(loans()),
     )
     assert [part.sha256 for part in found] == [part.sha256 for part in strict]
 
@@ -150,7 +150,7 @@ def test_a_protocol_that_is_none_names_the_nearest(name: str, told: str) -> None
 @pytest.mark.parametrize("asked", [{"folds": 3}, {"repeats": 2}])
 def test_one_split_cannot_be_folded(asked: dict[str, int]) -> None:
     with pytest.raises(BadSetting, match=r"published\+stratified or strict"):
-        split(loans(), PUBLISHED, **asked)
+        PUBLISHED.splits(loans(), **asked)
 
 
 # What the networks see.
@@ -177,9 +177,11 @@ def test_the_scaler_can_be_fitted_on_training_rows_alone() -> None:
 
 
 def test_categories_and_gaps_are_refused() -> None:
-    (part,) = split(loans(), PUBLISHED)
+    (part,) = PUBLISHED.splits(loans())
+    used = HOW.model_copy(update={"drop": ()})
+    whole = replace(loans(), card=loans().card.model_copy(update={"published": used}))
     with pytest.raises(BadTable, match="'housing' of 'loan-sim' is a category or has missing values"):
-        encode_published(loans(), part, HOW.model_copy(update={"drop": ()}), train_only=False)
+        PUBLISHED.encode(whole, part)
 
 
 # The settings.
@@ -206,14 +208,14 @@ def test_the_updates_on_loans_are_those_of_the_papers_code(
 ) -> None:
     """Counted in its 7,662 training rows of which 1,232 are positive."""
     rows = {"none": 7_662, "smote": 2 * 6_430, "svm-smote": 2 * 6_430, "random-under": 2 * 1_232}
-    arm = as_published(arm_named(name), card("loan"), PUBLISHED)
+    arm = as_judged(arm_named(name), card("loan"), PUBLISHED)
     config = method(arm.method).Config.model_validate(dict(arm.settings))
     assert config.updates([rows[sampler] for sampler in samplers]) == updates
 
 
 def test_metabalance_on_fraud_makes_the_updates_of_the_papers_code() -> None:
     """61 with under-sampled outer rows (394 positives of 227,845 rows)."""
-    arm = as_published(arm_named("metabalance-june-published"), card("fraud"), PUBLISHED)
+    arm = as_judged(arm_named("metabalance-june-published"), card("fraud"), PUBLISHED)
     config = method(arm.method).Config.model_validate(dict(arm.settings))
     assert (arm.inner_sampler, arm.outer_sampler) == (None, "random-under")
     assert config.updates([227_845, 2 * 394]) == 61
@@ -242,7 +244,7 @@ def test_a_repair_changes_what_it_says_and_nothing_else(repair: str, name: str) 
 
 def test_the_row_weights_repair_makes_meta_weight_net_use_its_weights() -> None:
     before, after = (
-        as_published(arm_named("meta-weight-net-published"), loans().card, repaired(*repairs))
+        as_judged(arm_named("meta-weight-net-published"), loans().card, repaired(*repairs))
         for repairs in ((), ("row-weights",))
     )
     assert (before.method, after.method) == ("meta-weight-net-as-coded", "meta-weight-net")
@@ -253,9 +255,9 @@ def test_the_row_weights_repair_makes_meta_weight_net_use_its_weights() -> None:
     )
 
 
-def test_what_a_user_sets_goes_before_what_was_published() -> None:
+def test_what_a_user_sets_goes_before_what_was_judged() -> None:
     arm = replace(arm_named("none"), settings={"lr": 0.5})
-    assert as_published(arm, loans().card, PUBLISHED).settings["lr"] == 0.5
+    assert as_judged(arm, loans().card, PUBLISHED).settings["lr"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_what_a_protocol_would_put_in_place_of_a_users_setting_gives_way(
     """A rate that is searched, epochs that are counted: an arm trains as its name says."""
     protocol = repaired("early-stopping", "equal-search")
     plain, mine = (
-        as_published(replace(arm_named("none"), settings=given), loans().card, protocol).settings
+        as_judged(replace(arm_named("none"), settings=given), loans().card, protocol).settings
         for given in ({}, setting)
     )
     assert {"search_lr", "epochs"} <= set(plain)
@@ -278,7 +280,7 @@ def test_what_a_protocol_would_put_in_place_of_a_users_setting_gives_way(
 
 def test_an_arm_of_ones_own_is_not_the_papers_by_its_name() -> None:
     mine = replace(arm_named("none"), name="mine-published")
-    assert as_published(mine, card("german-credit"), PROTOCOLS["strict"]) == mine
+    assert as_judged(mine, card("german-credit"), protocol_named("strict")) == mine
 
 
 def test_a_choice_on_validation_rows_that_are_not_there_is_refused_before_anything_is_trained(
@@ -293,11 +295,11 @@ def test_a_choice_on_validation_rows_that_are_not_there_is_refused_before_anythi
 @pytest.mark.parametrize(("name", "protocol"), [("none", "published"), ("metabalance-published", "strict")])
 def test_another_set_than_the_papers_is_refused(name: str, protocol: str) -> None:
     with pytest.raises(BadSetting, match="used fraud and loan; 'german-credit' is another set"):
-        as_published(arm_named(name), card("german-credit"), protocol_named(protocol))
+        as_judged(arm_named(name), card("german-credit"), protocol_named(protocol))
 
 
 def test_strict_leaves_settings_alone_and_takes_the_papers_samplers() -> None:
-    arm = as_published(arm_named("metabalance-published"), card("loan"), PROTOCOLS["strict"])
+    arm = as_judged(arm_named("metabalance-published"), card("loan"), protocol_named("strict"))
     assert (arm.inner_sampler, arm.outer_sampler, dict(arm.settings)) == ("svm-smote", "random-under", {})
 
 
@@ -326,7 +328,7 @@ def test_the_last_state_counts_and_the_budget_is_in_epochs() -> None:
 
 def test_members_with_budgets_of_their_own_train_as_if_alone() -> None:
     found = encoded()
-    arm = as_published(arm_named("none"), loans().card, PUBLISHED)
+    arm = as_judged(arm_named("none"), loans().card, PUBLISHED)
     config = method("network").Config.model_validate({**arm.settings, "epochs": 3})
     half = replace(
         found.train, rows=found.train.rows[:200], X=found.train.X[:200], y=found.train.labels[:200]
@@ -375,7 +377,7 @@ def test_a_choice_without_validation_rows_is_refused() -> None:
 def test_meta_weight_net_as_coded_is_the_plain_network_without_its_meta_rows() -> None:
     """A tenth of the rarer class's rows, of each class."""
     found = encoded()
-    arm = as_published(arm_named("meta-weight-net-published"), loans().card, PUBLISHED)
+    arm = as_judged(arm_named("meta-weight-net-published"), loans().card, PUBLISHED)
     module = method(arm.method)
     config = module.Config.model_validate({**arm.settings, "epochs": 2})
     member = Member(config, 5, (found.train,), found.valid)
@@ -400,9 +402,9 @@ def test_runs_without_validation_have_no_threshold_and_no_validation_metrics(tmp
         replace(arm, settings={**arm.settings, "epochs": 1} if "epochs" in fields(arm) else {})
         for arm in arms
     ]
-    resolved = [as_published(arm, loans().card, PUBLISHED) for arm in arms]
-    splits = split(loans(), PUBLISHED)
-    bench = Workbench(loans(), {p.sha256: p for p in splits}, Store(tmp_path), "cpu", protocol="published")
+    resolved = [as_judged(arm, loans().card, PUBLISHED) for arm in arms]
+    splits = PUBLISHED.splits(loans())
+    bench = Workbench(loans(), {p.sha256: p for p in splits}, Store(tmp_path), "cpu", protocol=PUBLISHED)
     for run in plan(loans(), PUBLISHED, splits, resolved, 1):
         (result,) = run_pack(bench, [run], lambda step, steps: None)
         assert result.status == "ok", result.error
@@ -422,8 +424,8 @@ def fields(arm: Any) -> Any:
 
 
 def test_what_the_card_says_of_features_is_part_of_a_runs_key() -> None:
-    splits = split(loans(), PUBLISHED)
-    arm = as_published(arm_named("none"), loans().card, PUBLISHED)
+    splits = PUBLISHED.splits(loans())
+    arm = as_judged(arm_named("none"), loans().card, PUBLISHED)
     (run,) = plan(loans(), PUBLISHED, splits, [arm], 1)
     other = HOW.model_copy(update={"standardise": None})
     changed = replace(loans(), card=loans().card.model_copy(update={"published": other}))
@@ -441,10 +443,10 @@ def test_real_loans_give_what_the_authors_code_gave(data_folder: Path) -> None:
     """
     table = load(card("loan"), data_file=data_folder / "loan_data.csv")
     assert LOAN is not None
-    (part,) = split(table, PUBLISHED)
-    found = encode_published(table, part, LOAN, train_only=False)
+    (part,) = PUBLISHED.splits(table)
+    found = PUBLISHED.encode(table, part)
     for name in ("none", "class-balanced-published", "metabalance[none/none]"):
-        arm = as_published(arm_named(name), table.card, PUBLISHED)
+        arm = as_judged(arm_named(name), table.card, PUBLISHED)
         module = method(arm.method)
         config = module.Config.model_validate(dict(arm.settings))
         pools = (found.train,) * len(module.POOLS)

@@ -25,11 +25,11 @@ from bench.cli import app as cli
 from bench.contract import Fitted, Member, Result
 from bench.data.cards import card_for_file
 from bench.data.encode import Part
-from bench.data.split import PROTOCOLS, split
 from bench.data.table import Table
 from bench.errors import SamplerTimeout
 from bench.methods import methods
 from bench.methods.prevalence import Config
+from bench.protocols import protocol_named
 from bench.runs import evaluate
 from bench.runs.engines.local import Crew, execute
 from bench.runs.evaluate import Workbench, choose_device, run_pack
@@ -231,7 +231,7 @@ def far_apart() -> Workbench:
     y = np.array([1] * 30 + [0] * 170, dtype=np.int8)
     X = pd.DataFrame({"a": rng.normal(size=200) + 1000.0 * y})
     table = Table(card_for_file(Path("apart.csv"), target="y"), X, y, "0" * 64, "file")
-    splits = split(table, PROTOCOLS["strict"], folds=3)
+    splits = protocol_named("strict").splits(table, folds=3)
     return Workbench(table, {part.sha256: part for part in splits}, Store(Path()), "cpu")
 
 
@@ -239,7 +239,7 @@ def test_a_sampler_that_cannot_work_fails_its_runs_and_none_of_its_company(tmp_p
     bench = replace(far_apart(), store=Store(tmp_path / "together"))
     alone = replace(bench, store=Store(tmp_path / "alone"))
     listed = [
-        plan(bench.table, PROTOCOLS["strict"], list(bench.splits.values()), [quick(a)], 1)
+        plan(bench.table, protocol_named("strict"), list(bench.splits.values()), [quick(a)], 1)
         for a in ("none", "adasyn")
     ]
     together = [run for pair in zip(*listed, strict=True) for run in pair]

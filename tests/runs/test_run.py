@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.arms.arm import ARMS, MATRICES, Arm
-from bench.data.split import PROTOCOLS, Split
+from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadSetting, UnknownName
 from bench.names import digest
+from bench.protocols import protocol_named
 from bench.runs import run as module
 from bench.runs.prepare import Request
 from bench.runs.run import Run, adjust, adjust_all, configure, packs, plan, select
@@ -142,7 +143,7 @@ def test_a_setting_that_no_arm_has_names_the_nearest() -> None:
 @pytest.mark.parametrize("seeds", [0, -1])
 def test_a_plan_needs_a_seed(table: Table, splits: list[Split], seeds: int) -> None:
     with pytest.raises(BadSetting, match="at least 1"):
-        plan(table, PROTOCOLS["strict"], splits, [ARMS["none"]], seeds)
+        plan(table, protocol_named("strict"), splits, [ARMS["none"]], seeds)
 
 
 def test_a_plan_is_every_arm_on_every_split_with_every_seed(runs_of: Listed) -> None:
@@ -155,8 +156,8 @@ def test_a_plan_is_every_arm_on_every_split_with_every_seed(runs_of: Listed) -> 
 
 
 def test_other_numbers_of_folds_are_another_scope(table: Table, splits: list[Split]) -> None:
-    (one,) = {r.scope for r in plan(table, PROTOCOLS["strict"], splits, [ARMS["none"]], 1)}
-    (other,) = {r.scope for r in plan(table, PROTOCOLS["strict"], splits[:2], [ARMS["none"]], 1)}
+    (one,) = {r.scope for r in plan(table, protocol_named("strict"), splits, [ARMS["none"]], 1)}
+    (other,) = {r.scope for r in plan(table, protocol_named("strict"), splits[:2], [ARMS["none"]], 1)}
     assert one != other
 
 
@@ -208,7 +209,7 @@ def test_a_limit_bounds_packs_where_no_size_is_asked_for(runs_of: Listed) -> Non
 
 
 def test_twenty_thousand_runs_are_planned_and_packed(table: Table, splits: list[Split]) -> None:
-    runs = plan(table, PROTOCOLS["strict"], splits, [ARMS["none"], ARMS["focal"]], 3334)
+    runs = plan(table, protocol_named("strict"), splits, [ARMS["none"], ARMS["focal"]], 3334)
     assert len({run.key for run in runs}) == len(runs) == 20_004
     assert sum(map(len, packs(runs, pack=None, workers=8))) == len(runs)
 

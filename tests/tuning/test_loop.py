@@ -17,10 +17,11 @@ import pytest
 from rich.console import Console
 
 from bench.cli.progress import Lines
-from bench.data.split import PROTOCOLS, inner_splits, split
+from bench.data.split import inner_splits
 from bench.data.table import Table
 from bench.errors import BadSetting, BadStore, BadStudy, BadTable, UnknownName
 from bench.methods import method
+from bench.protocols import protocol_named
 from bench.runs.prepare import Request, prepare
 from bench.store.folder import Store
 from bench.tuning import loop as module
@@ -398,7 +399,7 @@ def test_inner_folds_divide_the_training_rows_and_keep_duplicates_together(table
         X=table.X.iloc[np.repeat(np.arange(300), 2)].reset_index(drop=True),
         y=np.repeat(table.y[:300], 2),
     )
-    outer = split(doubled, PROTOCOLS["strict"], folds=3)[1]
+    outer = protocol_named("strict").splits(doubled, folds=3)[1]
     inner = inner_splits(doubled, outer, 4)
     assert sorted(np.concatenate([part.valid for part in inner])) == sorted(outer.training)
     for part in inner:

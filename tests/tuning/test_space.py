@@ -6,11 +6,10 @@ import pytest
 
 from bench.arms.arm import ARMS, GRID, MATRICES, arm_named
 from bench.data.cards import card
-from bench.data.split import protocol_named
 from bench.errors import BadSetting
 from bench.methods import method
 from bench.methods.metabalance import SAMPLERS as CHOICES
-from bench.protocols.published import as_published
+from bench.protocols import as_judged, protocol_named
 from bench.runs.run import adjust, configure
 from bench.sampling.samplers import SAMPLERS
 from bench.tuning.space import ROLES, Classes, arm_at, holds, rounded, space_of
@@ -32,7 +31,7 @@ def test_the_defaults_are_the_arm_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", MATRICES["published"])
 def test_an_arm_with_the_papers_samplers_keeps_them(name: str, dataset: str) -> None:
     """Slow ones, which a study does not choose among."""
-    arm = as_published(ARMS[name], card(dataset), protocol_named("strict"))
+    arm = as_judged(ARMS[name], card(dataset), protocol_named("strict"))
     space = space_of(arm, FIVE)
     same = arm_at(arm, space.defaults, FIVE)
     for role in ROLES:

@@ -14,13 +14,13 @@ import pytest
 
 from bench.arms.arm import GRID, arm_named
 from bench.data.cards import card
-from bench.data.split import REPAIRS, protocol_named, split
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadStore, UnknownName
 from bench.paper import ladder as report
 from bench.paper import sides
 from bench.paper.figures import draw_grid, draw_ladder, grid_of
-from bench.protocols.published import as_published, rungs
+from bench.protocols import as_judged, protocol_named
+from bench.protocols.published import REPAIRS, rungs
 from bench.report import figures
 from bench.report.selection import measure_tables
 from bench.runs.evaluate import Workbench, run_pack
@@ -52,8 +52,8 @@ def climbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
     table, store = loans(), Store(tmp_path_factory.mktemp("results"))
     for name in PROTOCOLS:
         protocol = protocol_named(name)
-        splits = split(table, protocol)
-        arms = [as_published(arm_named(arm), table.card, protocol) for arm in ARMS]
+        splits = protocol.splits(table)
+        arms = [as_judged(arm_named(arm), table.card, protocol) for arm in ARMS]
         short = {"epochs": 1} if name != "strict" else {"steps": 20, "evaluations": 2}
         arms = [
             arm if arm.method == "logistic-regression" else replace(arm, settings={**arm.settings, **short})

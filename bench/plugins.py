@@ -1,0 +1,257 @@
+"""What authors bring: methods, protocols, engines, metrics and data set cards, found by their presence.
+
+They come from three places, in this order: the package's own folders (`bench/methods/`, `bench/protocols/`,
+`bench/runs/engines/`); installed packages, by the entry points `bench.methods`, `bench.protocols`, `bench.engines`;
+and files that the user names, with `--method-file F.py` (`method_file=` in Python) or in the environment variable
+BENCH_PLUGINS: files or folders, whose *.py are plugin files and whose *.toml are data set cards.
+
+A plugin file says by its names what it holds: a method has `fit` and `Config`, a protocol `PROTOCOL`, an engine
+`ENGINE`, metrics `METRICS`; it may hold several of them. Its code runs because the user named it, and only then.
+`modules(kind)` is what the registries ask; `key()` says whether their answer still holds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Literal, NamedTuple
+
+from bench.errors import BadPlugin
+from bench.names import digest, own_path
+
+VARIABLE = "BENCH_PLUGINS"  # of the environment: files and folders with what an author brings
+
+Kind = Literal["methods", "protocols", "engines", "metrics"]
+
+# By kind: the names of which a module has one, the package's own folder, and the group of entry points.
+_MARKS: dict[Kind, tuple[str, ...]] = {
+    "methods": ("fit", "Config"),
+    "protocols": ("PROTOCOL",),
+    "engines": ("ENGINE",),
+    "metrics": ("METRICS",),
+}
+_FOLDERS: dict[Kind, str] = {
+    "methods": "bench.methods",
+    "protocols": "bench.protocols",
+    "engines": "bench.runs.engines",
+}
+_GROUPS: dict[Kind, str] = {
+    "methods": "bench.methods",
+    "protocols": "bench.protocols",
+    "engines": "bench.engines",
+}
+
+
+class Plugin(NamedTuple):
+    """A module that holds something of a kind, the name it has by its file, and that file."""
+
+    name: str
+    module: ModuleType
+    file: str
+
+
+Key = tuple[str | None, tuple[tuple[Path, str], ...]]
+
+_named: dict[Path, str] = {}  # files that the user named in this process, with the hash of their content
+_only_named: list[bool] = [False]  # whether the environment was read elsewhere: see `Loaded`
+
+
+def use(files: Iterable[str | os.PathLike[str]]) -> None:
+    """Take these plugin files from now on; one that has changed since it was taken is read anew.
+
+    Raises BadPlugin where a file is missing, does not import, or holds nothing of bench.
+    """
+    for file in files:
+        path = _existing(file, "--method-file")
+        if path.suffix != ".py":
+            raise BadPlugin(f"--method-file {path}: give a Python file, NAME.py.")
+        content = _content(path)
+        _module(path, content)
+        _named[path] = content
+
+
+def forget() -> None:
+    """Forget the files that `use` took."""
+    _named.clear()
+    _only_named[0] = False
+
+
+def key() -> Key:
+    """Return what decides which plugin files there are: where it is equal, `modules` gives the same."""
+    return None if _only_named[0] else os.environ.get(VARIABLE), tuple(_named.items())
+
+
+def modules(kind: Kind) -> list[Plugin]:
+    """Return the modules that hold something of the kind: the package's, installed ones, the user's files.
+
+    Raises BadPlugin that names the file and its fault.
+    """
+    return [
+        *_own(kind),
+        *_installed(kind),
+        *(plugin for plugin in _files(key()) if _holds(plugin.module, kind)),
+    ]
+
+
+def files() -> list[Path]:
+    """Return the plugin files that the user named, in the environment and with `use`."""
+    from_environment = [path for path in _listed(key()[0]) if path.suffix == ".py"]
+    return list(dict.fromkeys([*from_environment, *_named]))
+
+
+def cards() -> dict[str, Path]:
+    """Return the data set cards that BENCH_PLUGINS names, by their names; raise BadPlugin for two of one name."""
+    by_name: dict[str, Path] = {}
+    for path in _listed(os.environ.get(VARIABLE)):
+        if path.suffix == ".toml" and by_name.setdefault(path.stem, path) != path:
+            raise BadPlugin(f"Two data set cards are called {path.stem!r}: {by_name[path.stem]} and {path}.")
+    return by_name
+
+
+class Loaded:
+    """The plugin files of this process. Where it is unpickled, in a worker process, these files are taken there too.
+
+    What holds objects of a plugin file keeps it as its first field, so that the file is there before they are.
+    """
+
+    def __reduce__(self) -> tuple[Callable[[list[Path]], Loaded], tuple[list[Path]]]:
+        """Return how another process makes it: by taking the files."""
+        return _take_over, (files(),)
+
+
+def _take_over(paths: list[Path]) -> Loaded:
+    """Take the files of another process in place of what this one's environment names."""
+    if paths != files():
+        forget()
+        use(paths)
+        _only_named[0] = True
+    return Loaded()
+
+
+@cache
+def _own(kind: Kind) -> list[Plugin]:
+    """Return the modules of the kind in the package's own folder."""
+    if kind not in _FOLDERS:
+        return []
+    package = import_module(_FOLDERS[kind])
+    names = [f"{package.__name__}.{entry.name}" for entry in pkgutil.iter_modules(package.__path__)]
+    own = [import_module(name) for name in names]
+    return [_plugin(module, str(module.__file__)) for module in own if _holds(module, kind)]
+
+
+def _plugin(module: ModuleType, file: str) -> Plugin:
+    return Plugin(Path(file).stem.replace("_", "-"), module, file)
+
+
+@cache
+def _installed(kind: Kind) -> list[Plugin]:
+    """Return the modules of the kind that installed packages name by an entry point, by name."""
+    if kind not in _GROUPS:
+        return []
+    points = sorted(metadata.entry_points(group=_GROUPS[kind]), key=lambda point: point.name)
+    return [_from_entry(point, kind) for point in points]
+
+
+def _from_entry(point: metadata.EntryPoint, kind: Kind) -> Plugin:
+    what = f"The entry point {point.name} = {point.value} of {point.group}"
+    module = _run(point.load, what)
+    if not isinstance(module, ModuleType) or not _holds(module, kind):
+        raise BadPlugin(f"{what} gives no module with {_words(kind)}: name the module that has it.")
+    return Plugin(point.name, module, str(module.__file__))
+
+
+@cache
+def _files(named: Key) -> list[Plugin]:
+    """Return the modules of all plugin files that the user named."""
+    environment, by_hand = named
+    contents = {path: _content(path) for path in _listed(environment) if path.suffix == ".py"} | dict(by_hand)
+    return [_plugin(_module(path, content), str(path)) for path, content in contents.items()]
+
+
+def _listed(environment: str | None) -> Iterator[Path]:
+    """Yield the files that the environment variable names; of a folder, those whose name has no leading underscore."""
+    for name in (environment or "").split(os.pathsep):
+        if name.strip():
+            path = _existing(name.strip(), VARIABLE)
+            if path.is_dir():
+                found = (file for ending in ("*.py", "*.toml") for file in path.glob(ending))
+                yield from sorted(file for file in found if not file.name.startswith("_"))
+            elif path.suffix in (".py", ".toml"):
+                yield path
+            else:
+                raise BadPlugin(f"{VARIABLE} names {path}: give folders, Python files, or cards, NAME.toml.")
+
+
+def _existing(name: str | os.PathLike[str], asked_by: str) -> Path:
+    path = own_path(name).absolute()
+    if not path.exists():
+        raise BadPlugin(f"{asked_by} names {path}, and there is no such file.")
+    return path.resolve()
+
+
+def _content(path: Path) -> str:
+    try:
+        return digest(path.read_bytes())
+    except OSError as error:
+        raise BadPlugin(f"The plugin file {path} could not be read: {error.strerror}.") from error
+
+
+@cache
+def _module(path: Path, content: str) -> ModuleType:
+    """Return the module of a plugin file with this content; it is imported under a name that no other module has."""
+    name = f"bench_plugin_{path.stem}_{digest([str(path), content])[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BadPlugin(f"The plugin file {path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and other processes look for it
+    loader = spec.loader
+    try:
+        _run(lambda: loader.exec_module(module), f"The plugin file {path}", path)
+        if not any(_holds(module, kind) for kind in _MARKS):
+            raise BadPlugin(
+                f"The plugin file {path} holds nothing of bench: a method has `fit` and `Config`, "
+                "a protocol `PROTOCOL`, an engine `ENGINE`, metrics `METRICS`."
+            )
+    except BadPlugin:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _holds(module: ModuleType, kind: Kind) -> bool:
+    """Return whether a module is of the kind: with one of two names alone, unless it is something else."""
+    there = [hasattr(module, mark) for mark in _MARKS[kind]]
+    others = (mark for other, marks in _MARKS.items() if other != kind for mark in marks)
+    return all(there) or (any(there) and not any(hasattr(module, mark) for mark in others))
+
+
+def _words(kind: Kind) -> str:
+    return " and ".join(f"`{mark}`" for mark in _MARKS[kind])
+
+
+def _run(load: Callable[[], object], what: str, path: Path | None = None) -> object:
+    """Return what `load` returns; raise BadPlugin with the line and the fault where an author's code fails."""
+    try:
+        return load()
+    except (Exception, SystemExit) as error:  # an author's file may raise anything
+        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+        raise BadPlugin(f"{what} does not import{_line(error, path)}: {fault.rstrip('.')}.") from error
+
+
+def _line(error: BaseException, path: Path | None) -> str:
+    """Return the line of the file at which the error arose, in words; nothing where that is unknown."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f", line {error.lineno}"
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    return f", line {lines[-1]}" if lines else ""
