@@ -23,9 +23,9 @@ from pydantic import BaseModel
 
 from bench.data.cards import Dataset
 from bench.data.encode import Encoded, Part, encode
-from bench.data.split import Split, inner_splits, seeds_by_size
+from bench.data.split import Split, check_split, inner_splits, seeds_by_size
 from bench.data.table import Table
-from bench.errors import BadSetting
+from bench.errors import BadSetting, BadSplit
 from bench.names import MAIN_METRIC
 
 Progress = Callable[[int, int], None]  # steps taken, steps at most
@@ -178,8 +178,19 @@ class Protocol(ABC):
         """
 
     def splits(self, table: Table, *, folds: int | None = None, repeats: int | None = None) -> list[Split]:
-        """Return `split` with the folds and repeats asked for, else the protocol's."""
-        return self.split(table, *self.number_of_splits(folds, repeats))
+        """Return `split` with the folds and repeats asked for, else the protocol's.
+
+        Raises BadSetting for numbers that the protocol cannot have, BadTable where the table cannot be split, and
+        BadSplit where the protocol gives parts that overlap, or lack a class.
+        """
+        splits = self.split(table, *self.number_of_splits(folds, repeats))
+        if not splits:
+            raise BadSplit(
+                f"The protocol {self.name} gives no split of {table.name!r}; it must give at least one."
+            )
+        for part in splits:
+            check_split(part, table, self.name, validates=self.validates)
+        return splits
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:
         """Return the folds and repeats asked for, else the protocol's; raise BadSetting for those it cannot have."""

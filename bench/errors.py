@@ -32,6 +32,12 @@ class BadCard(BenchError):
     """A data set card that does not say what a card must say."""
 
 
+class BadSplit(BenchError):
+    """A protocol gives parts that overlap, lack a class, or are no rows of the table."""
+
+    exit_code = USAGE
+
+
 class BadTable(BenchError):
     """A table that cannot be judged as asked: its format, columns, target or values."""
 

@@ -133,6 +133,7 @@ def _take_over(paths: list[Path]) -> Loaded:
         forget()
         use(paths)
         _only_named[0] = True
+    _files(key())  # imported here and now: what is unpickled next may be of their classes
     return Loaded()
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.table import Table
-from bench.errors import BadTable
+from bench.errors import BadSplit, BadTable
 from bench.names import digest, seed_from
 
 RowIds = NDArray[np.int64]
@@ -58,6 +58,32 @@ class Split:
     def training_sha256(self) -> str:
         """The hash of `training`."""
         return digest(self.training.astype("<i8").tobytes())
+
+
+def check_split(split: Split, table: Table, protocol: str, *, validates: bool) -> None:
+    """Raise BadSplit, which names the protocol, the fold and the fault, where the parts are no parts of the table.
+
+    They are sorted, disjoint row ids of the table. Training and test rows hold both classes, and so do validation rows
+    where the protocol `validates`; else there are none.
+    """
+    where = f"The protocol {protocol}, fold {split.repeat}.{split.fold} of {table.name!r}"
+    parts = {"training": split.train, "validation": split.valid, "test": split.test}
+    for name, rows in parts.items():
+        if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+            raise BadSplit(f"{where}: its {name} part is no array of row ids.")
+        if len(rows) and (rows[0] < 0 or rows[-1] >= table.n_rows or (np.diff(rows) <= 0).any()):
+            raise BadSplit(
+                f"{where}: its {name} part must be sorted, distinct row ids of 0 to {table.n_rows - 1:,}."
+            )
+        empty = name == "validation" and not validates
+        classes = len(np.unique(table.y[rows]))
+        if classes != (0 if empty else 2):
+            fault = "holds rows, and the protocol does not validate" if empty else "lacks a class"
+            raise BadSplit(f"{where}: its {name} part ({len(rows):,} rows) {fault}.")
+    together = np.concatenate(list(parts.values()))
+    n_twice = len(together) - len(np.unique(together))
+    if n_twice:
+        raise BadSplit(f"{where}: {n_twice:,} rows lie in more than one part; a row has one side.")
 
 
 def stratified(table: Table, folds: int, repeats: int) -> list[Split]:

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from functools import cache
 
+from bench import plugins
 from bench.contract import Arm, Protocol
 from bench.data.cards import Dataset
-from bench.errors import UnknownName
+from bench.errors import BadPlugin, UnknownName
 from bench.names import MAIN_METRIC
 
 DEFAULT = "strict"
 
 
-@cache
 def protocols() -> dict[str, Protocol]:
-    """Return every protocol by name, the default first."""
-    modules = (
-        importlib.import_module(f"{__name__}.{entry.name}") for entry in pkgutil.iter_modules(__path__)
-    )
-    listed: list[Protocol] = [module.PROTOCOL for module in modules]
-    return {each.name: each for each in sorted(listed, key=lambda each: (each.name != DEFAULT, each.name))}
+    """Return every protocol by name, the default first, those of plugins last; raise BadPlugin for two of one name."""
+    return _registered(plugins.key())
+
+
+@cache
+def _registered(_: plugins.Key) -> dict[str, Protocol]:
+    files: dict[str, str] = {}
+    by_name: dict[str, Protocol] = {}
+    for plugin in plugins.modules("protocols"):
+        protocol = _checked(plugin)
+        if protocol.name in by_name:
+            raise BadPlugin(
+                f"Two protocols are called {protocol.name!r}: one in {files[protocol.name]}, one in {plugin.file}. "
+                "Give one of them another name."
+            )
+        files[protocol.name], by_name[protocol.name] = plugin.file, protocol
+    return {DEFAULT: by_name[DEFAULT], **by_name}
+
+
+def _checked(plugin: plugins.Plugin) -> Protocol:
+    """Return the module's protocol; raise BadPlugin, which names the file, where it is none."""
+    protocol = plugin.module.PROTOCOL
+    if not isinstance(protocol, Protocol):
+        raise BadPlugin(
+            f"PROTOCOL in {plugin.file} is a {type(protocol).__name__}; give an object of a class that derives from "
+            "bench.contract.Protocol."
+        )
+    if not protocol.name or set(protocol.name) & set("+/ \\"):
+        raise BadPlugin(
+            f"PROTOCOL in {plugin.file} is called {protocol.name!r}; a name has letters, digits and hyphens."
+        )
+    return protocol
 
 
 def protocol_named(name: str) -> Protocol:

@@ -31,6 +31,7 @@ from bench.methods import method
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
 from bench.networks.compiled.kernel import engine
 from bench.networks.config import dtype_of
+from bench.plugins import Loaded
 from bench.protocols import DEFAULT, protocol_named
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.sampling.resample import resample
@@ -48,6 +49,7 @@ class Workbench:
     sampler that has run out of time since is not tried again.
     """
 
+    plugins: Loaded = field(default_factory=Loaded, kw_only=True)  # first: a worker takes it first
     table: Table
     splits: dict[str, Split]
     store: Store
@@ -64,13 +66,6 @@ class Workbench:
                 self.encoded.pop(next(iter(self.encoded)))
             self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
         return self.encoded[split_sha256]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Send a protocol by its name: its class may lie in a file that the other process has to load first."""
-        return self.__dict__ | {"protocol": self.protocol.name}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state | {"protocol": protocol_named(state["protocol"])}
 
 
 def choose_device(asked: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.cards import card, card_for_file
-from bench.data.split import BIG_TABLE_ROWS, Split, duplicate_groups, largest_folds
+from bench.data.split import BIG_TABLE_ROWS, VALID_SHARE, Split, duplicate_groups, largest_folds
 from bench.data.table import Table
 from bench.errors import BadSetting, BadTable
 from bench.protocols import protocol_named
@@ -83,7 +83,7 @@ def test_every_test_part_has_its_share_of_each_class_to_within_one_row(
         assert max(counts) - min(counts) <= 1
         for one, tested in zip(made_splits, counts, strict=True):
             validated = int((table.y[one.valid] == label).sum())
-            assert abs(validated - STRICT.valid_share * (total - tested)) <= 1
+            assert abs(validated - VALID_SHARE * (total - tested)) <= 1
     sizes = [len(s.test) for s in made_splits]
     assert max(sizes) - min(sizes) <= 1
 

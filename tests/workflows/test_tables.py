@@ -59,7 +59,7 @@ def climbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
             arm if arm.method == "logistic-regression" else replace(arm, settings={**arm.settings, **short})
             for arm in arms
         ]
-        bench = Workbench(table, {p.sha256: p for p in splits}, store, "cpu", protocol=name)
+        bench = Workbench(table, {p.sha256: p for p in splits}, store, "cpu", protocol=protocol)
         for run in plan(table, protocol, splits, arms, 2):
             (result,) = run_pack(bench, [run], lambda step, steps: None)
             assert result.status == "ok", result.error
