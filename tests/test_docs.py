@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -49,7 +50,7 @@ class Page:
     def lines(self) -> list[str]:
         """The commands of bench."""
         lines = [line.split("#")[0].strip() for block in self.blocks("sh") for line in block.splitlines()]
-        return [line for line in lines if line.startswith("bench ")]
+        return [line for line in lines if re.match(r"([A-Z_]+=\S+ )?bench ", line)]
 
     @property
     def files(self) -> dict[str, str]:
@@ -83,14 +84,28 @@ def examples(pattern: str, but: str = "$^") -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("page", "line"), chosen, ids=[f"{p.name}: {line}" for p, line in chosen])
 
 
-def bench(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def bench(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "bench"), *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def parts(line: str) -> tuple[dict[str, str], list[str]]:
+    """Return the variables that a line sets, `NAME=value bench …`, and the words after `bench`."""
+    before, _, after = line.partition("bench ")
+    return dict(word.split("=", 1) for word in before.split()), shlex.split(after)
 
 
 @examples("")
 def test_every_command_has_the_options_that_a_page_uses(page: Page, line: str) -> None:
-    _, name, *words = shlex.split(line)
+    name, *words = parts(line)[1]
     known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
 
@@ -98,7 +113,7 @@ def test_every_command_has_the_options_that_a_page_uses(page: Page, line: str) -
 @examples(r"^bench run .*--dataset", but="|".join(SIMULATED))
 def test_runs_of_real_data_can_be_planned_without_the_data(page: Page, line: str, tmp_path: Path) -> None:
     page.save(tmp_path)
-    words = [word for word in shlex.split(line)[1:] if word != "--dry-run"]
+    words = [word for word in parts(line)[1] if word != "--dry-run"]
     if "--data-file" in words:
         place = words.index("--data-file")
         del words[place : place + 2]
@@ -109,7 +124,7 @@ def test_runs_of_real_data_can_be_planned_without_the_data(page: Page, line: str
 
 @examples("^bench compare")
 def test_comparisons_are_of_published_records(page: Page, line: str) -> None:
-    done = bench(*shlex.split(line)[1:], "--results", str(ROOT / "results"), cwd=ROOT / "tests")
+    done = bench(*parts(line)[1], "--results", str(ROOT / "results"), cwd=ROOT / "tests")
     assert done.returncode == 0, done.stderr
     assert "50 runs paired" in done.stdout
 
@@ -118,8 +133,8 @@ def test_comparisons_are_of_published_records(page: Page, line: str) -> None:
 @examples(rf"{'|'.join(SIMULATED)}|bench (list|doctor|check)", but="--show|--tuned")
 def test_offline_commands_run(page: Page, line: str, tmp_path: Path) -> None:
     page.save(tmp_path)
-    words = shlex.split(line)[1:]
-    done = bench(*words, *MORE.get(words[0], []), cwd=tmp_path)
+    variables, words = parts(line)
+    done = bench(*words, *MORE.get(words[0], []), cwd=tmp_path, **variables)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
@@ -128,9 +143,9 @@ def test_tables_and_compact_records_follow_a_run(tmp_path: Path) -> None:
     words = ("run", "--dataset", "loan-sim", "--arm", "prevalence", *SMALL[:2])
     assert bench(*words, cwd=tmp_path).returncode == 0
     lines = {line for _, line in LINES if re.match("bench (tables|compact)", line)}
-    assert {line.split()[1] for line in lines} == {"tables", "compact"}
+    assert {parts(line)[1][0] for line in lines} == {"tables", "compact"}
     for line in sorted(lines, key=lambda line: "--check" in line):
-        done = bench(*shlex.split(line)[1:], cwd=tmp_path)
+        done = bench(*parts(line)[1], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "results/leaderboards/loan-sim-strict.tex").exists()
     assert (tmp_path / "results/compact/loan-sim/records.parquet").exists()
@@ -141,7 +156,7 @@ STUDIES = [(page, block) for page in PAGES for block in page.blocks("sh") if blo
 
 @pytest.mark.parametrize(("page", "block"), STUDIES, ids=[page.name for page, _ in STUDIES])
 def test_tuning_runs_from_study_to_leaderboard(page: Page, block: str, tmp_path: Path) -> None:
-    study, show, run = (shlex.split(line.split("#")[0])[1:] for line in block.strip().splitlines())
+    study, show, run = (parts(line.split("#")[0])[1] for line in block.strip().splitlines())
     assert bench(*study, *STUDY[:2], *STUDY[4:], cwd=tmp_path).returncode == 0
     shown = bench(*show, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
@@ -156,7 +171,7 @@ def test_tuning_runs_from_study_to_leaderboard(page: Page, block: str, tmp_path:
 def test_the_example_of_a_users_own_table_runs(page: Page, line: str, tmp_path: Path) -> None:
     rows = [f"{i},{i % 7},{'abc'[i % 3]},{'yes' if i % 5 == 0 else 'no'}" for i in range(200)]
     (tmp_path / "my.csv").write_text("\n".join(["customer_id,debts,region,defaulted", *rows]))
-    done = bench(*shlex.split(line)[1:], "--arm", "logistic-regression", *SMALL[4:], cwd=tmp_path)
+    done = bench(*parts(line)[1], "--arm", "logistic-regression", *SMALL[4:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "results/leaderboards/my-strict.parquet").exists()
 
@@ -181,7 +196,9 @@ def test_python_runs(page: Page, code: str, tmp_path: Path) -> None:
 def test_every_file_of_a_page_is_used_by_an_example_of_it(page: Page, tmp_path: Path) -> None:
     """A card is no option's file: it is read."""
     page.save(tmp_path)
-    used = {word for line in page.lines for word in shlex.split(line)}
+    used = {
+        word for line in page.lines for given in [parts(line)] for word in (*given[0].values(), *given[1])
+    }
     for name in page.files:
         if name.startswith("datasets/"):
             assert read_card(tmp_path / name).name == Path(name).stem
@@ -194,7 +211,7 @@ def test_the_arms_file_of_the_page_of_methods_gives_an_arm(tmp_path: Path) -> No
     page = next(page for page in PAGES if page.name == "bench/methods/README.md")
     page.save(tmp_path)
     (line,) = (line for line in page.lines if "arms.toml" in line)
-    done = bench(*shlex.split(line)[1:], "--dry-run", "--rows", "600", cwd=tmp_path)
+    done = bench(*parts(line)[1], "--dry-run", "--rows", "600", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "borderline-focal" in done.stdout
 
@@ -258,13 +275,13 @@ MODULES = sorted(
     for path in (ROOT / "bench").rglob("*.py")
     if path.name != "__init__.py"
 )
-ROOMS = sorted({str(Path(name).parent) for name in MODULES} - {"."})
 
 
 def test_the_map_names_every_room_and_every_module() -> None:
     """A room has a heading of its own, or a row; a module is in backticks in its room's table, or the root's."""
     listed: dict[str, set[str]] = {}
-    for section in re.split(r"^### ", MAP.text.partition("## The map")[2], flags=re.MULTILINE)[1:]:
+    rooms = MAP.text.partition("## The map")[2].partition("### Outside")[0]
+    for section in re.split(r"^### ", rooms, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
         room = title.partition("`bench/")[2].partition("`")[0].strip("/") or "."
         listed[room] = {name for row in rows_of(body) for name in re.findall(r"`([a-z_0-9]+)`", row[0])}
