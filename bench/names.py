@@ -35,7 +35,7 @@ PRUNERS: tuple[str, ...] = get_args(PrunerName)
 TUNED, ANYWAY = "(tuned)", "(tuned-anyway)"
 
 
-RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder where no option names one
+RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder where nothing else names one
 
 
 def results_folder() -> Path:
