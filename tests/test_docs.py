@@ -110,14 +110,15 @@ def test_every_command_has_the_options_that_a_page_uses(page: Page, line: str) -
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
 
 
-@examples(r"^bench run .*--dataset", but="|".join(SIMULATED))
+@examples(r"\bbench run .*--dataset", but="|".join(SIMULATED))
 def test_runs_of_real_data_can_be_planned_without_the_data(page: Page, line: str, tmp_path: Path) -> None:
     page.save(tmp_path)
-    words = [word for word in parts(line)[1] if word != "--dry-run"]
+    variables, words = parts(line)
+    words = [word for word in words if word != "--dry-run"]
     if "--data-file" in words:
         place = words.index("--data-file")
         del words[place : place + 2]
-    done = bench(*words, "--dry-run", cwd=tmp_path)
+    done = bench(*words, "--dry-run", cwd=tmp_path, **variables)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
