@@ -122,6 +122,7 @@ def run(
     matrix: str | None = None,
     arms: Sequence[str] = (),
     arms_file: str | os.PathLike[str] | None = None,
+    method_file: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     settings: Mapping[str, Any] | None = None,
     seeds: int | None = None,
     folds: int | None = None,
@@ -178,6 +179,8 @@ def run(
         Single arms (`bench list arms`), also as ``none(lr=0.01)`` or ``focal[smote]``.
     arms_file : str or path, optional
         A TOML file of arms of your own.
+    method_file : path or list of paths
+        Python files of yours with a method, protocol, engine or metrics (`bench.contract`). They are run.
     settings : dict, optional
         Settings for all arms that have them, for example ``{"lr": 0.01}``.
     seeds, folds, repeats : int, optional
@@ -266,6 +269,7 @@ def tune(
     matrix: str | None = None,
     arms: Sequence[str] = (),
     arms_file: str | os.PathLike[str] | None = None,
+    method_file: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     settings: Mapping[str, Any] | None = None,
     folds: int | None = None,
     repeats: int | None = None,
@@ -295,7 +299,9 @@ def tune(
     ----------
     data, dataset, name, data_file, target, positive, drop, time, amount, rows, source
         What to tune on, as in `run`.
-    protocol, matrix, arms, arms_file, settings, folds, repeats, device, pack, workers, timeout, results, progress
+    protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
+        As in `run`.
+    device, pack, workers, timeout, results, progress
         As in `run`.
     trials : int
         Trials of every arm and fold, the defaults first.

@@ -161,6 +161,16 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(sorted(names) if isinstance(value, set | frozenset) else names)
 
 
+def _paths(value: Any) -> tuple[Path, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str | os.PathLike):
+        return (_path(value),)
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError
+    return tuple(_path(path) for path in value)
+
+
 def _pair(value: Any) -> tuple[int, int]:
     first, second = value
     return _whole(first), _whole(second)
@@ -194,6 +204,7 @@ _KINDS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "float": (_number, "a number"),
     "Path": (_path, "a path"),
     "tuple[str, ...]": (_names, _NAMES),
+    "tuple[Path, ...]": (_paths, "a path, or a list of paths"),
     "tuple[int, int]": (_pair, "two whole numbers, (1, 4) for the first of four"),
     "Label": (_label, "one value, a text or a number"),
     "Mapping[str, str]": (_settings, "a dict of settings, such as {'lr': 0.01}"),

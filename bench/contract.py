@@ -15,18 +15,22 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import index
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from bench.data.cards import Dataset
 from bench.data.encode import Encoded, Part, encode
 from bench.data.split import Split, check_split, inner_splits, seeds_by_size
 from bench.data.table import Table
 from bench.errors import BadSetting, BadSplit
-from bench.names import MAIN_METRIC
+from bench.names import MAIN_METRIC, Spelling, canonical
+
+if TYPE_CHECKING:
+    import torch
 
 Progress = Callable[[int, int], None]  # steps taken, steps at most
 SEEDS = 3  # per fold
@@ -36,7 +40,8 @@ SEEDS = 3  # per fold
 class Arm:
     """One row of a table: a method with its samplers and the settings that differ from its defaults.
 
-    `fixed` names what the user set, which no study changes.
+    `fixed` names what the user set, which no study changes. `spelling` are the parts of the name where it was put
+    together of several; else the name is all of it.
     """
 
     name: str
@@ -48,6 +53,12 @@ class Arm:
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs_probability: bool = False
     fixed: frozenset[str] = frozenset()
+    spelling: Spelling = field(default=Spelling(""), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the name as one word unless it was put together."""
+        if str(self.spelling) != self.name:
+            object.__setattr__(self, "spelling", Spelling(self.name))
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,8 @@ class Fitted:
 
     `steps` are optimiser steps (boosting rounds, solver iterations), `best_step` the one kept,
     `samples_seen` the rows drawn in all steps, `selected` the settings that were chosen on validation.
+    `device` ("cpu", "cuda"), `engine` (a word for what computed it) and `threads` are what was really used; where they
+    are None, the record says the CPU with the threads that a worker has.
     """
 
     predict: Callable[[Part], NDArray[np.float64]]
@@ -77,16 +90,92 @@ class Fitted:
     best_step: int = 0
     samples_seen: int = 0
     selected: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
+    engine: str | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no record can hold: counts that are no whole numbers, `selected` that is no JSON."""
+        for name in ("steps", "best_step", "samples_seen"):
+            object.__setattr__(self, name, index(getattr(self, name)))
+        canonical(dict(self.selected))
+
+
+@dataclass(frozen=True, order=True)
+class Budget:
+    """What one run may train: so many steps, or so many passes over its rows, and the rows of a step."""
+
+    rows_per_step: int
+    steps: int | None = None
+    epochs: int | None = None
+
+
+class SteppedConfig(BaseModel, ABC):
+    """The `Config` of a method that trains in steps, on batches of rows.
+
+    A run's outcome tells such budgets beside each other, so that the arms of a table can be seen to have had the same;
+    a pack holds no more members than a device's memory does; and a protocol without validation rows refuses what
+    would choose on them. A method of your own has these by a subclass.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    block: ClassVar[int] = 1  # members that a GPU computes together: a pack is a whole number of blocks
+
+    @property
+    @abstractmethod
+    def budget(self) -> Budget:
+        """What a run of this configuration may train."""
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether something is chosen on validation rows, the best step for example."""
+        return False
+
+    @abstractmethod
+    def member_bytes(self, n_features: int) -> int:
+        """Return how much of the device's memory one run takes while it trains, in bytes, on the high side.
+
+        The rows that it trains on are not in it.
+        """
+
+
+@dataclass(frozen=True)
+class Classes:
+    """How many rows of either class there are to train on."""
+
+    negatives: int
+    positives: int
+
+    @property
+    def odds(self) -> float:
+        """Negatives per positive: the weight of a positive at which the classes are equal."""
+        return self.negatives / self.positives
+
+    @property
+    def ratio(self) -> float:
+        """Rows of the rarer class per row of the other."""
+        return min(self.odds, 1 / self.odds)
 
 
 class Trial(typing.Protocol):
     """What `space` is given: Optuna's suggestions, each with the arm's own value as its default.
 
     It knows the arm: what the arm sets comes back as it is. `weight`, `ratio` and `sampler` suggest how far the classes
-    are evened out (`bench.tuning.space.Suggestions`).
+    are evened out (`bench.tuning.space.Suggestions`). A name that is no setting of `Config` needs `default=`; the same
+    names have to be asked for an arm whatever their values, so that the space can be listed.
+
+    Raises BadSetting where a suggestion has no default, or the arm's own value has no place in its interval.
+
+    Examples
+    --------
+    >>> def space(trial):
+    ...     settings = {"C": trial.suggest_float("C", 1e-4, 1e2, log=True)}
+    ...     return {**settings, "class_weight": trial.weight("class_weight")}
     """
 
     arm: Arm
+    classes: Classes
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -129,12 +218,18 @@ class Trial(typing.Protocol):
 class Method:
     """A method as it is registered: what its file says, and defaults for what it leaves out.
 
-    In the file the names are upper case (`VERSION`, `POOLS` …), but `Config`, `space` and `fit`. `version` is part of
-    every run's key, raised when results change. `config` is a frozen pydantic model. `pools` are the samplers that feed
-    a member, one part each. `static` are the settings that must agree within a pack; None where runs are fitted one at
-    a time. `cost` is roughly how long a run takes beside others; the costly start first. `arms` are rows that a table
-    may have. `packages` are those, beside the usual, whose versions belong in a record; `extra` is what installs them,
-    `pip install "imbalance-bench[EXTRA]"`.
+    In the file the names are upper case (`VERSION`, `POOLS` …), but `Config`, `space` and `fit`; `NAME` is the file's
+    name where it is not given, and the description is the docstring's first line.
+
+    `version` is part of every run's key, raised when results change. `config` is a frozen pydantic model, which for a
+    method that trains in steps is a `SteppedConfig`. `space` returns settings for it, and samplers by their role, as
+    the trial suggests them. `fit` trains the members, whose `static` settings agree, and returns one `Fitted` each, in
+    order. `pools` are the samplers that feed a member, one part each. `static` are the settings that must agree within
+    a pack; None where runs are fitted one at a time. `cost` is roughly how long a run takes beside others; the costly
+    start first. `arms` are rows that a table may have, of this method. `packages` are those, beside the usual, whose
+    versions belong in a record, by the names under which they are installed, and `extra` is what of bench installs
+    them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
+    they are missing.
     """
 
     name: str
@@ -142,7 +237,7 @@ class Method:
     description: str
     config: type[BaseModel]
     space: Callable[[Trial], dict[str, Any]]
-    fit: Callable[[Sequence[Member], str, Progress], list[Fitted]]
+    fit: Callable[[Sequence[Member], torch.device, Progress], list[Fitted]]
     pools: tuple[str, ...] = ("sampler",)
     static: frozenset[str] | None = None
     cost: float = 0.0

@@ -50,6 +50,10 @@ class BadPlugin(BenchError):
     """A file or package of an author that is not there, does not import, or is not what it should be."""
 
 
+class NotInstalled(BenchError):
+    """A package that an arm's method needs and that is not installed; the message says how to install it."""
+
+
 class BadPlatform(BenchError):
     """An operating system on which bench does not run."""
 

@@ -54,11 +54,14 @@ def peak_memory_mb() -> float:
 
 
 @cache
-def versions(**pipeline: int) -> str:
-    """Return the versions of Python, the pipeline, bench and the packages that decide results, as JSON."""
+def versions(packages: tuple[str, ...] = (), **pipeline: int) -> str:
+    """Return the versions of Python, the pipeline, bench and the packages that decide results, as JSON.
+
+    `packages` are those, beside the usual, that a method needs.
+    """
     own = {"python": platform.python_version(), **pipeline, "bench": version("imbalance-bench")}
     installed: dict[str, str] = {}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *packages):
         with contextlib.suppress(PackageNotFoundError):
             installed[name] = version(name)
     return json.dumps(own | installed)

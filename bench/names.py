@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -35,7 +36,33 @@ PRUNERS: tuple[str, ...] = get_args(PrunerName)
 TUNED, ANYWAY = "(tuned)", "(tuned-anyway)"
 
 
-RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder where nothing else names one
+@dataclass(frozen=True)
+class Spelling:
+    """The parts of an arm's name, `BASE[SAMPLER/…](FIELD=VALUE,…)(tuned)`; `bench.arms.spelling.parse` finds them.
+
+    `settings` are the texts within the parentheses, one for each pair of them.
+    """
+
+    base: str
+    samplers: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    mark: str = ""
+
+    @property
+    def rows(self) -> str:
+        """The arm without its settings: `BASE`, or with its samplers `BASE[SAMPLER/…]`."""
+        return f"{self.base}[{'/'.join(self.samplers)}]" if self.samplers else self.base
+
+    @property
+    def plain(self) -> str:
+        """The whole name but for the mark of a tuned arm."""
+        return self.rows + "".join(f"({group})" for group in self.settings)
+
+    def __str__(self) -> str:
+        return self.plain + self.mark
+
+
+RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder, where nothing else names one
 
 
 def results_folder() -> Path:

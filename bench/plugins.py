@@ -245,14 +245,14 @@ def _run(load: Callable[[], object], what: str, path: Path | None = None) -> obj
         return load()
     except (Exception, SystemExit) as error:  # an author's file may raise anything
         fault = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-        raise BadPlugin(f"{what} does not import{_line(error, path)}: {fault.rstrip('.')}.") from error
+        raise BadPlugin(f"{what} does not import{line_of(error, path)}: {fault.rstrip('.')}.") from error
 
 
-def _line(error: BaseException, path: Path | None) -> str:
+def line_of(error: BaseException, file: str | Path | None) -> str:
     """Return the line of the file at which the error arose, in words; nothing where that is unknown."""
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return f", line {error.lineno}"
     lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
     ]
     return f", line {lines[-1]}" if lines else ""

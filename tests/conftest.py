@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from bench.contract import Arm
 from bench.data.split import Split
 from bench.data.table import Table, load
 from bench.protocols import protocol_named
 from bench.runs.evaluate import Workbench
-from bench.runs.run import Arm, Run, plan
+from bench.runs.run import Run, plan
 from bench.store.folder import Store
 
 # What a shell or a CI sets must change no test: typer reads some of it when it is imported.

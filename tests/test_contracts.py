@@ -16,8 +16,10 @@ import pytest
 import torch
 from pydantic import BaseModel, ValidationError
 
-from bench.arms.arm import ARMS, MATRICES, Arm
-from bench.contract import Fitted, Member
+from bench.arms.arm import ARMS
+from bench.arms.matrices import MATRICES
+from bench.arms.settings import configure, select
+from bench.contract import Arm, Fitted, Member
 from bench.data import table as tables
 from bench.data.cards import Dataset, card, cards_folder, dataset_names, read_card
 from bench.data.encode import Part, encode
@@ -28,7 +30,6 @@ from bench.networks.config import NetworkConfig
 from bench.networks.losses import LOSSES, slope, terms, value
 from bench.networks.optimisers import OPTIMISERS
 from bench.protocols import protocol_named, protocols
-from bench.runs.run import configure, select
 from bench.sampling.resample import SAMPLERS, resample
 from bench.stats.metrics import METRICS, measure
 from bench.tuning.space import Classes, arm_at, space_of
@@ -110,13 +111,13 @@ def test_a_card_refuses_an_unknown_field():
 
 def small(name, **more):
     """Return the method's configuration within a budget for tests."""
-    Config = method(name).Config
+    Config = method(name).config
     taken = {field: value for field, value in BUDGET.items() if field in Config.model_fields}
     return Config(**{**taken, **more})
 
 
 def members(name, seeds=(0, 1)):
-    pools = (encoded().train,) * len(method(name).POOLS)
+    pools = (encoded().train,) * len(method(name).pools)
     return [Member(small(name), seed, pools, encoded().valid) for seed in seeds]
 
 
@@ -127,32 +128,32 @@ def fit(name, seeds=(0, 1)):
 @pytest.mark.parametrize("name", methods())
 def test_a_method_has_its_four_names(name):
     module = method(name)
-    assert module.NAME == name == slug(name)
-    assert type(module.VERSION) is int
-    assert module.VERSION >= 1
-    assert issubclass(module.Config, BaseModel)
+    assert module.name == name == slug(name)
+    assert type(module.version) is int
+    assert module.version >= 1
+    assert issubclass(module.config, BaseModel)
     assert callable(module.space)
     assert callable(module.fit)
-    assert module.__doc__
-    assert set(module.POOLS) <= set(ROLES)
-    assert module.STATIC is None or set(module.STATIC) <= set(module.Config.model_fields)
+    assert module.description
+    assert set(module.pools) <= set(ROLES)
+    assert module.static is None or set(module.static) <= set(module.config.model_fields)
 
 
 @pytest.mark.parametrize("name", methods())
 def test_a_configuration_is_frozen_and_refuses_unknown_fields(name):
-    config = method(name).Config()
+    config = method(name).config()
     with pytest.raises(ValidationError):
-        method(name).Config(colour="red")
-    for field in method(name).Config.model_fields:
+        method(name).config(colour="red")
+    for field in method(name).config.model_fields:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(config, field, getattr(config, field))
 
 
 @pytest.mark.parametrize("name", methods())
 def test_a_configuration_survives_json(name):
-    config = method(name).Config()
+    config = method(name).config()
     dumped = config.model_dump(mode="json")
-    assert method(name).Config.model_validate(json.loads(json.dumps(dumped))) == config
+    assert method(name).config.model_validate(json.loads(json.dumps(dumped))) == config
 
 
 CLASSES = Classes(500, 100)
@@ -160,7 +161,7 @@ CLASSES = Classes(500, 100)
 
 def arm_of(name):
     """Return an arm of the method, with a sampler for each of its pools: the widest space."""
-    pools = method(name).POOLS
+    pools = method(name).pools
     return Arm(name, name, **dict.fromkeys(pools, "smote"))
 
 
@@ -187,7 +188,7 @@ def test_both_ends_of_a_search_space_can_be_trained(name, end):
     config = configure(moved)
     config |= {"steps": 4, "evaluations": 2} if "steps" in config else {}
     (member,) = members(name, (0,))
-    member = replace(member, config=method(name).Config.model_validate(config))
+    member = replace(member, config=method(name).config.model_validate(config))
     assert len(method(name).fit([member], torch.device("cpu"), lambda step, steps: None)) == 1
 
 
@@ -315,7 +316,7 @@ def test_no_sampler_returns_the_part_itself_and_an_unknown_one_is_refused():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_maps_settings_and_counts_to_its_numbers_and_these_give_one_per_row(name):
-    config, counts = method("network").Config(loss=name), (90.0, 10.0)
+    config, counts = method("network").config(loss=name), (90.0, 10.0)
     z, y = torch.linspace(-3, 3, 14).view(2, 7), (torch.arange(14) % 2).view(2, 7).float()
     made = terms([config, config], [counts, counts], z)
     assert made.weight.shape == made.margin.shape == (2, 2)
@@ -330,9 +331,9 @@ def test_a_loss_maps_settings_and_counts_to_its_numbers_and_these_give_one_per_r
 
 
 def test_configurations_take_every_loss_and_optimiser_that_there_is():
-    assert [method("network").Config(loss=name).loss for name in LOSSES] == list(LOSSES)
+    assert [method("network").config(loss=name).loss for name in LOSSES] == list(LOSSES)
     with pytest.raises(ValidationError, match="known losses are"):
-        method("network").Config(loss="hinge")
+        method("network").config(loss="hinge")
     assert set(get_args(NetworkConfig.model_fields["optimiser"].annotation)) == set(OPTIMISERS)
 
 
@@ -373,7 +374,7 @@ def test_an_arm_configures(name):
     config = configure(arm)
     assert arm.name == name
     assert arm.description
-    Config = method(arm.method).Config
+    Config = method(arm.method).config
     hidden = {name for name, field in Config.model_fields.items() if field.exclude_if}  # at their defaults
     assert set(config) == set(Config.model_fields) - hidden
     assert Config.model_validate(json.loads(json.dumps(config))).model_dump(mode="json") == config

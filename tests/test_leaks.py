@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.arms.arm import ARMS, MATRICES, Arm
+from bench.arms.arm import ARMS
+from bench.arms.matrices import MATRICES
+from bench.contract import Arm
 from bench.data.cards import card
 from bench.data.split import Split
 from bench.data.table import Table, load

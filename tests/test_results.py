@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.arms.arm import GRID, MATRICES
+from bench.arms.matrices import GRID, MATRICES
 from bench.names import TUNED
 from bench.report import leaderboard as boards
 from bench.tuning.configurations import tuned_path, write_tuned

@@ -32,6 +32,7 @@ from bench.cli.options import (
     Group,
     Json,
     Matrix,
+    MethodFile,
     Pack,
     Positive,
     ProtocolName,
@@ -143,6 +144,7 @@ def run(
     matrix: Matrix = None,
     arm: Arms = None,
     arms_file: ArmsFile = None,
+    method_file: MethodFile = None,
     settings: Settings = None,
     tuned: Annotated[
         bool,
@@ -229,6 +231,7 @@ def run(
             matrix=matrix,
             arms=tuple(arm or ()),
             arms_file=arms_file,
+            method_file=tuple(method_file or ()),
             settings=pairs(settings or []),
             seeds=seeds,
             folds=folds,

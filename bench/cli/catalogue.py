@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from bench.contract import Method
 
 Kind = Literal["datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices"]
 
@@ -16,7 +19,7 @@ def catalogue(kind: str) -> list[dict[str, Any]]:
 
 def summary(kind: str) -> list[dict[str, Any]]:
     """Return the rows for people to read: all cells of MetaBalance's grid are one."""
-    from bench.arms.arm import ALPHA, ALPHA_CELL, CELL, GRID
+    from bench.arms.matrices import ALPHA, ALPHA_CELL, CELL, GRID
 
     rows = catalogue(kind)
     if kind == "arms":
@@ -55,6 +58,7 @@ def _datasets() -> list[dict[str, Any]]:
 
 def _arms() -> list[dict[str, Any]]:
     from bench.arms.arm import ARMS
+    from bench.methods import method
 
     return [
         {
@@ -63,7 +67,7 @@ def _arms() -> list[dict[str, Any]]:
             "sampler": arm.sampler,
             "inner_sampler": arm.inner_sampler,
             "outer_sampler": arm.outer_sampler,
-            "description": arm.description,
+            "description": arm.description + _how_to_have(method(arm.method)),
         }
         for arm in ARMS.values()
     ]
@@ -74,14 +78,21 @@ def _methods() -> list[dict[str, Any]]:
 
     return [
         {
-            "name": name,
-            "version": module.VERSION,
-            "settings": dict.fromkeys(module.Config.model_fields)
-            | module.Config.model_construct().model_dump(mode="json"),
-            "description": module.__doc__.splitlines()[0],
+            "name": method.name,
+            "version": method.version,
+            "settings": dict.fromkeys(method.config.model_fields)
+            | method.config.model_construct().model_dump(mode="json"),
+            "description": method.description + _how_to_have(method),
         }
-        for name, module in methods().items()
+        for method in methods().values()
     ]
+
+
+def _how_to_have(method: Method) -> str:
+    """Return what to say behind the description of a method, or arm of it, whose packages are not installed."""
+    from bench.methods import how_to_install, missing_packages
+
+    return f" (not installed: {how_to_install(method)})" if missing_packages(method) else ""
 
 
 def _samplers() -> list[dict[str, Any]]:
@@ -130,7 +141,7 @@ def _protocols() -> list[dict[str, Any]]:
 
 
 def _matrices() -> list[dict[str, Any]]:
-    from bench.arms.arm import MATRICES
+    from bench.arms.matrices import MATRICES
 
     return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
 

@@ -10,6 +10,10 @@ import ast
 from functools import cache
 from pathlib import Path
 
+from bench.errors import BenchError
+
+_PACKAGE = Path(__file__).parent.parent
+
 
 def datasets() -> list[str]:
     """Return the names of all data sets."""
@@ -33,19 +37,40 @@ def published_datasets() -> list[str]:
 
 
 def arms() -> list[str]:
-    """Return the arms' names in the order in which `bench.arms.arm` writes them, those with brackets left out."""
+    """Return the names of the arms that the methods' files list, the package's first; no file is run."""
+    from bench import plugins
+    from bench.arms.matrices import METHODS
+
+    files = {path.stem.replace("_", "-"): path for path in sorted((_PACKAGE / "methods").glob("*.py"))}
+    own = [files.pop(name) for name in METHODS]
+    try:
+        authors = plugins.files()
+    except BenchError:  # a path that is not there: the command says so
+        authors = []
+    return list(dict.fromkeys(name for path in [*own, *files.values(), *authors] for name in _arms_in(path)))
+
+
+def _arms_in(path: Path) -> list[str]:
+    """Return the names that a file gives to arms, in its order."""
     names: list[str] = []
-    for node in ast.walk(_module("arms/arm")):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+    for node in ast.walk(_module(path)):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("Arm", "replace")
+        ):
             given = node.args[:1] if node.func.id == "Arm" else []
             given += [keyword.value for keyword in node.keywords if keyword.arg == "name"]
-            names += [str(word.value) for word in given if isinstance(word, ast.Constant)]
-    return list(dict.fromkeys([*names, *_keys("arms/arm", "_SAMPLED")]))
+            words = (word.value for word in given if isinstance(word, ast.Constant))
+            names += [word for word in words if isinstance(word, str)]
+    return names
 
 
 def matrices() -> list[str]:
     """Return the names of the matrices."""
-    return _keys("arms/arm", "MATRICES")
+    from bench.arms.matrices import MATRICES
+
+    return list(MATRICES)
 
 
 def protocols(incomplete: str) -> list[str]:
@@ -63,8 +88,8 @@ def protocols(incomplete: str) -> list[str]:
 def _protocols() -> list[str]:
     """Return the first argument of each `PROTOCOL` in the files of `bench/protocols/`."""
     names = []
-    for path in (Path(__file__).parent.parent / "protocols").glob("[!_]*.py"):
-        for node in _module(f"protocols/{path.stem}").body:
+    for path in (_PACKAGE / "protocols").glob("[!_]*.py"):
+        for node in _module(path).body:
             if (
                 isinstance(node, ast.Assign)
                 and isinstance(node.value, ast.Call)
@@ -80,7 +105,7 @@ def _assigns(node: ast.Assign, name: str) -> bool:
 
 def _keys(module: str, name: str) -> list[str]:
     """Return the text keys of the dict called `name` at the top of a module."""
-    for node in _module(module).body:
+    for node in _module(_PACKAGE / f"{module}.py").body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
         named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
         if named and isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
@@ -89,5 +114,8 @@ def _keys(module: str, name: str) -> list[str]:
 
 
 @cache
-def _module(name: str) -> ast.Module:
-    return ast.parse((Path(__file__).parent.parent / f"{name}.py").read_text(encoding="utf-8"))
+def _module(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):  # an author's file: the command says what is wrong with it
+        return ast.Module([], [])

@@ -210,6 +210,15 @@ ArmsFile = Annotated[
         "--arms-file", metavar="FILE", help="A TOML file of arms of your own.", rich_help_panel=WHAT
     ),
 ]
+MethodFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--method-file",
+        metavar="FILE",
+        help="A Python file of your own with a method, protocol, engine or metrics; it is run. Repeatable.",
+        rich_help_panel=WHAT,
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

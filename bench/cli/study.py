@@ -22,6 +22,7 @@ from bench.cli.options import (
     Folds,
     Json,
     Matrix,
+    MethodFile,
     Pack,
     Positive,
     Repeats,
@@ -59,6 +60,7 @@ def study(
     matrix: Matrix = None,
     arm: Arms = None,
     arms_file: ArmsFile = None,
+    method_file: MethodFile = None,
     settings: Settings = None,
     folds: Folds = None,
     repeats: Repeats = None,
@@ -169,6 +171,7 @@ def study(
             matrix=matrix,
             arms=tuple(arm or ()),
             arms_file=arms_file,
+            method_file=tuple(method_file or ()),
             settings=pairs(settings or []),
             folds=folds,
             repeats=repeats,
@@ -254,7 +257,7 @@ def _show(request: Request, *, as_json: bool) -> None:
 
 def _names(request: Request) -> list[str] | None:
     """Return the names of the arms asked for, of a matrix those that can be tuned; None where all are meant."""
-    from bench.runs.run import adjust_all, select
+    from bench.arms.settings import adjust_all, select
     from bench.tuning.space import tunable
 
     named = request.arms or request.arms_file

@@ -1,6 +1,7 @@
 """Data set cards: what a data set is, where it comes from, and what must be true of it.
 
-A card is one TOML file, `datasets/<name>.toml`; its presence registers the data set. It names
+A card is one TOML file, `datasets/<name>.toml`, or one that BENCH_PLUGINS names (`bench.plugins`); its presence
+registers the data set. It names
 the licence, the citation, the sources in the order in which they are tried, the hashes, the
 columns' roles, and the rows and positives that the loaded table must have. A user's own file
 gets a card too, made from the command line by `card_for_file`.
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from bench import plugins
 from bench.errors import BadCard, UnknownName
 from bench.names import digest, slug
 
@@ -141,15 +143,30 @@ def cards_folder() -> Path:
 
 def dataset_names() -> list[str]:
     """Return the names of all cards, sorted."""
-    return sorted(path.stem for path in cards_folder().glob("*.toml"))
+    return sorted(_paths())
+
+
+def card(name: str) -> Dataset:
+    """Return the card called `name`; raise UnknownName with the nearest names."""
+    paths = _paths()
+    if name not in paths:
+        raise UnknownName("data set", name, sorted(paths))
+    return _read_once(paths[name])
+
+
+def _paths() -> dict[str, Path]:
+    """Return every card's file by its name; raise BadCard for one of the user's that has the name of one of bench."""
+    own, brought = {path.stem: path for path in cards_folder().glob("*.toml")}, plugins.cards()
+    if taken := sorted(own.keys() & brought.keys()):
+        raise BadCard(
+            f"The card {brought[taken[0]]} has the name of a data set of bench, {taken[0]!r}: rename it."
+        )
+    return own | brought
 
 
 @cache
-def card(name: str) -> Dataset:
-    """Return the card called `name`; raise UnknownName with the nearest names."""
-    if name not in dataset_names():
-        raise UnknownName("data set", name, dataset_names())
-    return read_card(cards_folder() / f"{name}.toml")
+def _read_once(path: Path) -> Dataset:
+    return read_card(path)
 
 
 def read_card(path: Path) -> Dataset:

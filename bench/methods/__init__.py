@@ -1,81 +1,182 @@
-"""The methods: one file each, registered by its presence.
+"""The methods: one file each, registered by its presence, here or wherever an author keeps it.
 
-A method is a module with four names: `VERSION` (an integer; part of every run's key, raised when
-results change), `Config` (pydantic, frozen), `space(trial)` (what a study may change of an arm:
-`Method.space`), and `fit(members, device, progress)`, which returns one `Fitted` per member.
-It may say more: `NAME` (default: the file's name), `POOLS` (which of a run's samplers feed its
-members, default one), `STATIC` (the settings that must agree within a pack; a method without it is
-fitted one run at a time), and `COST` (roughly how long a run takes beside others; the costly start first).
+What a file says of itself, and what each name means, is in `bench.contract.Method`. `bench.plugins` finds the files.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Protocol
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
-from bench.contract import Fitted, Member, Progress
-from bench.errors import UnknownName
+from bench import plugins
+from bench.contract import Arm, Method
+from bench.errors import BadPlugin, NotInstalled, UnknownName
+from bench.names import slug
 
-__all__ = ["Fitted", "Member", "Method", "Progress", "method", "methods"]
+ROLES = ("sampler", "inner_sampler", "outer_sampler")
 
 
-class Method(Protocol):
-    """What a module of this folder offers, once registered."""
+def methods() -> Mapping[str, Method]:
+    """Return every method by name; importing them imports torch and XGBoost's callers.
 
-    NAME: str
-    VERSION: int
-    POOLS: tuple[str, ...]
-    STATIC: frozenset[str] | None
-    COST: float
-    Config: type[BaseModel]
+    Raises BadPlugin where a file lacks what a method must say, and for two methods of one name.
+    """
+    return _methods(plugins.key())
 
-    def space(self, trial: Any) -> dict[str, Any]:
-        """Return settings for `Config`, and samplers by their role, as the trial suggests them.
 
-        `trial` (`bench.tuning.space.Suggestions`) suggests as Optuna's does and knows the arm, `trial.arm`: what the
-        arm sets comes back as it is, and every other suggestion has a default, the arm's own value of that setting; a
-        name that is no setting of `Config` needs `default=`. The same names have to be asked for an arm whatever
-        their values, so that the space can be listed. `trial.weight`, `trial.ratio` and `trial.sampler` suggest how
-        far the classes are evened out.
+def method(name: str) -> Method:
+    """Return the method called `name`; raise UnknownName with the nearest names."""
+    known = methods()
+    if name not in known:
+        raise UnknownName("method", name, known)
+    return known[name]
 
-        Raises BadSetting where a suggestion has no default, or the arm's own value has no place in its interval.
 
-        Examples
-        --------
-        >>> def space(trial):
-        ...     found = {"C": trial.suggest_float("C", 1e-4, 1e2, log=True)}
-        ...     return {**found, "class_weight": trial.weight("class_weight")}
-        """
+def missing_packages(which: Method) -> list[str]:
+    """Return which of the packages that the method needs are not installed."""
+    return [name for name in which.packages if not _is_installed(name)]
 
-    def fit(self, members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
-        """Train the members, whose `STATIC` settings agree, and return them in order."""
+
+def how_to_install(which: Method) -> str:
+    """Return the command that installs what the method needs."""
+    return "pip install " + (f'"imbalance-bench[{which.extra}]"' if which.extra else " ".join(which.packages))
+
+
+def check_installed(arm: Arm) -> None:
+    """Raise NotInstalled where a package is missing that the arm's method needs."""
+    which = method(arm.method)
+    if missing := missing_packages(which):
+        raise NotInstalled(
+            f"The arm {arm.name!r} needs {' and '.join(missing)}, not installed here: {how_to_install(which)}"
+        )
+
+
+def place_of(error: BaseException, name: str) -> str:
+    """Return the file of a method from outside that failed, and the line; nothing for a method of bench."""
+    file = method(name).file
+    if Path(file).parent == Path(__file__).parent:
+        return ""
+    return f" ({file}{plugins.line_of(error, file)})"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 @cache
-def methods() -> dict[str, Any]:
-    """Return every method by name; importing them imports torch and XGBoost's callers."""
-    found = {}
-    for entry in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{entry.name}")
-        for name, default in (
-            ("NAME", entry.name.replace("_", "-")),
-            ("POOLS", ("sampler",)),
-            ("STATIC", None),
-            ("COST", 0.0),
-        ):
-            if not hasattr(module, name):
-                setattr(module, name, default)
-        found[module.NAME] = module
-    return found
+def _methods(_: plugins.Key) -> dict[str, Method]:
+    by_name: dict[str, Method] = {}
+    for plugin in plugins.modules("methods"):
+        new = _registered(plugin)
+        if other := by_name.get(new.name):
+            raise BadPlugin(
+                f"Two methods are called {new.name!r}: {other.file} and {new.file}. Give one of them another NAME."
+            )
+        by_name[new.name] = new
+    return by_name
 
 
-def method(name: str) -> Any:
-    """Return the method called `name`; raise UnknownName with the nearest names."""
-    if name not in methods():
-        raise UnknownName("method", name, methods())
-    return methods()[name]
+def _registered(plugin: plugins.Plugin) -> Method:
+    """Return what the file says as a Method; raise BadPlugin that names the file and all its faults."""
+    said = vars(plugin.module)
+    if lacking := [name for name in ("VERSION", "Config", "space", "fit") if name not in said]:
+        raise BadPlugin(f"The method file {plugin.file} lacks {_listed(lacking)}. {_MEANING}")
+    values = {name: said.get(name, default) for name, default in _OPTIONAL.items()}
+    values |= {name: said[name] for name in ("VERSION", "Config", "space", "fit")}
+    values["NAME"] = said.get("NAME", plugin.name)
+    wrong = [
+        f"{name} is {_shown(values[name])}; expected {words}"
+        for name, (words, holds) in _RULES.items()
+        if not holds(values[name])
+    ]
+    if wrong:
+        raise BadPlugin(f"The method file {plugin.file}: {'; '.join(wrong)}.")
+    new = Method(
+        name=values["NAME"],
+        version=values["VERSION"],
+        description=(inspect.getdoc(plugin.module) or "").partition("\n")[0],
+        config=values["Config"],
+        space=values["space"],
+        fit=values["fit"],
+        pools=tuple(values["POOLS"]),
+        static=None if values["STATIC"] is None else frozenset(values["STATIC"]),
+        cost=float(values["COST"]),
+        arms=tuple(values["ARMS"]),
+        packages=tuple(values["PACKAGES"]),
+        extra=values["EXTRA"],
+        file=plugin.file,
+    )
+    _check(new)
+    return new
+
+
+def _check(new: Method) -> None:
+    """Raise BadPlugin where what a method says does not go together."""
+    if unknown := sorted((new.static or frozenset()) - set(new.config.model_fields)):
+        raise BadPlugin(f"The method file {new.file}: STATIC names {_listed(unknown)}, no field of Config.")
+    if not new.config.model_config.get("frozen"):
+        raise BadPlugin(
+            f"The method file {new.file}: Config must be frozen, model_config = ConfigDict(frozen=True)."
+        )
+    for arm in new.arms:
+        if arm.method != new.name:
+            raise BadPlugin(
+                f"The method file {new.file}: its arm {arm.name!r} is of the method {arm.method!r}, and the file's "
+                f"method is {new.name!r}."
+            )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
+
+
+def _shown(value: object) -> str:
+    return getattr(value, "__name__", None) or repr(value)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)
+
+
+_MEANING = (
+    "A method has VERSION, a whole number; Config, a frozen pydantic model; space(trial); and "
+    "fit(members, device, progress)."
+)
+_OPTIONAL: Mapping[str, Any] = {
+    "POOLS": ("sampler",),
+    "STATIC": None,
+    "COST": 0.0,
+    "ARMS": (),
+    "PACKAGES": (),
+    "EXTRA": None,
+}
+# What each name of a method's file must be, in words, and whether a value is.
+_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "NAME": (
+        "lower-case letters, digits and hyphens",
+        lambda name: isinstance(name, str) and slug(name) == name,
+    ),
+    "VERSION": ("a whole number from 1 on", lambda number: type(number) is int and number >= 1),
+    "Config": ("a pydantic model", lambda kind: isinstance(kind, type) and issubclass(kind, BaseModel)),
+    "space": ("a function", callable),
+    "fit": ("a function", callable),
+    "POOLS": (
+        f"some of {', '.join(ROLES)}",
+        lambda roles: _texts(roles) and bool(roles) and set(roles) <= set(ROLES),
+    ),
+    "STATIC": ("a set of names, or None", lambda names: names is None or _texts(list(names))),
+    "COST": ("a number", lambda cost: isinstance(cost, int | float)),
+    "ARMS": ("a tuple of bench.contract.Arm", lambda arms: all(isinstance(arm, Arm) for arm in arms)),
+    "PACKAGES": ("a tuple of names", _texts),
+    "EXTRA": ("a text, or None", lambda extra: extra is None or isinstance(extra, str)),
+}

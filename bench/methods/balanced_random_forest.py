@@ -14,11 +14,16 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
 
 VERSION = 1
 COST = 20.0
+ARMS = (
+    Arm(
+        "balanced-random-forest", "balanced-random-forest", "a balanced bootstrap per tree (Chen et al. 2004)"
+    ),
+)
 MOST_DEPTH = 31  # for a study, to which it is as good as any depth
 
 
@@ -37,7 +42,7 @@ class Config(BaseModel):
     ratio: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda ratio: ratio is None)
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return depth, leaf size, share of features and the ratio of the classes.
 
     More trees are never worse, only slower.
@@ -53,7 +58,7 @@ def space(trial: Any) -> dict[str, Any]:
     return found
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Grow each member's forest on its rows, on the CPU with the threads that the runner allows."""
     return [_fit(member) for member in members]
 

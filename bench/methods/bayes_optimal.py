@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress
 from bench.data.encode import Part
 from bench.errors import BadSetting
 from bench.methods.prevalence import Config, space
@@ -16,9 +16,10 @@ from bench.methods.prevalence import Config, space
 __all__ = ["VERSION", "Config", "fit", "space"]
 
 VERSION = 1
+ARMS = (Arm("bayes-optimal", "bayes-optimal", "the simulator's own P(y=1 | x)", needs_probability=True),)
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Return the known probability as the score; there is nothing to train."""
     return [Fitted(_known) for _ in members]
 

@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
 
 VERSION = 1
 COST = 10.0
+ARMS = (Arm("easy-ensemble", "easy-ensemble", "AdaBoost on balanced subsets (Liu et al. 2009)"),)
 
 
 class Config(BaseModel):
@@ -36,7 +37,7 @@ class Config(BaseModel):
     ratio: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda ratio: ratio is None)
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return rounds, rate and depth of AdaBoost, and the ratio of the classes in a subset."""
     return {
         "rounds": trial.suggest_int("rounds", 10, 100, log=True),
@@ -46,7 +47,7 @@ def space(trial: Any) -> dict[str, Any]:
     }
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Boost each member's subsets, on the CPU with the threads that the runner allows."""
     return [_fit(member) for member in members]
 

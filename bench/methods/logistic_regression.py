@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
 
 VERSION = 1
 COST = 0.5
+ARMS = (Arm("logistic-regression", "logistic-regression", "scikit-learn's, L2"),)
 
 
 class Config(BaseModel):
@@ -30,7 +32,7 @@ class Config(BaseModel):
     max_iter: int = Field(default=1000, gt=0)
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return the penalty's strength, and the ratio of the classes by weight or by the sampler."""
     found: dict[str, Any] = {"C": trial.suggest_float("C", 1e-4, 1e3, log=True)}
     found |= trial.sampler()
@@ -39,7 +41,7 @@ def space(trial: Any) -> dict[str, Any]:
     return found
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Fit each member on its rows, on the CPU."""
     return [_fit(member) for member in members]
 

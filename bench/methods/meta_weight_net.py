@@ -20,7 +20,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.networks import streams
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.compiled.kernel import kernel
@@ -37,6 +37,14 @@ VERSION = 1
 COST = 5.0
 POOLS = ("sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"batch", "meta_batch", "weight_hidden"}
+ARMS = (
+    Arm(
+        "meta-weight-net",
+        "meta-weight-net",
+        "row weights learned on balanced rows of the training part (Shu et al. 2019)",
+        outer_sampler="random-under",
+    ),
+)
 
 
 class Config(NetworkConfig):
@@ -66,7 +74,7 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[0] // self.batch)
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return the network's settings, both batches as one, α, the weight net's rate, and the ratio of the meta rows."""
     found: dict[str, Any] = network_space(trial)
     if not (trial.sets("batch") or trial.sets("meta_batch")):
@@ -76,7 +84,7 @@ def space(trial: Any) -> dict[str, Any]:
     return {**found, **trial.sampler(), **trial.sampler("outer_sampler")}
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
     return fit_pack(members, _start, device, progress)
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import Field
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
 from bench.methods import network
 from bench.names import seed_from
@@ -22,6 +23,13 @@ from bench.names import seed_from
 VERSION = 1
 COST = network.COST
 STATIC = network.STATIC
+ARMS = (
+    Arm(
+        "meta-weight-net-published",
+        "meta-weight-net-as-coded",
+        "as in the MetaBalance paper's code, where its weights are learned and not used",
+    ),
+)
 
 
 class Config(network.Config):
@@ -30,12 +38,12 @@ class Config(network.Config):
     meta_share: float = Field(default=0.2, gt=0, lt=1)
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return the plain network's space."""
     return network.space(trial)
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Train the members as one pack on what the meta set leaves of their rows."""
     left = [replace(member, pools=(_without_meta_rows(member),)) for member in members]
     return network.fit(left, device, progress)

@@ -10,11 +10,13 @@ meta step.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.config import NETWORK_STATIC, NetworkConfig, network_space, setting
 from bench.networks.fit import fit_pack
@@ -27,6 +29,43 @@ COST = 5.0
 POOLS = ("inner_sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
 SAMPLERS = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")  # the quick ones
+_METABALANCE = Arm(
+    "metabalance",
+    "metabalance",
+    "MetaBalance, exact second order; inner natural, outer random under-sampling",
+    outer_sampler="random-under",
+)
+ARMS = (
+    _METABALANCE,
+    replace(
+        _METABALANCE,
+        name="metabalance-published",
+        description="MetaBalance with the samplers that its authors chose in the end, which the data set's card names",
+    ),
+    replace(
+        _METABALANCE,
+        name="metabalance-june-published",
+        description="MetaBalance as first published; inner natural, outer random under-sampling",
+    ),
+    replace(
+        _METABALANCE,
+        name="metabalance-first-order",
+        description="MetaBalance, first order, as its authors' code; samplers as metabalance",
+        settings={"order": 1},
+    ),
+    replace(
+        _METABALANCE,
+        name="metabalance-no-inner",
+        description="control: MetaBalance without its inner step, α = 0; samplers as metabalance",
+        settings={"inner_lr": 0.0},
+    ),
+    replace(
+        _METABALANCE,
+        name="outer-only",
+        description="control: the outer batches alone, α = λ = 0, as many updates; outer random under-sampling",
+        settings={"inner_lr": 0.0, "inner_weight": 0.0},
+    ),
+)
 
 
 class Config(NetworkConfig):
@@ -59,7 +98,7 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[1] // self.outer_batch) // self.pairs
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return the network's settings, α, λ, order and pairs, and both samplers with their ratios.
 
     A control's inner step is nothing, and so is its order; where the inner loss does not count either, the inner
@@ -76,7 +115,7 @@ def space(trial: Any) -> dict[str, Any]:
     return {**found, **trial.sampler("outer_sampler", SAMPLERS)}
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
     return fit_pack(members, _steps, device, progress)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, field_validator
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
 from bench.networks.fit import fit_pack
@@ -25,6 +25,57 @@ VERSION = 3
 COST = 2.5
 STATIC = NETWORK_STATIC | {"batch", "loss"}
 LEAST_REST = 1e-7  # of 1 − β
+ARMS = (
+    Arm("none", "network", "the network on the rows as they are"),
+    Arm(
+        "class-weight", "network", "weights by inverse class frequency", settings={"class_weight": "balanced"}
+    ),
+    Arm("focal", "network", "focal loss, γ = 2 (Lin et al. 2017)", settings={"loss": "focal"}),
+    Arm(
+        "class-balanced",
+        "network",
+        "weights by effective number of rows (Cui et al. 2019)",
+        settings={"loss": "class-balanced"},
+    ),
+    Arm(
+        "class-balanced-published",
+        "network",
+        "the same with β = .999, as in the MetaBalance paper: weights that are nearly equal",
+        settings={"loss": "class-balanced", "beta": 0.999},
+    ),
+    Arm(
+        "logit-adjusted",
+        "network",
+        "logits shifted by the prior (Menon et al. 2021)",
+        settings={"loss": "logit-adjusted"},
+    ),
+    Arm(
+        "ldam-drw",
+        "network",
+        "margins by class, weights deferred (Cao et al. 2019)",
+        settings={"loss": "ldam-drw"},
+    ),
+    Arm("smote", "network", "SMOTE (Chawla et al. 2002)", "smote"),
+    Arm("borderline-smote", "network", "Borderline-SMOTE (Han et al. 2005)", "borderline-smote"),
+    Arm("svm-smote", "network", "SVM-SMOTE (Nguyen et al. 2009)", "svm-smote"),
+    Arm("adasyn", "network", "ADASYN (He et al. 2008)", "adasyn"),
+    Arm("random-over", "network", "random over-sampling", "random-over"),
+    Arm("random-under", "network", "random under-sampling", "random-under"),
+    Arm("cluster-centroids", "network", "k-means centroids instead of the negatives", "cluster-centroids"),
+    Arm(
+        "near-miss",
+        "network",
+        "NearMiss-1, the negatives nearest to positives (Mani and Zhang 2003)",
+        "near-miss",
+    ),
+    Arm(
+        "all-knn",
+        "network",
+        "AllKNN, without negatives that their neighbours outvote (Tomek 1976)",
+        "all-knn",
+    ),
+    Arm("smoteenn", "network", "SMOTE, then edited nearest neighbours (Batista et al. 2004)", "smoteenn"),
+)
 
 
 class Config(NetworkConfig):
@@ -63,7 +114,7 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[0] // self.batch)
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return the network's settings, the batch, the loss's own, and the ratio of the classes."""
     loss = trial.arm.settings.get("loss", "cross-entropy")
     found: dict[str, Any] = {
@@ -96,7 +147,7 @@ def _of(loss: str, trial: Any) -> dict[str, Any]:
     return found
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Train the members as one pack; their `STATIC` settings and numbers of features agree."""
     return fit_pack(members, _steps, device, progress)
 

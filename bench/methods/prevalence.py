@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 
 VERSION = 1
+ARMS = (Arm("prevalence", "prevalence", "the share of positives, for every row"),)
 
 
 class Config(BaseModel):
@@ -19,12 +21,12 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return no settings: there is nothing to tune."""
     return {}
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Return constant scorers."""
     return [_fit(float(member.pools[0].labels.mean())) for member in members]
 

@@ -11,11 +11,21 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.contract import Fitted, Member, Progress
+from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
 
 VERSION = 1
 COST = 15.0
+ARMS = (
+    Arm("xgboost", "xgboost", "histogram trees, stopped early"),
+    Arm(
+        "xgboost-weighted",
+        "xgboost",
+        "the same, positives weighted by negatives / positives",
+        settings={"scale_pos_weight": "balanced"},
+    ),
+    Arm("xgboost-smote", "xgboost", "the same, on SMOTE's rows", "smote"),
+)
 
 
 class Config(BaseModel):
@@ -38,7 +48,7 @@ class Config(BaseModel):
     scale_pos_weight: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = None
 
 
-def space(trial: Any) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, Any]:
     """Return depth, rate, regularisation, subsampling, and the ratio of the classes by weight or by the sampler.
 
     Early stopping chooses the rounds, of which a low rate is given as many more as it needs.
@@ -60,7 +70,7 @@ def space(trial: Any) -> dict[str, Any]:
     return found
 
 
-def fit(members: Sequence[Member], device: Any, progress: Progress) -> list[Fitted]:
+def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Boost each member on its rows, on the CPU with the threads that the runner allows."""
     return [_fit(member, progress) for member in members]
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
+
+from bench.contract import Budget, SteppedConfig, Trial
+from bench.networks.memory import BLOCK, member_bytes
 
 SGD_WEIGHT_DECAY = 5e-4
 
 
-class NetworkConfig(BaseModel):
+class NetworkConfig(SteppedConfig):
     """What every network method can be set to; one budget for all of them in a protocol.
 
     How the defaults were set, and on which data: results/LOG.md, 2026-11-23.
@@ -27,7 +30,7 @@ class NetworkConfig(BaseModel):
     of these rates in place of `lr`, and the one that is best on validation counts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    block: ClassVar[int] = BLOCK
 
     hidden: tuple[PositiveInt, ...] = (32, 16)
     optimiser: Literal["sgd", "adamw"] = "adamw"
@@ -49,6 +52,16 @@ class NetworkConfig(BaseModel):
     def needs_validation(self) -> bool:
         """Whether something is chosen on validation rows."""
         return self.keep == "best" or bool(self.search_lr)
+
+    @property
+    def budget(self) -> Budget:
+        """Steps, or epochs where they are set, and rows per step."""
+        steps = self.steps if self.epochs is None else None
+        return Budget(self.rows_per_step, steps, self.epochs)
+
+    def member_bytes(self, n_features: int) -> int:
+        """Return an estimate, on the high side, of what one member of a pack takes (`bench.networks.memory`)."""
+        return member_bytes(self, n_features)
 
     @property
     def rows_per_step(self) -> int:
@@ -86,9 +99,9 @@ NETWORK_STATIC = frozenset(
 WIDTHS, BATCHES = (16, 32, 64), (160, 320, 640, 1280)
 
 
-def network_space(trial: Any) -> dict[str, Any]:
+def network_space(trial: Trial) -> dict[str, Any]:
     """Return what a study asks of every network: rate, decay, dropout, and layers that halve from a first width."""
-    found = {
+    found: dict[str, Any] = {
         "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 10.0, log=True),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),

@@ -16,6 +16,7 @@ from bench.contract import Fitted, Member, Progress
 from bench.errors import BadSetting
 from bench.networks import streams
 from bench.networks.batches import Company, dropout, pool
+from bench.networks.compiled.kernel import engine
 from bench.networks.config import dtype_of
 from bench.networks.loop import Steps, Trained, train
 from bench.networks.tensors import Keep, Step
@@ -45,7 +46,7 @@ def fit_pack(
     )
     per_run = len(members) // len(asked)
     return [
-        _chosen(members[first : first + per_run], trained[first : first + per_run])
+        _chosen(members[first : first + per_run], trained[first : first + per_run], device)
         for first in range(0, len(members), per_run)
     ]
 
@@ -65,16 +66,20 @@ def _tries(member: Member) -> list[Member]:
     return [replace(member, config=member.config.model_copy(update={"lr": rate})) for rate in rates]
 
 
-def _chosen(tries: Sequence[Member], trained: Sequence[Trained]) -> Fitted:
+def _chosen(tries: Sequence[Member], trained: Sequence[Trained], device: torch.device) -> Fitted:
     """Return the best of one run's tries on validation, the first among equals; all rows seen count."""
     at = int(np.argmax([one.score for one in trained]))
     member, best = tries[at], trained[at]
+    config = member.config
     return Fitted(
         partial(best.predict, keep=_left_on(member)),
         best.steps,
         best.best_step,
-        sum(one.steps for one in trained) * member.config.rows_per_step,
-        {"lr": member.config.lr} if member.config.search_lr else {},
+        sum(one.steps for one in trained) * config.rows_per_step,
+        {"lr": config.lr} if config.search_lr else {},
+        device=device.type,
+        engine=engine(device.type, len(config.hidden) + 1, dtype_of(config)),
+        threads=1,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from bench.contract import SteppedConfig
+
 BLOCK = 64  # on a GPU, members are computed in blocks of this size: its libraries choose paths by the number
 SHARE = 0.6  # of a device's free memory that a pack may fill
 WEIGHT_COPIES = 8  # of each set of weights alive at once: fast weights, slopes, directions, optimiser's state
@@ -28,10 +30,10 @@ def member_bytes(config: Any, n_features: int) -> int:
     return numbers * (8 if config.dtype == "float64" else 4)
 
 
-def fitting_members(config: Any, n_features: int, free_bytes: int, block: int) -> int:
+def fitting_members(config: SteppedConfig, n_features: int, free_bytes: int) -> int:
     """Return how many members of this configuration fit `free_bytes`: whole blocks, and at least one."""
-    fitting = int(SHARE * free_bytes) // member_bytes(config, n_features)
-    return max(1, min(MOST, fitting) // block) * block
+    fitting = int(SHARE * free_bytes) // config.member_bytes(n_features)
+    return max(1, min(MOST, fitting) // config.block) * config.block
 
 
 def free_bytes(device: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.arms.arm import ALPHA
+from bench.arms.matrices import ALPHA
 from bench.report.render import clear, interval, markdown_table
 from bench.report.selection import Measured
 from bench.stats.inference import comparable, difference, holm, summarise

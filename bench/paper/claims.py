@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.arms.arm import ALPHA
+from bench.arms.matrices import ALPHA
 from bench.data.cards import card, dataset_names
 from bench.names import TUNED
 from bench.paper.alpha import METRICS, alpha

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.arms.arm import GRID
+from bench.arms.matrices import GRID
+from bench.arms.spelling import parse
 from bench.paper.ladder import METRIC
 from bench.report.figures import PLAIN, STRONG, canvas, colour
 
@@ -18,7 +19,7 @@ def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     `board` is a leaderboard; empty where it has no cell of the grid.
     """
     means = board.set_index("arm")[f"{metric}_mean"]
-    cells = {name: name.removeprefix("metabalance[").removesuffix("]").split("/") for name in GRID}
+    cells = {name: parse(name).samplers for name in GRID}
     samplers = list(dict.fromkeys(sampler for pair in cells.values() for sampler in pair))
     grid = pd.DataFrame(np.nan, index=samplers, columns=samplers)
     for name, (inner, outer) in cells.items():

@@ -30,7 +30,6 @@ from bench.data.table import Table
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.methods import method
 from bench.names import digest
-from bench.networks.config import NetworkConfig
 
 STRATIFIED_FOLDS = 5
 ROLES = ("inner_sampler", "outer_sampler")
@@ -148,8 +147,8 @@ class Published(Protocol):
             settings = {name: value for name, value in arm.settings.items() if name != "meta_share"}
             arm = replace(arm, method="meta-weight-net", outer_sampler="random-under", settings=settings)
         arm = _with_samplers(arm, published)
-        fields = method(arm.method).Config.model_fields
-        if issubclass(method(arm.method).Config, NetworkConfig):
+        fields = method(arm.method).config.model_fields
+        if arm.method in _PUBLISHED:
             numbers = {name: value for name, value in _entry(arm, published).items() if name not in ROLES}
             if arm.method == "meta-weight-net":  # its virtual step is the step to come
                 numbers["inner_lr"] = numbers["lr"]
@@ -174,7 +173,7 @@ def arm_of_paper(arm: Arm, card: Dataset) -> Arm:
 
     Raises BadSetting for a data set that the paper did not use.
     """
-    plain = arm.name.partition("(")[0]
+    plain = arm.spelling.rows
     if not (plain in ARMS and plain.endswith("-published")):
         return arm
     return _with_samplers(arm, _published(card, f"The arm {arm.name!r}"))
@@ -234,8 +233,8 @@ def _encode(table: Table, part: Split, features: PublishedCard, *, train_only: b
 
 def _entry(arm: Arm, published: PublishedCard) -> dict[str, float | str]:
     """Return what the card says of the arm, else of the arm that it is a variant of, else of the method's plainest."""
-    plain = arm.name.partition("(")[0]
-    for name in (plain, plain.partition("[")[0], arm.sampler or "", _LIKE.get(arm.method, "")):
+    plain = arm.spelling.rows
+    for name in (plain, arm.spelling.base, arm.sampler or "", _LIKE.get(arm.method, "")):
         if name in published.arms:
             given = published.arms[name]
             own = name == plain

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.arms.arm import GRID, arm_named
+from bench.arms.arm import arm_named
+from bench.arms.matrices import GRID
+from bench.arms.spelling import parse
 from bench.data.cards import card, card_for_frame, dataset_names, dataset_option
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
 from bench.names import ANYWAY, OK, TUNED, results_option
@@ -93,7 +95,7 @@ def _check(arm: str, stands: Sequence[Mapping[str, Any]], store: Store, dataset:
 def _is_arm(name: str) -> bool:
     """Return whether `bench run` knows an arm of that name, settings and the mark of a tuned one aside."""
     try:
-        return bool(arm_named(name.partition("(")[0]))
+        return bool(arm_named(parse(name).rows))
     except BenchError:
         return False
 
@@ -104,11 +106,12 @@ def _command(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> 
     Under `published` it is refused for a data set that the paper did not use.
     """
     marks = {mark: f"--tuned{'-anyway' if mark == ANYWAY else ''}" for mark in (TUNED, ANYWAY)}
-    tuned = dict.fromkeys(option for mark, option in marks.items() for arm in arms if arm.endswith(mark))
-    plain = [arm.removesuffix(TUNED).removesuffix(ANYWAY) for arm in arms]
+    spellings = [parse(arm) for arm in arms]
+    tuned = [option for mark, option in marks.items() if mark in {one.mark for one in spellings}]
+    plain = [spelling.plain for spelling in spellings]
     chosen = card(dataset) if dataset in dataset_names() else card_for_frame("label", name=dataset)
     for arm in filter(_is_arm, plain):
-        as_judged(arm_named(arm.partition("(")[0]), chosen, protocol_named(protocol))
+        as_judged(arm_named(parse(arm).rows), chosen, protocol_named(protocol))
     words = ["bench", "run", *dataset_option(dataset)]
     words += ["--protocol", protocol] if protocol != "strict" else []
     words += [word for arm in dict.fromkeys(plain) for word in ("--arm", arm)]

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench.names import ANYWAY, OK, TEST, TUNED, cores
+from bench.arms.spelling import is_tuned, parse
+from bench.names import OK, TEST, TUNED, cores
 from bench.stats.bootstrap import Replicates, RunScores, replicates_by_arm
 from bench.store import compact
 from bench.store.compact import fold_of
@@ -157,15 +158,15 @@ def shown(store: Store, records: Sequence[Record], own_keys: Collection[str]) ->
 
 def _as_tuned(store: Store, records: Iterable[Record]) -> dict[tuple[Any, ...], Recipe]:
     """Return the recipe of each tuned arm and fold (`at_once`) that ran as it is tuned now."""
-    mine = [record for record in records if record["arm"].endswith(TUNED)]
-    if not mine:
+    own = [record for record in records if parse(record["arm"]).mark == TUNED]
+    if not own:
         return {}
     known = {
         (f"{one.arm}{TUNED}", one.protocol, one.split_sha256, one.config_sha256)
-        for one in read_tuned(store.root, mine[0]["dataset"])
+        for one in read_tuned(store.root, own[0]["dataset"])
     }
     found = {}
-    for record in mine:
+    for record in own:
         run = config_hash(json.loads(record["config"]), record)
         if (record["arm"], record["protocol"], record["split_sha256"], run) in known:
             found[at_once(record)] = recipe(record)
@@ -189,7 +190,7 @@ def newest(records: Iterable[Record], wanted: Mapping[tuple[Any, ...], Recipe] |
 
 def at_once(record: Record) -> tuple[Any, ...]:
     """Return where one recipe holds: an arm in all its folds, or in each fold its own where it is tuned there."""
-    if record["arm"].endswith((TUNED, ANYWAY)):
+    if is_tuned(record["arm"]):
         return record["arm"], record["repeat"], record["fold"]
     return (record["arm"],)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.names import ANYWAY, TUNED
+from bench.arms.spelling import parse
+from bench.names import ANYWAY
 from bench.report.render import SHORT, chance, count, interval, markdown_table
 from bench.report.selection import Measured
 from bench.stats.inference import comparable, difference, holm, summarise
@@ -24,9 +25,8 @@ def tuned(found: Measured) -> pd.DataFrame:
     `<metric>_default_mean, _lo, _hi`, `<metric>_tuned_…`, `<metric>_change_…` with `_p`, and `_p_holm` over the arms;
     n_runs, n_failed of the tuned arm, n_pairs of the change. What the default has no runs for is NaN.
     """
-    names = {
-        arm: arm.removesuffix(mark) for arm in found.records for mark in (TUNED, ANYWAY) if arm.endswith(mark)
-    }
+    spellings = {arm: parse(arm) for arm in found.records}
+    names = {arm: spelling.plain for arm, spelling in spellings.items() if spelling.mark}
     board = pd.DataFrame([_row(found, arm, plain) for arm, plain in names.items()])
     if board.empty:
         return board
@@ -43,7 +43,7 @@ def beside(board: Path) -> Path:
 
 
 def _row(found: Measured, arm: str, plain: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": plain, "marked": arm.endswith(ANYWAY)}
+    row: dict[str, Any] = {"arm": plain, "marked": parse(arm).mark == ANYWAY}
     after, before = found.replicates.get(arm), found.replicates.get(plain)
     paired = after is not None and before is not None and comparable(after, before)
     for metric in METRICS:

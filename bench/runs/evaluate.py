@@ -27,10 +27,8 @@ from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout, UnknownName
 from bench.machine import checkout, forget_peak_memory, peak_memory_mb, versions
-from bench.methods import method
+from bench.methods import method, place_of
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
-from bench.networks.compiled.kernel import engine
-from bench.networks.config import dtype_of
 from bench.plugins import Loaded
 from bench.protocols import DEFAULT, protocol_named
 from bench.runs.run import PIPELINE_VERSIONS, Run
@@ -90,7 +88,7 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
     Raises only BadStore and DiskFull (where nothing can be written, nothing can be recorded), and BadSetting and
     BadKernel, which are the command's.
     """
-    if method(runs[0].method).STATIC is None and len(runs) > 1:  # one at a time: nothing is gained by company
+    if method(runs[0].method).static is None and len(runs) > 1:  # one at a time: nothing is gained by company
         alone = []
         for i, run in enumerate(runs):
             alone += run_pack(bench, [run], lambda step, steps: None)
@@ -105,7 +103,8 @@ def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[
         )  # a worker that nobody listens to any more ends here, rather than after hours of samplers
         prepared[run.key] = _attempt(partial(_prepare, bench, run))
     ready = [run for run in runs if not isinstance(prepared[run.key], _Failure)]
-    made = _attempt(partial(_fit_and_score, bench, ready, [prepared[run.key] for run in ready], progress))
+    work = partial(_fit_and_score, bench, ready, [prepared[run.key] for run in ready], progress)
+    made = _attempt(work, runs[0].method)
     if isinstance(made, _Failure) and len(ready) > 1:
         if bench.device == "cuda":
             torch.cuda.empty_cache()
@@ -131,14 +130,14 @@ class _Failure:
     reason: str
 
 
-def _attempt(work: Callable[[], Any]) -> Any:
-    """Return what the work returns, or a _Failure; what is no run's fault passes."""
+def _attempt(work: Callable[[], Any], by: str | None = None) -> Any:
+    """Return what the work returns, or a _Failure; what is no run's fault passes. `by` is the method at work."""
     try:
         return work()
     except (BadStore, BadSetting, BadKernel):
         raise
     except Exception as error:  # the one place: whatever a method or sampler raises becomes a record
-        return _Failure(_status(error), _reason(error))
+        return _Failure(_status(error), _reason(error, by))
 
 
 def _record_failure(bench: Workbench, run: Run, failure: _Failure, started: datetime) -> Result:
@@ -153,9 +152,9 @@ def _status(error: Exception) -> str:
     return OOM if full else FAILED
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, by: str | None = None) -> str:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500]
+    return f"{type(error).__name__}: {text}"[:500] + (place_of(error, by) if by else "")
 
 
 def record_failure(
@@ -179,7 +178,7 @@ class _Outcome:
 
 def configuration(run: Run) -> Any:
     """Return the run's configuration as its method's `Config`."""
-    return method(run.method).Config.model_validate(run.config)
+    return method(run.method).config.model_validate(run.config)
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def _prepare(bench: Workbench, run: Run) -> _Prepared | _Failure:
     encoded = bench.encode(run.split_sha256)
     started = time.perf_counter()
     pools = []
-    for role in method(run.method).POOLS:
+    for role in method(run.method).pools:
         sampler = getattr(run, role)
         made = bench.failures.get((run.split_sha256, sampler)) or _attempt(
             partial(resample, encoded.train, sampler, run.sampling_seed, since=bench.since)
@@ -221,8 +220,10 @@ def _fit_and_score(
             [prepared[i].member for i in chosen], torch.device(bench.device), progress
         )
         share = (time.perf_counter() - started) / len(chosen)
-        for i, one in zip(chosen, trained, strict=True):
-            fitted[i], spent[i] = one, share
+        if len(trained) != len(chosen):
+            raise ValueError(f"`fit` returned {len(trained)} results for {len(chosen)} members.")
+        for i, result in zip(chosen, trained, strict=True):
+            fitted[i], spent[i] = result, share
     return [
         _score(fitted[i], bench.encode(run.split_sha256), prepared[i].seconds | {"training": spent[i]})
         for i, run in enumerate(runs)
@@ -232,7 +233,9 @@ def _fit_and_score(
 def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> _Outcome:
     started = time.perf_counter()
     parts = {VALID: encoded.valid, TEST: encoded.test}
-    scores = {name: fitted.predict(part) for name, part in parts.items() if len(part.rows)}
+    scores = {
+        name: np.asarray(fitted.predict(part), np.float64) for name, part in parts.items() if len(part.rows)
+    }
     return _Outcome(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
 
 
@@ -250,7 +253,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
             for name, value in measure(labels[part], scored, threshold).items()
         }
     except ValueError as error:
-        return record_failure(bench.store, run, FAILED, _reason(error), started, bench.table)
+        return record_failure(bench.store, run, FAILED, _reason(error, run.method), started, bench.table)
     measured = time.perf_counter()
     record = _identity(run, started) | metrics
     record |= {
@@ -269,7 +272,7 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
         "score_seconds": seconds["scoring"],
         "resample_seconds": seconds["resampling"],
         "pack_size": pack_size,
-        **_where(bench, run),
+        **_where(outcome.fitted),
         "peak_memory_mb": peak_memory_mb(),
     }
     bench.store.write(record, _scores_table(valid, test, y_test, scores) if len(test.rows) else None)
@@ -277,13 +280,11 @@ def _record(bench: Workbench, run: Run, outcome: _Outcome, started: datetime, pa
     return Result(run.key, run.arm, OK, None, seconds | more)
 
 
-def _where(bench: Workbench, run: Run) -> dict[str, Any]:
-    """Return device, engine and threads: networks take the device, and one thread where that is the CPU."""
-    if method(run.method).STATIC is None:
-        return {"device": "cpu", "threads": torch.get_num_threads()}
-    config = configuration(run)
-    made_by = engine(bench.device, len(config.hidden) + 1, dtype_of(config))
-    return {"device": bench.device, "threads": 1, "engine": made_by}
+def _where(fitted: Fitted) -> dict[str, Any]:
+    """Return device, engine and threads as the method says; else the CPU with the threads that a worker has."""
+    threads = torch.get_num_threads() if fitted.threads is None else fitted.threads
+    where = {"device": fitted.device or "cpu", "threads": threads}
+    return where if fitted.engine is None else where | {"engine": fitted.engine}
 
 
 def _scores_table(
@@ -304,7 +305,7 @@ def _identity(run: Run, started: datetime) -> dict[str, Any]:
     """Return the columns that a record has whatever became of the run."""
     return {
         **run.columns,
-        "versions": versions(**PIPELINE_VERSIONS),
+        "versions": versions(method(run.method).packages, **PIPELINE_VERSIONS),
         "started": started,
         "finished": datetime.now(UTC),
         **checkout(),

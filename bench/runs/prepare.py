@@ -12,24 +12,23 @@ from functools import partial
 
 import torch
 
-from bench.arms.arm import Arm
-from bench.contract import Protocol, Reporter
+from bench.arms.settings import adjust_all, select
+from bench.contract import Arm, Protocol, Reporter, SteppedConfig
 from bench.data.cards import Dataset
 from bench.data.encode import MAX_CATEGORIES
 from bench.data.raw.fetch import SOURCES, cache_folder
 from bench.data.split import Split
 from bench.data.table import Table, load
 from bench.errors import BadSetting, UnknownName
-from bench.methods import method
+from bench.methods import check_installed, method
 from bench.names import cores
-from bench.networks.config import NetworkConfig
-from bench.networks.memory import BLOCK, fitting_members, free_bytes
+from bench.networks.memory import fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
 from bench.protocols import as_judged, protocol_named
 from bench.runs.evaluate import choose_device, configuration
 from bench.runs.request import Request as Request
 from bench.runs.request import the_card as the_card
-from bench.runs.run import Run, adjust_all, select
+from bench.runs.run import Run
 from bench.store.folder import Store
 
 MAX_RUNS = 1_000_000  # in one plan
@@ -99,6 +98,8 @@ def resolve(request: Request) -> Resolved:
         request.matrix, request.arms, request.arms_file, has_probability=chosen.simulator is not None
     )
     arms = [as_judged(arm, chosen, protocol) for arm in adjust_all(arms, request.settings)]
+    for arm in arms:
+        check_installed(arm)
     folds, repeats = protocol.number_of_splits(request.folds, request.repeats)
     if request.seeds is not None and request.seeds < 1:
         raise BadSetting(f"Asked for {request.seeds} seeds; at least 1 is needed.")
@@ -149,7 +150,7 @@ def _make_ready(store: Store, resolved: Resolved) -> None:
     """Make the folders and the compiled kernel; raise where one cannot be made, before anything is trained."""
     store.check_writable()
     cache_folder()
-    if any(method(arm.method).STATIC is not None for arm in resolved.arms):
+    if any(method(arm.method).static is not None for arm in resolved.arms):
         try_kernel(torch.empty(0, device=resolved.device))
 
 
@@ -159,10 +160,10 @@ def _members_that_fit(table: Table, workers: int, runs: Sequence[Run]) -> int:
     A pack that proves too large is halved.
     """
     config = configuration(runs[0])
-    if not isinstance(config, NetworkConfig):
+    if not isinstance(config, SteppedConfig):
         return len(runs)
     most_features = 2 * len(table.numeric) + (MAX_CATEGORIES + 1) * len(table.categorical)
-    return fitting_members(config, most_features, free_bytes("cuda") // max(1, workers), BLOCK)
+    return fitting_members(config, most_features, free_bytes("cuda") // max(1, workers))
 
 
 def _workers(request: Request, device: str) -> int:

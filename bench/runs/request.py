@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import plugins
 from bench.calls import take_as_declared
 from bench.data.cards import Dataset, Label, card, card_for_file, card_for_frame, dataset_names
 from bench.data.frames import column_names, is_frame
@@ -45,6 +46,7 @@ class Request:
     matrix: str | None = None
     arms: tuple[str, ...] = ()
     arms_file: Path | None = None
+    method_file: tuple[Path, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     seeds: int | None = None
     folds: int | None = None
@@ -62,13 +64,15 @@ class Request:
     def __post_init__(self) -> None:
         """Take every value as the option's type, and a name given as `data` for the data set's; tuned anyway is tuned.
 
-        Raises BadArgument (a BadSetting and a TypeError) for a value of another kind.
+        Its plugin files are taken from now on (`bench.plugins.use`). Raises BadArgument (a BadSetting and a TypeError)
+        for a value of another kind, BadPlugin for a file that is none.
         """
         if is_frame(self.dataset):
             raise BadArgument(
                 "dataset= takes the name of a data set; give a frame as data=, and its label as target=."
             )
         take_as_declared(self)
+        plugins.use(self.method_file)
         object.__setattr__(self, "tuned", self.tuned or self.tuned_anyway)
         if self.data is not None:
             _check_data(self)

@@ -17,13 +17,15 @@ from typing import Any
 
 from filelock import FileLock
 
-from bench.arms.arm import Arm
+from bench.arms.settings import configure
+from bench.arms.spelling import marked
+from bench.contract import Arm
 from bench.data.split import Split
 from bench.disk import write_text
 from bench.errors import BadSetting, BadStore, UnknownName
 from bench.names import ANYWAY, TUNED, digest
 from bench.runs.prepare import Prepared
-from bench.runs.run import configure, identity, plan
+from bench.runs.run import identity, plan
 from bench.store.folder import published_beside
 from bench.tuning.space import ROLES, tunable
 from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore, effort, made_of
@@ -90,13 +92,13 @@ class Tuned:
         Raises BadSetting where it is not the configuration any more that was tuned.
         """
         roles = {role: getattr(self, role) for role in ROLES}
-        found = replace(arm, name=f"{arm.name}{mark}", settings=dict(self.settings or {}), **roles)
-        if config_hash(configure(found), roles) != self.config_sha256:
+        tuned = marked(replace(arm, settings=dict(self.settings or {}), **roles), mark)
+        if config_hash(configure(tuned), roles) != self.config_sha256:
             raise BadSetting(
                 f"The configuration of {self.arm} on fold {self.repeat}.{self.fold} is not what its study ran: it was "
                 "edited, or the method's defaults have changed. bench study writes it anew."
             )
-        return found
+        return tuned
 
 
 def config_hash(config: Mapping[str, Any], roles: Mapping[str, Any]) -> str:

@@ -25,13 +25,13 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from bench.arms.arm import Arm
-from bench.contract import Result
+from bench.arms.settings import brief
+from bench.contract import Arm, Result
 from bench.names import OK, VALID, digest, seed_from
 from bench.runs.engines.local import Crew
 from bench.runs.evaluate import Workbench
 from bench.runs.prepare import FullReporter
-from bench.runs.run import Run, brief, packs
+from bench.runs.run import Run, packs
 from bench.store.folder import Store
 from bench.tuning.plan import Job, StudyPlan, hash_of
 from bench.tuning.space import ROLES, arm_at, rounded

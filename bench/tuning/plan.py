@@ -15,13 +15,14 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from bench.arms.arm import Arm
+from bench.arms.settings import configure
 from bench.calls import take_as_declared
+from bench.contract import Arm
 from bench.data.split import Split
 from bench.errors import BadSetting, UnknownName
 from bench.names import PRUNERS, SEARCHES, digest
 from bench.runs.prepare import Prepared, Request, prepare
-from bench.runs.run import Run, configure, identity, plan, scope_of
+from bench.runs.run import Run, identity, plan, scope_of
 from bench.tuning.space import Classes, Space, arm_at, holds, space_of
 from bench.tuning.trials import Studied, Study, TrialStore, Tried
 

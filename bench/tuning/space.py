@@ -28,7 +28,8 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from bench.arms.arm import Arm
+from bench.contract import Arm
+from bench.contract import Classes as Classes
 from bench.errors import BadSetting
 from bench.methods import method
 from bench.sampling.samplers import SAMPLERS
@@ -38,24 +39,6 @@ DIGITS = 4  # of a number that a study sets: more would not tell two settings ap
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study and trial
 
 BALANCE_STEP = 0.25  # of a sampler's: trials of one ratio share their resampled rows
-
-
-@dataclass(frozen=True)
-class Classes:
-    """How many rows of either class there are to train on."""
-
-    negatives: int
-    positives: int
-
-    @property
-    def odds(self) -> float:
-        """Negatives per positive: the weight of a positive at which the classes are equal."""
-        return self.negatives / self.positives
-
-    @property
-    def ratio(self) -> float:
-        """Rows of the rarer class per row of the other."""
-        return min(self.odds, 1 / self.odds)
 
 
 @dataclass(frozen=True)
@@ -122,7 +105,7 @@ class Suggestions:
 
     def __init__(self, arm: Arm, classes: Classes, params: Mapping[str, Any] | None = None) -> None:
         self.arm, self.classes, self.params = arm, classes, params
-        self.own = method(arm.method).Config.model_validate(dict(arm.settings))
+        self.own = method(arm.method).config.model_validate(dict(arm.settings))
         self.distributions: dict[str, BaseDistribution] = {}
         self.defaults: dict[str, Any] = {}
 

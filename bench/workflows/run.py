@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.arms.arm import Arm
-from bench.contract import Protocol, Result
+from bench.arms.settings import configure
+from bench.arms.spelling import is_tuned, marked
+from bench.contract import Arm, Protocol, Result, SteppedConfig
 from bench.data.cards import Dataset, Source
 from bench.data.raw.fetch import to_fetch
 from bench.data.split import BIG_TABLE_ROWS
@@ -22,8 +23,7 @@ from bench.data.table import Table
 from bench.disk import write_text
 from bench.errors import BadSetting, BadStore
 from bench.methods import method
-from bench.names import ANYWAY, FAILED, OK, TUNED
-from bench.networks.config import NetworkConfig
+from bench.names import FAILED, OK, TUNED
 from bench.report import leaderboard as boards
 from bench.report import tuned as side_by_side
 from bench.report.render import markdown
@@ -31,7 +31,7 @@ from bench.report.selection import Record, at_once, board_path, measured, newest
 from bench.runs.engines.local import execute
 from bench.runs.evaluate import Workbench, configuration
 from bench.runs.prepare import FullReporter, Prepared, Request, prepare, resolve, seeds_per_split, the_card
-from bench.runs.run import Run, configure, packs, plan
+from bench.runs.run import Run, packs, plan
 from bench.store import compact
 from bench.store.folder import Store
 from bench.tuning.configurations import efforts, tuned_arms, tuned_for, tuned_path
@@ -98,11 +98,11 @@ def forecast(request: Request) -> Forecast | None:
         raise BadSetting(
             f"{request.rows} rows were asked of {chosen.name!r}, but only simulated data can have any number."
         )
-    configs = {arm.name: method(arm.method).Config.model_validate(configure(arm)) for arm in arms}
+    configs = {arm.name: method(arm.method).config.model_validate(configure(arm)) for arm in arms}
     _check_validation(configs, protocol)
     expected = chosen.expected
     seeds, n_splits = seeds_per_split(request, resolved, expected.rows if expected else 0), resolved.n_splits
-    names = [f"{arm.name}{TUNED}" if request.tuned and tunable(arm) else arm.name for arm in arms]
+    names = [marked(arm, TUNED).name if request.tuned and tunable(arm) else arm.name for arm in arms]
     told = [
         f"{n_splits} {'split' if n_splits == 1 else 'folds'} × {seeds} seed{'s' if seeds > 1 else ''} per arm"
     ]
@@ -158,7 +158,7 @@ def _tuned(
         notes.append(f"to tune first: {', '.join(arm.name for arm in lacking)}")
         for arm in lacking:
             for part in ready.splits:
-                found.setdefault((arm.name, part.sha256), replace(arm, name=f"{arm.name}{TUNED}"))
+                found.setdefault((arm.name, part.sha256), marked(arm, TUNED))
     elif lacking:
         raise BadSetting(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
@@ -175,7 +175,7 @@ def _tuned(
 def _check_validation(configs: Mapping[str, Any], protocol: Protocol) -> None:
     """Raise BadSetting where an arm's network chooses on validation rows and the protocol holds none out."""
     for arm, config in () if protocol.validates else configs.items():
-        if isinstance(config, NetworkConfig) and config.needs_validation:
+        if isinstance(config, SteppedConfig) and config.needs_validation:
             raise BadSetting(
                 f"{arm} chooses its best step or rate on validation rows, and {protocol.name} holds none out: "
                 'set keep="last", or run published+early-stopping.'
@@ -242,7 +242,7 @@ def _tabulate(made: Plan, reporter: FullReporter) -> tuple[pd.DataFrame, Path, l
         reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
     boards.write(board, path)
     write_text(path.with_suffix(".md"), markdown(board))
-    if any(arm.endswith((TUNED, ANYWAY)) for arm in own_arms(records, own_keys)):
+    if any(is_tuned(arm) for arm in own_arms(records, own_keys)):
         beside = side_by_side.beside(path)
         both = side_by_side.tuned(table)
         boards.write(both, beside)
@@ -294,11 +294,11 @@ def _shares(
 def budget(runs: Sequence[Run]) -> str:
     """Return the network arms' budget in words: optimiser steps, rows per step, rows in all."""
     configs = [configuration(run) for run in {run.arm: run for run in runs}.values()]
-    networks = [c for c in configs if isinstance(c, NetworkConfig)]
-    if not networks:
+    budgets = {config.budget for config in configs if isinstance(config, SteppedConfig)}
+    if not budgets:
         return "no network in this matrix"
-    epochs = {(c.epochs, c.rows_per_step) for c in networks if c.epochs is not None}
-    steps = {(c.steps, c.rows_per_step) for c in networks if c.epochs is None}
+    epochs = {(each.epochs, each.rows_per_step) for each in budgets if each.epochs is not None}
+    steps = {(each.steps, each.rows_per_step) for each in budgets if each.steps is not None}
     words = [f"{n:,} epochs in steps of {r:,} rows" for n, r in sorted(epochs)]
     words += [f"{s:,} steps × {r:,} rows = {s * r:,} rows per network" for s, r in sorted(steps)]
     return "; ".join(words)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.arms.spelling import is_tuned
 from bench.data.cards import card, dataset_names
 from bench.disk import read_bytes, write_text
 from bench.errors import BadStore, UnknownName
-from bench.names import ANYWAY, TUNED, slug
+from bench.names import slug
 from bench.paper import alpha, claims, ladder, page, sides
 from bench.paper.figures import draw_grid, draw_ladder, grid_of
 from bench.protocols import main_metric, protocol_named
@@ -249,7 +250,7 @@ def _boards(
         if not sweep.empty:
             path = path.with_name(f"{path.stem}-alpha.parquet")
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
-        if any(arm.endswith((TUNED, ANYWAY)) for arm in of.own):
+        if any(is_tuned(arm) for arm in of.own):
             both = tuned.tuned(of)
             path = tuned.beside(board_path(store, name, judged))
             yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, of, store.root)})

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.arms.arm import ALPHA, ARMS, CELL, GRID, MATRICES, arm_named, read_arms
+from bench.arms.arm import ARMS, arm_named, read_arms
+from bench.arms.matrices import ALPHA, CELL, GRID, MATRICES
+from bench.arms.settings import configure, select
 from bench.cli.catalogue import catalogue, summary
 from bench.errors import BadSetting, UnknownName
 from bench.networks.losses import LOSSES
-from bench.runs.run import configure, select
 from bench.sampling.resample import SAMPLERS
 
 # The names of section 2 of the paper's code: `none` and its ten samplers span the grid.

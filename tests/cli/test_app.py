@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.arms.arm import ARMS, MATRICES
+from bench.arms.arm import ARMS
+from bench.arms.matrices import MATRICES
 from bench.cli import app as cli
 from bench.cli import catalogue, completion, output
 from bench.cli.catalogue import KINDS, Kind, summary

@@ -135,9 +135,9 @@ def members_of(pack):
     return [
         (
             Member(
-                module.Config(**{**SMALL[name], **static, **each}),
+                module.config(**{**SMALL[name], **static, **each}),
                 100 + k,
-                tuple(train_pool(k % 2, POOLS[(k + 2 * i) % 4]) for i in range(len(module.POOLS))),
+                tuple(train_pool(k % 2, POOLS[(k + 2 * i) % 4]) for i in range(len(module.pools))),
                 folds()[k % 2].valid,
             ),
             k % 2,
@@ -232,11 +232,11 @@ def test_the_engines_agree_until_rounding_grows(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_leaves_the_number_of_threads_as_it_was(name):
-    config = method(name).Config(hidden=(2,), steps=1)
+    config = method(name).config(hidden=(2,), steps=1)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        pools = (train_pool(0),) * len(method(name).POOLS)
+        pools = (train_pool(0),) * len(method(name).pools)
         (fitted,) = method(name).fit([Member(config, 0, pools, folds()[0].valid)], CPU, quiet)
         fitted.predict(folds()[0].test)
         assert torch.get_num_threads() == 2
@@ -392,8 +392,8 @@ AGAINST_PLAIN = {
 def plain_run(case):
     """Return the case's member, and its scores after training in plain PyTorch."""
     name, settings = AGAINST_PLAIN[case]
-    pools = (train_pool(0), train_pool(0, "random-under"))[: len(method(name).POOLS)]
-    member = Member(method(name).Config(**{**LONG, **settings}), 7, pools, folds()[0].valid)
+    pools = (train_pool(0), train_pool(0, "random-under"))[: len(method(name).pools)]
+    member = Member(method(name).config(**{**LONG, **settings}), 7, pools, folds()[0].valid)
     model = RUNS[name](member)
     with torch.no_grad():
         return member, torch.sigmoid(model(torch.from_numpy(folds()[0].test.X).double())).numpy()
@@ -411,7 +411,7 @@ def test_a_thousand_steps_equal_a_plain_pytorch_loop(case, engine):
 @pytest.mark.parametrize("order", [1, 2])
 def test_metabalance_without_inner_step_is_plain_training_on_the_outer_batches(order, engine):
     """With α = λ = 0; the inner pool is drawn from and changes nothing."""
-    config = method("metabalance").Config(
+    config = method("metabalance").config(
         **{**SMALL["metabalance"], **SGD, "evaluations": 1, "dtype": "float64"},
         inner_lr=0.0,
         inner_weight=0.0,
@@ -441,17 +441,17 @@ def test_metabalance_without_inner_step_is_plain_training_on_the_outer_batches(o
 def test_the_method_learns(name, settings):
     """Validation average precision lies well above the share of positives."""
     encoded = folds()[0]
-    config = method(name).Config(
+    config = method(name).config(
         hidden=(16,), lr=0.01, weight_decay=0.01, steps=150, evaluations=15, **settings
     )
-    pools = (encoded.train,) * len(method(name).POOLS)
+    pools = (encoded.train,) * len(method(name).pools)
     (fitted,) = fit(name, [Member(config, 0, pools, encoded.valid)])
     y = encoded.valid.labels
     assert average_precision(y, fitted.predict(encoded.valid)) > 1.8 * y.mean()
 
 
 def test_balanced_weights_raise_the_scores_and_a_seed_changes_them():
-    encoded, Config = folds()[0], method("network").Config
+    encoded, Config = folds()[0], method("network").config
     common = {**SMALL["network"], "batch": 64, "lr": 0.02, "evaluations": 1}
     made = [(Config(**common), 0), (Config(**common, class_weight="balanced"), 0), (Config(**common), 1)]
     members = [Member(config, seed, (encoded.train,), encoded.valid) for config, seed in made]
@@ -471,8 +471,8 @@ DEEP = {
 def test_networks_deeper_than_the_kernel_knows_are_trained_by_torch(name):
     """The gradient is torch's and the optimiser's step is C's; the result is the same."""
     settings = {**SMALL[name], **DEEP, "dtype": "float64"}
-    pools = (train_pool(0),) * len(method(name).POOLS)
-    member = Member(method(name).Config(**settings), 0, pools, folds()[0].valid)
+    pools = (train_pool(0),) * len(method(name).pools)
+    member = Member(method(name).config(**settings), 0, pools, folds()[0].valid)
     scores = []
     for engine in ("c", "torch"):
         with steps_by(engine):

@@ -55,7 +55,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 def fit(name: str, rows: Part, valid: Part, seed: int = SEED, **settings: Any) -> Fitted:
     chosen = method(name)
-    config = chosen.Config(**{**SMALL[name], **settings})
+    config = chosen.config(**{**SMALL[name], **settings})
     fitted: Fitted
     (fitted,) = chosen.fit(
         [Member(config, seed, (rows,), valid)], torch.device("cpu"), lambda step, steps: None

@@ -29,8 +29,8 @@ def scores(case: str, K: int, device: torch.device, steps: int) -> list[np.ndarr
     members = []
     for k in range(K):
         encoded = folds()[k % 2]
-        config = chosen.Config(steps=steps, lr=0.002 * (1 + k % 5), dropout=0.1 * (k % 3), **METHODS[case])
-        members.append(Member(config, 7 * k, (encoded.train,) * len(chosen.POOLS), encoded.valid))
+        config = chosen.config(steps=steps, lr=0.002 * (1 + k % 5), dropout=0.1 * (k % 3), **METHODS[case])
+        members.append(Member(config, 7 * k, (encoded.train,) * len(chosen.pools), encoded.valid))
     groups: dict[int, list[int]] = {}
     for k, member in enumerate(members):
         groups.setdefault(member.valid.X.shape[1], []).append(k)

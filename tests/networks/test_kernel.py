@@ -335,7 +335,7 @@ def mwn_problem(sizes, *, B=24, B_meta=17, hidden=9, dropout=False, dtype=torch.
         rows = torch.randint(0, 40, (len(NETS), count), generator=g)
         return Batch(X, y, rows, tuple(rows.shape))
 
-    configs = [method("meta-weight-net").Config(weight_hidden=hidden, **each) for each in NETS]
+    configs = [method("meta-weight-net").config(weight_hidden=hidden, **each) for each in NETS]
     alpha = torch.tensor([config.inner_lr for config in configs], dtype=dtype)
     keep = [random_masks(sizes, (len(NETS), n), g) if dropout else None for n in (B, B_meta)]
     keep = [None if of is None else [factor.to(dtype) for factor in of] for of in keep]

@@ -196,9 +196,9 @@ def members_of(name, lrs=LRS, **settings):
     fixed = {"hidden": (5, 4), "weight_decay": 0.01, **SMALL[name], **settings}
     return [
         Member(
-            module.Config(**{"lr": lr, "dropout": 0.3 * (k % 2), **fixed}),
+            module.config(**{"lr": lr, "dropout": 0.3 * (k % 2), **fixed}),
             50 + k,
-            tuple(telling(30 + 7 * ((k + i) % 3), seed=(k + i) % 3) for i in range(len(module.POOLS))),
+            tuple(telling(30 + 7 * ((k + i) % 3), seed=(k + i) % 3) for i in range(len(module.pools))),
             telling(200, seed=9),
         )
         for k, lr in enumerate(lrs)
@@ -253,7 +253,7 @@ def courses(lrs, engine):
 
 
 def config(lr, **budget):
-    return method("network").Config(hidden=(7,), lr=lr, weight_decay=0.01, batch=48, **budget)
+    return method("network").config(hidden=(7,), lr=lr, weight_decay=0.01, batch=48, **budget)
 
 
 @pytest.mark.parametrize("patience", [1, 3, 100])

@@ -88,7 +88,7 @@ PAPER = {  # name → loss of each row, from logits (n,), labels (n,), a configu
 
 
 def configs(loss):
-    return [method("network").Config(loss=loss, **each) for each in VARIED]
+    return [method("network").config(loss=loss, **each) for each in VARIED]
 
 
 def terms_of(loss, dtype=torch.float64):

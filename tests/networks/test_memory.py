@@ -11,12 +11,12 @@ FRAUD = {"hidden": (16, 24, 20, 24)}
 
 
 def config(name, **settings):
-    return method(name).Config(**{**FRAUD, **settings})
+    return method(name).config(**{**FRAUD, **settings})
 
 
 def test_a_members_bytes_are_those_of_its_weights_and_rows_by_hand():
     """One hidden layer of 3 on 2 inputs: 13 weights, twice (the pair and the network); 4 rows of 6 numbers."""
-    meta = method("metabalance").Config(hidden=(3,), pairs=1, inner_batch=3, outer_batch=1)
+    meta = method("metabalance").config(hidden=(3,), pairs=1, inner_batch=3, outer_batch=1)
     assert member_bytes(meta, 2) == 4 * (8 * 2 * 13 + 12 * 4 * 6)
     assert member_bytes(meta.model_copy(update={"dtype": "float64"}), 2) == 2 * member_bytes(meta, 2)
 
@@ -37,7 +37,7 @@ def test_more_pairs_take_more_though_the_rows_are_as_many():
 @pytest.mark.parametrize("free", [0, 10**6, 10**9, 80 * 10**9, 10**15])
 def test_members_that_fit_are_whole_blocks_within_the_share_and_at_least_one(free):
     chosen = config("metabalance", pairs=81)
-    found = fitting_members(chosen, 29, free, 64)
+    found = fitting_members(chosen, 29, free)
     assert found % 64 == 0
     assert 64 <= found <= MOST
     if found > 64:

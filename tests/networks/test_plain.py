@@ -41,7 +41,7 @@ def problem(sizes, B, loss="focal", dropout=False, dtype=torch.float64):
     y = (torch.rand(50, generator=g) < 0.4).double()
     rows = torch.randint(0, 50, (len(VARIED), B), generator=g)
     keep = random_masks(sizes, (len(VARIED), B), g) if dropout else None
-    made = terms([method("network").Config(loss=loss, **each) for each in VARIED], COUNTS, X)
+    made = terms([method("network").config(loss=loss, **each) for each in VARIED], COUNTS, X)
     return in_dtype((parameters, Batch(X, y, rows, tuple(rows.shape)), made, keep), dtype)
 
 

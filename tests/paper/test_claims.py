@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.arms.arm import ALPHA
+from bench.arms.matrices import ALPHA
 from bench.data.cards import card
 from bench.names import TUNED, seed_from
 from bench.paper.alpha import METRICS, alpha

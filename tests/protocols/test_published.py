@@ -15,19 +15,22 @@ import torch
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from bench.arms.arm import MATRICES, arm_named
+from bench.arms.arm import arm_named
+from bench.arms.matrices import MATRICES
+from bench.arms.settings import configure
 from bench.contract import Fitted, Member
 from bench.data.cards import Published, card
 from bench.data.encode import Encoded
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.methods import method
+from bench.methods.meta_weight_net_as_coded import _without_meta_rows
 from bench.networks import streams
 from bench.protocols import as_judged, protocol_named
 from bench.protocols.published import RATES, REPAIRS
 from bench.runs.evaluate import Workbench, run_pack
 from bench.runs.prepare import Request
-from bench.runs.run import configure, plan
+from bench.runs.run import plan
 from bench.store.folder import Store
 from bench.workflows.run import make_plan
 
@@ -87,8 +90,8 @@ def fitted(name: str, *repairs: str, seeds: int = 1, **settings: Any) -> list[Fi
     found = encoded(*repairs)
     arm = as_judged(arm_named(name), loans().card, repaired(*repairs))
     module = method(arm.method)
-    config = module.Config.model_validate({**arm.settings, **settings})
-    pools = (found.train,) * len(module.POOLS)
+    config = module.config.model_validate({**arm.settings, **settings})
+    pools = (found.train,) * len(module.pools)
     members = [Member(config, seed, pools, found.valid) for seed in range(seeds)]
     return list(module.fit(members, CPU, lambda step, steps: None))
 
@@ -209,14 +212,14 @@ def test_the_updates_on_loans_are_those_of_the_papers_code(
     """Counted in its 7,662 training rows of which 1,232 are positive."""
     rows = {"none": 7_662, "smote": 2 * 6_430, "svm-smote": 2 * 6_430, "random-under": 2 * 1_232}
     arm = as_judged(arm_named(name), card("loan"), PUBLISHED)
-    config = method(arm.method).Config.model_validate(dict(arm.settings))
+    config = method(arm.method).config.model_validate(dict(arm.settings))
     assert config.updates([rows[sampler] for sampler in samplers]) == updates
 
 
 def test_metabalance_on_fraud_makes_the_updates_of_the_papers_code() -> None:
     """61 with under-sampled outer rows (394 positives of 227,845 rows)."""
     arm = as_judged(arm_named("metabalance-june-published"), card("fraud"), PUBLISHED)
-    config = method(arm.method).Config.model_validate(dict(arm.settings))
+    config = method(arm.method).config.model_validate(dict(arm.settings))
     assert (arm.inner_sampler, arm.outer_sampler) == (None, "random-under")
     assert config.updates([227_845, 2 * 394]) == 61
     assert (config.hidden, config.dropout, config.dropout_after) == ((16, 24, 20, 24), 0.5, (2,))
@@ -329,7 +332,7 @@ def test_the_last_state_counts_and_the_budget_is_in_epochs() -> None:
 def test_members_with_budgets_of_their_own_train_as_if_alone() -> None:
     found = encoded()
     arm = as_judged(arm_named("none"), loans().card, PUBLISHED)
-    config = method("network").Config.model_validate({**arm.settings, "epochs": 3})
+    config = method("network").config.model_validate({**arm.settings, "epochs": 3})
     half = replace(
         found.train, rows=found.train.rows[:200], X=found.train.X[:200], y=found.train.labels[:200]
     )
@@ -379,13 +382,13 @@ def test_meta_weight_net_as_coded_is_the_plain_network_without_its_meta_rows() -
     found = encoded()
     arm = as_judged(arm_named("meta-weight-net-published"), loans().card, PUBLISHED)
     module = method(arm.method)
-    config = module.Config.model_validate({**arm.settings, "epochs": 2})
+    config = module.config.model_validate({**arm.settings, "epochs": 2})
     member = Member(config, 5, (found.train,), found.valid)
-    rest = module._without_meta_rows(member)
+    rest = _without_meta_rows(member)
     count = int(0.1 * found.train.labels.sum())
     assert len(found.train.rows) - len(rest.rows) == 2 * count
     assert found.train.labels.sum() - rest.labels.sum() == count
-    plain = method("network").Config.model_validate(
+    plain = method("network").config.model_validate(
         {k: v for k, v in config.model_dump().items() if k != "meta_share"}
     )
     (mine,) = module.fit([member], CPU, lambda step, steps: None)
@@ -420,7 +423,7 @@ def test_runs_without_validation_have_no_threshold_and_no_validation_metrics(tmp
 
 
 def fields(arm: Any) -> Any:
-    return method(arm.method).Config.model_fields
+    return method(arm.method).config.model_fields
 
 
 def test_what_the_card_says_of_features_is_part_of_a_runs_key() -> None:
@@ -448,8 +451,8 @@ def test_real_loans_give_what_the_authors_code_gave(data_folder: Path) -> None:
     for name in ("none", "class-balanced-published", "metabalance[none/none]"):
         arm = as_judged(arm_named(name), table.card, PUBLISHED)
         module = method(arm.method)
-        config = module.Config.model_validate(dict(arm.settings))
-        pools = (found.train,) * len(module.POOLS)
+        config = module.config.model_validate(dict(arm.settings))
+        pools = (found.train,) * len(module.pools)
         members = [Member(config, seed, pools, found.valid) for seed in range(10)]
         scored = [one.predict(found.test) for one in module.fit(members, CPU, lambda step, steps: None)]
         y = table.y[part.test]

@@ -18,7 +18,8 @@ import pytest
 from rich.console import Console
 
 import bench
-from bench.arms.arm import ARMS, MATRICES
+from bench.arms.arm import ARMS
+from bench.arms.matrices import MATRICES
 from bench.cli.progress import Lines
 from bench.data.split import Split
 from bench.data.table import Table

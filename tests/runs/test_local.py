@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.arms.arm import ARMS, Arm
+from bench.arms.arm import ARMS
 from bench.cli import app as cli
-from bench.contract import Fitted, Member, Result
+from bench.contract import Arm, Fitted, Member, Result
 from bench.data.cards import card_for_file
 from bench.data.encode import Part
 from bench.data.table import Table
@@ -45,7 +45,7 @@ ENDLESS = {"steps": 10_000_000, "evaluations": 100_000, "patience": 10_000_000}
 def quick(name: str, **settings: Any) -> Arm:
     """Return a registered arm whose network trains for a few steps, if it is one."""
     arm = ARMS[name]
-    fast = FAST if "steps" in methods()[arm.method].Config.model_fields else {}
+    fast = FAST if "steps" in methods()[arm.method].config.model_fields else {}
     return replace(arm, settings={**arm.settings, **fast, **settings})
 
 

@@ -92,7 +92,7 @@ def has(name: str) -> bool:
 
 def config(name: str, net: Net, steps: int, settings: dict[str, Any]) -> Any:
     """Return a method's configuration: the paper's SGD, no dropout, scored once, at its end."""
-    return method(name).Config(
+    return method(name).config(
         hidden=net.hidden,
         optimiser="sgd",
         momentum=MOMENTUM,
@@ -116,7 +116,7 @@ def _contender(
 ) -> Contender:
     """Return the contender; `rows` drawn per step tell after how many steps rows are drawn again."""
     valid = Part(part.rows[:VALID_ROWS], part.X[:VALID_ROWS], part.labels[:VALID_ROWS])
-    pools = (part,) * len(method(name).POOLS)
+    pools = (part,) * len(method(name).pools)
 
     def run(n: int) -> None:
         chosen = config(name, net, n, settings)

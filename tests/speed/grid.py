@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from bench.data.encode import Part
-from bench.networks.memory import BLOCK, fitting_members, free_bytes
+from bench.networks.memory import fitting_members, free_bytes
 from tests.speed import engine
 from tests.speed.measure import Contender, Effort, Tell, race
 from tests.speed.nets import META, NETS
@@ -55,7 +55,7 @@ def grid(effort: Effort, tell: Tell) -> list[Row]:
 def _on_gpu(part: Part) -> Contender:
     net, device = NETS[0], torch.device("cuda")
     config = engine.config("metabalance", net, 1, engine.meta_settings(2))
-    K = fitting_members(config, net.inputs, free_bytes("cuda"), BLOCK)
+    K = fitting_members(config, net.inputs, free_bytes("cuda"))
     made = engine.metabalance(net, part, K, 2, whole_chunks=False, device=device)
 
     def run(n: int) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 
 import bench
 from bench.arms.arm import ARMS
+from bench.arms.settings import configure
 from bench.cli.progress import Lines
 from bench.errors import BadSetting, BadStore
 from bench.names import ANYWAY, TUNED
@@ -26,7 +27,6 @@ from bench.report.ledger import markdown as ledger_page
 from bench.report.selection import measure_tables
 from bench.report.tuned import tuned as side_by_side
 from bench.runs.prepare import Request, prepare
-from bench.runs.run import configure
 from bench.store.folder import Store
 from bench.tuning.configurations import _toml, config_hash, read_tuned, tuned_arms, tuned_path, write_tuned
 from bench.tuning.loop import tune

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bench.arms.arm import ARMS, GRID, MATRICES, arm_named
+from bench.arms.arm import ARMS, arm_named
+from bench.arms.matrices import GRID, MATRICES
+from bench.arms.settings import adjust, configure
 from bench.data.cards import card
 from bench.errors import BadSetting
 from bench.methods import method
 from bench.methods.metabalance import SAMPLERS as CHOICES
 from bench.protocols import as_judged, protocol_named
-from bench.runs.run import adjust, configure
 from bench.sampling.samplers import SAMPLERS
 from bench.tuning.space import ROLES, Classes, arm_at, holds, rounded, space_of
 
@@ -102,7 +103,7 @@ def test_metabalance_opens_both_samplers_unless_its_name_says_them() -> None:
 
 
 def test_samplers_that_a_study_may_choose_are_samplers() -> None:
-    assert set(method("metabalance").SAMPLERS) <= set(SAMPLERS)
+    assert set(CHOICES) <= set(SAMPLERS)
 
 
 def test_a_setting_that_the_user_gave_is_not_asked() -> None:

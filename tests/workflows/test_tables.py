@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.arms.arm import GRID, arm_named
+from bench.arms.arm import arm_named
+from bench.arms.matrices import GRID
 from bench.data.cards import card
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadStore, UnknownName
