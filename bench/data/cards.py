@@ -1,10 +1,9 @@
 """Data set cards: what a data set is, where it comes from, and what must be true of it.
 
 A card is one TOML file, `datasets/<name>.toml`, or one that BENCH_PLUGINS names (`bench.plugins`); its presence
-registers the data set. It names
-the licence, the citation, the sources in the order in which they are tried, the hashes, the
-columns' roles, and the rows and positives that the loaded table must have. A user's own file
-gets a card too, made from the command line by `card_for_file`.
+registers the data set. It names the licence, the citation, the sources in the order in which they are tried, the
+hashes, the columns' roles, and the rows and positives that the loaded table must have. A user's own file gets a card
+too, which `card_for_file` makes of the options.
 """
 
 from __future__ import annotations
