@@ -16,7 +16,7 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 ORDER = [
     "names", "errors", "plugins", "disk", "machine", "platforms", "calls", "stats", "data", "contract", "store",
     "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows", "cli",
-    "notebook", "__main__",
+    "__main__",
 ]
 # fmt: on
 
