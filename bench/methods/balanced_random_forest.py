@@ -47,15 +47,15 @@ def space(trial: Trial) -> dict[str, Any]:
 
     More trees are never worse, only slower.
     """
-    found = {
+    settings = {
         "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 50, log=True),
         "max_features": trial.suggest_categorical("max_features", ("sqrt", 0.2, 0.4, 0.6, 0.8, 1.0)),
         "ratio": trial.ratio("ratio"),
     }
     if not trial.sets("max_depth"):
         depth = trial.suggest_int("max_depth", 2, MOST_DEPTH, default=MOST_DEPTH)
-        found["max_depth"] = None if depth == MOST_DEPTH else depth
-    return found
+        settings["max_depth"] = None if depth == MOST_DEPTH else depth
+    return settings
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

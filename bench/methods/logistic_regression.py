@@ -34,11 +34,11 @@ class Config(BaseModel):
 
 def space(trial: Trial) -> dict[str, Any]:
     """Return the penalty's strength, and the ratio of the classes by weight or by the sampler."""
-    found: dict[str, Any] = {"C": trial.suggest_float("C", 1e-4, 1e3, log=True)}
-    found |= trial.sampler()
+    settings: dict[str, Any] = {"C": trial.suggest_float("C", 1e-4, 1e3, log=True)}
+    settings |= trial.sampler()
     if "balance" not in trial.defaults:  # the sampler's ratio
-        found["class_weight"] = trial.weight("class_weight")
-    return found
+        settings["class_weight"] = trial.weight("class_weight")
+    return settings
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

@@ -104,15 +104,15 @@ def space(trial: Trial) -> dict[str, Any]:
     A control's inner step is nothing, and so is its order; where the inner loss does not count either, the inner
     rows are not asked.
     """
-    found: dict[str, Any] = network_space(trial)
-    found["inner_lr"] = trial.suggest_float("inner_lr", 1e-3, 3.0, log=True)
-    found["inner_weight"] = trial.suggest_float("inner_weight", 1e-3, 1.0, log=True)
-    found["pairs"] = trial.suggest_categorical("pairs", (4, 8, 16, 32))
-    if found["inner_lr"]:
-        found["order"] = trial.suggest_categorical("order", (1, 2))
-    if found["inner_lr"] or found["inner_weight"]:
-        found |= trial.sampler("inner_sampler", SAMPLERS)
-    return {**found, **trial.sampler("outer_sampler", SAMPLERS)}
+    settings: dict[str, Any] = network_space(trial)
+    settings["inner_lr"] = trial.suggest_float("inner_lr", 1e-3, 3.0, log=True)
+    settings["inner_weight"] = trial.suggest_float("inner_weight", 1e-3, 1.0, log=True)
+    settings["pairs"] = trial.suggest_categorical("pairs", (4, 8, 16, 32))
+    if settings["inner_lr"]:
+        settings["order"] = trial.suggest_categorical("order", (1, 2))
+    if settings["inner_lr"] or settings["inner_weight"]:
+        settings |= trial.sampler("inner_sampler", SAMPLERS)
+    return {**settings, **trial.sampler("outer_sampler", SAMPLERS)}
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

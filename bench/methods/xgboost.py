@@ -54,7 +54,7 @@ def space(trial: Trial) -> dict[str, Any]:
     Early stopping chooses the rounds, of which a low rate is given as many more as it needs.
     """
     rate = trial.suggest_float("learning_rate", 0.01, 0.3, log=True)
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "learning_rate": rate,
         "max_depth": trial.suggest_int("max_depth", 2, 10),
         "min_child_weight": trial.suggest_float("min_child_weight", 0.1, 100.0, log=True),
@@ -63,11 +63,11 @@ def space(trial: Trial) -> dict[str, Any]:
         "reg_lambda": trial.suggest_float("reg_lambda", 0.01, 100.0, log=True),
     }
     if not trial.sets("rounds"):
-        found["rounds"] = 500 if rate >= 0.05 else 2500
-    found |= trial.sampler()
+        settings["rounds"] = 500 if rate >= 0.05 else 2500
+    settings |= trial.sampler()
     if "balance" not in trial.defaults:  # the sampler's ratio
-        found["scale_pos_weight"] = trial.weight("scale_pos_weight")
-    return found
+        settings["scale_pos_weight"] = trial.weight("scale_pos_weight")
+    return settings
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
@@ -126,8 +126,8 @@ class _Matrices:
         import xgboost
 
         if self.rows() is not rows:
-            made = xgboost.QuantileDMatrix(rows.X, rows.labels, nthread=torch.get_num_threads())
-            self.rows, self.matrix = weakref.ref(rows), made
+            matrix = xgboost.QuantileDMatrix(rows.X, rows.labels, nthread=torch.get_num_threads())
+            self.rows, self.matrix = weakref.ref(rows), matrix
         return self.matrix
 
 

@@ -269,10 +269,10 @@ def rungs(card: Dataset) -> list[str]:
 
     A repair of what the card does not have (dropout) is no rung.
     """
-    found, repairs = ["published"], []
+    names, repairs = ["published"], []
     for repair in REPAIRS:
         if repair == "evaluation-mode" and card.published and not card.published.dropout:
             continue
         repairs.append(repair)
-        found.append("+".join(["published", *repairs]))
-    return [*found, "strict"]
+        names.append("+".join(["published", *repairs]))
+    return [*names, "strict"]

@@ -179,12 +179,12 @@ def packs(
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.static, []).append(run)
-    made = []
+    packed = []
     for group in groups.values():
         group.sort(key=_place)
         n = -(-len(group) // (pack or _size(group, workers, limit)))
-        made += [group[len(group) * i // n : len(group) * (i + 1) // n] for i in range(n)]
-    return sorted(made, key=lambda members: -_cost(members))
+        packed += [group[len(group) * i // n : len(group) * (i + 1) // n] for i in range(n)]
+    return sorted(packed, key=lambda members: -_cost(members))
 
 
 def _place(run: Run) -> tuple[Any, ...]:
