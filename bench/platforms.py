@@ -1,8 +1,8 @@
 """Where bench runs, and how it starts its processes there.
 
-Linux and macOS; Windows by WSL. A process that Python starts begins with the working folder on its path, where
-a user's `random.py` or a folder `bench` beside the data would be imported in place of what is meant. So ours start
-without it: `without_working_folder` is held around every start.
+Linux and macOS; Windows by WSL. A process that Python starts has the working folder on its path, so that it would
+import a user's `random.py`, or a folder `bench` beside the data, in place of what is meant. Ours start without it:
+every start is inside `without_working_folder`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
 _SAFE = "PYTHONSAFEPATH"  # of Python 3.11: nothing is put in front of the path
-_STARTING = (
-    threading.RLock()
-)  # path and environment are the whole process's: one thread at a time changes them
+_STARTING = threading.RLock()  # path and environment belong to the whole process: one change at a time
 
 
 def check_platform() -> None:
@@ -37,7 +35,7 @@ def check_platform() -> None:
 
 
 def worker_context() -> ForkServerContext | SpawnContext:
-    """Return how worker processes are started: from a fork server where the platform has one, else one by one."""
+    """Return how worker processes are started: by a fork server where the platform has one, else by spawn."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("forkserver")
     return multiprocessing.get_context("spawn")
@@ -45,11 +43,11 @@ def worker_context() -> ForkServerContext | SpawnContext:
 
 @contextlib.contextmanager
 def without_working_folder() -> Iterator[None]:
-    """Let processes that are started meanwhile import nothing from the working folder.
+    """Let processes that are started inside the block import nothing from the working folder.
 
-    They take over the path of this process, but for its `''` (of `python -c`, an interactive session, a notebook).
-    Other threads that start processes wait meanwhile.
-    The folder of a user's script stays on it, as the script may import what lies beside it.
+    They get the path of this process without its `''` (which `python -c`, an interactive session and a notebook have).
+    The folder of a user's script stays on it, as the script may import modules beside it. Other threads that start
+    processes wait for the block's end.
     """
     with _STARTING:
         path, safe = sys.path[:], os.environ.get(_SAFE)
@@ -65,12 +63,12 @@ def without_working_folder() -> Iterator[None]:
 
 
 def package_folder() -> Path:
-    """Return the folder that this process has its package `bench` from."""
+    """Return the folder of the package `bench` that this process imported."""
     return Path(bench.__file__).resolve().parent
 
 
 def check_package(expected: Path) -> None:
-    """Raise BadWorker in a worker process whose package `bench` is not from the folder that its parent has it from."""
+    """Raise BadWorker in a worker process whose package `bench` is not in the folder `expected`, its parent's."""
     if package_folder() != expected:
         raise BadWorker(
             f"A worker process imports bench from {package_folder()}, and this process from {expected}. "

@@ -43,7 +43,10 @@ LARGEST = 1e15  # no square of a larger number is looked at in float32
 
 
 class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]  # imbalanced-learn ships no types
-    """EditedNearestNeighbours that keeps the same rows and searches fewer; `smote` is the SMOTE that made them."""
+    """EditedNearestNeighbours that keeps the same rows and searches fewer.
+
+    `smote` is the sampler that made some of the rows, where one did.
+    """
 
     smote: DrawingSMOTE | None = None
 
@@ -104,7 +107,7 @@ class DrawingSMOTE(SMOTE):  # type: ignore[misc]  # imbalanced-learn ships no ty
 
 
 def _provable(sampler: Any, X: Any, y: Any) -> bool:
-    """Return whether this module speaks of such a table and settings; else imbalanced-learn's own code runs."""
+    """Return whether this module covers such a table and settings; else imbalanced-learn's own code runs."""
     return (
         isinstance(X, np.ndarray)
         and X.dtype == np.float32
@@ -120,7 +123,7 @@ def sure_to_stay(
 ) -> Mask:
     """Return which rows (n,) surely stay: k rows of their class are nearer than any row of the other.
 
-    Rows of a class that is not a target are not looked at.
+    Rows of a class that is not a target count as not sure.
     """
     sure = np.zeros(len(y), dtype=bool)
     drawn = None if smote is None else smote.drawn
@@ -240,7 +243,7 @@ def _shrunk(squared: Floats, radius: float) -> Floats:
 def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
     """Return which rows have `need` rows, themselves among them, within their gap.
 
-    Looked for among few near rows, then among more: wherever most rows have been found, all are worth it.
+    They are looked for among few near rows, then among more, as long as most of all rows are sure by then.
     """
     sure = np.zeros(len(own), dtype=bool)
     if len(own) < CELL:
@@ -248,12 +251,12 @@ def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
     order = _by_place(own)
     norms = (1 + _margin(own.shape[1])) * _dots(own, own) + TINY
     left, right, gap = _left(own, norms)[order], _right(own, norms)[order], gap[order]
-    found = _in_cells(left, right, gap, need)
+    sure_in_order = _in_cells(left, right, gap, need)
     for width in WIDER:
-        _widen(left, right, gap, found, need, width)
-        if 2 * found.sum() < len(own):
+        _widen(left, right, gap, sure_in_order, need, width)
+        if 2 * sure_in_order.sum() < len(own):
             break
-    sure[order] = found
+    sure[order] = sure_in_order
     return sure
 
 
@@ -262,15 +265,15 @@ def _in_cells(left: Floats, right: Floats, gap: Floats, need: int) -> Mask:
 
     def of_cells(cells: Ids) -> Mask:
         nearer = left[cells] @ right[cells].transpose(0, 2, 1) < gap[cells][:, :, None]
-        found: Mask = nearer.sum(axis=2, dtype=np.int16) >= need
-        return found
+        enough: Mask = nearer.sum(axis=2, dtype=np.int16) >= need
+        return enough
 
     sure = np.zeros(len(gap), dtype=bool)
     starts = np.append(np.arange(0, len(gap) - CELL, CELL), len(gap) - CELL)  # the last may overlap
     cells = starts[:, None] + np.arange(CELL)
     chunks = [cells[i : i + BLOCK // CELL**2] for i in range(0, len(cells), BLOCK // CELL**2)]
-    for chunk, found in zip(chunks, _in_threads(of_cells, chunks), strict=True):
-        sure[chunk] |= found
+    for chunk, enough in zip(chunks, _in_threads(of_cells, chunks), strict=True):
+        sure[chunk] |= enough
     return sure
 
 
@@ -288,8 +291,8 @@ def _widen(left: Floats, right: Floats, gap: Floats, sure: Mask, need: int, widt
 
     unsure = [i + np.flatnonzero(~sure[i : i + width]) for i in range(0, len(sure), width)]
     chunks = [rows[i : i + CELL] for rows in unsure for i in range(0, len(rows), CELL)]
-    for rows, found in zip(chunks, _in_threads(of_rows, chunks), strict=True):
-        sure[rows] = found
+    for rows, enough in zip(chunks, _in_threads(of_rows, chunks), strict=True):
+        sure[rows] = enough
 
 
 def _by_place(rows: Floats) -> Ids:
@@ -309,8 +312,8 @@ def _stay(X: Floats, y: NDArray[Any], label: Any, k: int, sure: Mask, index: Nea
         stay[open_], decided = _decide(own[open_], own, other, k)
         open_ = open_[~decided]
     if len(open_):
-        found = _ask(index.fit(X), own, open_)
-        stay[open_] = (y[found] == label).all(axis=1)
+        neighbours = _ask(index.fit(X), own, open_)
+        stay[open_] = (y[neighbours] == label).all(axis=1)
     return stay
 
 
@@ -344,8 +347,8 @@ def _ask(index: NearestNeighbors, own: Floats, rows: Ids) -> Ids:
     spare = np.flatnonzero(~wanted)
     wanted[spare[: max(0, 4 * _threads() + 2 - wanted.sum())]] = True
     asked = np.flatnonzero(np.repeat(wanted, block)[: len(own)])
-    found = index.kneighbors(own[asked], return_distance=False)[:, 1:]
-    return np.asarray(found[np.searchsorted(asked, rows)])
+    neighbours = index.kneighbors(own[asked], return_distance=False)[:, 1:]
+    return np.asarray(neighbours[np.searchsorted(asked, rows)])
 
 
 def _threads() -> int:
@@ -354,6 +357,6 @@ def _threads() -> int:
 
 
 def _in_threads(work: Callable[[Any], _T], items: Iterable[Any]) -> list[_T]:
-    """Return `work` of each item in order; each thread multiplies alone, small products gain nothing by company."""
+    """Return `work` of each item in order. Each thread multiplies alone: small products gain nothing from more."""
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_threads()) as pool:
         return list(pool.map(work, items))

@@ -1,10 +1,9 @@
 """Resampled training rows: made once for rows, sampler and seed, and shared by every run that needs them.
 
-A set is named by the hash of what made it (rows, labels, sampler, its settings, imbalanced-learn's version).
-A process has it once while anyone holds it; one that took time is kept on disk under its name, and of several
-processes one makes a slow sampler's. A slow sampler on a large table works in a process of its own, which
-is ended at its time limit; that it ran out of time is kept too, so that nobody waits for it again in the
-same benchmark.
+A set's name is a hash of what determines it: rows, labels, sampler, its settings, imbalanced-learn's version. A process
+holds one copy of a set; one that took time to make is kept on disk under its name. Of several processes that want a
+slow sampler's set, one makes it and the others wait. On a large table a slow sampler works in a process of its own,
+which is ended at the time limit. A marker on disk then spares the same benchmark a second wait.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 import zlib
@@ -26,7 +23,7 @@ from importlib.metadata import version
 from itertools import takewhile
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -36,30 +33,28 @@ from threadpoolctl import threadpool_limits
 
 from bench.data.encode import Part
 from bench.data.raw.fetch import cache_folder
+from bench.disk import remove_stale, replacing, temporary_beside
 from bench.errors import SamplerFailed, SamplerTimeout
 from bench.names import digest
 from bench.sampling.samplers import SAMPLERS, SLOW_SECONDS, Sampler, sampler_named
 
+if TYPE_CHECKING:
+    from imblearn.base import BaseSampler
+
 __all__ = ["SAMPLERS", "resample"]
 
 SLOW_ROWS = 20_000  # from here on a slow sampler has a process of its own and a time limit
-KEEP_SECONDS = 0.2  # a set that took less is made again rather than kept on disk
+KEEP_SECONDS = 0.2  # a set that took less time to make is not kept on disk
 KEEP_BYTES = 4 * 1024**3  # the oldest sets beyond this are removed
-REMEMBERED = 2**28  # bytes of sets that one process holds though no pack does
+REMEMBERED = 2**28  # bytes of sets that a process holds on to between the runs that use them
 
 _ADDS_NONE = "No samples will be generated"  # imbalanced-learn's words
 
-UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)  # a file that is not a set
+# What reading a file that is not a set raises.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 _remembered: OrderedDict[str, Part] = OrderedDict()
-_alive: WeakValueDictionary[str, Part] = WeakValueDictionary()  # every set that anyone holds
+_alive: WeakValueDictionary[str, Part] = WeakValueDictionary()  # every set that is in use in this process
 _hashed: WeakValueDictionary[int, Part] = WeakValueDictionary()  # by id, the parts whose hash is known
 _hashes: dict[int, str] = {}
 
@@ -80,86 +75,84 @@ def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) 
     if ratio is not None and fewer >= ratio * more:
         return part
     name = _name(part, sampler, seed)
-    found = _alive.get(name)
-    if found is None:
-        found = _alive[name] = _made(part, sampler, chosen, seed, name, since)
-    _remembered[name] = found
+    resampled = _alive.get(name)
+    if resampled is None:
+        resampled = _alive[name] = _read_or_make(part, sampler, chosen, seed, name, since)
+    _remembered[name] = resampled
     _remembered.move_to_end(name)
-    while sum(held.X.nbytes for held in _remembered.values()) > REMEMBERED:
+    while sum(remembered.X.nbytes for remembered in _remembered.values()) > REMEMBERED:
         _remembered.popitem(last=False)
-    return found
+    return resampled
 
 
-def _made(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since: float) -> Part:
-    """Return the set, read or made; one process at a time makes a slow one."""
-    kept = cache_folder() / "resampled" / f"{name}.npz"
+def _read_or_make(part: Part, sampler: str, chosen: Sampler, seed: int, name: str, since: float) -> Part:
+    """Return the set from the disk, or made now; of several processes one makes a slow sampler's."""
+    path = cache_folder() / "resampled" / f"{name}.npz"
     with contextlib.suppress(*UNREADABLE):
-        return _read(kept, part)
+        return _read(path, part)
     if not chosen.slow:
-        return _make(part, sampler, seed, kept)
+        return _make(part, sampler, seed, path)
     with contextlib.suppress(OSError):
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(kept.with_suffix(".lock")).acquire()
+        lock = FileLock(path.with_suffix(".lock")).acquire()
     except (OSError, NotImplementedError):  # a cache that cannot be written: each process makes its own
-        return _make(part, sampler, seed, kept)
+        return _make(part, sampler, seed, path)
     with lock:
         with contextlib.suppress(*UNREADABLE):
-            return _read(kept, part)
+            return _read(path, part)
         if len(part.X) >= SLOW_ROWS:
-            with contextlib.suppress(OSError):  # a cache without room for the rows to be handed over
-                return _make_within(part, sampler, seed, kept, since)
-        return _make(part, sampler, seed, kept)
+            with contextlib.suppress(OSError):  # no room in the cache for the rows that the process reads
+                return _make_in_own_process(part, sampler, seed, path, since)
+        return _make(part, sampler, seed, path)
 
 
-def _make(part: Part, sampler: str, seed: int, kept: Path) -> Part:
+def _make(part: Part, sampler: str, seed: int, path: Path) -> Part:
+    """Make the set in this process, and keep it on disk if it took time; a full disk only costs the copy."""
     started = time.perf_counter()
-    made = _fit_resample(part, sampler, seed)
+    resampled = _fit_resample(part, sampler, seed)
     if time.perf_counter() - started >= KEEP_SECONDS:
-        _keep(kept, made)
-    return made
+        with contextlib.suppress(OSError):
+            with replacing(path, sync=False) as temporary:  # a torn copy is noticed when it is read
+                _write(temporary, resampled)
+            _make_room(path)
+    return resampled
 
 
-def _make_within(part: Part, sampler: str, seed: int, kept: Path, since: float) -> Part:
-    """Make the set in a process of its own, ended at the sampler's limit; the marker of an earlier end counts."""
+def _make_in_own_process(part: Part, sampler: str, seed: int, path: Path, since: float) -> Part:
+    """Make the set in a process that is ended at the sampler's limit, unless that happened already after `since`."""
     limit = sampler_named(sampler)[0].limit_seconds or 0.0
-    marker = kept.with_suffix(".timeout")
+    marker = path.with_suffix(".timeout")
     if marker.exists() and marker.stat().st_mtime >= since:
         raise _too_slow(part, sampler, limit)
-    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="making-") as folder:
-        rows, out = Path(folder) / "rows.npz", Path(folder) / "made.npz"
+    with replacing(path, sync=False) as output, temporary_beside(path) as rows:
         _write(rows, part)
-        words = [
-            sys.executable,
-            "-P",  # the user's folder is no place to import from
-            "-m",
-            "bench.sampling.resample",
-            sampler,
-            str(seed),
-            *map(str, (rows, out, os.getpid())),
-        ]
-        with subprocess.Popen(  # noqa: S603  (our own module on files that we wrote; it ends with us)
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        ) as child:
-            try:
-                _, error = child.communicate(timeout=limit)
-            except subprocess.TimeoutExpired:
-                marker.touch()
-                raise _too_slow(part, sampler, limit) from None
-            finally:
-                child.kill()
-        if child.returncode:
-            ended = f"{sampler} ended with {child.returncode}"
-            if child.returncode == -signal.SIGKILL:
-                ended += " (killed: out of memory, or from outside)"
-            # The exception's own words follow the last indented line of its traceback.
-            own = takewhile(lambda line: not line.startswith(" "), reversed(error.strip().splitlines()))
-            last = " ".join(reversed([*own])) or ended
-            raise MemoryError(last) if "MemoryError" in last else SamplerFailed(last)
-        made = _read(out, part)
-        out.replace(kept)
-    _make_room(kept)
-    return made
+        try:
+            _run(sampler, seed, rows, output, limit)
+        except subprocess.TimeoutExpired:
+            marker.touch()
+            raise _too_slow(part, sampler, limit) from None
+        resampled = _read(output, part)
+    _make_room(path)
+    return resampled
+
+
+def _run(sampler: str, seed: int, rows: Path, output: Path, limit: float) -> None:
+    """Run `main` in a process of its own; raise TimeoutExpired, MemoryError or SamplerFailed where it fails."""
+    command = [sys.executable, "-P"]  # without the user's working folder on the path
+    command += ["-m", "bench.sampling.resample", sampler, str(seed), str(rows), str(output), str(os.getpid())]
+    process = subprocess.run(  # noqa: S603  (our own module on files that we wrote)
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=limit, check=False
+    )
+    if not process.returncode:
+        return
+    ended = f"{sampler} ended with {process.returncode}"
+    if process.returncode == -signal.SIGKILL:
+        ended += " (killed: out of memory, or from outside)"
+    # The exception's message follows the last indented line of its traceback.
+    message = takewhile(lambda line: not line.startswith(" "), reversed(process.stderr.strip().splitlines()))
+    last = " ".join(reversed([*message])) or ended
+    raise MemoryError(last) if "MemoryError" in last else SamplerFailed(last)
 
 
 def _too_slow(part: Part, sampler: str, limit: float) -> SamplerTimeout:
@@ -170,12 +163,12 @@ def _too_slow(part: Part, sampler: str, limit: float) -> SamplerTimeout:
     )
 
 
-def _build(part: Part, sampler: str, seed: int) -> Any:
+def _build(part: Part, sampler: str, seed: int) -> BaseSampler:
     chosen, ratio = sampler_named(sampler)
-    made = chosen.make(seed % 2**32, min(_class_sizes(part)), len(part.labels))
+    estimator = chosen.make(seed % 2**32, min(_class_sizes(part)), len(part.labels))
     if ratio is not None:
-        made.set_params(**{str(chosen.ratio): ratio})
-    return made
+        estimator.set_params(**{str(chosen.ratio): ratio})
+    return estimator
 
 
 def _class_sizes(part: Part) -> tuple[int, int]:
@@ -187,19 +180,19 @@ def _class_sizes(part: Part) -> tuple[int, int]:
 
 def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
     """Return the part resampled; as it is where ADASYN is asked for so few rows that every share rounds to 0."""
-    chosen = _build(part, sampler, seed)
+    estimator = _build(part, sampler, seed)
     if multiprocessing.current_process().daemon:
-        # A worker has one share of the cores, and may start no processes.
-        jobs = [name for name in chosen.get_params() if name.rpartition("__")[2] == "n_jobs"]
-        chosen.set_params(**dict.fromkeys(jobs))
+        # A worker has its share of the cores, and may start no processes.
+        jobs = [name for name in estimator.get_params() if name.rpartition("__")[2] == "n_jobs"]
+        estimator.set_params(**dict.fromkeys(jobs))
     with threadpool_limits(1) if sampler_named(sampler)[0].one_thread else contextlib.nullcontext():
         try:
-            X, labels = chosen.fit_resample(part.X, part.labels)
+            X, labels = estimator.fit_resample(part.X, part.labels)
         except ValueError as error:
             if ":" in sampler and _ADDS_NONE in str(error):
                 return part
             raise
-    indices: NDArray[np.int64] | None = getattr(chosen, "sample_indices_", None)
+    indices: NDArray[np.int64] | None = getattr(estimator, "sample_indices_", None)
     rows = np.full(len(labels), -1, dtype=np.int64) if indices is None else part.rows[indices]
     return Part(rows, np.ascontiguousarray(X, dtype=np.float32), labels.astype(np.int8))
 
@@ -218,17 +211,26 @@ def _hash(part: Part) -> str:
     return _hashes[id(part)]
 
 
-def _read(path: Path, of: Part | None = None) -> Part:
-    """Return the set; raise one of UNREADABLE where it cannot be one of the rows `of`."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-        found = Part(kept["rows"], kept["X"], kept["y"])
-    if of is not None:
-        fits = found.X.ndim == 2 and found.X.shape[1] == of.X.shape[1] and np.isfinite(found.X).all()
-        fits &= len(found.rows) == len(found.X) == len(found.labels) > 0
-        fits &= all(a.dtype == b.dtype for a, b in ((found.X, of.X), (found.labels, of.labels)))
-        if not fits or not np.isin(found.labels, (0, 1)).all():
-            raise ValueError(f"{path} is no resampled set of these rows")
-    return found
+def _read(path: Path, part: Part | None = None) -> Part:
+    """Return the set; raise one of UNREADABLE where it is none, or cannot be one made of the rows of `part`."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        resampled = Part(arrays["rows"], arrays["X"], arrays["y"])
+    if part is not None and not _fits(resampled, part):
+        raise ValueError(f"{path} is no resampled set of these rows")
+    return resampled
+
+
+def _fits(resampled: Part, part: Part) -> bool:
+    """Return whether a set has the shape and types of one made of the rows of `part`, and finite values."""
+    X, labels = resampled.X, resampled.labels
+    return bool(
+        (X.dtype, labels.dtype) == (part.X.dtype, part.labels.dtype)
+        and X.ndim == 2
+        and X.shape[1] == part.X.shape[1]
+        and len(resampled.rows) == len(X) == len(labels) > 0
+        and np.isfinite(X).all()
+        and np.isin(labels, (0, 1)).all()
+    )
 
 
 def _write(path: Path, part: Part) -> None:
@@ -236,30 +238,15 @@ def _write(path: Path, part: Part) -> None:
         np.savez(file, rows=part.rows, X=part.X, y=part.labels)
 
 
-def _keep(path: Path, part: Part) -> None:
-    """Write atomically; a full disk only costs the copy. The oldest copies make room."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(temporary, part)
-        temporary.replace(path)
-        _make_room(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
 def _make_room(newest: Path) -> None:
     """Remove the oldest sets beyond KEEP_BYTES, never the newest, and what killed processes left behind."""
     with contextlib.suppress(OSError):
-        for folder in newest.parent.glob("making-*"):
-            if time.time() - folder.stat().st_mtime > 2 * SLOW_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
-        others = sorted(newest.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
-        sizes = np.cumsum([p.stat().st_size for p in others])
-        for old, total in zip(others, sizes, strict=True):
-            if total > KEEP_BYTES and old != newest:
-                old.unlink(missing_ok=True)
+        remove_stale(newest.parent, 2 * SLOW_SECONDS)
+        sets = sorted(newest.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
+        sizes = np.cumsum([p.stat().st_size for p in sets])
+        for path, total in zip(sets, sizes, strict=True):
+            if total > KEEP_BYTES and path != newest:
+                path.unlink(missing_ok=True)
 
 
 def _end_with_parent() -> None:
@@ -268,14 +255,14 @@ def _end_with_parent() -> None:
         ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def main(sampler: str, seed: str, rows: str, out: str, parent: str) -> None:
-    """Be the process of a slow sampler: read rows, resample, write."""
+def main(sampler: str, seed: str, rows: str, output: str, parent: str) -> None:
+    """Be the process of a slow sampler: read the file `rows`, resample, write the file `output`."""
     _end_with_parent()
     if os.getppid() != int(parent):  # it died before the kernel was asked
         sys.exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     part = _read(Path(rows))
-    _write(Path(out), _fit_resample(part, sampler, int(seed)))
+    _write(Path(output), _fit_resample(part, sampler, int(seed)))
 
 
 if __name__ == "__main__":

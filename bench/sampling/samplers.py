@@ -7,28 +7,31 @@ A sampler that makes the classes equal stops earlier where a ratio follows its n
 rarer class for every two of the other.
 """
 
-# ruff: noqa: ARG001  (a factory's arguments are there even where one sampler has no use for them)
+# ruff: noqa: ARG001  (every factory has the same arguments, and not every sampler needs them all)
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.errors import BadSetting, SamplerFailed, UnknownName
 
+if TYPE_CHECKING:
+    from imblearn.base import BaseSampler
+
 SLOW_SECONDS = 900.0
-Factory = Callable[[int, int, int], Any]  # (seed, minority rows, rows) -> sampler
+Factory = Callable[[int, int, int], "BaseSampler"]  # (seed, minority rows, rows) -> sampler
 
 
 @dataclass(frozen=True)
 class Sampler:
     """One sampler.
 
-    `make(seed, minority, rows)` returns what has `fit_resample(X, y)`. A slow one has a time limit, which
-    holds on large tables (`bench.sampling.resample.SLOW_ROWS`); a quick one has None. `one_thread` says that the result
-    depends on how many threads share the work, so that one does it. `ratio` is the sampler's parameter for the rows
-    of the rarer class per row of the other; None where it aims at no ratio.
+    `make(seed, minority, rows)` returns an object with `fit_resample(X, y)`. A slow sampler has a time limit, which
+    applies to large tables (`bench.sampling.resample.SLOW_ROWS`); a quick one has None. With `one_thread` a single
+    thread does the work, because the result would depend on the number of threads. `ratio` names the sampler's
+    parameter for the rows of the rarer class per row of the other; None where it aims at no ratio.
     """
 
     make: Factory
@@ -43,25 +46,25 @@ class Sampler:
         return self.limit_seconds is not None
 
 
-def _random_over(seed: int, minority: int, rows: int) -> Any:
+def _random_over(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.over_sampling import RandomOverSampler
 
     return RandomOverSampler(random_state=seed)
 
 
-def _random_under(seed: int, minority: int, rows: int) -> Any:
+def _random_under(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.under_sampling import RandomUnderSampler
 
     return RandomUnderSampler(random_state=seed)
 
 
-def _smote(seed: int, minority: int, rows: int) -> Any:
+def _smote(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.over_sampling import SMOTE
 
     return SMOTE(k_neighbors=_neighbours(5, minority), random_state=seed)
 
 
-def _borderline_smote(seed: int, minority: int, rows: int) -> Any:
+def _borderline_smote(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.over_sampling import BorderlineSMOTE
 
     return BorderlineSMOTE(
@@ -69,7 +72,7 @@ def _borderline_smote(seed: int, minority: int, rows: int) -> Any:
     )
 
 
-def _svm_smote(seed: int, minority: int, rows: int) -> Any:
+def _svm_smote(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.over_sampling import SVMSMOTE
 
     return SVMSMOTE(
@@ -77,32 +80,32 @@ def _svm_smote(seed: int, minority: int, rows: int) -> Any:
     )
 
 
-def _adasyn(seed: int, minority: int, rows: int) -> Any:
+def _adasyn(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.over_sampling import ADASYN
 
     return ADASYN(n_neighbors=_neighbours(5, minority), random_state=seed)
 
 
-def _near_miss(seed: int, minority: int, rows: int) -> Any:
+def _near_miss(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.under_sampling import NearMiss
 
     # Its neighbours are minority rows seen from the majority: no row is its own neighbour.
     return NearMiss(version=1, n_neighbors=_neighbours(3, minority + 1), n_jobs=-1)
 
 
-def _cluster_centroids(seed: int, minority: int, rows: int) -> Any:
+def _cluster_centroids(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.under_sampling import ClusterCentroids
 
     return ClusterCentroids(random_state=seed)
 
 
-def _all_knn(seed: int, minority: int, rows: int) -> Any:
+def _all_knn(seed: int, minority: int, rows: int) -> BaseSampler:
     from bench.sampling.neighbours import ProvingAllKNN
 
     return ProvingAllKNN(n_neighbors=_neighbours(3, rows), n_jobs=-1)
 
 
-def _smoteenn(seed: int, minority: int, rows: int) -> Any:
+def _smoteenn(seed: int, minority: int, rows: int) -> BaseSampler:
     from imblearn.under_sampling import EditedNearestNeighbours
 
     from bench.sampling.neighbours import ProvingSMOTEENN

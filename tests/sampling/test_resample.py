@@ -318,6 +318,18 @@ def test_the_oldest_sets_make_room(kept: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(list(kept.iterdir())) == 1
 
 
+def test_what_killed_processes_left_behind_is_removed_with_the_next_set(kept: Path) -> None:
+    """A file this young may still be written to."""
+    kept.mkdir(parents=True)
+    old, young = kept / "a.0123.11.tmp", kept / "b.0123.12.tmp"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    resample(part(), "smote", 1)
+    assert sorted(path.suffix for path in kept.iterdir()) == [".npz", ".tmp"]
+    assert young.exists()
+
+
 # Slow samplers
 
 
@@ -433,7 +445,7 @@ def test_of_two_processes_one_makes_a_slow_set(apart: Path, tmp_path: Path) -> N
     said = [process.communicate(timeout=120)[0] for process in both]
     assert said[0] == said[1] != ""
     assert len(list(apart.glob("*.npz"))) == 1
-    assert not list(apart.glob("making-*"))
+    assert not list(apart.glob("*.tmp"))
 
 
 def test_a_killed_parent_takes_the_samplers_process_along() -> None:

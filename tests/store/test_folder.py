@@ -265,8 +265,9 @@ def test_a_large_table_for_which_no_space_is_left_leaves_nothing(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_device_is_a_full_disk(tmp_path: Path) -> None:
-    (tmp_path / f"full.{os.getpid()}.tmp").symlink_to("/dev/full")
+def test_a_full_device_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.disk.token_hex", lambda n_bytes: "token")
+    (tmp_path / f"full.token.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(DiskFull):
         write_text(tmp_path / "full.md", "x")
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,7 @@
 """The one table inside a file that may be packed: plain, gzip or zip.
 
-What an archive claims about its sizes is not believed: it is unpacked in chunks, up to a cap that follows
-from the bytes that are really there, so that a decompression bomb ends as an error.
+The sizes that an archive states are not trusted: it is unpacked in chunks, up to a limit that follows from its size
+on disk, so that a decompression bomb ends as an error.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def _one_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     """Return the only file of a zip, or the only one named like a table."""
     files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     tables = [m for m in files if m.filename.lower().endswith(_TABLE_SUFFIXES)]
-    for found in (files, tables):
-        if len(found) == 1:
-            return found[0]
+    for candidates in (files, tables):
+        if len(candidates) == 1:
+            return candidates[0]
     if not files:
         raise BadTable(f"{path.name} holds no file; give an archive with one table.")
     names = [m.filename for m in tables or files]

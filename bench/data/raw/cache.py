@@ -1,7 +1,7 @@
 """The cache of raw files: which file came from where, and whether it is still what it was.
 
-Each file lies under `raw/<data set>/<kind of source>/`, with a note beside it: its source and the hash of
-its first use, to which a source that promises no hash of its own is held from then on.
+Each file lies under `raw/<data set>/<kind of source>/`, with a note beside it: its source and its hash when it was
+first fetched. Where a card knows no hash of a source, every later download must have the noted one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +18,16 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from bench.data.cards import Sha256, Source
-from bench.data.raw.download import place
-from bench.data.raw.files import Found, keeps_promise, measure, promise, settle, unwritable, write
+from bench.data.raw.download import without_query
+from bench.data.raw.files import (
+    Fingerprint,
+    keeps_promise,
+    measure,
+    promise,
+    replacing_in_cache,
+    unwritable,
+)
+from bench.disk import remove_stale
 from bench.names import own_path
 
 LOCK_SECONDS = 300.0
@@ -63,7 +70,7 @@ def make_folder(folder: Path) -> None:
 
 def address(source: Source) -> str:
     """Return where a source is, fit to be shown: Kaggle's name, or the address without its query."""
-    return source.ref or place(source.url or "")
+    return source.ref or without_query(source.url or "")
 
 
 def note_path(path: Path) -> Path:
@@ -80,65 +87,64 @@ def read_note(path: Path, source: Source) -> Note | None:
     return note if note.address == address(source) else None
 
 
-def write_note(path: Path, source: Source, found: Found) -> None:
-    """Note the source of a cached file and the hash to which the source is held."""
+def write_note(path: Path, source: Source, content: Fingerprint) -> None:
+    """Note the source of a cached file and its hash, which later downloads must have."""
     note = Note(
         source=source.kind,
         address=address(source),
-        sha256=found.sha256,
-        size_bytes=found.size_bytes,
+        sha256=content.sha256,
+        size_bytes=content.size_bytes,
         fetched=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}.note.part")
-    write([note.model_dump_json(indent=2).encode()], part)
-    settle(part, note_path(path))
+    with replacing_in_cache(note_path(path)) as temporary:
+        temporary.write_bytes(note.model_dump_json(indent=2).encode())
 
 
-def held(source: Source, note: Note | None) -> Source:
-    """Return the source with the hash of its first use, where it promises none of its own."""
+def with_noted_hash(source: Source, note: Note | None) -> Source:
+    """Return the source with the hash in the note, where its card knows none."""
     if note is None or source.sha256 or source.md5:
         return source
     return source.model_copy(update={"sha256": note.sha256, "size_bytes": note.size_bytes})
 
 
-def is_held(path: Path, source: Source) -> bool:
-    """Return whether there is a file at `path` of which a hash is known."""
-    promised = held(source, read_note(path, source))
-    return path.is_file() and bool(promised.sha256 or promised.md5)
+def _checkable(path: Path, source: Source) -> bool:
+    """Return whether there is a file at `path` of which a hash is known (`source` by `with_noted_hash`)."""
+    return path.is_file() and bool(source.sha256 or source.md5)
 
 
-def keeps(path: Path, source: Source) -> bool:
+def is_cached(path: Path, source: Source) -> bool:
     """Return whether `look_up` would give the file at `path`; nothing is moved."""
+    promised = with_noted_hash(source, read_note(path, source))
     try:
-        return is_held(path, source) and keeps_promise(measure(path), held(source, read_note(path, source)))
+        return _checkable(path, promised) and keeps_promise(measure(path), promised)
     except OSError:
         return False
 
 
-def look_up(path: Path, source: Source) -> tuple[Found | None, str | None]:
+def look_up(path: Path, source: Source) -> tuple[Fingerprint | None, str | None]:
     """Return what is cached at `path`, if it keeps its promise; else None, and what was wrong with it.
 
-    A damaged file is put aside, so that it is there to be looked at and never read again. A file of
+    A damaged file is renamed to `<name>.corrupt`, so that it can be looked at and is never read again. A file of
     which no hash is known is passed by.
     """
-    promised = held(source, read_note(path, source))
-    if not is_held(path, source):
+    promised = with_noted_hash(source, read_note(path, source))
+    if not _checkable(path, promised):
         return None, None
-    found = measure(path)
-    if keeps_promise(found, promised):
-        return found, None
+    content = measure(path)
+    if keeps_promise(content, promised):
+        return content, None
     aside = path.with_name(f"{path.name}.corrupt")
     with contextlib.suppress(OSError):
         path.replace(aside)
     return (
         None,
-        f"cache: {path} is damaged, put aside as {aside.name}: expected {promise(promised)}; found {found}",
+        f"cache: {path} is damaged, put aside as {aside.name}: expected {promise(promised)}; found {content}",
     )
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Let one process fetch at a time: thrift, not safety, so that a lock not had is done without."""
+    """Let one process fetch at a time. That only spares downloads: where there is no lock to be had, go on without."""
     make_folder(folder)
     lock = filelock.FileLock(folder / ".lock", timeout=LOCK_SECONDS)
     try:
@@ -153,7 +159,4 @@ def locked(folder: Path) -> Iterator[None]:
 
 def sweep(folder: Path) -> None:
     """Remove the temporary files of processes that were killed."""
-    for part in folder.rglob(".*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                part.unlink()
+    remove_stale(folder, STALE_SECONDS)

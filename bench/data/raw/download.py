@@ -1,10 +1,10 @@
 """One file over https, whole or not at all.
 
-A download lands in a temporary file beside its target, is unpacked where it came as a zip, is
-measured while it is written, and takes the target's name only when it is what its source promises.
-What may pass (429, 5xx, a reset, a timeout, a body cut short) is tried again, patiently where the
-server says how long; what will not pass (401, 403, 404, a web page in the place of the file, another
-hash) is not. Nothing here prints an address's query string, for that is where signatures travel.
+A download lands in a temporary file beside its target, is unpacked where it came as a zip, is hashed while it is
+written, and takes the target's name only when it is what its source promises. What may pass (429, 5xx, a reset, a
+timeout, a body cut short) is tried again, after the pause that the server asks for where it does; what will not pass
+(401, 403, 404, a web page in the place of the file, another hash) is not. Nothing here prints an address's query
+string, for that is where signatures travel.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import email.utils
 import http
 import http.client
 import itertools
-import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -27,7 +25,17 @@ import requests
 import urllib3
 
 from bench.data.cards import Source
-from bench.data.raw.files import CHUNK_BYTES, MAX_BYTES, Damaged, Found, is_zip, settle, unzip, verify, write
+from bench.data.raw.files import (
+    CHUNK_BYTES,
+    MAX_BYTES,
+    Damaged,
+    Fingerprint,
+    is_zip,
+    replacing_in_cache,
+    unpack,
+    verify,
+    write,
+)
 from bench.errors import Unavailable
 
 ATTEMPTS, QUICK_ATTEMPTS = 4, 2
@@ -79,7 +87,7 @@ class Endpoints:
         )
 
 
-def place(url: str) -> str:
+def without_query(url: str) -> str:
     """Return an address without its query, fragment and credentials."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -100,7 +108,7 @@ def get(url: str, endpoints: Endpoints) -> Iterator[requests.Response]:
 
 def download(
     source: Source, answer: Answer, target: Path, *, endpoints: Endpoints, progress: Progress | None = None
-) -> Found:
+) -> Fingerprint:
     """Save what `answer` gives as `target`, if it is what `source` promises.
 
     Parameters
@@ -138,30 +146,13 @@ def download(
 
 def _attempt(
     source: Source, answer: Answer, target: Path, *, endpoints: Endpoints, progress: Progress | None
-) -> Found:
-    token = f"{os.getpid()}-{secrets.token_hex(4)}"
-    body, member = (target.with_name(f".{target.name}.{token}.{kind}.part") for kind in ("body", "member"))
-    try:
-        found, whole = _receive(source, answer, body, endpoints=endpoints, progress=progress), body
-        if is_zip(body):
-            found, whole = write(unzip(body, source.file), member, source.size_bytes or MAX_BYTES), member
-        verify(found, source, whole)
-        settle(whole, target)
-    except Damaged as fault:
-        raise _Again(fault) from fault
-    finally:
-        body.unlink(missing_ok=True)
-        member.unlink(missing_ok=True)
-    return found
-
-
-def _receive(
-    source: Source, answer: Answer, body: Path, *, endpoints: Endpoints, progress: Progress | None
-) -> Found:
+) -> Fingerprint:
     try:
         with answer() as response:
             _check_answer(response, endpoints)
-            return write(_chunks(response, source.file, progress), body)
+            return _receive(source, response, target, progress)
+    except Damaged as fault:
+        raise _Again(fault) from fault
     except requests.HTTPError as error:  # Kaggle's client raises where `get` returns
         if error.response is not None:
             with error.response:
@@ -171,14 +162,25 @@ def _receive(
         raise _fault(error) from error
 
 
+def _receive(
+    source: Source, response: requests.Response, target: Path, progress: Progress | None
+) -> Fingerprint:
+    with replacing_in_cache(target) as temporary:
+        content = write(_chunks(response, source.file, progress), temporary)
+        if is_zip(temporary):
+            content = unpack(temporary, source.file, source.size_bytes or MAX_BYTES)
+        verify(content, source, temporary)
+    return content
+
+
 def _check_answer(response: requests.Response, endpoints: Endpoints) -> None:
-    where, status = place(response.url), response.status_code
+    address, status = without_query(response.url), response.status_code
     if not all(endpoints.allow(step.url) for step in (*response.history, response)):
-        raise Unavailable(f"{where} is not https, refused")
+        raise Unavailable(f"{address} is not https, refused")
     if status == http.HTTPStatus.OK:
         return
     phrase = http.client.responses.get(status, "unknown status")
-    fault = Unavailable(f"{where} answered {status} ({phrase})")
+    fault = Unavailable(f"{address} answered {status} ({phrase})")
     if status < http.HTTPStatus.INTERNAL_SERVER_ERROR and status not in PASSING:
         raise fault
     seconds = _retry_after(response.headers.get("Retry-After"))
@@ -238,7 +240,7 @@ def _chunks(response: requests.Response, name: str, progress: Progress | None) -
         yield chunk
     if done == 0 or (total is not None and done != total):
         sent = f"{done:,} of {total:,} bytes" if total else "an empty body"
-        raise Damaged(f"{place(response.url)} sent {sent}")
+        raise Damaged(f"{without_query(response.url)} sent {sent}")
 
 
 def _received(response: requests.Response) -> Iterator[bytes]:
@@ -249,5 +251,7 @@ def _received(response: requests.Response) -> Iterator[bytes]:
 
 
 def _page(response: requests.Response) -> Unavailable:
-    where = place(response.url)
-    return Unavailable(f"{where} sent a web page, not the file: a sign-in page or a network's captive portal")
+    address = without_query(response.url)
+    return Unavailable(
+        f"{address} sent a web page, not the file: a sign-in page or a network's captive portal"
+    )

@@ -1,8 +1,8 @@
 """From a card to its raw file, verified: the cache, then the card's sources in order.
 
-A source gives the file that its card promises, or a reason why not. Where a card knows no hash, the
-hash of the first download is noted beside the file and held to ever after. If no source is left, the
-error names each with its reason and the ways out; another data set never comes under the asked name.
+A source gives the file that its card promises, or a reason why not. Where a card knows no hash, the hash of the first
+download is noted beside the file, and every later one must have it. If no source is left, the error names each with
+its reason and what to try; another data set never comes under the asked name.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from bench.data.raw.cache import (
     address,
     cache_folder,
     cache_place,
-    held,
-    keeps,
+    is_cached,
     locked,
     look_up,
     make_folder,
     note_path,
     read_note,
     sweep,
+    with_noted_hash,
     write_note,
 )
 from bench.data.raw.download import Answer, Endpoints, Progress, Unreachable, download, get
-from bench.data.raw.files import Found, keeps_promise, measure, promise
+from bench.data.raw.files import Fingerprint, keeps_promise, measure, promise
 from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
 from bench.names import SOURCES, own_path
 
@@ -65,8 +65,8 @@ class RawFile:
 
 
 @dataclass(frozen=True)
-class _Errand:
-    """What stays the same while one source after another is asked."""
+class _Call:
+    """A call of `fetch`: what is the same for each source in turn."""
 
     card: Dataset
     folder: Path
@@ -76,7 +76,7 @@ class _Errand:
     def path(self, source: Source) -> Path:
         return self.folder / source.kind / source.file
 
-    def download(self, source: Source, answer: Answer) -> Found:
+    def download(self, source: Source, answer: Answer) -> Fingerprint:
         return download(source, answer, self.path(source), endpoints=self.endpoints, progress=self.progress)
 
 
@@ -99,7 +99,7 @@ def fetch(
         Where from; `auto` tries the card's sources in order. The cache is asked first, for files
         of these sources only.
     force : bool
-        Pass by the cache and download anew; a hash noted at first use is held to all the same.
+        Pass by the cache and download anew; a hash noted at first use must match all the same.
     cache : Path, optional
         The cache folder; by default `cache_folder()`.
     progress : callable, optional
@@ -110,7 +110,7 @@ def fetch(
     Raises
     ------
     Unavailable
-        No source gave the file; the message names each with its reason, and the ways out.
+        No source gave the file; the message names each with its reason, and what to try.
     HashMismatch
         The only source asked gave another file.
     BadStore
@@ -118,14 +118,14 @@ def fetch(
     """
     sources, failures = _wanted(card, source), list[str]()
     folder = (cache or cache_folder()) / "raw" / card.name
-    errand = _Errand(card, folder, endpoints or Endpoints(), progress)
-    found = None if force else _from_cache(errand, sources, failures)
-    if found is not None:
-        return found
+    call = _Call(card, folder, endpoints or Endpoints(), progress)
+    cached = None if force else _from_cache(call, sources, failures)
+    if cached is not None:
+        return cached
     with locked(folder):
         sweep(folder)
-        found = None if force else _from_cache(errand, sources, failures)  # another process was faster
-        return found or _from_sources(errand, sources, failures, asked=source)
+        cached = None if force else _from_cache(call, sources, failures)  # another process was faster
+        return cached or _from_sources(call, sources, failures, asked=source)
 
 
 def to_fetch(card: Dataset, source: str = "auto") -> list[Source]:
@@ -134,8 +134,8 @@ def to_fetch(card: Dataset, source: str = "auto") -> list[Source]:
     Raises as `fetch` does for a source that is not known or that the card lacks.
     """
     sources, folder = _wanted(card, source), cache_place() / "raw" / card.name
-    there = any(keeps(folder / each.kind / each.file, each) for each in sources)
-    return [] if there else sources
+    cached = any(is_cached(folder / each.kind / each.file, each) for each in sources)
+    return [] if cached else sources
 
 
 def _wanted(card: Dataset, source: str) -> list[Source]:
@@ -143,36 +143,36 @@ def _wanted(card: Dataset, source: str) -> list[Source]:
         raise UnknownName("source", source, SOURCES)
     if card.simulator is not None:
         raise BadSetting(f"{card.name!r} is simulated: there is no file to fetch. Run it as it is.")
-    found = [s for s in card.sources if source in ("auto", s.kind.removesuffix("-competition"))]
-    if not found:
+    wanted = [s for s in card.sources if source in ("auto", s.kind.removesuffix("-competition"))]
+    if not wanted:
         kinds = ", ".join(dict.fromkeys(s.kind for s in card.sources)) or "none"
         asked = "" if source == "auto" else f" {source!r}"
         raise Unavailable(
             f"The card of {card.name!r} names no source{asked}; its sources: {kinds}.\n"
-            + _ways_out(card, source, tried=False)
+            + _what_to_try(card, source, tried=False)
         )
-    return found
+    return wanted
 
 
-def _from_cache(errand: _Errand, sources: list[Source], failures: list[str]) -> RawFile | None:
+def _from_cache(call: _Call, sources: list[Source], failures: list[str]) -> RawFile | None:
     for source in sources:
-        path = errand.path(source)
-        found, fault = look_up(path, source)
-        if found is not None:
+        path = call.path(source)
+        content, fault = look_up(path, source)
+        if content is not None:
             note = read_note(path, source)
-            return RawFile(path, found.sha256, note.source if note else source.kind, source)
+            return RawFile(path, content.sha256, note.source if note else source.kind, source)
         if fault is not None:
             failures.append(fault)
             log.warning("%s; fetching it anew", fault)
     return None
 
 
-def _from_sources(errand: _Errand, sources: list[Source], failures: list[str], *, asked: str) -> RawFile:
-    card, offline = errand.card, True
+def _from_sources(call: _Call, sources: list[Source], failures: list[str], *, asked: str) -> RawFile:
+    card, offline = call.card, True
     for source in sources:
         where = f"{source.kind} {address(source)}"
         try:
-            return _from_source(errand, source)
+            return _from_source(call, source)
         except (Unavailable, HashMismatch) as failure:
             if len(sources) == 1 and isinstance(failure, HashMismatch):
                 raise HashMismatch(f"The data set {card.name!r} from {where}: {failure}.") from failure
@@ -181,10 +181,12 @@ def _from_sources(errand: _Errand, sources: list[Source], failures: list[str], *
             log.info("%s could not be had from %s", card.name, failures[-1])
     lines = "".join(f"\n  {line}" for line in failures)
     first = " (no server can be reached)" if offline else ""
-    raise Unavailable(f"The data set {card.name!r} could not be had{first}:{lines}\n{_ways_out(card, asked)}")
+    raise Unavailable(
+        f"The data set {card.name!r} could not be had{first}:{lines}\n{_what_to_try(card, asked)}"
+    )
 
 
-def _ways_out(card: Dataset, asked: str, *, tried: bool = True) -> str:
+def _what_to_try(card: Dataset, asked: str, *, tried: bool = True) -> str:
     """Return what to try, the likeliest first, one way a line; the network where something was `tried`.
 
     Other sources are named where a single one was `asked`. The commands are whole: these lines answer every command.
@@ -207,39 +209,39 @@ def _ways_out(card: Dataset, asked: str, *, tried: bool = True) -> str:
     return "\n".join(["What to try:", *(f"  {way}" for way in ways)])
 
 
-def _from_source(errand: _Errand, source: Source) -> RawFile:
-    path = errand.path(source)
+def _from_source(call: _Call, source: Source) -> RawFile:
+    path = call.path(source)
     make_folder(path.parent)
-    promised = held(source, read_note(path, source))
+    promised = with_noted_hash(source, read_note(path, source))
     try:
-        found = _download(errand, promised)
+        content = _download(call, promised)
     except HashMismatch as error:
         if promised is source:
             raise
         hint = f"the expected hash is that of its first use; to take the new file, delete {note_path(path)}"
         raise HashMismatch(f"{error}; {hint}") from error
-    write_note(path, source, found)
-    return RawFile(path, found.sha256, source.kind, source)
+    write_note(path, source, content)
+    return RawFile(path, content.sha256, source.kind, source)
 
 
-def _download(errand: _Errand, source: Source) -> Found:
+def _download(call: _Call, source: Source) -> Fingerprint:
     """Download from an address, or from Kaggle: first without credentials, which public data need not."""
-    endpoints = errand.endpoints
+    endpoints = call.endpoints
     url = kaggle.address(source, endpoints.kaggle) or endpoints.address(source.url or "")
     try:
-        return errand.download(source, lambda: get(url, endpoints))
+        return call.download(source, lambda: get(url, endpoints))
     except Unreachable:
         raise
     except Unavailable as failure:
         if source.ref is None:
             raise
-        return _with_credentials(errand, source, failure)
+        return _with_credentials(call, source, failure)
 
 
-def _with_credentials(errand: _Errand, source: Source, first: Unavailable) -> Found:
+def _with_credentials(call: _Call, source: Source, first: Unavailable) -> Fingerprint:
     try:
         api = kaggle.sign_in()
-        return errand.download(source, lambda: kaggle.ask(api, source))
+        return call.download(source, lambda: kaggle.ask(api, source))
     except Unavailable as failure:
         hint = kaggle.rules_hint(source)
         raise Unavailable(f"without credentials: {first}; with credentials: {failure}{hint}") from failure
@@ -259,26 +261,26 @@ def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
             raise BadTable(
                 f"--data-file {path} is a pipe or device, which cannot be read twice; give a file."
             )
-        found = measure(path)
+        content = measure(path)
     except OSError as error:
         why = (
             "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         )
         raise Unavailable(f"--data-file {path} {why}. Give the path of a table that can be read.") from error
-    return RawFile(path, found.sha256, "file", _origin(path, found, card) if card else None)
+    return RawFile(path, content.sha256, "file", _origin(path, content, card) if card else None)
 
 
-def _origin(path: Path, found: Found, card: Dataset) -> Source | None:
+def _origin(path: Path, content: Fingerprint, card: Dataset) -> Source | None:
     """Return the card's source that a user's file comes from: by hash, or by name where there is none."""
     hashed = [source for source in card.sources if source.sha256 or source.md5]
     for source in hashed:
-        if keeps_promise(found, source):
+        if keeps_promise(content, source):
             return source
     if not hashed:
         return next((source for source in card.sources if source.file == path.name), None)
     known = " or ".join(dict.fromkeys(f"{source.file} ({promise(source)})" for source in hashed))
     raise HashMismatch(
-        f"--data-file {path} is not the data set {card.name!r}: expected {known}; found {found}. "
+        f"--data-file {path} is not the data set {card.name!r}: expected {known}; found {content}. "
         f"A number on it must not stand under the name {card.name!r}: give --data-file with --target, "
         "without --dataset, and it runs under its own name."
     )

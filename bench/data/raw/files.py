@@ -1,12 +1,12 @@
-"""Raw files that are whole or absent: measured while written, unpacked with care, named last.
+"""Raw files that are whole or absent: hashed while written, unpacked with care, named last.
 
-A file takes its name only when every byte is on the disk and is what its source promises, so that a
-killed process leaves a temporary file behind and never half a table. From a zip exactly one member is
-taken, by name, and neither its size nor its ratio may exceed what an honest table has.
+A file takes its name only when every byte is on the disk and is what its source promises (`bench.disk.replacing`).
+From a zip exactly one member is taken, by name, and neither its size nor its ratio may exceed what a real table has.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import zipfile
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.data.cards import Source
+from bench.disk import replacing
 from bench.errors import BadStore, HashMismatch, Unavailable
 
 CHUNK_BYTES = 1 << 20
@@ -28,8 +29,8 @@ class Damaged(Unavailable):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a file's bytes are."""
+class Fingerprint:
+    """Size and hashes of a file."""
 
     size_bytes: int
     sha256: str
@@ -39,10 +40,10 @@ class Found:
         return f"sha256 {self.sha256}, {self.size_bytes:,} bytes"
 
 
-def measure(path: Path) -> Found:
+def measure(path: Path) -> Fingerprint:
     """Return size and hashes of a file."""
     with path.open("rb") as file:
-        return _measured(iter(lambda: file.read(CHUNK_BYTES), b""))
+        return _fingerprint(iter(lambda: file.read(CHUNK_BYTES), b""))
 
 
 def promise(source: Source) -> str:
@@ -52,23 +53,23 @@ def promise(source: Source) -> str:
     return ", ".join(word for word in (hashed, size) if word) or "any content"
 
 
-def keeps_promise(found: Found, source: Source) -> bool:
+def keeps_promise(content: Fingerprint, source: Source) -> bool:
     """Say whether a file is what its source promises; true of any file where nothing is promised."""
     pairs = (
-        (source.sha256, found.sha256),
-        (source.md5, found.md5),
-        (source.size_bytes, found.size_bytes),
+        (source.sha256, content.sha256),
+        (source.md5, content.md5),
+        (source.size_bytes, content.size_bytes),
     )
-    return all(wanted is None or wanted == got for wanted, got in pairs)
+    return all(wanted is None or wanted == actual for wanted, actual in pairs)
 
 
-def verify(found: Found, source: Source, path: Path) -> None:
+def verify(content: Fingerprint, source: Source, path: Path) -> None:
     """Raise Damaged for a file cut short, HashMismatch for another file than the promised one."""
-    if source.size_bytes is not None and found.size_bytes < source.size_bytes:
-        raise Damaged(f"{found.size_bytes:,} bytes came, {source.size_bytes:,} are expected")
-    if not keeps_promise(found, source):
-        md5 = "" if source.sha256 else f", md5 {found.md5}"
-        raise HashMismatch(f"another file came: expected {promise(source)}; found {found}{md5}")
+    if source.size_bytes is not None and content.size_bytes < source.size_bytes:
+        raise Damaged(f"{content.size_bytes:,} bytes came, {source.size_bytes:,} are expected")
+    if not keeps_promise(content, source):
+        md5 = "" if source.sha256 else f", md5 {content.md5}"
+        raise HashMismatch(f"another file came: expected {promise(source)}; found {content}{md5}")
     if source.file.endswith((".pq", ".parquet")) and not _is_parquet(path):
         raise Damaged("what came is no whole parquet file")
 
@@ -80,20 +81,23 @@ def _is_parquet(path: Path) -> bool:
         return head == file.read(4) == b"PAR1"
 
 
-def write(chunks: Iterable[bytes], path: Path, limit: int = MAX_BYTES) -> Found:
-    """Write chunks to `path`, down to the disk, and return what was written.
+@contextlib.contextmanager
+def replacing_in_cache(path: Path) -> Iterator[Path]:
+    """Give a temporary path that becomes `path`, as `bench.disk.replacing`; raise BadStore where the disk refuses.
 
-    Raises Unavailable past `limit` bytes, BadStore where the disk refuses. `chunks` must not raise
-    an OSError of its own: it would be blamed on the disk.
+    The block must raise no OSError but the disk's: any other would be blamed on the cache folder.
     """
     try:
-        with path.open("wb") as file:
-            found = _measured(_copied(chunks, file.write, limit))
-            file.flush()
-            os.fsync(file.fileno())
+        with replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise unwritable(path.parent, error) from error
-    return found
+
+
+def write(chunks: Iterable[bytes], path: Path, limit: int = MAX_BYTES) -> Fingerprint:
+    """Write chunks to `path` and return what was written; raise Unavailable past `limit` bytes."""
+    with path.open("wb") as file:
+        return _fingerprint(_copied(chunks, file.write, limit))
 
 
 def _copied(chunks: Iterable[bytes], write_chunk: Callable[[bytes], object], limit: int) -> Iterator[bytes]:
@@ -106,27 +110,13 @@ def _copied(chunks: Iterable[bytes], write_chunk: Callable[[bytes], object], lim
         yield chunk
 
 
-def _measured(chunks: Iterable[bytes]) -> Found:
+def _fingerprint(chunks: Iterable[bytes]) -> Fingerprint:
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     for chunk in chunks:
         size += len(chunk)
         sha256.update(chunk)
         md5.update(chunk)
-    return Found(size, sha256.hexdigest(), md5.hexdigest())
-
-
-def settle(part: Path, target: Path) -> None:
-    """Give a finished file its name, and make the name last."""
-    try:
-        part.replace(target)
-        if os.name == "posix":
-            folder = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        raise unwritable(target.parent, error) from error
+    return Fingerprint(size, sha256.hexdigest(), md5.hexdigest())
 
 
 def unwritable(folder: Path, error: OSError) -> BadStore:
@@ -143,11 +133,17 @@ def is_zip(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-def unzip(archive: Path, name: str) -> Iterator[bytes]:
-    """Yield the one member of a zip that is called `name`, in whatever folder of the zip.
+def unpack(path: Path, name: str, limit: int) -> Fingerprint:
+    """Put in the place of the zip at `path` its member called `name`, in whatever folder of the zip.
 
-    Raises Damaged for a zip cut short, Unavailable for one without the member, encrypted or a bomb.
+    Raises Unavailable past `limit` bytes and for a zip without the member, encrypted or a bomb; Damaged for one that
+    is cut short.
     """
+    with replacing(path, sync=False) as member:
+        return write(_unzipped(path, name), member, limit)
+
+
+def _unzipped(archive: Path, name: str) -> Iterator[bytes]:
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(_member(opened, name)) as file:
             yield from iter(lambda: file.read(CHUNK_BYTES), b"")
@@ -162,8 +158,8 @@ def _member(opened: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     exact = [info for info in infos if info.filename == name]
     named = exact or [info for info in infos if PurePosixPath(info.filename).name == name]
     if len(named) != 1:
-        held = ", ".join(repr(info.filename) for info in infos[:5]) + (", …" if len(infos) > 5 else "")
-        raise Unavailable(f"the zip has {len(named)} members {name!r}, expected one; it holds {held}")
+        names = ", ".join(repr(info.filename) for info in infos[:5]) + (", …" if len(infos) > 5 else "")
+        raise Unavailable(f"the zip has {len(named)} members {name!r}, expected one; it holds {names}")
     (info,) = named
     if info.flag_bits & 1:
         raise Unavailable(f"{name!r} in the zip is encrypted")

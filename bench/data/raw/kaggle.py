@@ -1,8 +1,8 @@
 """Kaggle with the user's credentials, through Kaggle's own client, kept at arm's length.
 
-The client signs in while it is imported, prints help to stdout, makes a folder in HOME, and ends the
-process where it finds no credentials. So it is imported in one function, late, with stdout turned away
-and its exits caught. Only its request is used: the body is received like any other download.
+While it is imported, the client signs in, prints help to stdout, makes a folder in HOME, and ends the process where it
+finds no credentials. So one function imports it, only when it is needed, with stdout redirected and the exit caught.
+Only its request is used: the body is received like any other download.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import requests
 
 from bench.data.cards import Source
 from bench.errors import Unavailable
+
+if TYPE_CHECKING:
+    from kaggle.api.kaggle_api_extended import KaggleApi
+    from kagglesdk import KaggleClient
 
 NO_CREDENTIALS = (
     "no Kaggle credentials are set up (KAGGLE_API_TOKEN, or kaggle.json from your account's settings)"
@@ -39,7 +43,7 @@ def rules_hint(source: Source) -> str:
     return f"; accept the rules at https://www.kaggle.com/competitions/{source.ref}/rules with your account"
 
 
-def sign_in() -> Any:
+def sign_in() -> KaggleApi:
     """Return Kaggle's client, signed in; raise Unavailable where there are no valid credentials."""
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -59,28 +63,31 @@ def sign_in() -> Any:
 
 
 @contextlib.contextmanager
-def ask(api: Any, source: Source) -> Iterator[requests.Response]:
+def ask(api: KaggleApi, source: Source) -> Iterator[requests.Response]:
     """Ask for the source's file with the credentials of `api`.
 
     A refusal is raised by the client as requests' HTTPError.
     """
     with api.build_kaggle_client() as client:
         with contextlib.redirect_stdout(io.StringIO()):  # VERBOSE=1 prints the Authorization header
-            response: requests.Response = _request(client, source)
+            response = _request(client, source)
         with response:
             yield response
 
 
-def _request(client: Any, source: Source) -> Any:
+def _request(client: KaggleClient, source: Source) -> requests.Response:
     owner, _, name = (source.ref or "").rpartition("/")
+    response: requests.Response
     if source.kind == "kaggle-competition":
         from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFileRequest
 
-        of_file = ApiDownloadDataFileRequest()
-        of_file.competition_name, of_file.file_name = name, source.file
-        return client.competitions.competition_api_client.download_data_file(of_file)
-    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
+        file_request = ApiDownloadDataFileRequest()
+        file_request.competition_name, file_request.file_name = name, source.file
+        response = client.competitions.competition_api_client.download_data_file(file_request)
+    else:
+        from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
 
-    of_set = ApiDownloadDatasetRequest()
-    of_set.owner_slug, of_set.dataset_slug = owner, name
-    return client.datasets.dataset_api_client.download_dataset(of_set)
+        set_request = ApiDownloadDatasetRequest()
+        set_request.owner_slug, set_request.dataset_slug = owner, name
+        response = client.datasets.dataset_api_client.download_dataset(set_request)
+    return response

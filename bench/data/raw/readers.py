@@ -1,9 +1,9 @@
-"""A file's bytes as a DataFrame, in any of the formats in which tables are passed around.
+"""A file's bytes as a DataFrame: parquet or text, whatever its separator, line ends and encoding.
 
-The content decides, not the name: parquet by its magic bytes, and anything else must be text whose
-separator, line ends, encoding and header are found from its first rows. The body is parsed by pyarrow,
-which is strict where pandas is lenient: pandas fills short rows with missing values and renames repeated
-columns, and both would change a table silently.
+The content decides, not the name: parquet is known by its first bytes, and anything else must be text, whose
+separator, encoding and header are inferred from its first rows. pyarrow parses the text, as it is strict where pandas
+is lenient: pandas fills short rows with missing values and renames repeated columns, and both would change a table
+silently.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -98,7 +97,7 @@ def read_frame(path: Path, columns: tuple[str, ...] | None = None) -> pd.DataFra
     return _framed(table)
 
 
-def read_arrow(table: Any, name: str) -> pd.DataFrame:
+def read_arrow(table: pa.Table, name: str) -> pd.DataFrame:
     """Return an arrow table as the DataFrame that `read_frame` gives of the same table in a parquet file.
 
     `name` is what messages call it. Raises BadTable for a column that holds no single values.
@@ -106,12 +105,12 @@ def read_arrow(table: Any, name: str) -> pd.DataFrame:
     return _framed(_each_column(table, lambda column, column_name: _plain(column, column_name, name)))
 
 
-def _framed(table: Any) -> pd.DataFrame:
+def _framed(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, date_as_object=False, split_blocks=True)
     return frame
 
 
-def _parquet(content: bytes, columns: tuple[str, ...] | None, name: str) -> Any:
+def _parquet(content: bytes, columns: tuple[str, ...] | None, name: str) -> pa.Table:
     """Read a parquet file into an arrow table of plain columns."""
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
@@ -128,7 +127,7 @@ def _parquet(content: bytes, columns: tuple[str, ...] | None, name: str) -> Any:
     return _each_column(table, lambda column, column_name: _plain(column, column_name, name))
 
 
-def _plain(column: Any, column_name: str, name: str) -> Any:
+def _plain(column: pa.ChunkedArray, column_name: str, name: str) -> pa.ChunkedArray:
     """Return an arrow column as one of the types that `read_frame` promises."""
     kind = column.type
     if pa.types.is_nested(kind):
@@ -149,14 +148,14 @@ def _plain(column: Any, column_name: str, name: str) -> Any:
     return column
 
 
-def _stripped(column: Any) -> Any:
+def _stripped(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a string column without surrounding blanks, the words of `MISSING` as nulls."""
     column = pc.utf8_trim_whitespace(column)
     missing = pc.is_in(column, value_set=pa.array(MISSING, column.type))
     return pc.if_else(missing, pa.scalar(None, column.type), column)
 
 
-def _text(content: bytes, columns: tuple[str, ...] | None, name: str) -> Any:
+def _text(content: bytes, columns: tuple[str, ...] | None, name: str) -> pa.Table:
     """Read a text file into an arrow table of plain columns."""
     _refuse_other_kinds(content, name)
     content = _utf8(content)
@@ -166,10 +165,10 @@ def _text(content: bytes, columns: tuple[str, ...] | None, name: str) -> Any:
     separator = _separator(head, name)
     rows = list(islice(_records(head, separator), _HEAD_ROWS))
     header = _has_header(rows, columns)
-    found = rows[0] if header else [f"c{i}" for i in range(1, len(rows[0]) + 1)]
+    own_names = rows[0] if header else [f"c{i}" for i in range(1, len(rows[0]) + 1)]
     if separator == " ":  # pyarrow separates by one character only
         content, separator = _tabbed(content, name), "\t"
-    table = _parsed(content, _Layout(separator, _names(found, columns, name), header), name)
+    table = _parsed(content, _Layout(separator, _names(own_names, columns, name), header), name)
     if separator == ";":
         table = _each_column(table, lambda column, _: _with_points(column))
     return table
@@ -267,13 +266,13 @@ def _are_numbers(cells: set[str]) -> bool:
     return bool(present) and all(_NUMBER.fullmatch(cell) for cell in present)
 
 
-def _names(found: list[str], columns: tuple[str, ...] | None, name: str) -> tuple[str, ...]:
-    """Return the columns' names: `columns` where given, else those found, all of them distinct."""
-    if columns is not None and len(columns) != len(found):
+def _names(own_names: list[str], columns: tuple[str, ...] | None, name: str) -> tuple[str, ...]:
+    """Return the columns' names: `columns` where given, else the file's own; raise BadTable for a repeated one."""
+    if columns is not None and len(columns) != len(own_names):
         raise BadTable(
-            f"{name} has {len(found)} columns, but {len(columns)} names are given for them; correct the card."
+            f"{name} has {len(own_names)} columns, but {len(columns)} names are given for them; correct the card."
         )
-    names = columns or tuple(cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(found))
+    names = columns or tuple(cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(own_names))
     repeated = [cell for cell, count in Counter(names).items() if count > 1]
     if repeated:
         raise BadTable(
@@ -293,7 +292,7 @@ def _tabbed(content: bytes, name: str) -> bytes:
     return out.getvalue().encode()
 
 
-def _parsed(content: bytes, layout: _Layout, name: str) -> Any:
+def _parsed(content: bytes, layout: _Layout, name: str) -> pa.Table:
     """Parse a whole text; where dates were inferred, once more with those columns as the texts they are."""
     table = _parsed_as(content, layout, name, types={})
     types = {field.name: pa.string() for field in table.schema if pa.types.is_temporal(field.type)}
@@ -303,12 +302,12 @@ def _parsed(content: bytes, layout: _Layout, name: str) -> Any:
 
 
 def _parsed_as(
-    content: bytes, layout: _Layout, name: str, *, types: dict[str, Any], threads: bool = True
-) -> Any:
+    content: bytes, layout: _Layout, name: str, *, types: dict[str, pa.DataType], threads: bool = True
+) -> pa.Table:
     """Parse a whole text with pyarrow, the types of some columns given; raise BadTable for a ragged row."""
-    ragged: list[Any] = []
+    ragged: list[pacsv.InvalidRow] = []
 
-    def judge(row: Any) -> str:
+    def judge(row: pacsv.InvalidRow) -> str:
         if not row.text.strip():
             return "skip"
         ragged.append(row)
@@ -337,7 +336,7 @@ def _parsed_as(
         raise BadTable(_fault(ragged, layout, name, error)) from error
 
 
-def _fault(ragged: list[Any], layout: _Layout, name: str, error: Exception) -> str:
+def _fault(ragged: list[pacsv.InvalidRow], layout: _Layout, name: str, error: Exception) -> str:
     """Say why a text could not be parsed."""
     word = SEPARATORS[layout.separator]
     if not ragged:
@@ -350,7 +349,7 @@ def _fault(ragged: list[Any], layout: _Layout, name: str, error: Exception) -> s
     )
 
 
-def _with_points(column: Any) -> Any:
+def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a string column of numbers with decimal commas as float64; any other as it is.
 
     Where all values with a comma have three digits after it, the comma may part thousands: left as text.
@@ -364,7 +363,7 @@ def _with_points(column: Any) -> Any:
     return pc.replace_substring(pc.utf8_ltrim(column, "+"), ",", ".").cast(pa.float64())
 
 
-def _each_column(table: Any, change: Callable[[Any, str], Any]) -> Any:
+def _each_column(table: pa.Table, change: Callable[[pa.ChunkedArray, str], pa.ChunkedArray]) -> pa.Table:
     """Return a table with every column changed."""
     names = table.column_names
     return pa.table(

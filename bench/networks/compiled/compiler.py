@@ -1,8 +1,8 @@
-"""Compile `kernel.c` for this machine, once: the library lies in the cache folder, named by what made it.
+"""Compile `kernel.c` for this machine, once, and keep the library in the cache folder.
 
-Source, compiler, flags and the processor's own features make the name, so that a cache folder shared by
-machines of several kinds holds one library for each. A compiler that is not there or fails is no error:
-torch then does the same work, and `bench doctor` says why.
+Its name is a hash of source, compiler, flags and the processor's features, so that a cache folder shared by machines
+of several kinds holds one library for each. A compiler that is missing or fails is no error: torch then does the
+same work, and `bench doctor` says why.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from bench.data.raw.fetch import cache_folder
+from bench.disk import replacing
 from bench.names import digest
 
 SOURCE = Path(__file__).with_name("kernel.c")
@@ -26,7 +26,7 @@ _FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno")
 
 
 class NoCompiler(Exception):
-    """The library could not be made; the text says why."""
+    """The library could not be compiled; the text says why."""
 
 
 @cache
@@ -53,7 +53,7 @@ def library(real: str) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether the library is there and is what was compiled: a torn one would kill whoever loads it."""
+    """Return whether the library is there and has its hash: loading a torn one would kill the process."""
     try:
         return digest(path.read_bytes()) == _hash_of(path).read_text()
     except (OSError, UnicodeDecodeError):
@@ -79,25 +79,20 @@ def _features() -> str:
 
 
 def _compile(command: list[str], path: Path) -> str | None:
-    """Compile to a temporary file and move it to `path`; return the reason where that fails."""
+    """Compile the library to `path`, and write its hash beside it; return the reason where that fails."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            made = Path(folder) / path.name
-            done = subprocess.run(  # noqa: S603  (the user's own compiler on our own source, no shell)
-                [*command, "-o", str(made), "-lm"],
+        with replacing(_hash_of(path)) as hash_file, replacing(path) as library_file:
+            subprocess.run(  # noqa: S603  (the user's own compiler on our own source, no shell)
+                [*command, "-o", str(library_file), "-lm"],
                 capture_output=True,
                 text=True,
                 timeout=COMPILE_SECONDS,
-                check=False,
+                check=True,
             )
-            if done.returncode:
-                said = " ".join(done.stderr.split())[:200] or "it does not say why"
-                return f"{shlex.join(command[:1])} failed: {said}"
-            hashed = _hash_of(made)
-            hashed.write_text(digest(made.read_bytes()))
-            made.replace(path)
-            hashed.replace(_hash_of(path))
+            hash_file.write_text(digest(library_file.read_bytes()))
+    except subprocess.CalledProcessError as error:
+        words = " ".join(error.stderr.split())[:200] or "it does not say why"
+        return f"{shlex.join(command[:1])} failed: {words}"
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{type(error).__name__}: {error}"
     return None

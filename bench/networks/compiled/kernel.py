@@ -1,9 +1,9 @@
 """The fused training step in C: compiled once per machine at first use, and optional.
 
-torch needs some sixty operations for a step of K networks, each too small to pay; `kernel.c` makes them one
-pass through the first-level cache. Where there is no C compiler, where `BENCH_KERNEL=off` says so, or on a
-GPU, the same step is made of torch operations: equal up to rounding, held to by the tests in float64.
-The compiled library lies in the cache folder, named by what made it: source, compiler, flags, processor.
+torch needs some sixty operations for a step of K networks, and calling each takes longer than its arithmetic.
+`kernel.c` does the whole step in one pass through the first-level cache. Without a C compiler, with
+`BENCH_KERNEL=off`, or on a GPU, torch operations make the same step: equal up to rounding, which the tests check in
+float64. `bench.networks.compiled.compiler` compiles the library and keeps it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,11 +63,11 @@ def _kernel(real: str, wanted: str) -> Kernel | None:
         raise BadSetting(f"BENCH_KERNEL={wanted}: auto (if there is a C compiler), on or off.")
     if wanted == "off":
         return None
-    found = _loaded(real)
-    if isinstance(found, Kernel):
-        return found
+    loaded = _loaded(real)
+    if isinstance(loaded, Kernel):
+        return loaded
     if wanted == "on":
-        raise BadSetting(f"BENCH_KERNEL=on, but the kernel cannot be had: {found}.")
+        raise BadSetting(f"BENCH_KERNEL=on, but the kernel cannot be had: {loaded}.")
     return None
 
 
@@ -89,22 +88,22 @@ class Kernel:
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
         for name in ("sgd_step", "adamw_step", "stream_rows", "dropout_factors"):
-            getattr(self.library, name).restype = None  # void: the others say 1 where memory is out
+            getattr(self.library, name).restype = None  # void; the others return 1 where memory is out
 
     def loss_gradient(
         self, parameters: Sequence[Tensor], batch: Batch, terms: Terms, keep: Keep
     ) -> list[Tensor]:
         """Return `bench.networks.gradients.loss_gradient`."""
-        found = [torch.empty_like(p) for p in parameters]
+        gradient = [torch.empty_like(p) for p in parameters]
         K, B = batch.shape
         self._call(
             "loss_gradient",
-            *(K, B, len(parameters) // 2, _sizes(parameters), _pointers(parameters), _pointers(found)),
+            *(K, B, len(parameters) // 2, _sizes(parameters), _pointers(parameters), _pointers(gradient)),
             *_batch(batch, keep),
             *map(_pointer, (terms.weight, terms.margin, terms.scale, terms.gamma)),
             int(terms.focusing),
         )
-        return found
+        return gradient
 
     def meta_gradient(
         self,
@@ -120,17 +119,17 @@ class Kernel:
         outer_keep: Keep,
     ) -> list[Tensor]:
         """Return `bench.networks.gradients.outer_gradient`."""
-        found = [torch.empty_like(p) for p in parameters]
+        gradient = [torch.empty_like(p) for p in parameters]
         K, n_in = inner.shape
         self._call(
             "meta_gradient",
             *(K, pairs, n_in // pairs, outer.shape[1] // pairs, len(parameters) // 2, _sizes(parameters)),
-            *(_pointers(parameters), _pointers(found)),
+            *(_pointers(parameters), _pointers(gradient)),
             *_batch(inner, inner_keep),
             *_batch(outer, outer_keep),
             *(_pointer(inner_lr), _pointer(inner_weight), order),
         )
-        return found
+        return gradient
 
     def reweighted_gradient(
         self,
@@ -150,18 +149,18 @@ class Kernel:
         That is `bench.methods.meta_weight_net`; `moments` are Adam's means and squares, `settings` as in
         `adamw_step`.
         """
-        found = [torch.empty_like(p) for p in parameters]
+        gradient = [torch.empty_like(p) for p in parameters]
         K, B = batch.shape
         self._call(
             "reweighted_gradient",
             *(K, B, meta.shape[1], len(parameters) // 2, _sizes(parameters)),
-            *(_pointers(parameters), _pointers(found)),
+            *(_pointers(parameters), _pointers(gradient)),
             *_batch(batch, keep),
             *_batch(meta, meta_keep),
             *(_pointer(inner_lr), phi[1].shape[1], _pointers(phi), *map(_pointers, moments)),
             *map(_pointer, settings),
         )
-        return found
+        return gradient
 
     def sgd_step(self, *tensors: Tensor) -> None:
         """Take one step of `bench.networks.optimisers.SGD` in place.
@@ -182,18 +181,20 @@ class Kernel:
         self, keys: Tensor, sizes: Tensor, offsets: Tensor, start: int, count: int, batch: int
     ) -> Tensor:
         """Return `bench.networks.streams.rows`, int64 (K, count)."""
-        found = torch.empty(len(keys), count, dtype=torch.int64)
-        pointers = map(_pointer, (keys, sizes, offsets, found))
+        rows = torch.empty(len(keys), count, dtype=torch.int64)
+        pointers = map(_pointer, (keys, sizes, offsets, rows))
         self._call("stream_rows", len(keys), _long(start), _long(count), _long(batch), *pointers)
-        return found
+        return rows
 
     def dropout_factors(self, keys: Tensor, rates: Tensor, start: int, n: int) -> Tensor:
         """Return dropout's factors of counters start … start + n − 1, (K, n)."""
-        found = torch.empty(len(keys), n, dtype=rates.dtype)
-        self._call("dropout_factors", len(keys), _long(start), _long(n), *map(_pointer, (keys, rates, found)))
-        return found
+        factors = torch.empty(len(keys), n, dtype=rates.dtype)
+        self._call(
+            "dropout_factors", len(keys), _long(start), _long(n), *map(_pointer, (keys, rates, factors))
+        )
+        return factors
 
-    def _call(self, name: str, *arguments: Any) -> None:
+    def _call(self, name: str, *arguments: object) -> None:
         if getattr(self.library, name)(*arguments) == 1:
             raise MemoryError(f"{name}: no memory for the scratch space")
 
@@ -205,15 +206,15 @@ def _pointer(tensor: Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def _pointers(tensors: Sequence[Tensor]) -> Any:
+def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(tensors))(*[t.data_ptr() for t in tensors])
 
 
-def _sizes(parameters: Sequence[Tensor]) -> Any:
+def _sizes(parameters: Sequence[Tensor]) -> ctypes.Array[ctypes.c_int]:
     sizes = [parameters[0].shape[1], *(b.shape[1] for b in parameters[1::2])]
     return (ctypes.c_int * len(sizes))(*sizes)
 
 
-def _batch(batch: Batch, keep: Keep) -> tuple[Any, ...]:
+def _batch(batch: Batch, keep: Keep) -> tuple[object, ...]:
     rows = None if batch.rows is None else _pointer(batch.rows)
     return _pointer(batch.X), _pointer(batch.y), rows, None if keep is None else _pointers(keep)

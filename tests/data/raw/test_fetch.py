@@ -153,7 +153,7 @@ def dataset(*sources: Source) -> Dataset:
 
 
 def leftovers(tmp_path: Path) -> list[Path]:
-    return [*tmp_path.rglob("*.part")]
+    return [*tmp_path.rglob("*.tmp")]
 
 
 @pytest.mark.parametrize("kind", ["kaggle", "mirror", "openml"])
@@ -565,10 +565,16 @@ def test_a_file_in_the_place_of_the_cache_is_said_with_the_variable_to_set(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_the_caches_fault_and_not_the_sources(tmp_path: Path) -> None:
-    from bench.data.raw.files import write
+    from bench.data.raw.files import replacing_in_cache, write
+
+    def save() -> None:
+        with replacing_in_cache(tmp_path / "table.csv") as temporary:
+            temporary.symlink_to("/dev/full")
+            write([BODY], temporary)
 
     with pytest.raises(BadStore, match="No space left"):
-        write([BODY], Path("/dev/full"))
+        save()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_fetch_leaves_no_file_and_its_remains_are_swept(server: Server, tmp_path: Path) -> None:
