@@ -22,7 +22,7 @@ from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from bench.errors import BadPlugin
 from bench.names import digest, own_path
@@ -30,6 +30,7 @@ from bench.names import digest, own_path
 VARIABLE = "BENCH_PLUGINS"  # of the environment: files and folders with what an author brings
 
 Kind = Literal["methods", "protocols", "engines", "metrics"]
+T = TypeVar("T")
 
 # By kind: the names of which a module has one, the package's own folder, and the group of entry points.
 _MARKS: dict[Kind, tuple[str, ...]] = {
@@ -163,7 +164,7 @@ def _installed(kind: Kind) -> list[Plugin]:
 
 def _from_entry(point: metadata.EntryPoint, kind: Kind) -> Plugin:
     what = f"The entry point {point.name} = {point.value} of {point.group}"
-    module = _run(point.load, what)
+    module = guarded(point.load, f"{what} does not import")
     if not isinstance(module, ModuleType) or not _holds(module, kind):
         raise BadPlugin(f"{what} gives no module with {_words(kind)}: name the module that has it.")
     return Plugin(point.name, module, str(module.__file__))
@@ -216,7 +217,7 @@ def _module(path: Path, content: str) -> ModuleType:
     sys.modules[name] = module  # where dataclasses and other processes look for it
     loader = spec.loader
     try:
-        _run(lambda: loader.exec_module(module), f"The plugin file {path}", path)
+        guarded(lambda: loader.exec_module(module), f"The plugin file {path} does not import", path)
         if not any(_holds(module, kind) for kind in _MARKS):
             raise BadPlugin(
                 f"The plugin file {path} holds nothing of bench: a method has `fit` and `Config`, "
@@ -239,13 +240,17 @@ def _words(kind: Kind) -> str:
     return " and ".join(f"`{mark}`" for mark in _MARKS[kind])
 
 
-def _run(load: Callable[[], object], what: str, path: Path | None = None) -> object:
-    """Return what `load` returns; raise BadPlugin with the line and the fault where an author's code fails."""
+def guarded(work: Callable[[], T], what: str, path: Path | str | None = None) -> T:
+    """Return what `work` returns, in which an author's code runs.
+
+    Raises BadPlugin, which begins with `what` and tells the line of the file `path` and the fault, where that code
+    fails.
+    """
     try:
-        return load()
+        return work()
     except (Exception, SystemExit) as error:  # an author's file may raise anything
         fault = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-        raise BadPlugin(f"{what} does not import{line_of(error, path)}: {fault.rstrip('.')}.") from error
+        raise BadPlugin(f"{what}{line_of(error, path)}: {fault.rstrip('.')}.") from error
 
 
 def line_of(error: BaseException, file: str | Path | None) -> str:

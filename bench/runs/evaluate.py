@@ -27,7 +27,7 @@ from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout, UnknownName
 from bench.machine import checkout, forget_peak_memory, peak_memory_mb, versions
-from bench.methods import method, place_of
+from bench.methods import method, packages_of, place_of
 from bench.names import DEVICES, FAILED, OK, OOM, TEST, TIMEOUT, VALID, canonical
 from bench.plugins import Loaded
 from bench.protocols import DEFAULT, protocol_named
@@ -202,7 +202,7 @@ def _prepare(bench: Workbench, run: Run) -> _Prepared | _Failure:
             bench.failures[run.split_sha256, sampler] = made
             return made
         pools.append(made)
-    member = Member(configuration(run), run.stream_seed, tuple(pools), encoded.valid)
+    member = Member(configuration(run), run.stream_seed, tuple(pools), encoded.valid, encoded.units)
     return _Prepared(member, {"encoding": started - began, "resampling": time.perf_counter() - started})
 
 
@@ -305,7 +305,7 @@ def _identity(run: Run, started: datetime) -> dict[str, Any]:
     """Return the columns that a record has whatever became of the run."""
     return {
         **run.columns,
-        "versions": versions(method(run.method).packages, **PIPELINE_VERSIONS),
+        "versions": versions(packages_of(run.method, run.config), **PIPELINE_VERSIONS),
         "started": started,
         "finished": datetime.now(UTC),
         **checkout(),
