@@ -22,7 +22,7 @@ from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from bench.errors import BadPlugin
 from bench.names import digest, own_path
@@ -30,7 +30,6 @@ from bench.names import digest, own_path
 VARIABLE = "BENCH_PLUGINS"  # of the environment: files and folders with what an author brings
 
 Kind = Literal["methods", "protocols", "engines", "metrics"]
-T = TypeVar("T")
 
 # By kind: the names of which a module has one, the package's own folder, and the group of entry points.
 _MARKS: dict[Kind, tuple[str, ...]] = {
@@ -240,17 +239,23 @@ def _words(kind: Kind) -> str:
     return " and ".join(f"`{mark}`" for mark in _MARKS[kind])
 
 
-def guarded(work: Callable[[], T], what: str, path: Path | str | None = None) -> T:
+def attempt(call: Callable[[], object]) -> tuple[object, str | None, BaseException | None]:
+    """Return what an author's function returns; where it fails, None, the fault in words, and what it raised."""
+    try:
+        return call(), None, None
+    except (Exception, SystemExit) as error:  # an author's code may raise anything
+        return None, f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].rstrip(". :"), error
+
+
+def guarded(work: Callable[[], object], what: str, path: Path | None = None) -> object:
     """Return what `work` returns, in which an author's code runs.
 
-    Raises BadPlugin, which begins with `what` and tells the line of the file `path` and the fault, where that code
-    fails.
+    Raises BadPlugin, which begins with `what` and tells the line of the file `path` and the fault, where it fails.
     """
-    try:
-        return work()
-    except (Exception, SystemExit) as error:  # an author's file may raise anything
-        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
-        raise BadPlugin(f"{what}{line_of(error, path)}: {fault.rstrip('.')}.") from error
+    value, fault, error = attempt(work)
+    if error is not None:
+        raise BadPlugin(f"{what}{line_of(error, path)}: {fault}.") from error
+    return value
 
 
 def line_of(error: BaseException, file: str | Path | None) -> str:

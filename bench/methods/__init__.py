@@ -15,23 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench import plugins
-from bench.contract import Arm, Fitted, Member, Method, Progress
+from bench.contract import Arm, Method
 from bench.errors import BadPlugin, NotInstalled, UnknownName
 from bench.names import slug
-
-__all__ = [
-    "Fitted",
-    "Member",
-    "Method",
-    "Progress",
-    "check_installed",
-    "how_to_install",
-    "method",
-    "methods",
-    "missing_packages",
-    "packages_of",
-    "place_of",
-]
 
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
 

@@ -82,7 +82,7 @@ def _made(path: str, parameters: Mapping[str, Any]) -> Any:
             raise BadSetting(f"{path}: leave out {name}, which bench sets to {whose}.")
         if name in own and name not in known and None not in known:
             raise UnknownName(f"parameter of {path},", name, [*filter(None, known)])
-    model = guarded(lambda: made_by(**own), f"{path} cannot be made")
+    model: Any = guarded(lambda: made_by(**own), f"{path} cannot be made")
     if lacking := [name for name in _METHODS if not callable(getattr(model, name, None))]:
         raise BadSetting(f"{path} is no estimator: it has no {' and no '.join(lacking)}.")
     return guarded(lambda: model.set_params(**within), path) if within else model

@@ -440,5 +440,5 @@ def test_a_configuration_is_read_without_importing_its_class(
     monkeypatch.syspath_prepend(tmp_path)
     arm = Arm("theirs", "estimator", settings={"estimator": "their_models.Theirs"})
     assert configure(arm)["estimator"] == "their_models.Theirs"
-    with pytest.raises(BadSetting, match="cannot be imported.*SystemExit: imported"):
+    with pytest.raises(BadSetting, match=r"cannot be imported.*SystemExit: imported"):
         check_settings(arm)
