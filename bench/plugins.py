@@ -18,6 +18,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -76,6 +77,19 @@ def use(files: Iterable[str | os.PathLike[str]]) -> None:
         content = _content(path)
         _module(path, content)
         _named[path] = content
+
+
+@contextmanager
+def taken(file: Path) -> Iterator[None]:
+    """Take a plugin file for a while, unless it is there already; raise BadPlugin as `use` does."""
+    before = dict(_named)
+    if not any(Path(plugin.file) == file for kind in _MARKS for plugin in [*_own(kind), *_installed(kind)]):
+        use([file])
+    try:
+        yield
+    finally:
+        _named.clear()
+        _named.update(before)
 
 
 def forget() -> None:

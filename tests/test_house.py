@@ -15,7 +15,7 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # fmt: off
 ORDER = [
     "names", "errors", "plugins", "disk", "machine", "platforms", "calls", "stats", "data", "contract", "store",
-    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows", "cli",
+    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows", "testing", "cli",
     "notebook", "__main__",
 ]
 # fmt: on

@@ -6,6 +6,7 @@ Whatever a class of somebody else raises meanwhile becomes a short error that na
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module, metadata
@@ -85,23 +86,25 @@ def _made(path: str, parameters: Mapping[str, Any]) -> Any:
     model: Any = guarded(lambda: made_by(**own), f"{path} cannot be made")
     if lacking := [name for name in _METHODS if not callable(getattr(model, name, None))]:
         raise BadSetting(f"{path} is no estimator: it has no {' and no '.join(lacking)}.")
-    return guarded(lambda: model.set_params(**within), path) if within else model
+    guarded(lambda: model.set_params(**within), path)
+    return model
 
 
 def _class(path: str) -> type:
     place, _, name = path.rpartition(".")
     if not place or not all(part.isidentifier() for part in path.split(".")):
         raise BadSetting(f"{path!r} is no path of a class, as sklearn.ensemble.ExtraTreesClassifier is.")
-    module = guarded(lambda: import_module(place), f"{path} cannot be imported")
-    if not isinstance(named := getattr(module, name, None), type):
-        classes = [known for known, value in vars(module).items() if isinstance(value, type)]
+    named = guarded(lambda: getattr(import_module(place), name, None), f"{path} cannot be imported")
+    if not isinstance(named, type):
+        classes = [known for known, value in vars(sys.modules[place]).items() if isinstance(value, type)]
         raise UnknownName(f"class in {place},", name, classes)
     return named
 
 
 def _arguments(made_by: type) -> list[str | None]:
     """Return the names that the class can be made with; None among them where it takes any."""
-    signature = inspect.signature(made_by).parameters.values()
+    path = f"{made_by.__module__}.{made_by.__qualname__}"
+    signature: Any = guarded(lambda: inspect.signature(made_by).parameters.values(), path)
     return [None if each.kind is each.VAR_KEYWORD else each.name for each in signature]
 
 

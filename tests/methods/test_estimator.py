@@ -335,6 +335,7 @@ REFUSED = [
     ('estimator = "no_such_package.Model"', "no_such_package.Model cannot be imported: ModuleNotFoundError"),
     ('estimator = "ExtraTrees"', "'ExtraTrees' is no path of a class"),
     ('estimator = "os.system"', "Unknown class in os, 'system'"),
+    ('estimator = "builtins.dict"', "builtins.dict"),
     ('estimator = "pathlib.Path"', "pathlib.Path is no estimator: it has no fit"),
     (f'estimator = "{TREES}"\nn_trees = 4', f"Unknown parameter of {TREES}, 'n_trees'"),
     (f'estimator = "{TREES}"\nn_estimators = -4', "n_estimators' parameter of ExtraTreesClassifier must be"),
