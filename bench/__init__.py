@@ -233,7 +233,8 @@ def run(
     from bench.report.board import Leaderboard
     from bench.runs.prepare import Request
     from bench.tuning.plan import Search
-    from bench.workflows.run import make_plan, run_plan
+    from bench.workflows.leaderboard import run_and_rank
+    from bench.workflows.run import make_plan
     from bench.workflows.study import tune_missing
 
     with told(options.pop("progress")) as reporter:
@@ -247,7 +248,7 @@ def run(
             raise BadSetting(
                 f"The shard {asked.shard} has no run, so there is no leaderboard; ask for fewer."
             )
-        outcome = run_plan(plan, reporter)
+        outcome = run_and_rank(plan, reporter)
     return Leaderboard(outcome.leaderboard, outcome.path, outcome.failed)
 
 

@@ -1,8 +1,9 @@
-"""What an author writes against: arm, method, protocol, engine. Read this first.
+"""What an author writes against: arm, method, protocol, engine, metric. Read this first.
 
 A **method** is one file: a module with `VERSION`, `Config`, `space(trial)` and `fit(members, device, progress)`, and
 with what else it has to say of itself (`Method`). A **protocol** is one file with an object `PROTOCOL` that says how
 arms are judged (`Protocol`). An **engine** is one file with an object `ENGINE` that says where packs run (`Engine`).
+A **metric** is an entry of a file's `METRICS`: a function of `Scored` rows and their weights (`bench.stats.scored`).
 
 A file is found by its presence: in `bench/methods/`, `bench/protocols/` or `bench/runs/engines/`; by the entry points
 `bench.methods`, `bench.protocols`, `bench.engines` of an installed package; or by its name, `--method-file F.py`.
@@ -28,6 +29,8 @@ from bench.data.split import Split, check_split, inner_splits, seeds_by_size
 from bench.data.table import Table
 from bench.errors import BadSetting, BadSplit
 from bench.names import MAIN_METRIC, Spelling, canonical
+from bench.stats.scored import Metric as Metric
+from bench.stats.scored import Scored as Scored
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.calls import quiet_tqdm
-from bench.cli.progress import Lines, label, reporter
+from bench.cli.progress import Lines, label, reporter, shortened
 from bench.contract import Result
 from bench.errors import BadArgument
 from bench.names import OK
@@ -126,8 +126,7 @@ class Bar:
     def _move(self) -> None:
         """Bring the bar to where the runs are."""
         names = [name for name, _, _ in self.parts.values()]
-        first = names[0] if names else ""
-        first = first if len(first) <= _LABEL_LETTERS else f"{first[: _LABEL_LETTERS - 1]}…"
+        first = shortened(names[0], _LABEL_LETTERS) if names else ""
         more = f" and {len(names) - 1} more packs" if len(names) > 1 else ""
         self.bar.set_postfix_str(f"{first}{more}", refresh=False)
         here = self.done + sum(n_runs * share for _, n_runs, share in self.parts.values())

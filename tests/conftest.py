@@ -11,18 +11,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bench import plugins
 from bench.contract import Arm
 from bench.data.split import Split
 from bench.data.table import Table, load
 from bench.protocols import protocol_named
-from bench.runs.evaluate import Workbench
 from bench.runs.run import Run, plan
+from bench.runs.workbench import Workbench
+from bench.stats.scored import Scored
 from bench.store.folder import Store
 
 # What a shell or a CI sets must change no test: typer reads some of it when it is imported.
-for variable in ("BENCH_RESULTS", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "COLUMNS"):
+for variable in (
+    "BENCH_RESULTS",
+    "BENCH_PLUGINS",
+    "FORCE_COLOR",
+    "PY_COLORS",
+    "GITHUB_ACTIONS",
+    "TERMINAL_WIDTH",
+    "COLUMNS",
+):
     os.environ.pop(variable, None)
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,6 +47,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def _plugins_of_its_own() -> Iterator[None]:
+    """Forget the plugin files that a test took."""
+    yield
+    plugins.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,6 +92,11 @@ def by_both(call: Callable[[], Any]) -> tuple[Any, Any]:
         with steps_by(engine):
             found.append(call())
     return found[0], found[1]
+
+
+def as_scored(y: Any, score: Any, threshold: float | None = None, **columns: Any) -> Scored:
+    """Return rows with these labels and scores, numbered from 0."""
+    return Scored(np.asarray(y), np.asarray(score), np.arange(len(y)), columns, threshold)
 
 
 def relative_distance(found: Any, expected: Any) -> float:

@@ -33,6 +33,7 @@ from bench.protocols import protocol_named, protocols
 from bench.sampling.resample import SAMPLERS, resample
 from bench.stats.metrics import METRICS, measure
 from bench.tuning.space import Classes, arm_at, space_of
+from tests.conftest import as_scored
 
 SIMULATED = [name for name in dataset_names() if card(name).simulator is not None]
 REAL = [name for name in dataset_names() if card(name).simulator is None]
@@ -349,7 +350,7 @@ def test_a_metric_lies_in_its_range(name):
             y = rng.integers(0, 2, n)
             y[:2] = 0, 1
             score = np.round(rng.random(n), int(rng.integers(1, 4)))
-            found = measure(y, score, float(rng.random()))[name]
+            found = measure(as_scored(y, score, float(rng.random())))[name]
             assert type(found) is float
             assert low - 1e-12 <= found <= high + 1e-12
 
@@ -358,7 +359,9 @@ def test_a_metric_lies_in_its_range(name):
 def test_a_metric_says_which_way_is_better(name):
     """A perfect scoring is better than one that tells no row from another."""
     y = np.repeat([0, 1], [80, 20])
-    perfect, blind = (measure(y, score, 0.5)[name] for score in (np.where(y, 0.99, 0.01), np.full(100, 0.4)))
+    perfect, blind = (
+        measure(as_scored(y, score, 0.5))[name] for score in (np.where(y, 0.99, 0.01), np.full(100, 0.4))
+    )
     assert perfect > blind if METRICS[name].higher_is_better else perfect < blind
     assert METRICS[name].description
 

@@ -15,8 +15,8 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # fmt: off
 ORDER = [
     "names", "errors", "plugins", "disk", "machine", "platforms", "calls", "stats", "data", "contract", "store",
-    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows", "testing", "cli",
-    "notebook", "__main__",
+    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows",
+    "testing", "cli", "notebook", "__main__",
 ]
 # fmt: on
 
@@ -47,6 +47,10 @@ def test_imports_go_one_way(path: Path) -> None:
     place = ORDER.index(room(path))
     wrong = {name for name in imported_rooms(path) if ORDER.index(name) > place}
     assert not wrong, f"{path.name} imports {wrong}, which come after it"
+
+
+def test_the_runner_does_not_know_the_report() -> None:
+    assert not imported_rooms(ROOT / "bench/workflows/run.py") & {"report", "paper"}
 
 
 def begin(function: ast.FunctionDef, path: Path) -> int:

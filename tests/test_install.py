@@ -178,7 +178,7 @@ def test_the_wheel_works_beside_a_users_folder_called_bench(wheel: Path, tmp_pat
             (project / "bench" / "__init__.py").write_text("raise RuntimeError('not ours')")
         ended = json.loads(run(python.with_name("bench"), *words, "--workers", "2", "--json", cwd=project))
         assert (ended["runs"], ended["failed"]) == (20, [])
-        versions = {record["versions"] for record in Store(project / "results").records("loan-sim")}
+        versions = {record.versions for record in Store(project / "results").records("loan-sim")}
         assert {json.loads(found)["bench"] for found in versions} == {PROJECT["version"]}
     where, _, cards = run(python, "-P", "-c", WHERE, cwd=project).partition(" ")
     assert Path(where).is_relative_to(python.parent.parent)
@@ -199,7 +199,7 @@ def test_without_a_compiler_torch_makes_the_steps(bench: Script, tmp_path: Path)
         CC="",
     )
     assert ended.returncode == 0, ended.stderr
-    assert {record["engine"] for record in Store(tmp_path / "results").records("loan-sim")} == {"torch"}
+    assert {record.engine for record in Store(tmp_path / "results").records("loan-sim")} == {"torch"}
     assert not list((tmp_path / "cache").rglob("*.so"))
 
 

@@ -16,10 +16,12 @@ from bench.data.cards import card
 from bench.data.split import Split
 from bench.data.table import Table, load
 from bench.protocols import protocol_named
-from bench.runs.evaluate import Workbench, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.run import Run, packs, plan
+from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
+from bench.store.scores import as_table
 from tests.conftest import FAST
 
 LEARNERS = (
@@ -52,7 +54,7 @@ def run_all(table: Table, splits: list[Split], arms: list[Arm], folder: Path) ->
 def scores(store: Store, run: Run) -> pd.DataFrame:
     found = store.read_scores(run.dataset, run.key)
     assert found is not None
-    return found
+    return as_table(found).to_pandas()
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +79,13 @@ def test_permuting_the_test_labels_changes_nothing_but_the_test_metrics(
         one, other = scores(honest[0], before), scores(store, run)
         pd.testing.assert_frame_equal(one[["row_id", "part", "score"]], other[["row_id", "part", "score"]])
         assert not one["y"].equals(other["y"])
-        was, now = (s.read(r.dataset, r.key) or {} for s, r in ((honest[0], before), (store, run)))
-        assert all(was[name] == now[name] for name in ("threshold", *(f"valid_{m}" for m in METRICS)))
+        was, now = honest[0].read(before.dataset, before.key), store.read(run.dataset, run.key)
+        assert was is not None
+        assert now is not None
+        assert set(was.valid) == set(METRICS)
+        assert (was.threshold, was.valid) == (now.threshold, now.valid)
         if run.arm in LEARNERS:
-            assert was["test_roc_auc"] != now["test_roc_auc"]
+            assert was.test["roc_auc"] != now.test["roc_auc"]
 
 
 def test_a_rows_score_does_not_depend_on_the_other_test_rows(
@@ -129,7 +134,7 @@ def test_permuted_training_labels_score_at_chance(tmp_path: Path) -> None:
         for run in runs:
             record = store.read(run.dataset, run.key)
             assert record is not None
-            found.setdefault(run.arm, []).append(record["test_roc_auc"])
+            found.setdefault(run.arm, []).append(record.test["roc_auc"])
     for name, values in found.items():
         assert abs(np.mean(values) - 0.5) < 0.06, (name, values)
 
@@ -143,4 +148,4 @@ def test_with_its_true_labels_the_same_table_is_learnt(tmp_path: Path) -> None:
     for run in runs:
         record = store.read(run.dataset, run.key)
         assert record is not None
-        assert record["test_roc_auc"] > 0.6, run.arm
+        assert record.test["roc_auc"] > 0.6, run.arm

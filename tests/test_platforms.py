@@ -16,8 +16,8 @@ import bench
 from bench.errors import BadPlatform, BadWorker
 from bench.platforms import check_platform, without_working_folder, worker_context
 from bench.runs.engines.local import Crew, execute
-from bench.runs.evaluate import Workbench
 from bench.runs.run import Run
+from bench.runs.workbench import Workbench
 from tests.conftest import Script, offline
 from tests.runs.test_local import Quiet, quick
 

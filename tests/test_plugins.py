@@ -6,7 +6,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from bench import plugins
 from bench.errors import BadPlugin
 
 PROTOCOL = "PROTOCOL = 'a protocol'\n"
-
-
-@pytest.fixture(autouse=True)
-def none_named() -> Iterator[None]:
-    plugins.forget()
-    yield
-    plugins.forget()
 
 
 def write(path: Path, text: str) -> Path:

@@ -251,7 +251,8 @@ def run(
 
 def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
     from bench.cli.progress import reporter
-    from bench.workflows.run import forecast, make_plan, run_plan
+    from bench.workflows.leaderboard import run_and_rank
+    from bench.workflows.run import forecast, make_plan
 
     if dry_run and (ahead := forecast(request)):
         return show_forecast(ahead, as_json=as_json)
@@ -270,7 +271,7 @@ def _run(request: Request, *, dry_run: bool, as_json: bool) -> None:
             return show_plan(made, as_json=as_json)
         if not made.runs:
             return told.note("This shard has no run; there is nothing to do.")
-        outcome = run_plan(made, told)
+        outcome = run_and_rank(made, told)
     show_outcome(outcome, request.results, as_json=as_json)
     if outcome.failed:
         first = outcome.failed[0]

@@ -112,16 +112,17 @@ def _losses() -> list[dict[str, Any]]:
 
 def _metrics() -> list[dict[str, Any]]:
     from bench.report.render import printed
-    from bench.stats.metrics import METRICS
+    from bench.stats.metrics import metrics
 
     return [
         {
             "name": name,
             "printed": printed(name),
             "higher_is_better": metric.higher_is_better,
-            "description": metric.description,
+            "description": metric.description
+            + (f" (needs {', '.join(metric.needs)})" if metric.needs else ""),
         }
-        for name, metric in METRICS.items()
+        for name, metric in metrics().items()
     ]
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.workflows.doctor import Check
-    from bench.workflows.run import Forecast, Outcome, Plan
+    from bench.workflows.leaderboard import Outcome
+    from bench.workflows.run import Forecast, Plan
 
 PIPE = 200  # columns of a table that goes to a pipe or a file
 LINE = 120  # columns of a text, which nobody reads across a wide screen

@@ -33,6 +33,11 @@ def label(runs: Sequence[Run]) -> str:
     return f"{named} × {len(runs)}"
 
 
+def shortened(text: str, width: int) -> str:
+    """Return the text, its end left out where it is longer than `width`."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 class Lines:
     """One line per event that matters; for logs, pipes and CI."""
 
@@ -138,12 +143,8 @@ class Bars(Lines):
     def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
         """Open a bar below the runs' for the pack; its length is known at its first report."""
         super().pack_started(worker, runs)
-        self.tasks[worker] = self.progress.add_task(f"  {self._short(label(runs))}", total=None)
-
-    def _short(self, text: str) -> str:
-        """Return the text cut so that the bar, its numbers and times have room beside it."""
-        room = max(12, self.console.width - BAR_WIDTH)
-        return text if len(text) <= room else f"{text[: room - 1]}…"
+        room = max(12, self.console.width - BAR_WIDTH)  # the bar, its numbers and times stand beside it
+        self.tasks[worker] = self.progress.add_task(f"  {shortened(label(runs), room)}", total=None)
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:
         """Move the pack's bar."""

@@ -97,6 +97,12 @@ class Table:
         return self.n_positives / self.n_rows
 
     @property
+    def row_columns(self) -> dict[str, Floats]:
+        """What there is of each row beside features and label, by name: float64, (n,)."""
+        columns = {"amount": self.amount, "time": self.time, "probability": self.probability}
+        return {name: values for name, values in columns.items() if values is not None}
+
+    @property
     def numeric(self) -> list[str]:
         """The names of the float64 features, in order."""
         return [str(name) for name in self.X if not isinstance(self.X[name].dtype, pd.CategoricalDtype)]

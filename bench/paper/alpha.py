@@ -6,34 +6,33 @@ that arm of its pair of samplers is the meta step's work, on the same rows, fold
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from bench.arms.matrices import ALPHA
+from bench.report.columns import Row
 from bench.report.render import clear, interval, markdown_table
 from bench.report.selection import Measured
 from bench.stats.inference import comparable, difference, holm, summarise
 
-METRICS = ("roc_auc", "average_precision")
+PAPER_METRICS = ("roc_auc", "average_precision")
 
 
-def alpha(found: Measured) -> pd.DataFrame:
+def alpha(table: Measured) -> pd.DataFrame:
     """Return one row per arm of the matrix `alpha` whose pair of samplers also ran at α = 0.
 
-    Columns: pair (inner/outer), order, inner_lr, steps, samples_seen, n_runs, n_failed; per metric of METRICS
+    Columns: pair (inner/outer), order, inner_lr, steps, samples_seen, n_runs, n_failed; per metric of PAPER_METRICS
     `<metric>_mean, _lo, _hi`, the paired `<metric>_change_mean, _lo, _hi, _p` against α = 0 (missing at α = 0) and
     `_p_holm`, adjusted for all rows. Empty where there is no such arm.
     """
-    reps = found.replicates
+    reps = table.replicates
     base = {pair: name for name, (pair, _, rate) in ALPHA.items() if rate == 0 and name in reps}
     rows = []
     for name, (pair, order, rate) in ALPHA.items():
         if name not in reps or pair not in base or not comparable(reps[name], reps[base[pair]]):
             continue
-        row: dict[str, Any] = {"pair": pair, "order": order, "inner_lr": float(rate), **found.cost(name)}
-        summary = summarise(reps[name], METRICS)
-        for metric in METRICS:
+        row: dict[str, object] = {"pair": pair, "order": order, "inner_lr": float(rate), **table.cost(name)}
+        summary = summarise(reps[name], PAPER_METRICS)
+        for metric in PAPER_METRICS:
             row |= {f"{metric}_{field}": getattr(summary[metric], field) for field in ("mean", "lo", "hi")}
             if rate:
                 change = difference(reps[name], reps[base[pair]], metric)
@@ -41,7 +40,7 @@ def alpha(found: Measured) -> pd.DataFrame:
                 row[f"{metric}_change_p"] = change.p_value
         rows.append(row)
     board = pd.DataFrame(rows)
-    for metric in METRICS if f"{METRICS[0]}_change_p" in board else ():
+    for metric in PAPER_METRICS if f"{PAPER_METRICS[0]}_change_p" in board else ():
         board[f"{metric}_change_p_holm"] = holm(board[f"{metric}_change_p"].astype(float).tolist())
     return board if len(board.columns) and board["inner_lr"].any() else board.iloc[:0]
 
@@ -60,7 +59,7 @@ def caption(dataset: str, protocol: str, board: pd.DataFrame) -> str:
 def markdown(board: pd.DataFrame, dataset: str, protocol: str) -> str:
     """Return the sweep as one Markdown table per metric: pairs and orders by α."""
     lines = [f"# {dataset}, {protocol}: MetaBalance's inner rate", "", caption(dataset, protocol, board)]
-    for metric in METRICS:
+    for metric in PAPER_METRICS:
         lines += ["", f"## {metric.replace('_', ' ')}", "", *_table(board, metric)]
     return "\n".join(lines) + "\n"
 
@@ -68,16 +67,16 @@ def markdown(board: pd.DataFrame, dataset: str, protocol: str) -> str:
 def _table(board: pd.DataFrame, metric: str) -> list[str]:
     rates = [rate for rate in sorted(set(board["inner_lr"])) if rate]
     rows = []
-    for pair, of in board.groupby("pair", sort=False):
-        base = of[of["inner_lr"] == 0].iloc[0]
-        start = interval(*(base[f"{metric}_{field}"] for field in ("mean", "lo", "hi")))
-        for order, mine in of[of["inner_lr"] > 0].groupby("order"):
-            cells = {row["inner_lr"]: _cell(row, metric) for _, row in mine.iterrows()}
-            rows.append([str(pair), str(order), start, *(cells.get(rate, "–") for rate in rates)])
+    for pair, of_pair in board.groupby("pair", sort=False):
+        start = of_pair[of_pair["inner_lr"] == 0].iloc[0]
+        start_text = interval(*(start[f"{metric}_{field}"] for field in ("mean", "lo", "hi")))
+        for order, of_order in of_pair[of_pair["inner_lr"] > 0].groupby("order"):
+            cells = {row["inner_lr"]: _cell(row, metric) for _, row in of_order.iterrows()}
+            rows.append([str(pair), str(order), start_text, *(cells.get(rate, "–") for rate in rates)])
     return markdown_table(["inner/outer", "order", "α = 0", *(f"α = {rate:g}" for rate in rates)], rows)
 
 
-def _cell(row: Any, metric: str) -> str:
+def _cell(row: Row, metric: str) -> str:
     mean, lo, hi = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
     text = interval(mean, lo, hi, sign=True, digits=4)
     mark = "†" if row[f"{metric}_change_p_holm"] < 0.05 else ""

@@ -7,7 +7,6 @@ p-values are adjusted over each question's whole column. `bench.paper.page` puts
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,9 @@ import pandas as pd
 from bench.arms.matrices import ALPHA
 from bench.data.cards import card, dataset_names
 from bench.names import TUNED
-from bench.paper.alpha import METRICS, alpha
+from bench.paper.alpha import PAPER_METRICS, alpha
 from bench.protocols.published import rungs
-from bench.report.selection import Measured, recipe
+from bench.report.selection import Measured
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import Difference, comparable, difference, holm
 
@@ -49,28 +48,28 @@ def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
     ]
     board = pd.DataFrame(rows, columns=[*_NAMES, *_NUMBERS, "p_holm", "n_runs"])
     for question in dict.fromkeys(board["question"]):
-        mine = board["question"] == question
-        board.loc[mine, "p_holm"] = holm(board.loc[mine, "p"].astype(float).tolist())
+        asked = board["question"] == question
+        board.loc[asked, "p_holm"] = holm(board.loc[asked, "p"].astype(float).tolist())
     return board.astype({"p_holm": float})
 
 
-def _claim(names: tuple[str, ...], found: Difference) -> dict[str, Any]:
-    numbers = (found.mean, found.lo, found.hi, found.p_value)
-    return dict(zip(_NAMES + _NUMBERS, names + numbers, strict=True)) | {"n_runs": found.n_pairs}
+def _claim(names: tuple[str, ...], ahead: Difference) -> dict[str, str | float]:
+    numbers = (ahead.mean, ahead.lo, ahead.hi, ahead.p_value)
+    return dict(zip(_NAMES + _NUMBERS, names + numbers, strict=True)) | {"n_runs": ahead.n_pairs}
 
 
-def _meta_step(sweeps: Tables) -> Iterator[dict[str, Any]]:
+def _meta_step(sweeps: Tables) -> Iterator[dict[str, str | float]]:
     for dataset, by_protocol in sweeps.items():
-        for protocol, found in by_protocol.items():
-            for _, row in alpha(found).iterrows():
+        for protocol, table in by_protocol.items():
+            for _, row in alpha(table).iterrows():
                 a = f"{row['pair']}, order {row['order']}, α = {row['inner_lr']:g}"
-                for metric in METRICS if row["inner_lr"] else ():
+                for metric in PAPER_METRICS if row["inner_lr"] else ():
                     mean, lo, hi, p = (row[f"{metric}_change_{number}"] for number in _NUMBERS)
                     names = ("meta step", dataset, protocol, metric, a, f"{row['pair']}, α = 0")
                     yield _claim(names, Difference(mean, lo, hi, p, row["n_runs"]))
 
 
-def _updates(tables: Tables) -> Iterator[dict[str, Any]]:
+def _updates(tables: Tables) -> Iterator[dict[str, str | float]]:
     """Yield by rung how far the paper's arms are ahead of its others, and what the rung changed about that."""
     for dataset, by_protocol in tables.items():
         for a, b in [(a, b) for a in PAPERS for b in PAPERS_RIVALS]:
@@ -87,10 +86,10 @@ def _updates(tables: Tables) -> Iterator[dict[str, Any]]:
                 before = gap
 
 
-def _climbed(dataset: str, found: Mapping[str, Measured]) -> list[str]:
+def _climbed(dataset: str, by_protocol: Mapping[str, Measured]) -> list[str]:
     if dataset not in dataset_names() or card(dataset).published is None:
         return []
-    climbed = [rung for rung in rungs(card(dataset)) if rung in found]
+    climbed = [rung for rung in rungs(card(dataset)) if rung in by_protocol]
     return climbed if len(climbed) > 2 else []  # published and strict alone are no ladder
 
 
@@ -103,7 +102,7 @@ def _gap(a: Replicates, b: Replicates) -> Replicates:
     return Replicates(runs, {"roc_auc": points}, {"roc_auc": values}, a.resamples)
 
 
-def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
+def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, str | float]]:
     """Yield MetaBalance against its rivals, its pairs of samplers at a small and a large α against the main ones."""
     for dataset, by_protocol in tables.items():
         if "strict" not in by_protocol:
@@ -119,22 +118,22 @@ def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, Any]]:
                 if not _is_meta(name, sweeps[dataset]["strict"], by_protocol["strict"])
             ]
             held += [(name, swept, rival) for name in chosen for rival in MAIN_RIVALS]
-        for arm, found, rival in held:
-            if arm not in found or rival not in rivals or not comparable(found[arm], rivals[rival]):
+        for arm, its_reps, rival in held:
+            if arm not in its_reps or rival not in rivals or not comparable(its_reps[arm], rivals[rival]):
                 continue
-            for metric in METRICS:
-                apart = difference(found[arm], rivals[rival], metric)
-                yield _claim(("rivals", dataset, "strict", metric, arm, rival), apart)
+            for metric in PAPER_METRICS:
+                ahead = difference(its_reps[arm], rivals[rival], metric)
+                yield _claim(("rivals", dataset, "strict", metric, arm, rival), ahead)
 
 
-def _tuned(tables: Tables) -> Iterator[dict[str, Any]]:
+def _tuned(tables: Tables) -> Iterator[dict[str, str | float]]:
     """Yield MetaBalance as tuned on each fold's training rows against its rivals, tuned alike."""
     for dataset, by_protocol in tables.items():
         reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
         for rival in TUNED_RIVALS:
             a, b = reps.get(f"{META}{TUNED}"), reps.get(f"{rival}{TUNED}")
             if a is not None and b is not None and comparable(a, b):
-                for metric in METRICS:
+                for metric in PAPER_METRICS:
                     yield _claim(("tuned", dataset, "strict", metric, META, rival), difference(a, b, metric))
 
 
@@ -142,19 +141,20 @@ def _is_meta(name: str, swept: Measured, table: Measured) -> bool:
     """Return whether an arm of the sweep is the arm `metabalance` by another name."""
     if name not in swept.records or META not in table.records:
         return False
-    return recipe(swept.records[name][0]) == recipe(table.records[META][0])
+    return swept.records[name][0].setup == table.records[META][0].setup
 
 
-def _bayes(tables: Tables) -> Iterator[dict[str, Any]]:
+def _bayes(tables: Tables) -> Iterator[dict[str, str | float]]:
     for dataset, by_protocol in tables.items():
         reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
         if "bayes-optimal" not in reps:
             continue
         best = reps["bayes-optimal"]
-        for arm, of in reps.items():
-            for metric in METRICS if arm != "bayes-optimal" and comparable(of, best) else ():
+        for arm, its_reps in reps.items():
+            for metric in PAPER_METRICS if arm != "bayes-optimal" and comparable(its_reps, best) else ():
                 yield _claim(
-                    ("bayes", dataset, "strict", metric, "bayes-optimal", arm), difference(best, of, metric)
+                    ("bayes", dataset, "strict", metric, "bayes-optimal", arm),
+                    difference(best, its_reps, metric),
                 )
 
 

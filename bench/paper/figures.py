@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,9 @@ from bench.arms.matrices import GRID
 from bench.arms.spelling import parse
 from bench.paper.ladder import METRIC
 from bench.report.figures import PLAIN, STRONG, canvas, colour
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -27,7 +30,7 @@ def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     return grid if grid.notna().any(axis=None) else grid.iloc[:0]
 
 
-def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:
+def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Figure:
     """Return a figure of the grid, every cell with its number; a cell that did not run is blank."""
     figure, axes = canvas(9.0, 7.5)
     image = axes.imshow(grid.to_numpy(float), cmap="viridis")
@@ -46,7 +49,7 @@ def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Any:
     return figure
 
 
-def draw_ladder(board: pd.DataFrame, title: str) -> Any:
+def draw_ladder(board: pd.DataFrame, title: str) -> Figure:
     """Return a figure of every arm's ROC-AUC from rung to rung.
 
     MetaBalance's arms and the plain network stand out, with the intervals of their means.
@@ -57,14 +60,17 @@ def draw_ladder(board: pd.DataFrame, title: str) -> Any:
     arms = sorted(dict.fromkeys(board["arm"]), key=lambda arm: -last.get(arm, 0.0))
     strong = dict(zip([arm for arm in arms if "metabalance" in arm], STRONG, strict=False)) | {"none": PLAIN}
     for i, arm in enumerate(arms):
-        mine = board[board["arm"] == arm].set_index("repair").reindex(repairs)
-        mean = mine[f"{METRIC}_mean"].to_numpy(float)
+        of_arm = board[board["arm"] == arm].set_index("repair").reindex(repairs)
+        mean = of_arm[f"{METRIC}_mean"].to_numpy(float)
         x = np.arange(len(repairs)) + 0.06 * (list(strong).index(arm) - 1 if arm in strong else 0)
         if arm not in strong:
             style = {"color": colour(i), "lw": 1.0, "ls": "--", "marker": "o", "ms": 3, "alpha": 0.8}
             axes.plot(x, mean, label=arm, **style)
             continue
-        spread = [mean - mine[f"{METRIC}_lo"].to_numpy(float), mine[f"{METRIC}_hi"].to_numpy(float) - mean]
+        spread = [
+            mean - of_arm[f"{METRIC}_lo"].to_numpy(float),
+            of_arm[f"{METRIC}_hi"].to_numpy(float) - mean,
+        ]
         style = {"color": strong[arm], "lw": 2.2, "ms": 5, "capsize": 3, "elinewidth": 1.0, "zorder": 3}
         axes.errorbar(x, mean, yerr=spread, fmt="o-", label=arm, **style)
     words = ["published", *(name if name == "strict" else f"+ {name}" for name in repairs[1:])]

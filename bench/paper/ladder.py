@@ -7,12 +7,12 @@ change is paired; the first rung has a test part of its own, and its noise adds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from bench.data.cards import Dataset
 from bench.protocols.published import REPAIRS, rungs
+from bench.report.columns import Row
 from bench.report.render import clear, count, interval, markdown_table, number
 from bench.report.selection import Measured
 from bench.stats.bootstrap import Replicates
@@ -29,21 +29,21 @@ def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
     steps, samples_seen, means per run. An arm without a good run on a rung has no numbers there;
     one that ran on no rung between the first and the last is no climber, and left out.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     before: dict[str, Replicates] = {}
     stood = [rung for rung in rungs(card) if rung in tables]
     climbed = {arm for rung in stood if "+" in rung for arm in tables[rung].records}
     for rung in stood:
-        found = tables[rung]
-        ranks = found.ranks(METRIC, [arm for arm in found.records if arm in climbed])
+        table = tables[rung]
+        ranks = table.ranks(METRIC, [arm for arm in table.records if arm in climbed])
         for arm, rank in ranks.items():
-            row = _row(rung, arm, found.replicates.get(arm), before.get(arm))
-            rows.append(row | found.cost(arm) | {"rank": rank})
-        before |= found.replicates
+            row = _row(rung, arm, table.replicates.get(arm), before.get(arm))
+            rows.append(row | table.cost(arm) | {"rank": rank})
+        before |= table.replicates
     return pd.DataFrame(rows)
 
 
-def _row(rung: str, arm: str, now: Replicates | None, before: Replicates | None) -> dict[str, Any]:
+def _row(rung: str, arm: str, now: Replicates | None, before: Replicates | None) -> dict[str, object]:
     summary = summarise(now, [METRIC])[METRIC] if now else None
     change = _change(now, before) if now and before else None
     return {
@@ -100,20 +100,20 @@ def _words(repair: str) -> str:
     }.get(repair) or REPAIRS[repair]
 
 
-def _place(row: Any) -> str:
+def _place(row: Row | None) -> str:
     if row is None:
         return "–"
     return f"{interval(row[f'{METRIC}_mean'], row[f'{METRIC}_lo'], row[f'{METRIC}_hi'])} ({row['rank']})"
 
 
-def _moved(row: Any) -> str:
+def _moved(row: Row | None) -> str:
     if row is None or pd.isna(row["change_mean"]):
         return "–"
     text = interval(row["change_mean"], row["change_lo"], row["change_hi"], sign=True)
     return f"**{text}**" if clear(row["change_lo"], row["change_hi"]) else text
 
 
-def _cost(row: Any) -> str:
+def _cost(row: Row | None) -> str:
     return "–" if row is None else f"{count(row['steps'])} / {count(row['samples_seen'])}"
 
 
@@ -122,10 +122,10 @@ def terminal_rows(board: pd.DataFrame) -> tuple[list[str], list[list[str]], list
     repairs, arms = (list(dict.fromkeys(board[name])) for name in ("repair", "arm"))
     cell = {(row["arm"], row["repair"]): row for _, row in board.iterrows()}
 
-    def short(row: Any) -> str:
+    def short(row: Row | None) -> str:
         return "–" if row is None else f"{number(row[f'{METRIC}_mean'])} ({row['rank']})"
 
-    def moved(row: Any) -> str:
+    def moved(row: Row | None) -> str:
         if row is None or pd.isna(row["change_mean"]):
             return "–"
         return number(row["change_mean"], sign=True) + (

@@ -6,17 +6,18 @@ Every number is a claim's or a record's, and every sentence that takes a side co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench.data.cards import card, dataset_names
 from bench.methods.metabalance import SAMPLERS
-from bench.paper.alpha import METRICS
+from bench.names import OK
+from bench.paper.alpha import PAPER_METRICS
 from bench.paper.claims import BEFORE, MAIN_RIVALS, Tables, counts
 from bench.protocols.published import rungs
-from bench.report.render import SHORT, clear, count, interval, markdown_table, number
+from bench.report.columns import Row
+from bench.report.render import clear, count, interval, markdown_table, number, printed
 from bench.report.selection import Measured
 
 TITLE = "# What the records here say"
@@ -40,42 +41,26 @@ def markdown(claims: pd.DataFrame, tables: Tables, sweeps: Tables) -> str:
         "tuned": _tuned,
         "bayes": _bayes,
     }
-    of = {question: claims[claims["question"] == question] for question in sections}
-    parts = ["\n".join(write(of[question])) for question, write in sections.items() if len(of[question])]
+    by_question = {question: claims[claims["question"] == question] for question in sections}
+    parts = [
+        "\n".join(write(by_question[question]))
+        for question, write in sections.items()
+        if len(by_question[question])
+    ]
     return "\n\n".join([_HEAD, *parts, "\n".join(_ran(tables, sweeps))]) + "\n"
 
 
 def _meta_step(claims: pd.DataFrame) -> list[str]:
     rate = claims["a"].str.extract(r"α = (.+)$")[0].astype(float)
     rows = []
-    for (dataset, protocol, metric), of in _by(claims, "dataset", "protocol", "metric"):
+    for (dataset, protocol, metric), group in _by(claims, "dataset", "protocol", "metric"):
         for words, ends in _RATES.items():
-            some = of[rate[of.index].between(*ends)]
-            if len(some):
-                extremes = (_most(some, some["mean"]), _most(some, -some["mean"]))
+            within = group[rate[group.index].between(*ends)]
+            if len(within):
+                extremes = (_most(within, within["mean"]), _most(within, -within["mean"]))
                 cells = [f"{_words(row)} ({row['a'].replace(', order', ' order')})" for row in extremes]
-                rows.append(
-                    [f"{dataset}, {protocol}", SHORT[metric], words, str(len(some)), *_texts(some), *cells]
-                )
-    small, large = claims[rate <= 0.01], claims[rate > 0.01]
-    said = []
-    if len(small):
-        (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
-        said.append(
-            f"At the published α = .01 and below, {above} of {len(small)} cells gain and {below} lose by their "
-            f"intervals; the largest change is {_words(most)} ({SHORT[most['metric']]}; {most['dataset']}, "
-            f"{most['protocol']}, {most['a']})."
-        )
-    if len(large):
-        above, below, surely_above, surely_below = counts(large)
-        said.append(
-            f"Above it {above} of {len(large)} gain and {below} lose, {surely_above} and {surely_below} after "
-            "adjustment."
-        )
-    said.append(
-        "The change is that against α = 0, which trains on the outer rows (and with λ = .01 on the inner) alone. Of "
-        "many intervals some five in a hundred are clear of 0 by chance. Every cell: `alpha/leaderboards/*-alpha.md`."
-    )
+                names = [f"{dataset}, {protocol}", printed(metric), words, str(len(within))]
+                rows.append([*names, *_texts(within), *cells])
     head = [
         "records",
         "metric",
@@ -88,13 +73,37 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
         "best",
         "worst",
     ]
-    return ["## What does MetaBalance's meta step do?", "", " ".join(said), "", *markdown_table(head, rows)]
+    text = " ".join(_on_meta_step(claims[rate <= 0.01], claims[rate > 0.01]))
+    return ["## What does MetaBalance's meta step do?", "", text, "", *markdown_table(head, rows)]
+
+
+def _on_meta_step(small: pd.DataFrame, large: pd.DataFrame) -> list[str]:
+    """Return what the claims at small and at large rates come to, in sentences."""
+    sentences = []
+    if len(small):
+        (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
+        sentences.append(
+            f"At the published α = .01 and below, {above} of {len(small)} cells gain and {below} lose by their "
+            f"intervals; the largest change is {_words(most)} ({printed(most['metric'])}; {most['dataset']}, "
+            f"{most['protocol']}, {most['a']})."
+        )
+    if len(large):
+        above, below, surely_above, surely_below = counts(large)
+        sentences.append(
+            f"Above it {above} of {len(large)} gain and {below} lose, {surely_above} and {surely_below} after "
+            "adjustment."
+        )
+    sentences.append(
+        "The change is that against α = 0, which trains on the outer rows (and with λ = .01 on the inner) alone. Of "
+        "many intervals some five in a hundred are clear of 0 by chance. Every cell: `alpha/leaderboards/*-alpha.md`."
+    )
+    return sentences
 
 
 def _updates(claims: pd.DataFrame) -> list[str]:
     lines = ["## How much of the published gap is the number of updates?"]
-    for (dataset,), of in _by(claims, "dataset"):
-        gaps, changes = of[of["b"] != BEFORE], of[of["b"] == BEFORE]
+    for (dataset,), group in _by(claims, "dataset"):
+        gaps, changes = group[group["b"] != BEFORE], group[group["b"] == BEFORE]
         names = [name for name in rungs(card(dataset)) if name in set(gaps["protocol"])]
         lines += ["", f"### {dataset}", "", *_equalised(gaps, changes, names)]
         lines += [
@@ -131,9 +140,10 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
     above, below, surely_above, surely_below = counts(claims)
     won = claims[claims["b"].isin(MAIN_RIVALS) & (claims["lo"] > 0)]
     beaten = [
-        f"{r['b']} on {r['dataset']} (`{r['a']}`: {SHORT[r['metric']]} {_bold(r)})" for _, r in won.iterrows()
+        f"{r['b']} on {r['dataset']} (`{r['a']}`: {printed(r['metric'])} {_bold(r)})"
+        for _, r in won.iterrows()
     ]
-    said = (
+    sentence = (
         f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
         f"({surely_above} and {surely_below} after adjustment). Of early-stopped plain training (`none`) and XGBoost "
         f"it is ahead of: {'; '.join(beaten) or 'neither, on no set'}. Under `strict`, all at their defaults, which "
@@ -142,25 +152,25 @@ def _rivals(claims: pd.DataFrame) -> list[str]:
     )
     datasets = list(dict.fromkeys(claims["dataset"]))
     rows = []
-    for (arm, rival, metric), of in _by(claims, "a", "b", "metric"):
-        cell = {row["dataset"]: _bold(row) for _, row in of.iterrows()}
-        rows.append([arm, rival, SHORT[metric], *(cell.get(dataset, "–") for dataset in datasets)])
+    for (arm, rival, metric), group in _by(claims, "a", "b", "metric"):
+        cell = {row["dataset"]: _bold(row) for _, row in group.iterrows()}
+        rows.append([arm, rival, printed(metric), *(cell.get(dataset, "–") for dataset in datasets)])
     title = "## Where does MetaBalance beat early-stopped training and XGBoost?"
-    return [title, "", said, "", *markdown_table(["arm", "rival", "metric", *datasets], rows)]
+    return [title, "", sentence, "", *markdown_table(["arm", "rival", "metric", *datasets], rows)]
 
 
 def _tuned(claims: pd.DataFrame) -> list[str]:
-    said = ["Each arm as `bench study` tuned it for each fold, on that fold's training rows alone."]
+    sentences = ["Each arm as `bench study` tuned it for each fold, on that fold's training rows alone."]
     plain = "tuned plain training (`none`, whose positives may be weighted)"
     for rival, words in (("xgboost", "tuned XGBoost"), ("none", plain)):
-        of = claims[claims["b"] == rival]
-        if len(of):
-            above, below, surely_above, surely_below = counts(of)
-            said.append(
-                f"Tuned MetaBalance is ahead of {words} by its interval in {above} of {len(of)} comparisons and behind "
-                f"in {below} ({surely_above} and {surely_below} after adjustment)."
+        group = claims[claims["b"] == rival]
+        if len(group):
+            above, below, surely_above, surely_below = counts(group)
+            sentences.append(
+                f"Tuned MetaBalance is ahead of {words} by its interval in {above} of {len(group)} comparisons and "
+                f"behind in {below} ({surely_above} and {surely_below} after adjustment)."
             )
-    said.append(
+    sentences.append(
         "Its inner and outer rows were left as they are or resampled, in four steps up to equal classes, by "
         f"{', '.join(SAMPLERS)}: SVM-SMOTE, which the paper used within, and the other slow ones were not open to it. "
         "How many trials and seconds each had: `tuned/*-ledger.md`; every arm beside its default: "
@@ -168,11 +178,11 @@ def _tuned(claims: pd.DataFrame) -> list[str]:
     )
     datasets = list(dict.fromkeys(claims["dataset"]))
     rows = []
-    for (rival, metric), of in _by(claims, "b", "metric"):
-        cell = {row["dataset"]: _bold(row) for _, row in of.iterrows()}
-        rows.append([rival, SHORT[metric], *(cell.get(dataset, "–") for dataset in datasets)])
+    for (rival, metric), group in _by(claims, "b", "metric"):
+        cell = {row["dataset"]: _bold(row) for _, row in group.iterrows()}
+        rows.append([rival, printed(metric), *(cell.get(dataset, "–") for dataset in datasets)])
     title = "## Does tuned MetaBalance beat tuned XGBoost, or tuned plain training?"
-    return [title, "", " ".join(said), "", *markdown_table(["rival", "metric", *datasets], rows)]
+    return [title, "", " ".join(sentences), "", *markdown_table(["rival", "metric", *datasets], rows)]
 
 
 def _bayes(claims: pd.DataFrame) -> list[str]:
@@ -181,23 +191,24 @@ def _bayes(claims: pd.DataFrame) -> list[str]:
         "",
         "On simulated sets P(y = 1 | x) is known: what an arm lacks of it in average precision and in ROC-AUC.",
     ]
-    for (dataset,), of in _by(claims, "dataset"):
+    for (dataset,), group in _by(claims, "dataset"):
         cell = {
-            (row["b"], row["metric"]): interval(row["mean"], row["lo"], row["hi"]) for _, row in of.iterrows()
+            (row["b"], row["metric"]): interval(row["mean"], row["lo"], row["hi"])
+            for _, row in group.iterrows()
         }
-        arms = of[of["metric"] == "average_precision"].sort_values(["mean", "b"])["b"]
-        rows = [[arm, *(cell[arm, metric] for metric in reversed(METRICS))] for arm in arms]
-        head = ["arm", *(SHORT[metric] for metric in reversed(METRICS))]
+        arms = group[group["metric"] == "average_precision"].sort_values(["mean", "b"])["b"]
+        rows = [[arm, *(cell[arm, metric] for metric in reversed(PAPER_METRICS))] for arm in arms]
+        head = ["arm", *(printed(metric) for metric in reversed(PAPER_METRICS))]
         lines += ["", f"### {dataset}", "", *markdown_table(head, rows)]
     return lines
 
 
 def _ran(tables: Tables, sweeps: Tables) -> list[str]:
     rows = [
-        _ran_row(f"{where}{dataset}", protocol, of)
-        for where, found in (("", tables), ("alpha/", sweeps))
-        for dataset, by_protocol in found.items()
-        for protocol, of in by_protocol.items()
+        _ran_row(f"{where}{dataset}", protocol, table)
+        for where, its_tables in (("", tables), ("alpha/", sweeps))
+        for dataset, by_protocol in its_tables.items()
+        for protocol, table in by_protocol.items()
     ]
     head = ["data set", "protocol", "arms", "runs", "failed", "seeds", "device/engine", "training hours"]
     lines = ["## What was run", "", *markdown_table(head, rows)]
@@ -211,23 +222,23 @@ def _ran(tables: Tables, sweeps: Tables) -> list[str]:
     return lines
 
 
-def _ran_row(name: str, protocol: str, of: Measured) -> list[str]:
-    records = [record for mine in of.records.values() for record in mine]
-    good = [record for record in records if record["status"] == "ok"]
-    seeds = sorted({len({record["seed"] for record in mine}) for mine in of.records.values()})
-    engines = sorted({f"{record['device']}/{record['engine']}" for record in good if record["engine"]})
-    hours = sum(record["fit_seconds"] + record["resample_seconds"] for record in good) / 3600
+def _ran_row(name: str, protocol: str, table: Measured) -> list[str]:
+    records = [record for its_records in table.records.values() for record in its_records]
+    good = [record for record in records if record.status == OK]
+    seeds = sorted({len({record.seed for record in its_records}) for its_records in table.records.values()})
+    engines = sorted({f"{record.device}/{record.engine}" for record in good if record.engine})
+    hours = sum((record.fit_seconds or 0.0) + (record.resample_seconds or 0.0) for record in good) / 3600
     words = (" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))), ", ".join(engines))
-    numbers = (len(of.records), len(records), len(records) - len(good))
+    numbers = (len(table.records), len(records), len(records) - len(good))
     return [name, protocol, *map(count, numbers), *words, number(hours, digits=2)]
 
 
 def _by(claims: pd.DataFrame, *names: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
-    for key, of in claims.groupby(list(names), sort=False):
-        yield tuple(map(str, key)), of
+    for key, group in claims.groupby(list(names), sort=False):
+        yield tuple(map(str, key)), group
 
 
-def _most(claims: pd.DataFrame, by: pd.Series[float]) -> Any:
+def _most(claims: pd.DataFrame, by: pd.Series[float]) -> Row:
     return claims.iloc[int(np.argmax(by))]
 
 
@@ -235,10 +246,10 @@ def _texts(claims: pd.DataFrame) -> list[str]:
     return [str(n) for n in counts(claims)]
 
 
-def _words(row: Any) -> str:
+def _words(row: Row) -> str:
     return interval(row["mean"], row["lo"], row["hi"], sign=True, digits=4)
 
 
-def _bold(row: Any) -> str:
+def _bold(row: Row) -> str:
     text = f"**{_words(row)}**" if clear(row["lo"], row["hi"]) else _words(row)
     return text + ("†" if row["p_holm"] < 0.05 else "")

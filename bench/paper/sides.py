@@ -7,48 +7,47 @@ both. The arms are those that ran under both.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pandas as pd
 
+from bench.paper.alpha import PAPER_METRICS
 from bench.report import render
-from bench.report.render import SHORT, count, interval, latex_table, markdown_table
+from bench.report.render import count, interval, latex_table, markdown_table, printed
 from bench.report.selection import Measured
 from bench.stats.inference import difference_of_means, summarise
 
-METRICS = ("roc_auc", "average_precision")
 SIDES = ("published", "strict")
 
 
-def sides(found: Mapping[str, Measured]) -> pd.DataFrame:
+def sides(tables: Mapping[str, Measured]) -> pd.DataFrame:
     """Return one row per arm that ran under both protocols, ordered by its rank under `strict`.
 
-    `found` has a data set's tables by protocol. Columns: arm; for each protocol and metric
+    `tables` are a data set's, by protocol. Columns: arm; for each protocol and metric
     `<protocol>_<metric>_mean, _lo, _hi` and `_rank`; `<metric>_change_mean, _lo, _hi`; for each
     protocol `_steps, _samples_seen, _n_runs, _n_failed`. Empty where either protocol has no records.
     """
-    if any(protocol not in found for protocol in SIDES):
+    if any(protocol not in tables for protocol in SIDES):
         return pd.DataFrame()
-    published, strict = (found[protocol].records for protocol in SIDES)
+    published, strict = (tables[protocol].records for protocol in SIDES)
     shared = [arm for arm in strict if arm in published]
-    board = pd.DataFrame([_row(arm, found) for arm in shared])
+    board = pd.DataFrame([_row(arm, tables) for arm in shared])
     for protocol in SIDES if shared else ():
-        for metric in METRICS:
-            board[f"{protocol}_{metric}_rank"] = board["arm"].map(found[protocol].ranks(metric, shared))
+        for metric in PAPER_METRICS:
+            board[f"{protocol}_{metric}_rank"] = board["arm"].map(tables[protocol].ranks(metric, shared))
     return board.sort_values(["strict_roc_auc_rank", "arm"], ignore_index=True) if shared else board
 
 
-def _row(arm: str, found: Mapping[str, Measured]) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": arm}
-    reps = {protocol: found[protocol].replicates.get(arm) for protocol in SIDES}
-    for protocol, of in reps.items():
-        summary = summarise(of, METRICS) if of else {}
-        for metric in METRICS:
+def _row(arm: str, tables: Mapping[str, Measured]) -> dict[str, object]:
+    row: dict[str, object] = {"arm": arm}
+    reps = {protocol: tables[protocol].replicates.get(arm) for protocol in SIDES}
+    for protocol, its_reps in reps.items():
+        summary = summarise(its_reps, PAPER_METRICS) if its_reps else {}
+        for metric in PAPER_METRICS:
             for field in ("mean", "lo", "hi"):
                 row[f"{protocol}_{metric}_{field}"] = getattr(summary.get(metric), field, float("nan"))
-        row |= {f"{protocol}_{name}": value for name, value in found[protocol].cost(arm).items()}
+        row |= {f"{protocol}_{name}": value for name, value in tables[protocol].cost(arm).items()}
     published, strict = reps.values()
-    for metric in METRICS:
+    for metric in PAPER_METRICS:
         change = difference_of_means(strict, published, metric) if strict and published else None
         for field in ("mean", "lo", "hi"):
             row[f"{metric}_change_{field}"] = getattr(change, field, float("nan"))
@@ -59,13 +58,13 @@ def headings() -> list[str]:
     """Return the table's column headings."""
     per_metric = [
         words
-        for metric in METRICS
+        for metric in PAPER_METRICS
         for words in (
-            f"{SHORT[metric]} published",
+            f"{printed(metric)} published",
             "rank",
-            f"{SHORT[metric]} strict",
+            f"{printed(metric)} strict",
             "rank",
-            f"Δ {SHORT[metric]}",
+            f"Δ {printed(metric)}",
         )
     ]
     return ["arm", *per_metric, "updates", "rows seen", "runs", "failed"]
@@ -75,17 +74,17 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
     """Return the table's cells as text, row by row; what stands twice is of published, then of strict."""
     rows = []
     for _, row in board.iterrows():
-        found = [str(row["arm"])]
-        for metric in METRICS:
+        texts = [str(row["arm"])]
+        for metric in PAPER_METRICS:
             for protocol in SIDES:
                 name = f"{protocol}_{metric}"
-                found.append(interval(row[f"{name}_mean"], row[f"{name}_lo"], row[f"{name}_hi"]))
-                found.append(str(row[f"{name}_rank"]))
+                texts.append(interval(row[f"{name}_mean"], row[f"{name}_lo"], row[f"{name}_hi"]))
+                texts.append(str(row[f"{name}_rank"]))
             change = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
-            found.append(interval(*change, sign=True))
+            texts.append(interval(*change, sign=True))
         costs = ("steps", "samples_seen", "n_runs", "n_failed")
-        found += [" / ".join(count(row[f"{protocol}_{name}"]) for protocol in SIDES) for name in costs]
-        rows.append(found)
+        texts += [" / ".join(count(row[f"{protocol}_{name}"]) for protocol in SIDES) for name in costs]
+        rows.append(texts)
     return rows
 
 
@@ -115,4 +114,4 @@ def latex(board: pd.DataFrame, dataset: str) -> str:
     return latex_table(headings(), cells(board), caption(dataset), "l")
 
 
-FORMATS: Mapping[str, Callable[[pd.DataFrame, str], str]] = {"md": markdown, "tex": latex, "csv": as_csv}
+WRITERS: Mapping[str, Callable[[pd.DataFrame, str], str]] = {"md": markdown, "tex": latex, "csv": as_csv}

@@ -77,7 +77,7 @@ class Leaderboard:
 
     def __repr__(self) -> str:
         head, rows = _headings(self.full), _cells(self.full.head(MAX_ROWS))
-        rows = [[_short(cell) for cell in row] for row in rows]
+        rows = [[_without_middle(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         lines = [
             "  ".join(
@@ -159,7 +159,7 @@ def _cells(board: pd.DataFrame) -> list[list[str]]:
     ]
 
 
-def _short(text: str) -> str:
+def _without_middle(text: str) -> str:
     """Return a cell on one line, its middle left out where it is too long."""
     text = " ".join(text.split())
     half = (MAX_LETTERS - 1) // 2
@@ -167,8 +167,8 @@ def _short(text: str) -> str:
 
 
 def _html_row(cells: Sequence[str], tag: str) -> str:
-    made = [
+    html = [
         f'<{tag} style="{_CELL}{"left" if place in _LEFT else "right"}">{escape(cell)}</{tag}>'
         for place, cell in enumerate(cells)
     ]
-    return f"<tr>{''.join(made)}</tr>"
+    return f"<tr>{''.join(html)}</tr>"

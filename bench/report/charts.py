@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bench.report.figures import PLAIN, STRONG, canvas, colour
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STRONG_ARMS = {
     "metabalance": STRONG[0],
@@ -18,18 +21,20 @@ STRONG_ARMS = {
 _PLACE = ("fold", "number", "gain")  # of slices: what is no parameter
 
 
-def draw_curves(curves: pd.DataFrame, title: str, metric: str) -> Any:
+def draw_curves(curves: pd.DataFrame, title: str, metric: str) -> Figure:
     """Return a figure of the best validation score so far, against trials and against seconds."""
     figure, panels = canvas(13.0, 5.5, columns=2)
     last = curves.groupby("arm")["best"].last()
     for i, arm in enumerate(sorted(last.index, key=lambda name: -last[name])):
-        mine = curves[curves["arm"] == arm]
-        mine = mine[mine["best"].diff().ne(0) | (mine.index == mine.index[-1])]  # where it rises, and its end
+        curve = curves[curves["arm"] == arm]
+        curve = curve[
+            curve["best"].diff().ne(0) | (curve.index == curve.index[-1])
+        ]  # where it rises, and its end
         style: dict[str, Any] = {"color": colour(i), "lw": 0.9, "ls": "--", "alpha": 0.8}
         if arm in STRONG_ARMS:
             style = {"color": STRONG_ARMS[arm], "lw": 2.2, "zorder": 3}
         for axes, x in zip(panels, ("trials", "seconds"), strict=True):
-            axes.plot(mine[x], mine["best"], label=arm, drawstyle="steps-post", **style)
+            axes.plot(curve[x], curve["best"], label=arm, drawstyle="steps-post", **style)
     for axes, x in zip(panels, ("trials of a fold", "seconds of a fold's trials"), strict=True):
         axes.set_xlabel(x)
         axes.set_ylabel(f"best {metric.replace('_', ' ')} on inner folds")
@@ -40,7 +45,7 @@ def draw_curves(curves: pd.DataFrame, title: str, metric: str) -> Any:
     return figure
 
 
-def draw_importances(shares: pd.DataFrame, title: str) -> Any:
+def draw_importances(shares: pd.DataFrame, title: str) -> Figure:
     """Return a heat map of the parameters' importances by arm; what an arm does not ask is blank."""
     figure, axes = canvas(2.5 + 0.5 * shares.shape[1], 1.5 + 0.32 * len(shares))
     axes.imshow(shares.to_numpy(float), cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -54,7 +59,7 @@ def draw_importances(shares: pd.DataFrame, title: str) -> Any:
     return figure
 
 
-def draw_slices(trials: pd.DataFrame, title: str, scales: dict[str, bool]) -> Any:
+def draw_slices(trials: pd.DataFrame, title: str, scales: dict[str, bool]) -> Figure:
     """Return a figure with a panel per parameter: every trial's gain over the default against its value.
 
     `scales` says by parameter whether it goes by equal factors; later trials are darker.

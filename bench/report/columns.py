@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rich import box
 from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row: TypeAlias = "pd.Series[Any]"  # one row of a frame, by column
 GAP = 2  # blanks between two columns
 PROSE = 24  # columns that a text of several words should have
 NAME = 8  # columns that a name keeps when it is folded

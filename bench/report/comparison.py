@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,13 @@ from bench.data.cards import card, card_for_frame, dataset_names, dataset_option
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
 from bench.names import ANYWAY, OK, TUNED, results_option
 from bench.protocols import as_judged, protocol_named
-from bench.report.render import chance, interval, number, printed
+from bench.report.render import chance, interval, missing, number, printed
 from bench.report.selection import measured, shown
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import corrected_t, difference, holm, improvement
-from bench.stats.metrics import METRICS
-from bench.store.compact import fold_of
+from bench.stats.metrics import METRICS, metrics
 from bench.store.folder import Store
+from bench.store.schema import Record
 
 
 def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.DataFrame:
@@ -35,36 +34,38 @@ def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.
     for a data set or an arm without a good run, UnknownName for one that nobody knows, BadSetting where no run pairs,
     or where the data set has no such protocol.
     """
-    stands = _stands(store, dataset, protocol, (a, b))
-    good = [record for record in stands if record["status"] == OK]
+    records = _records(store, dataset, protocol, (a, b))
+    good = [record for record in records if record.status == OK]
     for arm in (a, b):
-        _check(arm, stands, store, dataset, protocol)
-    both = [record for record in good if record["arm"] in (a, b)]
-    found = measured(store, both, folds=len({fold_of(record) for record in stands})).replicates
+        _check(arm, records, store, dataset, protocol)
+    both = [record for record in good if record.arm in (a, b)]
+    replicates = measured(store, both, folds=len({record.fold_id for record in records})).replicates
     for arm in (a, b):
-        if arm not in found:
+        if arm not in replicates:
             raise BadStore(
                 f"The scores of {arm} on {dataset}, {protocol}, cannot be read; bench run makes them anew."
             )
-    ratio = float(np.mean([record["n_test"] / record["n_train"] for record in good]))
+    ratio = float(
+        np.mean([record.n_test / record.n_train for record in good if record.n_test and record.n_train])
+    )
     try:
-        rows = [_row(found[a], found[b], metric, ratio) for metric in METRICS]
+        rows = [_row(replicates[a], replicates[b], metric, ratio) for metric in metrics()]
     except ValueError as error:
         raise BadSetting(f"{a} and {b} on {dataset}: {error}") from error
     board = pd.DataFrame(rows)
-    told = board["difference_p"].where(board["metric"] != "gini")  # 2 ROC-AUC - 1 is no test of its own
-    board.insert(6, "difference_p_holm", holm(told.astype(float).tolist()))
+    p_values = board["difference_p"].where(board["metric"] != "gini")  # 2 ROC-AUC - 1 is no test of its own
+    board.insert(6, "difference_p_holm", holm(p_values.astype(float).tolist()))
     by_metric = board.set_index("metric")["difference_p_holm"]
     board.loc[board["metric"] == "gini", "difference_p_holm"] = by_metric["roc_auc"]
     return board
 
 
-def _stands(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> list[Mapping[str, Any]]:
+def _records(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> list[Record]:
     """Return the records that the protocol's table shows; raise with the command that makes some where none are."""
     known = store.all_datasets()
     if dataset not in known and dataset not in dataset_names():
         raise UnknownName("data set", dataset, sorted({*known, *dataset_names()}))
-    records = [r for r in store.records(dataset) if r["protocol"] == protocol] if dataset in known else []
+    records = [r for r in store.records(dataset) if r.protocol == protocol] if dataset in known else []
     if not records:
         raise BadStore(
             f"{store.root} holds no run on {dataset} under the protocol {protocol}. This makes them:\n"
@@ -73,19 +74,19 @@ def _stands(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> l
     return shown(store, records, store.own_keys(dataset))
 
 
-def _check(arm: str, stands: Sequence[Mapping[str, Any]], store: Store, dataset: str, protocol: str) -> None:
+def _check(arm: str, records: Sequence[Record], store: Store, dataset: str, protocol: str) -> None:
     """Raise where the arm has no good run: with the nearest names if nothing is called so, else with what makes one."""
-    ran = [record for record in stands if record["arm"] == arm]
-    if any(record["status"] == OK for record in ran):
+    ran = [record for record in records if record.arm == arm]
+    if any(record.status == OK for record in ran):
         return
-    names = {record["arm"] for record in stands if record["status"] == OK}
+    names = {record.arm for record in records if record.status == OK}
     if not ran and not _is_arm(arm):
         near = get_close_matches(arm, names & set(GRID), cutoff=0.8)
         raise UnknownName(
             f"arm in the runs on {dataset}, protocol {protocol},", arm, [*sorted(names - set(GRID)), *near]
         )
     again = " --retry-failed" if ran else ""
-    why = f"all its {len(ran)} runs failed, the first: {ran[0]['error']}" if ran else "it has not run there"
+    why = f"all its {len(ran)} runs failed, the first: {ran[0].error}" if ran else "it has not run there"
     raise BadStore(
         f"{store.root} holds no good run of {arm} on {dataset} under the protocol {protocol}: {why.rstrip('.')}. "
         f"This runs it:\n  {_command(store, dataset, protocol, (arm,))}{again}"
@@ -119,20 +120,22 @@ def _command(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> 
 
 
 def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, float | str | int]:
-    apart, won = difference(a, b, metric), improvement(a, b, metric)
+    if metric not in METRICS and not (metric in a.values and metric in b.values):
+        return {"metric": metric, "n_pairs": len(set(a.runs) & set(b.runs))}
+    ahead, won = difference(a, b, metric), improvement(a, b, metric)
     return {
         "metric": metric,
         "mean_a": _mean_of_pairs(a, b, metric),
         "mean_b": _mean_of_pairs(b, a, metric),
-        "difference_mean": apart.mean,
-        "difference_lo": apart.lo,
-        "difference_hi": apart.hi,
-        "difference_p": apart.p_value,
+        "difference_mean": ahead.mean,
+        "difference_lo": ahead.lo,
+        "difference_hi": ahead.hi,
+        "difference_p": ahead.p_value,
         "p_corrected_t": corrected_t(_by_fold(a, b, metric), ratio),
         "improvement": won.share,
         "improvement_lo": won.lo,
         "improvement_hi": won.hi,
-        "n_pairs": apart.n_pairs,
+        "n_pairs": ahead.n_pairs,
     }
 
 
@@ -173,10 +176,12 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
 
 def caption(board: pd.DataFrame, dataset: str, protocol: str, arms: Sequence[str]) -> str:
     """Return the line that the comparison must not be read without."""
+    outside = board[~board["metric"].isin(METRICS)]
     return (
         f"{dataset}, protocol {protocol}: a = {arms[0]}, b = {arms[1]}, {board['n_pairs'].iloc[0]} runs paired by "
         "fold and seed, on the same test rows. Intervals and p: two-level bootstrap; p Holm: adjusted for all metrics, "
         "Gini and ROC-AUC as one; "
         "p t: over folds, corrected for their shared training rows (Nadeau and Bengio); a better: share of paired runs "
         "in which a is better, ties half."
+        f"{missing(outside[outside['difference_mean'].isna()]['metric'])}"
     )

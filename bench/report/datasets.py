@@ -1,6 +1,6 @@
 """The page of all data sets, `datasets/README.md`, rendered from their cards.
 
-Made anew by: python -m bench.report.cards > datasets/README.md
+Made anew by: python -m bench.report.datasets > datasets/README.md
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ def page() -> str:
     lines = [
         "# Data sets",
         "",
-        "Rendered from the cards beside it by `python -m bench.report.cards`; edit those.",
+        "Rendered from the cards beside it by `python -m bench.report.datasets`; edit those.",
         "",
     ]
     lines += ["| name | title | rows | positives | licence |", "|---|---|---|---|---|"]
-    lines += [_row(found) for found in cards]
-    for found in cards:
-        lines += ["", *_section(found)]
+    lines += [_row(dataset) for dataset in cards]
+    for dataset in cards:
+        lines += ["", *_section(dataset)]
     return "\n".join(lines) + "\n"
 
 
-def _row(found: Dataset) -> str:
-    expected = found.expected
+def _row(dataset: Dataset) -> str:
+    expected = dataset.expected
     counts = (
         f"{expected.rows:,} | {expected.positives:,} ({expected.positives / expected.rows:.3%})"
         if expected
         else "? | ?"
     )
-    return f"| [{found.name}](#{found.name}) | {found.title} | {counts} | {found.licence} |"
+    return f"| [{dataset.name}](#{dataset.name}) | {dataset.title} | {counts} | {dataset.licence} |"
 
 
-def _section(found: Dataset) -> list[str]:
-    lines = [f"## {found.name}", "", " ".join(found.description.split()), ""]
+def _section(dataset: Dataset) -> list[str]:
+    lines = [f"## {dataset.name}", "", " ".join(dataset.description.split()), ""]
     facts = {
-        "target": f"`{found.target}`"
-        + (f", positive = `{found.positive}`" if found.positive is not None else ""),
-        "no features": ", ".join(f"`{name}`" for name in found.drop),
-        "time": f"`{found.time}`, no feature" if found.time else "",
-        "amount": f"`{found.amount}`" if found.amount else "",
-        "categorical": ", ".join(f"`{name}`" for name in found.categorical),
-        "citation": found.citation,
+        "target": f"`{dataset.target}`"
+        + (f", positive = `{dataset.positive}`" if dataset.positive is not None else ""),
+        "no features": ", ".join(f"`{name}`" for name in dataset.drop),
+        "time": f"`{dataset.time}`, no feature" if dataset.time else "",
+        "amount": f"`{dataset.amount}`" if dataset.amount else "",
+        "categorical": ", ".join(f"`{name}`" for name in dataset.categorical),
+        "citation": dataset.citation,
     }
     lines += [f"* {name}: {text}" for name, text in facts.items() if text]
-    lines += [f"* source {i}: {_source(source)}" for i, source in enumerate(found.sources, 1)]
-    lines += [f"* known defect: {text}" for text in found.known_defects]
+    lines += [f"* source {i}: {_source(source)}" for i, source in enumerate(dataset.sources, 1)]
+    lines += [f"* known defect: {text}" for text in dataset.known_defects]
     return lines
 
 

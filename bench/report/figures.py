@@ -6,12 +6,15 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bench.disk import read_bytes, write_bytes
 from bench.names import digest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 90
 STRONG = ("#b2182b", "#000000", "#e08214")  # lines that stand out
@@ -26,7 +29,7 @@ class Drawing:
     """
 
     of: str
-    draw: Callable[[], Any]
+    draw: Callable[[], Figure]
     forms: tuple[str, ...] = ("svg", "png")
 
     def paths(self, path: Path) -> list[Path]:
@@ -35,7 +38,7 @@ class Drawing:
 
     def stale(self, path: Path) -> list[Path]:
         """Return the files that are missing or were drawn of other numbers."""
-        return [made for made in self.paths(path) if self.of.encode() not in read_bytes(made)]
+        return [file for file in self.paths(path) if self.of.encode() not in read_bytes(file)]
 
     def write(self, path: Path) -> list[Path]:
         """Draw the figure and write its files, with the hash of its numbers; return their paths.
@@ -45,14 +48,16 @@ class Drawing:
         import matplotlib as mpl
 
         figure = self.draw()
-        for made in self.paths(path):
+        for file in self.paths(path):
             content = io.BytesIO()
             with mpl.rc_context(
                 {"svg.hashsalt": "bench", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}
             ):
-                told = {"Description": self.of} | ({"Date": None} if made.suffix == ".svg" else {})
-                figure.savefig(content, format=made.suffix[1:], bbox_inches="tight", dpi=DPI, metadata=told)
-            write_bytes(made, content.getvalue())
+                metadata = {"Description": self.of} | ({"Date": None} if file.suffix == ".svg" else {})
+                figure.savefig(
+                    content, format=file.suffix[1:], bbox_inches="tight", dpi=DPI, metadata=metadata
+                )
+            write_bytes(file, content.getvalue())
         return self.paths(path)
 
 
@@ -61,7 +66,7 @@ def numbers(board: pd.DataFrame) -> str:
     return digest(board.to_csv())
 
 
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
     """Return an empty figure of that size in inches, and its axes."""
     from matplotlib.figure import Figure  # no pyplot: nothing global, no display
 
@@ -69,7 +74,7 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
     return figure, figure.subplots(rows, columns)
 
 
-def colour(i: int) -> Any:
+def colour(i: int) -> tuple[float, float, float, float]:
     """Return the colour of the i-th of many lines."""
     import matplotlib as mpl
 

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.report.columns import folded
 from bench.report.render import clear, interval, main_metric, printed
 
 _DPI = 144
@@ -58,14 +59,10 @@ def draw_forest(board: pd.DataFrame) -> Picture:
 
 def _wrapped(name: str) -> str:
     """Return a name on lines of at most `_WRAP` letters, broken after a sign where there is one."""
-    lines = []
-    name = " ".join(name.split())
-    while len(name) > _WRAP:
-        cut = max((name.rfind(sign, 0, _WRAP) + 1 for sign in ",([/-"), default=0)
-        cut = cut if cut > _WRAP // 2 else _WRAP
-        lines.append(name[:cut])
-        name = name[cut:]
-    return "\n".join([*lines, name])
+    lines = folded(" ".join(name.split()), _WRAP).split("\n")
+    return "\n".join(
+        line[start : start + _WRAP] for line in lines for start in range(0, len(line) or 1, _WRAP)
+    )
 
 
 def _draw(axes: Axes, board: pd.DataFrame, name: str, *, signed: bool) -> None:

@@ -51,10 +51,10 @@ def latest(studied: Iterable[Studied], kept: Collection[str] = ()) -> list[Studi
 
 def by_arm(studied: Iterable[Studied]) -> dict[str, list[Studied]]:
     """Return the studies of each arm, fold by fold."""
-    found: dict[str, list[Studied]] = {}
-    for one in latest(studied):
-        found.setdefault(one.study.arm, []).append(one)
-    return found
+    studies: dict[str, list[Studied]] = {}
+    for on_fold in latest(studied):
+        studies.setdefault(on_fold.study.arm, []).append(on_fold)
+    return studies
 
 
 def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
@@ -65,23 +65,24 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
     arm's own and its best trial, and their gain. NaN where no trial is complete.
     """
     rows = []
-    for arm, mine in by_arm(studied).items():
-        trials = [trial for one in mine for trial in one.trials]
+    for arm, studies in by_arm(studied).items():
+        trials = [trial for on_fold in studies for trial in on_fold.trials]
         states = [trial.state for trial in trials]
-        bests = [np.nan if one.best is None else one.best.value for one in mine]
+        bests = [np.nan if on_fold.best is None else on_fold.best.value for on_fold in studies]
         own = [
-            np.nan if one.default is None or one.default.value is None else one.default.value for one in mine
+            np.nan if on_fold.default is None or on_fold.default.value is None else on_fold.default.value
+            for on_fold in studies
         ]
         rows.append(
             {
-                "dataset": mine[0].study.dataset,
-                "protocol": mine[0].study.protocol,
-                "metric": mine[0].study.metric,
+                "dataset": studies[0].study.dataset,
+                "protocol": studies[0].study.protocol,
+                "metric": studies[0].study.metric,
                 "arm": arm,
-                "search": "; ".join(dict.fromkeys(one.effort for one in mine)),
-                "folds": len(mine),
-                "trials_least": min(len(one.trials) for one in mine),
-                "trials_most": max(len(one.trials) for one in mine),
+                "search": "; ".join(dict.fromkeys(on_fold.effort for on_fold in studies)),
+                "folds": len(studies),
+                "trials_least": min(len(on_fold.trials) for on_fold in studies),
+                "trials_most": max(len(on_fold.trials) for on_fold in studies),
                 "complete": states.count(COMPLETE),
                 "pruned": states.count(PRUNED),
                 "failed": states.count(FAIL),
@@ -143,11 +144,13 @@ def curves(studied: Iterable[Studied]) -> pd.DataFrame:
     Both are means over the arm's folds. Columns: arm, trials, seconds, best (NaN before the first complete trial).
     """
     rows = []
-    for arm, mine in by_arm(studied).items():
-        n = min(len(one.trials) for one in mine)
-        values = [[t.value if t.state == COMPLETE else None for t in one.trials[:n]] for one in mine]
+    for arm, studies in by_arm(studied).items():
+        n = min(len(on_fold.trials) for on_fold in studies)
+        values = [
+            [t.value if t.state == COMPLETE else None for t in on_fold.trials[:n]] for on_fold in studies
+        ]
         best = np.fmax.accumulate(np.array(values, dtype=float), axis=1)
-        seconds = np.cumsum([[trial.seconds for trial in one.trials[:n]] for one in mine], axis=1)
+        seconds = np.cumsum([[trial.seconds for trial in on_fold.trials[:n]] for on_fold in studies], axis=1)
         columns = {"trials": np.arange(1, n + 1), "seconds": seconds.mean(0), "best": best.mean(0)}
         rows.append(pd.DataFrame({"arm": arm, **columns}))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
@@ -160,16 +163,16 @@ def importances(studied: Iterable[Studied]) -> pd.DataFrame:
     what an arm does not ask.
     """
     rows = {}
-    for arm, mine in by_arm(studied).items():
-        found = [shares for one in mine if (shares := _importances(one))]
-        if found:
-            rows[arm] = pd.DataFrame(found).mean()
+    for arm, studies in by_arm(studied).items():
+        by_fold = [shares for on_fold in studies if (shares := _importances(on_fold))]
+        if by_fold:
+            rows[arm] = pd.DataFrame(by_fold).mean()
     return pd.DataFrame(rows).T.round(4)
 
 
-def _importances(one: Studied) -> dict[str, float]:
-    distributions = from_texts(one.study.space)
-    complete = [trial for trial in one.trials if trial.state == COMPLETE]
+def _importances(studied: Studied) -> dict[str, float]:
+    distributions = from_texts(studied.study.space)
+    complete = [trial for trial in studied.trials if trial.state == COMPLETE]
     if len(complete) < 10 or len({trial.value for trial in complete}) < 2:  # fewer tell nothing
         return {}
     study = optuna.create_study(direction="maximize")
@@ -185,13 +188,17 @@ def _importances(one: Studied) -> dict[str, float]:
     return dict(optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()))
 
 
-def slices(mine: Sequence[Studied]) -> pd.DataFrame:
+def slices(studies: Sequence[Studied]) -> pd.DataFrame:
     """Return every complete trial of an arm: its parameters, its fold, its number, and its gain over the default."""
     rows = []
-    for one in mine:
-        own = one.default.value if one.default is not None and one.default.value is not None else np.nan
-        for trial in one.trials:
+    for on_fold in studies:
+        own = (
+            on_fold.default.value
+            if on_fold.default is not None and on_fold.default.value is not None
+            else np.nan
+        )
+        for trial in on_fold.trials:
             if trial.state == COMPLETE and trial.value is not None:
-                place = {"fold": one.study.fold, "number": trial.number, "gain": trial.value - own}
+                place = {"fold": on_fold.study.fold, "number": trial.number, "gain": trial.value - own}
                 rows.append({**trial.params, **place})
     return pd.DataFrame(rows)

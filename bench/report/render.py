@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import nan
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from bench.data.cards import card, dataset_names
 from bench.protocols import main_metric as main_metric_of
 from bench.report.columns import Column, fitting, needed, table
+from bench.stats.metrics import METRICS, metrics
 
 SHOWN = (
     "average_precision",
@@ -23,7 +24,7 @@ SHOWN = (
     "recall_at_1pct_fpr",
 )
 # What people read in the place of a metric's name; files, JSON and CSV have the name.
-SHORT = {
+PRINTED = {
     "average_precision": "AP",
     "roc_auc": "ROC-AUC",
     "recall_at_0_1pct_review": "R@0.1%",
@@ -50,12 +51,32 @@ SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
 
 def printed(metric: str) -> str:
     """Return what people read in the place of a metric's name."""
-    return SHORT.get(metric, metric.replace("_", " "))
+    return PRINTED.get(metric, metric.replace("_", " "))
 
 
 def main_metric(board: pd.DataFrame) -> str:
     """Return the metric that the board's protocol ranks by."""
     return main_metric_of(board["protocol"].iloc[0])
+
+
+def from_outside(board: pd.DataFrame) -> list[str]:
+    """Return the metrics from outside that some arm of the board was measured by."""
+    return [name for name in _of_files(board) if board[f"{name}_mean"].notna().any()]
+
+
+def _of_files(board: pd.DataFrame) -> list[str]:
+    return [name for name in metrics() if name not in METRICS and f"{name}_mean" in board]
+
+
+def missing(names: Iterable[str]) -> str:
+    """Return a sentence on metrics from outside without a number in some runs; nothing where there are none."""
+    reasons = []
+    for name in names:
+        if needs := " or ".join(metrics()[name].needs):
+            reasons.append(f"{name} (the table has no {needs}, or the runs are older than the metric)")
+        else:
+            reasons.append(f"{name} (it gave none, or the compact records are older than the metric)")
+    return f" Without a number in some runs: {', '.join(reasons)}." if reasons else ""
 
 
 def headings(board: pd.DataFrame) -> list[str]:
@@ -66,6 +87,7 @@ def headings(board: pd.DataFrame) -> list[str]:
         *(["authors' code"] if authors(board) else []),
         *(name.replace("_", " ") for name in SHOWN),
         *(name.replace("_", " ") for name in SHOWN_PLAIN),
+        *(name.replace("_", " ") for name in from_outside(board)),
         f"Δ {main_metric(board).replace('_', ' ')}",
         "runs",
         "failed",
@@ -78,13 +100,13 @@ def headings(board: pd.DataFrame) -> list[str]:
 def cells(board: pd.DataFrame) -> list[list[str]]:
     """Return the table's cells as text, row by row; an interval is `.123 [.100, .150]`."""
     measured = authors(board)
+    shown = [*SHOWN, *SHOWN_PLAIN, *from_outside(board)]
     return [
         [
             str(row["rank"]),
             row["arm"],
             *([spread(*measured.get(row["arm"], (nan, nan)))] if measured else []),
-            *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN),
-            *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in SHOWN_PLAIN),
+            *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in shown),
             interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
             str(row["n_runs"]),
             str(row["n_failed"]),
@@ -163,8 +185,14 @@ def caption(board: pd.DataFrame) -> str:
         f"{first['dataset']} ({count(board['n_rows'].max())} rows), protocol {first['protocol']}: means over runs with "
         "95 % intervals (two-level bootstrap over runs and test rows). Prevalence in the test parts "
         f"{board['test_prevalence'].max():.4g}, which is also the average precision of chance.{against} "
-        f"Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…"
+        f"Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…{missing(_incomplete(board))}"
     )
+
+
+def _incomplete(board: pd.DataFrame) -> list[str]:
+    """Return the metrics from outside that an arm with good runs has no number of."""
+    ran = board[board["n_runs"] > 0]
+    return [name for name in _of_files(board) if ran[f"{name}_mean"].isna().any()]
 
 
 def markdown(board: pd.DataFrame) -> str:
@@ -240,7 +268,7 @@ def terminal(board: pd.DataFrame, width: int) -> tuple[Table, list[str]]:
     The main metric and the difference to the reference always have their intervals; others where there is room.
     """
     main = main_metric(board)
-    shown = [main, *(metric for metric in TERMINAL if metric != main)]
+    shown = [main, *(metric for metric in TERMINAL if metric != main), *from_outside(board)]
     for detailed in range(len(shown), 0, -1):
         columns = _columns(board, shown, detailed)
         if needed(columns) <= width:

@@ -1,7 +1,7 @@
 """Which records stand in a table, and their runs measured on resamples of their test rows.
 
 Of a data set and protocol a table shows one scope (data, card, splits), of an arm's fold and seed the newest record,
-and of an arm one recipe: no row of a table is a mean over two different things.
+and of an arm one setup: no row of a table is a mean over two different things.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from bench.arms.spelling import is_tuned, parse
 from bench.names import OK, TEST, TUNED, cores
+from bench.runs.run import Run
 from bench.stats.bootstrap import Replicates, RunScores, replicates_by_arm
 from bench.store import compact
-from bench.store.compact import fold_of
-from bench.store.folder import Store, read_checked
+from bench.store.folder import Store
+from bench.store.parquet import read_checked
+from bench.store.schema import Record, Setup
 from bench.tuning.configurations import config_hash, read_tuned
 
-Record = Mapping[str, Any]
-Recipe = tuple[Any, ...]
+Place = tuple[str | int, ...]  # an arm, or an arm, repeat and fold: where one setup holds (`place_of`)
 ROW_RESAMPLES = 200  # of test rows, in all folds together, for every metric
 RANK_RESAMPLES = 1000  # and for ROC-AUC and average precision
 
@@ -46,12 +46,9 @@ class Measured:
 
     def cost(self, arm: str) -> dict[str, float]:
         """Return how many good runs the arm has and how many failed, and a good run's mean updates and rows seen."""
-        good = [record for record in self.records[arm] if record["status"] == OK]
+        good = [record for record in self.records[arm] if record.status == OK]
         return {
-            **{
-                name: float(np.mean([record[name] for record in good])) if good else float("nan")
-                for name in ("steps", "samples_seen")
-            },
+            **{name: mean_of(good, name) for name in ("steps", "samples_seen")},
             "n_runs": len(good),
             "n_failed": len(self.records[arm]) - len(good),
         }
@@ -70,24 +67,30 @@ class Measured:
         return {arm: rank for rank, arm in enumerate(sorted(arms, key=place), 1)}
 
 
+def mean_of(records: Sequence[Record], field: str) -> float:
+    """Return the mean of a number that records hold, NaN for no record."""
+    numbers = [getattr(record, field) for record in records]
+    return float(np.mean(np.array(numbers, dtype=float))) if numbers else float("nan")
+
+
 def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[str, Measured]:
     """Return what stands in the table of each protocol that the data set has records of; `only` names one."""
     by_protocol: dict[str, list[Record]] = {}
     for record in store.records(dataset):
-        if only in (None, record["protocol"]):
-            by_protocol.setdefault(record["protocol"], []).append(record)
+        if only in (None, record.protocol):
+            by_protocol.setdefault(record.protocol, []).append(record)
     own_keys = store.own_keys(dataset)
     tables = {}
     for name, records in sorted(by_protocol.items()):
         latest = shown(store, records, own_keys)
-        others = sum(r["scope"] != latest[0]["scope"] and r["key"] in own_keys for r in records)
+        others = sum(r.scope != latest[0].scope and r.key in own_keys for r in records)
         tables[name] = replace(measured(store, latest), n_others=others, own=own_arms(latest, own_keys))
     return tables
 
 
 def own_arms(records: Iterable[Record], own_keys: Collection[str]) -> frozenset[str]:
     """Return the arms whose records are in the results folder itself."""
-    return frozenset(record["arm"] for record in records if record["key"] in own_keys)
+    return frozenset(record.arm for record in records if record.key in own_keys)
 
 
 def measured(
@@ -101,34 +104,32 @@ def measured(
     """
     by_arm: dict[str, list[Record]] = {}
     for record in latest:
-        by_arm.setdefault(record["arm"], []).append(record)
+        by_arm.setdefault(record.arm, []).append(record)
     packed = {arm: records for arm, records in by_arm.items() if store.is_compact(records[0])}
-    own = [arm for arm in by_arm if arm not in packed]
+    scored = [arm for arm in by_arm if arm not in packed]
     with ThreadPoolExecutor(cores()) as threads:
-        found = list(threads.map(lambda arm: _scores(store, by_arm[arm]), own))
-    kept = {arm: records for arm, (records, _) in zip(own, found, strict=True) if records}
-    runs_of = {arm: runs for arm, (_, runs) in zip(own, found, strict=True) if runs}
-    folds = folds or max(1, len({fold_of(record) for record in latest}))
+        read = dict(zip(scored, threads.map(lambda arm: _scores(store, by_arm[arm]), scored), strict=True))
+    kept = {arm: records for arm, (records, _) in read.items() if records} | packed
+    runs_of = {arm: runs for arm, (_, runs) in read.items() if runs}
+    folds = folds or max(1, len({record.fold_id for record in latest}))
     counts = {"row_replicates": -(-ROW_RESAMPLES // folds), "rank_replicates": -(-RANK_RESAMPLES // folds)}
-    measured = replicates_by_arm(runs_of, names=names, **counts)
-    measured |= compact.read(store, [*chain(*packed.values())], names)
-    kept |= packed
+    replicates = replicates_by_arm(runs_of, names=names, **counts)
+    replicates |= compact.read(store, [*chain(*packed.values())], names)
     # In the records' order, whichever of them are compact.
     records = {arm: kept[arm] for arm in by_arm if arm in kept}
-    return Measured(records, {arm: measured[arm] for arm in by_arm if arm in measured})
+    return Measured(records, {arm: replicates[arm] for arm in by_arm if arm in replicates})
 
 
 def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list[RunScores]]:
     """Return an arm's records, less those whose scores are lost, and its good runs' scores."""
     kept, runs = [], []
     for record in records:
-        if record["status"] == OK:
-            scores = store.read_scores(record["dataset"], record["key"], record["scores_sha256"])
-            if scores is None:  # in quarantine now, with its record: it counts as not done
+        if record.status == OK:
+            parts = store.read_scores(record.dataset, record.key, record.scores_sha256)
+            if parts is None:  # in quarantine now, with its record: it counts as not done
                 continue
-            test = scores[scores["part"] == TEST]
-            y, score = test["y"].to_numpy(), test["score"].to_numpy()
-            runs.append(RunScores(fold_of(record), record["seed"], y, score, record["threshold"]))
+            scored = replace(parts[TEST], threshold=record.threshold)
+            runs.append(RunScores(record.fold_id, record.seed, scored))
         kept.append(record)
     return kept, runs
 
@@ -141,12 +142,12 @@ def shown(store: Store, records: Sequence[Record], own_keys: Collection[str]) ->
     configuration that is in `tuned/`, else of the one that finished last. `own_keys` are the keys of the data set's
     records in this folder (`Store.own_keys`).
     """
-    dataset, protocol = records[0]["dataset"], records[0]["protocol"]
+    dataset, protocol = records[0].dataset, records[0].protocol
     by_scope: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda r: r["finished"], reverse=True):
-        by_scope.setdefault(record["scope"], []).append(record)
+    for record in sorted(records, key=lambda r: r.finished, reverse=True):
+        by_scope.setdefault(record.scope, []).append(record)
     own_scopes = (
-        scope for scope, its_records in by_scope.items() if any(r["key"] in own_keys for r in its_records)
+        scope for scope, its_records in by_scope.items() if any(r.key in own_keys for r in its_records)
     )
     candidates = [scope_at(board_path(store, dataset, protocol)), next(own_scopes, None)]
     if store.published:
@@ -156,49 +157,43 @@ def shown(store: Store, records: Sequence[Record], own_keys: Collection[str]) ->
     return newest(by_scope[scope], _as_tuned(store, by_scope[scope]))
 
 
-def _as_tuned(store: Store, records: Iterable[Record]) -> dict[tuple[Any, ...], Recipe]:
-    """Return the recipe of each tuned arm and fold (`at_once`) that ran as it is tuned now."""
-    own = [record for record in records if parse(record["arm"]).mark == TUNED]
-    if not own:
+def _as_tuned(store: Store, records: Iterable[Record]) -> dict[Place, Setup]:
+    """Return the setup of each tuned arm and fold that ran as it is tuned now."""
+    tuned = [record for record in records if parse(record.arm).mark == TUNED]
+    if not tuned:
         return {}
     known = {
-        (f"{one.arm}{TUNED}", one.protocol, one.split_sha256, one.config_sha256)
-        for one in read_tuned(store.root, own[0]["dataset"])
+        (f"{entry.arm}{TUNED}", entry.protocol, entry.split_sha256, entry.config_sha256)
+        for entry in read_tuned(store.root, tuned[0].dataset)
     }
-    found = {}
-    for record in own:
-        run = config_hash(json.loads(record["config"]), record)
-        if (record["arm"], record["protocol"], record["split_sha256"], run) in known:
-            found[at_once(record)] = recipe(record)
-    return found
+    setups = {}
+    for record in tuned:
+        config = config_hash(json.loads(record.config), record.setup._asdict())
+        if (record.arm, record.protocol, record.split_sha256, config) in known:
+            setups[place_of(record)] = record.setup
+    return setups
 
 
-def newest(records: Iterable[Record], wanted: Mapping[tuple[Any, ...], Recipe] | None = None) -> list[Record]:
+def newest(records: Iterable[Record], wanted: Mapping[Place, Setup] | None = None) -> list[Record]:
     """Return the last finished record of each arm, repeat, fold and seed.
 
-    `wanted` says for an arm (`at_once`) which of its recipes counts, else the one that finished last does; what the
-    arm ran under another is left out.
+    `wanted` says for a place (`place_of`) which setup counts, else the one that finished last does; what the arm ran
+    there with another is left out.
     """
-    ordered = sorted(records, key=lambda r: (r["finished"], r["key"]))
-    current = {at_once(record): recipe(record) for record in ordered} | dict(wanted or {})
-    found: dict[tuple[Any, ...], Record] = {}
+    ordered = sorted(records, key=lambda r: (r.finished, r.key))
+    current = {place_of(record): record.setup for record in ordered} | dict(wanted or {})
+    latest: dict[tuple[str, int, int, int], Record] = {}
     for record in ordered:
-        if recipe(record) == current[at_once(record)]:
-            found[record["arm"], record["repeat"], record["fold"], record["seed"]] = record
-    return sorted(found.values(), key=lambda r: (r["arm"], r["repeat"], r["fold"], r["seed"]))
+        if record.setup == current[place_of(record)]:
+            latest[record.arm, record.repeat, record.fold, record.seed] = record
+    return [latest[run] for run in sorted(latest)]
 
 
-def at_once(record: Record) -> tuple[Any, ...]:
-    """Return where one recipe holds: an arm in all its folds, or in each fold its own where it is tuned there."""
-    if is_tuned(record["arm"]):
-        return record["arm"], record["repeat"], record["fold"]
-    return (record["arm"],)
-
-
-def recipe(record: Record) -> Recipe:
-    """Return what tells two ways of running an arm apart; `record` may be a run's columns too."""
-    names = ("method", "version", "sampler", "inner_sampler", "outer_sampler", "config")
-    return tuple(record[name] for name in names)
+def place_of(run: Record | Run) -> Place:
+    """Return where one setup holds: an arm in all its folds, or in each fold its own where it is tuned there."""
+    if is_tuned(run.arm):
+        return run.arm, run.repeat, run.fold
+    return (run.arm,)
 
 
 def board_path(store: Store, dataset: str, protocol: str) -> Path:

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bench.arms.spelling import parse
 from bench.names import ANYWAY
-from bench.report.render import SHORT, chance, count, interval, markdown_table
+from bench.report.render import chance, count, interval, markdown_table, printed
 from bench.report.selection import Measured
 from bench.stats.inference import comparable, difference, holm, summarise
 from bench.tuning.configurations import efforts, read_tuned
 
-METRICS = ("average_precision", "roc_auc")
+TUNED_METRICS = ("average_precision", "roc_auc")
 _ENDS = ("mean", "lo", "hi")
 
 
-def tuned(found: Measured) -> pd.DataFrame:
+def tuned(table: Measured) -> pd.DataFrame:
     """Return one row per tuned arm, the best first; empty where no arm is tuned.
 
     Columns: arm, marked (tuned on other rows than it trains on), rank among the tuned; for each metric
     `<metric>_default_mean, _lo, _hi`, `<metric>_tuned_…`, `<metric>_change_…` with `_p`, and `_p_holm` over the arms;
     n_runs, n_failed of the tuned arm, n_pairs of the change. What the default has no runs for is NaN.
     """
-    spellings = {arm: parse(arm) for arm in found.records}
+    spellings = {arm: parse(arm) for arm in table.records}
     names = {arm: spelling.plain for arm, spelling in spellings.items() if spelling.mark}
-    board = pd.DataFrame([_row(found, arm, plain) for arm, plain in names.items()])
+    board = pd.DataFrame([_row(table, arm, plain) for arm, plain in names.items()])
     if board.empty:
         return board
-    ranks = found.ranks(METRICS[0], names)
+    ranks = table.ranks(TUNED_METRICS[0], names)
     board["rank"] = [ranks[arm] for arm in names]
-    for metric in METRICS:
+    for metric in TUNED_METRICS:
         board[f"{metric}_change_p_holm"] = holm(board[f"{metric}_change_p"].astype(float).tolist())
     return board.sort_values("rank", ignore_index=True)
 
@@ -42,11 +41,11 @@ def beside(board: Path) -> Path:
     return board.with_name(f"{board.stem}-tuned.parquet")
 
 
-def _row(found: Measured, arm: str, plain: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": plain, "marked": parse(arm).mark == ANYWAY}
-    after, before = found.replicates.get(arm), found.replicates.get(plain)
+def _row(table: Measured, arm: str, plain: str) -> dict[str, object]:
+    row: dict[str, object] = {"arm": plain, "marked": parse(arm).mark == ANYWAY}
+    after, before = table.replicates.get(arm), table.replicates.get(plain)
     paired = after is not None and before is not None and comparable(after, before)
-    for metric in METRICS:
+    for metric in TUNED_METRICS:
         for name, reps in (("default", before), ("tuned", after)):
             summary = summarise(reps, (metric,))[metric] if reps else None
             row |= {f"{metric}_{name}_{end}": getattr(summary, end, float("nan")) for end in _ENDS}
@@ -54,14 +53,14 @@ def _row(found: Measured, arm: str, plain: str) -> dict[str, Any]:
         row |= {f"{metric}_change_{end}": getattr(change, end, float("nan")) for end in _ENDS}
         row[f"{metric}_change_p"] = getattr(change, "p_value", float("nan"))
         row["n_pairs"] = getattr(change, "n_pairs", 0)
-    cost = found.cost(arm)
+    cost = table.cost(arm)
     return row | {name: cost[name] for name in ("n_runs", "n_failed")}
 
 
 def headings() -> list[str]:
     """Return the table's column headings."""
     words = ("default", "tuned", "change", "p Holm")
-    per_metric = [f"{SHORT[metric]} {word}" for metric in METRICS for word in words]
+    per_metric = [f"{printed(metric)} {word}" for metric in TUNED_METRICS for word in words]
     return ["rank", "arm", *per_metric, "runs", "failed"]
 
 
@@ -70,7 +69,7 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
     rows = []
     for _, row in board.iterrows():
         texts = [str(row["rank"]), f"{row['arm']}{' (tuned on other rows)' if row['marked'] else ''}"]
-        for metric in METRICS:
+        for metric in TUNED_METRICS:
             texts += [
                 interval(*(row[f"{metric}_{name}_{end}"] for end in _ENDS), sign=name == "change")
                 for name in ("default", "tuned", "change")
@@ -80,11 +79,11 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
     return rows
 
 
-def markdown(board: pd.DataFrame, found: Measured, results: Path) -> str:
+def markdown(board: pd.DataFrame, table: Measured, results: Path) -> str:
     """Return the table as a Markdown page, which says what tuning took by the configurations under `results`."""
-    records = [record for mine in found.records.values() for record in mine]
-    dataset, protocol = records[0]["dataset"], records[0]["protocol"]
-    splits = {record["split_sha256"] for record in records}
+    records = [record for its_records in table.records.values() for record in its_records]
+    dataset, protocol = records[0].dataset, records[0].protocol
+    splits = {record.split_sha256 for record in records if record.split_sha256}
     took = efforts(read_tuned(results, dataset), board["arm"].tolist(), splits)
     effort = f" Each had {took[0]}, for every fold." if len(took) == 1 else ""
     if len(took) > 1:

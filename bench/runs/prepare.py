@@ -25,10 +25,10 @@ from bench.names import cores
 from bench.networks.memory import fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
 from bench.protocols import as_judged, protocol_named
-from bench.runs.evaluate import choose_device, configuration
 from bench.runs.request import Request as Request
 from bench.runs.request import the_card as the_card
-from bench.runs.run import Run
+from bench.runs.run import Run, configuration
+from bench.runs.workbench import choose_device
 from bench.store.folder import Store
 
 MAX_RUNS = 1_000_000  # in one plan

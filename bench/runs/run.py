@@ -22,6 +22,7 @@ from bench.data.table import Table
 from bench.errors import BadSetting
 from bench.methods import method
 from bench.names import canonical, digest, seed_from
+from bench.store.schema import Setup
 
 # Raised when reading, splitting, sampling or scoring change results; encode.VERSION says the same of encoding.
 PIPELINE = 2
@@ -59,10 +60,10 @@ class Run:
         return digest({**self._content, **PIPELINE_VERSIONS})
 
     @property
-    def columns(self) -> dict[str, Any]:
-        """The run as columns of its record."""
-        config = json.dumps(self.config, sort_keys=True)
-        return {**self._content, "key": self.key, "config": config, "loss": self.config.get("loss")}
+    def setup(self) -> Setup:
+        """How the arm is run, as the run's record says it."""
+        samplers = (self.sampler, self.inner_sampler, self.outer_sampler)
+        return Setup(self.method, self.version, *samplers, json.dumps(self.config, sort_keys=True))
 
     @property
     def _content(self) -> dict[str, Any]:
@@ -149,6 +150,11 @@ def identity(run: Run) -> str:
         "config",
     )
     return digest([*(getattr(run, name) for name in names), PIPELINE_VERSIONS])
+
+
+def configuration(run: Run) -> Any:
+    """Return the run's configuration as its method's `Config`."""
+    return method(run.method).config.model_validate(run.config)
 
 
 def scope_of(table: Table, protocol: Protocol, splits: Sequence[Split]) -> str:

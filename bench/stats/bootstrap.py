@@ -8,6 +8,7 @@ intervals need of the scores, and tables can be made again without them (`bench.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,28 +20,29 @@ import numpy.typing as npt
 
 from bench.machine import keep_freed_memory
 from bench.names import cores, digest, seed_from
-from bench.stats.metrics import METRICS, WIDTH, measure_ranked, row_weights
+from bench.stats.metrics import WIDTH, measure_ranked, measure_resampled, metrics
 from bench.stats.ranking import Curve, Ranking, rank
+from bench.stats.scored import Scored
 from bench.stats.sums import Array, Floats
+
+log = logging.getLogger(__name__)
 
 RANKED = ("average_precision", "roc_auc")  # cheap enough to be measured on more resamples
 HELD = 1 << 25  # bytes of weights drawn at once
 WAVE = 5  # draws held at once
 MOST_STEPS = 4095  # on either side of 0: thirteen bits
+PIECE = 1 << 19  # random bytes drawn at once
+
+_said: set[tuple[str, str]] = set()  # metrics that gave no number, with the reason that was said
 
 
 @dataclass(frozen=True, eq=False)
 class RunScores:
-    """What one run said of the test rows of its fold.
-
-    All runs of a fold, of every arm, hold the same rows in the same order.
-    """
+    """The scored test rows of one run, which all runs of its fold, of every arm, have in the same order."""
 
     fold: int
     seed: int
-    y: Array  # (n,) labels in {0, 1}
-    score: Array  # (n,) probabilities
-    threshold: float | None = None  # chosen on the validation part
+    scored: Scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +88,14 @@ def with_noise(
 
     Gini is 2 ROC-AUC - 1: it comes with ROC-AUC, and has its noise from there.
     """
-    points = dict(points)
-    values = {}
+    points, values, known = dict(points), {}, metrics()
     for name, by_fold in noise.items():
-        added = {fold: found.scale * found.steps.astype(np.float64) for fold, found in by_fold.items()}
+        added = {fold: of_fold.scale * of_fold.steps.astype(np.float64) for fold, of_fold in by_fold.items()}
         around = points[name][:, None] + np.stack([added[fold] for fold, _ in runs])
-        values[name] = np.clip(around, *METRICS[name].bounds)
+        values[name] = np.clip(around, *known[name].bounds)
     if "roc_auc" in noise:
-        points["gini"], values["gini"] = (2 * found["roc_auc"] - 1 for found in (points, values))
-    return Replicates(tuple(runs), points, {m: values[m] for m in METRICS if m in values}, resamples, noise)
+        points["gini"], values["gini"] = (2 * by_name["roc_auc"] - 1 for by_name in (points, values))
+    return Replicates(tuple(runs), points, {m: values[m] for m in known if m in values}, resamples, noise)
 
 
 def replicates(
@@ -111,10 +112,10 @@ def replicates(
     `rank_replicates`. `names` limits the metrics. Raises ValueError where there is no run, a (fold, seed)
     comes twice, or the labels of a fold differ, and as `bench.stats.metrics.measure` does.
     """
-    found = replicates_by_arm(
+    by_arm = replicates_by_arm(
         {"": runs}, row_replicates=row_replicates, rank_replicates=rank_replicates, seed=seed, names=names
     )
-    return found[""]
+    return by_arm[""]
 
 
 def replicates_by_arm(
@@ -127,32 +128,41 @@ def replicates_by_arm(
 ) -> dict[str, Replicates]:
     """Return `replicates` of every arm; a fold's resamples are drawn once and shared by all arms and seeds.
 
-    The runs of a fold are measured by as many threads as there are cores: numpy does the work.
+    The runs of a fold are measured by as many threads as there are cores: numpy does the work. A metric from outside
+    that gives no number has NaN there, and the log says why, once.
     """
     for arm, runs in arms.items():
         labels = [(run.fold, run.seed) for run in runs]
         if not runs or len(set(labels)) < len(runs):
             raise ValueError(f"Expected one run for each fold and seed; found {labels} {arm}".rstrip() + ".")
-    every = sorted(
-        ((run, arm) for arm, runs in arms.items() for run in runs), key=lambda found: found[0].fold
-    )
-    wanted = METRICS if names is None else names
-    metrics = list(dict.fromkeys("roc_auc" if name == "gini" else name for name in wanted))
+    every = sorted(((run, arm) for arm, runs in arms.items() for run in runs), key=lambda pair: pair[0].fold)
+    wanted = metrics() if names is None else names
+    measured_names = list(dict.fromkeys("roc_auc" if name == "gini" else name for name in wanted))
     keep_freed_memory()
     measured: dict[str, dict[tuple[int, int], dict[str, Floats]]] = {arm: {} for arm in arms}
     resamples: dict[str, dict[int, str]] = {arm: {} for arm in arms}
+    faults: dict[str, str] = {}
     with ThreadPoolExecutor(cores()) as threads:
-        for fold, group in groupby(every, key=lambda found: found[0].fold):
+        for fold, group in groupby(every, key=lambda pair: pair[0].fold):
             members = list(group)
             runs = [run for run, _ in members]
             y = _labels(runs)
             name = digest([digest(y.tobytes()), row_replicates, rank_replicates, seed])
-            draws = _draws(len(y), row_replicates, rank_replicates, metrics)
-            values = _measured(threads, runs, partial(_weights, y, fold=fold, seed=seed), draws)
-            for (run, arm), found in zip(members, values, strict=True):
-                measured[arm][fold, run.seed] = found
+            draws = _draws(len(y), row_replicates, rank_replicates, measured_names)
+            values = _measured(threads, runs, partial(_weights, y, fold=fold, seed=seed), draws, faults)
+            for (run, arm), of_run in zip(members, values, strict=True):
+                measured[arm][fold, run.seed] = of_run
                 resamples[arm][fold] = name
+    _say(faults)
     return {arm: _stacked(measured[arm], resamples[arm]) for arm in arms}
+
+
+def _say(faults: Mapping[str, str]) -> None:
+    """Say which metrics gave no number somewhere, and why; each reason once in the life of the process."""
+    for name, fault in faults.items():
+        if (name, fault) not in _said:
+            _said.add((name, fault))
+            log.warning("The metric %s gave no number on some rows, and is missing there: %s.", name, fault)
 
 
 @dataclass(frozen=True)
@@ -184,23 +194,28 @@ def _measured(
     runs: Sequence[RunScores],
     weights_of: Callable[[_Draw], Array],
     draws: Sequence[_Draw],
+    faults: dict[str, str],
 ) -> list[dict[str, Floats]]:
     """Measure the runs of a fold on all draws, a few of which are held at once; by metric, (1 + R,)."""
-    found: list[dict[str, list[Floats]]] = [{} for _ in runs]
+    parts_of: list[dict[str, list[Floats]]] = [{} for _ in runs]
     for start in range(0, len(draws), WAVE):
         wave = draws[start : start + WAVE]
         weights = list(threads.map(weights_of, wave))
-        for values, parts in zip(found, threads.map(partial(_measure, wave, weights), runs), strict=True):
-            for part in parts:
-                for name, value in part.items():
-                    values.setdefault(name, []).append(value)
-    return [{name: np.concatenate(parts) for name, parts in values.items()} for values in found]
+        measured = threads.map(partial(_measure, wave, weights, faults), runs)
+        for parts, by_draw in zip(parts_of, measured, strict=True):
+            for by_name in by_draw:
+                for name, values in by_name.items():
+                    parts.setdefault(name, []).append(values)
+    return [{name: np.concatenate(values) for name, values in parts.items()} for parts in parts_of]
 
 
-def _measure(draws: Sequence[_Draw], weights: Sequence[Array], run: RunScores) -> list[dict[str, Floats]]:
-    ranking = rank(run.y, run.score, run.threshold)
+def _measure(
+    draws: Sequence[_Draw], weights: Sequence[Array], faults: dict[str, str], run: RunScores
+) -> list[dict[str, Floats]]:
+    ranking = rank(run.scored.y, run.scored.score, run.scored.threshold)
     return [
-        measure_ranked(ranking, part, names=draw.names) for draw, part in zip(draws, weights, strict=True)
+        measure_resampled(run.scored, drawn, names=draw.names, ranking=ranking, faults=faults)
+        for draw, drawn in zip(draws, weights, strict=True)
     ]
 
 
@@ -217,14 +232,73 @@ def _stacked(measured: Mapping[tuple[int, int], dict[str, Floats]], resamples: d
 
 
 def _labels(members: Sequence[RunScores]) -> Array:
-    first = np.asarray(members[0].y).astype(bool)
+    first = members[0].scored.y.astype(bool)
     for member in members[1:]:
-        if not np.array_equal(first, np.asarray(member.y).astype(bool)):
+        if not np.array_equal(first, member.scored.y.astype(bool)):
             raise ValueError(
                 f"Runs of fold {member.fold} must hold the same test rows in the same order; the labels of "
                 f"seeds {members[0].seed} and {member.seed} differ."
             )
     return first
+
+
+def row_weights(y: Array, replicates: int, seed: int) -> npt.NDArray[np.uint8]:
+    """Return bootstrap multiplicities (R, n): positives redrawn among positives, negatives likewise.
+
+    So every resample has the prevalence of `y` (n,). A multiplicity is about Poisson(1): no byte
+    overflows. The array is a view of one with the rows first, which is how `measure_resampled` reads it.
+    """
+    rng = np.random.default_rng(seed)
+    negative = ~np.asarray(y).astype(bool)
+    counts = np.empty((len(negative), replicates), np.uint8)  # at first positives, then negatives
+    for part in np.split(counts, [np.count_nonzero(~negative)]):
+        _draw_multiplicities(part, rng)
+    place = np.argsort(np.argsort(negative, kind="stable"))
+    return counts.take(place, axis=0).T
+
+
+def _draw_multiplicities(counts: npt.NDArray[np.uint8], rng: np.random.Generator) -> None:
+    """Fill `counts` (n, R) with how often each of n rows is among n draws with replacement.
+
+    Exactly so: independent Poisson counts are, given their sum, the counts of so many draws. Of a rate a
+    little below 1 they mostly are too few, and the rest is drawn row by row; one in a thousand is
+    too many, and is drawn anew.
+    """
+    n, replicates = counts.shape
+    _draw_poisson(counts.reshape(-1), max(0.0, 1 - 3 / np.sqrt(max(n, 1))), rng)
+    eighth = n // 8
+    eights = np.sum(counts[: 8 * eighth].reshape(8, eighth, replicates), axis=0, dtype=np.uint8)
+    missing = (
+        n - np.sum(eights, axis=0, dtype=np.int64) - np.sum(counts[8 * eighth :], axis=0, dtype=np.int64)
+    )
+    for over in np.flatnonzero(missing < 0):
+        counts[:, over] = np.bincount(rng.integers(n, size=n), minlength=n)
+        missing[over] = 0
+    replicate = np.repeat(np.arange(replicates), missing)
+    row = rng.integers(max(n, 1), size=len(replicate))
+    np.add.at(counts.reshape(-1), row * replicates + replicate, np.uint8(1))
+
+
+def _draw_poisson(counts: npt.NDArray[np.uint8], rate: float, rng: np.random.Generator) -> None:
+    """Fill `counts` (n,) with Poisson counts, exactly, from about a random byte each; none is above 31.
+
+    Of its 256 values as many stand for a count as its probability allows; the few values left
+    over stand for a draw from what probability is left over (Walker's mixture, with one table).
+    """
+    share = 256 * np.exp(-rate) * np.cumprod(np.concatenate(([1], rate / np.arange(1, 32))))
+    whole = np.floor(share).astype(int)
+    first, *ends = np.cumsum(whole[: np.flatnonzero(whole)[-1] + 1]).tolist()
+    left = np.cumsum(share - whole)
+    for start in range(0, len(counts), PIECE):
+        part = counts[start : start + PIECE]
+        drawn = rng.bit_generator.random_raw(-(-len(part) // 8)).view(np.uint8)[: len(part)]
+        above = drawn >= first
+        part[:] = above
+        for end in ends:
+            above = drawn >= end
+            part += above.view(np.uint8)
+        rest = np.flatnonzero(above)
+        part[rest] = np.searchsorted(left, rng.random(len(rest)) * left[-1], side="right")
 
 
 def bootstrap_ranks(y: Array, score: Array, *, replicates: int = 2000, seed: int = 0) -> dict[str, Floats]:
@@ -253,7 +327,7 @@ def _by_row(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
 
 
 def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]:
-    found, tp = ranking.found(row_weights(np.ones(len(ranking.hits)), replicates, seed).T)
+    in_group, tp = ranking.positives_by_group(row_weights(np.ones(len(ranking.hits)), replicates, seed).T)
     blocks = np.diff(ranking.cuts - ranking.leading(ranking.cuts))
     held = np.flatnonzero(blocks)
     chances = blocks[held] / np.sum(blocks)
@@ -262,5 +336,5 @@ def _by_block(ranking: Ranking, replicates: int, seed: int) -> dict[str, Floats]
     fp[held + 1] = rng.multinomial(np.sum(blocks), chances, size=replicates).T
     fp = np.cumsum(fp, axis=0, out=fp)
     before, after = (fp[np.searchsorted(ranking.cuts, at)] for at in (ranking.starts, ranking.ends))
-    curve = Curve(found, tp, before, after)
+    curve = Curve(in_group, tp, before, after)
     return {"roc_auc": curve.roc_area(fp[-1]), "average_precision": curve.average_precision}

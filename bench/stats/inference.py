@@ -20,7 +20,7 @@ from scipy.stats import t
 
 from bench.errors import UnknownName
 from bench.stats.bootstrap import Replicates
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.stats.sums import Floats, Places
 
 DRAWS = 20_000  # for a difference: over several folds a p-value can stand Holm's adjustment among hundreds
@@ -139,7 +139,7 @@ def improvement(
     For a metric of which less is better it is how often `a` is lower. Raises ValueError as `difference` does.
     """
     pairs, rows_a, rows_b = _paired(a, b, metric)
-    sign = 1 if METRICS[metric].higher_is_better else -1
+    sign = 1 if metrics()[metric].higher_is_better else -1
     won = (1 + np.sign(sign * (a.values[metric][rows_a] - b.values[metric][rows_b]))) / 2
     lo, hi = _interval(_plan(pairs, won.shape[1], draws, seed).means(won), level)
     share = float(np.mean((1 + np.sign(sign * (a.points[metric][rows_a] - b.points[metric][rows_b]))) / 2))
@@ -152,15 +152,15 @@ def corrected_t(differences: Mapping[int, float], test_to_train: float) -> float
     `differences` are means over seeds by fold, `test_to_train` is n_test / n_train (Nadeau and Bengio 2003). NaN for
     fewer than two folds, or where all differences are the same but 0; 1 where all are 0.
     """
-    found = np.array(list(differences.values()))
-    if len(found) < 2 or not np.isfinite(found).all():
+    by_fold = np.array(list(differences.values()))
+    if len(by_fold) < 2 or not np.isfinite(by_fold).all():
         return float("nan")
-    if not found.any():
+    if not by_fold.any():
         return 1.0
-    spread = np.var(found, ddof=1) * (1 / len(found) + test_to_train)
+    spread = np.var(by_fold, ddof=1) * (1 / len(by_fold) + test_to_train)
     if spread == 0:
         return float("nan")
-    return float(2 * t.sf(abs(np.mean(found)) / np.sqrt(spread), len(found) - 1))
+    return float(2 * t.sf(abs(np.mean(by_fold)) / np.sqrt(spread), len(by_fold) - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,8 +1,8 @@
-"""Metrics of a scored test part: one entry of `METRICS` each.
+"""Metrics of a scored test part: one entry of `METRICS` each, and those that an author brings.
 
 One implementation serves the point estimate and its bootstrap: a resample of the rows is a weight
-for each row, and a metric is a function of R weightings at once (a `Tally`); the point estimate
-is the one weighting by ones.
+for each row; the point estimate is the one weighting by ones. The metrics here are functions of R weightings at
+once (a `Tally`); one from outside is a plain function of one weighting (`bench.stats.scored.Metric`).
 
 Conventions, for rows of which the most suspect come first:
 
@@ -15,60 +15,75 @@ Conventions, for rows of which the most suspect come first:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from math import inf
 
 import numpy as np
-import numpy.typing as npt
 
+from bench import plugins
+from bench.errors import BadPlugin
 from bench.stats.ranking import SLACK, Ranking, Tally, not_finite, rank, ratio
+from bench.stats.scored import COLUMNS, Metric, Scored
 from bench.stats.sums import Array, Floats
 
 ECE_BINS = 15
 HELD = 1 << 26  # bytes of weights and counts held at once
 WIDTH = 2048  # resamples measured at once
-PIECE = 1 << 19  # random bytes drawn at once
 
 
-def measure(y: Array, score: Array, threshold: float | None = None) -> dict[str, float]:
-    """Return every metric of `METRICS` for labels `y` (n,) in {0, 1} and probabilities `score` (n,).
+def measure(scored: Scored) -> dict[str, float]:
+    """Return every metric of `metrics()` of the rows scored; NaN where one is not defined, or lacks its columns.
 
     Raises ValueError where a score is not a probability or a class is missing.
     """
-    once = np.ones((1, len(y)), np.uint8)
-    return {name: float(value[0]) for name, value in measure_resampled(y, score, threshold, once).items()}
+    once = np.ones((1, len(scored.y)), np.uint8)
+    return {name: float(values[0]) for name, values in measure_resampled(scored, once).items()}
 
 
 def measure_resampled(
-    y: Array, score: Array, threshold: float | None, weights: Array, *, names: Iterable[str] | None = None
+    scored: Scored,
+    weights: Array,
+    *,
+    names: Iterable[str] | None = None,
+    ranking: Ranking | None = None,
+    faults: dict[str, str] | None = None,
 ) -> dict[str, Floats]:
     """Return the metrics (all, or those in `names`) of R resamples at once, each (R,).
 
     `weights` (R, n) says how often each row occurs in each resample; the result is that of `measure`
-    on the rows physically repeated. Raises ValueError as `measure` does, also for a resample without
-    rows of one class.
+    on the rows physically repeated. `ranking` is that of the rows, where it is made already; `faults` is
+    given, by metric, the first reason why a metric from outside gave no number. Raises ValueError as `measure`
+    does, also for a resample without rows of one class.
     """
-    return measure_ranked(rank(y, score, threshold), weights, names=names)
+    known = metrics()
+    names = list(known if names is None else names)
+    ranking = ranking or rank(scored.y, scored.score, scored.threshold)
+    values = measure_ranked(ranking, weights, names=[name for name in names if name in METRICS])
+    for name in names:
+        if name not in METRICS:
+            values[name], fault = known[name].resampled(scored, weights)
+            if fault and faults is not None:
+                faults.setdefault(name, fault)
+    return {name: values[name] for name in names}
 
 
-def measure_ranked(
-    ranking: Ranking, weights: Array, *, names: Iterable[str] | None = None
-) -> dict[str, Floats]:
-    """Return `measure_resampled` of rows that are ranked already."""
+def measure_ranked(ranking: Ranking, weights: Array, *, names: Iterable[str]) -> dict[str, Floats]:
+    """Return `measure_resampled` of ranked rows, for metrics of `METRICS`."""
     if weights.ndim != 2 or weights.shape[1] != len(ranking.order):
         raise ValueError(f"Weights of shape {weights.shape} for {len(ranking.order)} rows: expected (R, n).")
-    names = list(METRICS if names is None else names)
-    out = {name: np.empty(len(weights)) for name in names}
+    tallies = {name: tally for name in names if (tally := METRICS[name].tally)}
+    values = {name: np.empty(len(weights)) for name in tallies}
     step = max(1, min(WIDTH, HELD // (len(ranking.order) + 50 * len(ranking.cuts))))
     for start in range(0, len(weights), step):
         part = slice(start, start + step)
-        tally = Tally(ranking, np.ascontiguousarray(weights[part].T))
-        if not (tally.positives.all() and tally.negatives.all()):
+        counts = Tally(ranking, np.ascontiguousarray(weights[part].T))
+        if not (counts.positives.all() and counts.negatives.all()):
             raise ValueError("A resample has rows of one class only: resample within the classes.")
-        for name in names:
-            out[name][part] = METRICS[name].function(tally)
-    return out
+        for name, tally in tallies.items():
+            values[name][part] = tally(counts)
+    return values
 
 
 def average_precision(y: Array, score: Array) -> float:
@@ -103,77 +118,74 @@ def best_threshold(y: Array, score: Array) -> float:
     return middle if middle > below else lowest  # between neighbouring floats there is no middle
 
 
-def row_weights(y: Array, replicates: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Return bootstrap multiplicities (R, n): positives redrawn among positives, negatives likewise.
+# A metric's columns in a leaderboard are NAME_mean and so on; there is one such set that is no metric's.
+_TAKEN = ("difference",)
 
-    So every resample has the prevalence of `y` (n,). A multiplicity is about Poisson(1): no byte
-    overflows. The array is a view of one with the rows first, which is how `measure_resampled` reads it.
+
+def metrics() -> Mapping[str, Metric]:
+    """Return every metric by name, in the order of tables: `METRICS`, then those of the user's plugin files.
+
+    Raises BadPlugin that names the file and the fault.
     """
-    rng = np.random.default_rng(seed)
-    negative = ~np.asarray(y).astype(bool)
-    counts = np.empty((len(negative), replicates), np.uint8)  # at first positives, then negatives
-    for part in np.split(counts, [np.count_nonzero(~negative)]):
-        _draw_multiplicities(part, rng)
-    place = np.argsort(np.argsort(negative, kind="stable"))
-    return counts.take(place, axis=0).T
+    return _known(plugins.key())
 
 
-def _draw_multiplicities(counts: npt.NDArray[np.uint8], rng: np.random.Generator) -> None:
-    """Fill `counts` (n, R) with how often each of n rows is among n draws with replacement.
-
-    Exactly so: independent Poisson counts are, given their sum, the counts of so many draws. Of a rate a
-    little below 1 they mostly are too few, and the rest is drawn row by row; one in a thousand is
-    too many, and is drawn anew.
-    """
-    n, replicates = counts.shape
-    _draw_poisson(counts.reshape(-1), max(0.0, 1 - 3 / np.sqrt(max(n, 1))), rng)
-    eighth = n // 8
-    eights = np.sum(counts[: 8 * eighth].reshape(8, eighth, replicates), axis=0, dtype=np.uint8)
-    missing = (
-        n - np.sum(eights, axis=0, dtype=np.int64) - np.sum(counts[8 * eighth :], axis=0, dtype=np.int64)
-    )
-    for over in np.flatnonzero(missing < 0):
-        counts[:, over] = np.bincount(rng.integers(n, size=n), minlength=n)
-        missing[over] = 0
-    replicate = np.repeat(np.arange(replicates), missing)
-    row = rng.integers(max(n, 1), size=len(replicate))
-    np.add.at(counts.reshape(-1), row * replicates + replicate, np.uint8(1))
+def needed_columns() -> list[str]:
+    """Return the columns of each row that some metric needs, which scores are kept with."""
+    needed = {name for metric in metrics().values() for name in metric.needs}
+    return [name for name in COLUMNS if name in needed]
 
 
-def _draw_poisson(counts: npt.NDArray[np.uint8], rate: float, rng: np.random.Generator) -> None:
-    """Fill `counts` (n,) with Poisson counts, exactly, from about a random byte each; none is above 31.
-
-    Of its 256 values as many stand for a count as its probability allows; the few values left
-    over stand for a draw from what probability is left over (Walker's mixture, with one table).
-    """
-    share = 256 * np.exp(-rate) * np.cumprod(np.concatenate(([1], rate / np.arange(1, 32))))
-    whole = np.floor(share).astype(int)
-    first, *ends = np.cumsum(whole[: np.flatnonzero(whole)[-1] + 1]).tolist()
-    left = np.cumsum(share - whole)
-    for start in range(0, len(counts), PIECE):
-        part = counts[start : start + PIECE]
-        drawn = rng.bit_generator.random_raw(-(-len(part) // 8)).view(np.uint8)[: len(part)]
-        above = drawn >= first
-        part[:] = above
-        for end in ends:
-            above = drawn >= end
-            part += above.view(np.uint8)
-        rest = np.flatnonzero(above)
-        part[rest] = np.searchsorted(left, rng.random(len(rest)) * left[-1], side="right")
+@lru_cache(maxsize=4)
+def _known(_: plugins.Key) -> Mapping[str, Metric]:
+    known, files = dict(METRICS), dict.fromkeys(METRICS, "bench")
+    for plugin in plugins.modules("metrics"):
+        entries = plugin.module.METRICS
+        if entries is METRICS:  # imported, to be used
+            continue
+        if not isinstance(entries, Mapping):
+            raise BadPlugin(
+                f"{plugin.file}: METRICS is a {type(entries).__name__}; expected a dict of metrics by name."
+            )
+        for name, metric in entries.items():
+            _check(name, metric, files, plugin.file)
+            known[name], files[name] = metric, plugin.file
+    return known
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A function of a `Tally` giving (R,) values, which way is better, one line on it, and what it can be at all."""
+def _check(name: object, metric: object, files: Mapping[str, str], file: str) -> None:
+    """Raise BadPlugin where the entry is no metric, or its name is taken or cannot be part of a column's."""
+    if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        raise BadPlugin(
+            f"{file}: {name!r} cannot be a metric's name: lower-case words, joined by underscores."
+        )
+    if name in files or name in _TAKEN:
+        raise BadPlugin(
+            f"{file}: the name {name!r} is taken by {files.get(name, 'bench')}; give your metric another."
+        )
+    if not isinstance(metric, Metric):
+        raise BadPlugin(
+            f"{file}: METRICS[{name!r}] is a {type(metric).__name__}; expected a bench.contract.Metric."
+        )
 
-    function: Callable[[Tally], Floats]
-    higher_is_better: bool
-    description: str
-    bounds: tuple[float, float] = (0.0, 1.0)
+
+def _tallied(
+    tally: Callable[[Tally], Floats],
+    higher_is_better: bool,
+    description: str,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> Metric:
+    """Return a metric that is a function of a `Tally` giving (R,) values."""
+    return Metric(partial(_by_tally, tally), higher_is_better, description, bounds, tally=tally)
+
+
+def _by_tally(tally: Callable[[Tally], Floats], scored: Scored, weight: Array) -> float:
+    ranking = rank(scored.y, scored.score, scored.threshold)
+    return float(tally(Tally(ranking, weight[:, None]))[0])
 
 
 def _recall_at_review(percent: float) -> Metric:
-    return Metric(
+    return _tallied(
         lambda t: t.reviewed(percent / 100)[1] / t.positives,
         True,
         f"share of all positives found in the top {percent:g} % of rows",
@@ -181,7 +193,7 @@ def _recall_at_review(percent: float) -> Metric:
 
 
 def _precision_at_review(percent: float) -> Metric:
-    return Metric(
+    return _tallied(
         lambda t: t.reviewed(percent / 100)[1] / t.reviewed(percent / 100)[0],
         True,
         f"share of positives among the top {percent:g} % of rows",
@@ -194,7 +206,7 @@ def _recall_at_fpr(percent: float) -> Metric:
         best: Floats = np.max(t.tp, axis=0, initial=0, where=allowed)
         return best / t.positives
 
-    return Metric(recall, True, f"highest recall that flags at most {percent:g} % of negatives")
+    return _tallied(recall, True, f"highest recall that flags at most {percent:g} % of negatives")
 
 
 def _ks(t: Tally) -> Floats:
@@ -241,23 +253,25 @@ REVIEWS = (0.1, 0.5, 1, 5)  # percent of rows
 RATES = (1, 5)  # percent of negatives
 
 METRICS: dict[str, Metric] = {
-    "average_precision": Metric(
+    "average_precision": _tallied(
         lambda t: t.curve.average_precision, True, "area under precision over recall, as a step sum"
     ),
-    "roc_auc": Metric(lambda t: t.roc_area, True, "chance that a positive outranks a negative, ties half"),
+    "roc_auc": _tallied(lambda t: t.roc_area, True, "chance that a positive outranks a negative, ties half"),
     **{f"recall_at_{_word(q)}pct_review": _recall_at_review(q) for q in REVIEWS},
     **{f"precision_at_{_word(q)}pct_review": _precision_at_review(q) for q in REVIEWS},
     **{f"recall_at_{_word(x)}pct_fpr": _recall_at_fpr(x) for x in RATES},
-    "ks": Metric(_ks, True, "largest gap between true and false positive rate (Kolmogorov and Smirnov)"),
-    "gini": Metric(lambda t: 2 * t.roc_area - 1, True, "2 ROC-AUC - 1", (-1.0, 1.0)),
-    "brier": Metric(lambda t: t.mean_losses[0], False, "mean squared error of the probability"),
-    "log_loss": Metric(
+    "ks": _tallied(_ks, True, "largest gap between true and false positive rate (Kolmogorov and Smirnov)"),
+    "gini": _tallied(lambda t: 2 * t.roc_area - 1, True, "2 ROC-AUC - 1", (-1.0, 1.0)),
+    "brier": _tallied(lambda t: t.mean_losses[0], False, "mean squared error of the probability"),
+    "log_loss": _tallied(
         lambda t: t.mean_losses[1], False, "mean negative log-likelihood, in nats", (0.0, inf)
     ),
-    "ece": Metric(_ece, False, f"expected calibration error, {ECE_BINS} bins of equal mass"),
-    "f1": Metric(_f1, True, "F1 at the validation threshold"),
-    "mcc": Metric(_mcc, True, "Matthews correlation at the validation threshold", (-1.0, 1.0)),
-    "balanced_accuracy": Metric(_balanced_accuracy, True, "mean recall of the two classes at the threshold"),
-    "precision": Metric(_precision, True, "precision at the validation threshold"),
-    "recall": Metric(lambda t: t.confusion[0] / t.positives, True, "recall at the validation threshold"),
+    "ece": _tallied(_ece, False, f"expected calibration error, {ECE_BINS} bins of equal mass"),
+    "f1": _tallied(_f1, True, "F1 at the validation threshold"),
+    "mcc": _tallied(_mcc, True, "Matthews correlation at the validation threshold", (-1.0, 1.0)),
+    "balanced_accuracy": _tallied(
+        _balanced_accuracy, True, "mean recall of the two classes at the threshold"
+    ),
+    "precision": _tallied(_precision, True, "precision at the validation threshold"),
+    "recall": _tallied(lambda t: t.confusion[0] / t.positives, True, "recall at the validation threshold"),
 }

@@ -66,7 +66,7 @@ class Ranking:
         """Return how many positives are among the leading `rows`."""
         return np.searchsorted(self.hits, rows)
 
-    def found(self, weights: Array) -> tuple[Floats, Floats]:
+    def positives_by_group(self, weights: Array) -> tuple[Floats, Floats]:
         """Return the weight of the positives in each group of `starts`, and up to its end, each (G, R).
 
         `weights` (P, R) are those of the positives in order.
@@ -141,14 +141,14 @@ class Curve:
     The areas need no more: between two groups no positive is found.
     """
 
-    found: Floats  # positives in the group
+    in_group: Floats  # positives in the group
     tp: Floats  # positives up to its end
     before: Floats  # negatives before the group
     after: Floats  # negatives up to its end
 
     def roc_area(self, negatives: Floats) -> Floats:
         """Return the ROC-AUC (R,), with so many negatives (R,) in all."""
-        lost = np.einsum("gr,gr->r", self.found, self.before + self.after)
+        lost = np.einsum("gr,gr->r", self.in_group, self.before + self.after)
         area: Floats = 1 - lost / (2 * self.tp[-1] * negatives)
         return area
 
@@ -156,7 +156,7 @@ class Curve:
     def average_precision(self) -> Floats:
         """The average precision, (R,)."""
         precision = self.tp / np.maximum(self.tp + self.after, TINY)  # where no row is, none is found
-        area: Floats = np.einsum("gr,gr->r", self.found, precision) / self.tp[-1]
+        area: Floats = np.einsum("gr,gr->r", self.in_group, precision) / self.tp[-1]
         return area
 
 
@@ -213,11 +213,11 @@ class Tally:
     def curve(self) -> Curve:
         """Numbers at the groups of ties that hold a positive."""
         starts, ends, hits = self.ranking.starts, self.ranking.ends, self.ranking.hits
-        found, tp = self.ranking.found(self.weights.take(self.ranking.order[hits], axis=0))
-        before = after = self.at(starts) - (tp - found)
+        in_group, tp = self.ranking.positives_by_group(self.weights.take(self.ranking.order[hits], axis=0))
+        before = after = self.at(starts) - (tp - in_group)
         if len(hits) < np.sum(ends - starts):  # some group has negatives too
             after = self.at(ends) - tp
-        return Curve(found, tp, before, after)
+        return Curve(in_group, tp, before, after)
 
     @lazy
     def roc_area(self) -> Floats:
@@ -253,9 +253,9 @@ class Tally:
             rows = np.ceil(share * self.size - SLACK)
             after = np.count_nonzero(self.alerts < rows, axis=0)
             after = np.clip(after, 1, len(self.alerts) - 1)
-            start, found = pick(self.alerts, after - 1), pick(self.tp, after - 1)
+            start, tp = pick(self.alerts, after - 1), pick(self.tp, after - 1)
             part = ratio(rows - start, pick(self.alerts, after) - start)
-            self._reviews[share] = rows, found + part * (pick(self.tp, after) - found)
+            self._reviews[share] = rows, tp + part * (pick(self.tp, after) - tp)
         return self._reviews[share]
 
     def bin_errors(self, bins: int) -> Floats:

@@ -83,5 +83,5 @@ def run_down(values: Array) -> None:
 
 def pick(values: Array, row: Places) -> Array:
     """Return the value of each column of (m, R) at a row of its own (..., R), counted round."""
-    found: Array = values.reshape(-1).take(row * values.shape[1] + np.arange(values.shape[1]), mode="wrap")
-    return found
+    picked: Array = values.reshape(-1).take(row * values.shape[1] + np.arange(values.shape[1]), mode="wrap")
+    return picked

@@ -10,8 +10,8 @@ records of its own under `runs/` is read from there.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,10 @@ import pyarrow.compute as pc
 from bench.errors import BadStore
 from bench.names import OK, digest
 from bench.stats.bootstrap import Noise, Replicates, with_noise
-from bench.stats.metrics import METRICS
-from bench.store.folder import RECORD, Store, read_whole, write_atomically
+from bench.stats.metrics import metrics
+from bench.store.folder import Store
+from bench.store.parquet import read_whole, write_atomically
+from bench.store.schema import Metrics, Record, record_schema
 
 NOISE = pa.schema(
     [
@@ -35,10 +37,6 @@ NOISE = pa.schema(
         ("steps", pa.list_(pa.int16())),
     ]
 )
-_TEXTS = [
-    field.name for field in RECORD if field.type == pa.string() and field.name not in ("key", "scores_sha256")
-]
-_SMALL = {"compression_level": 19, "use_dictionary": _TEXTS}  # no two numbers of a metric are the same
 _SMALL_NOISE = {
     "compression_level": 19,
     "store_schema": True,  # with the hash of the records that it belongs to
@@ -46,69 +44,77 @@ _SMALL_NOISE = {
     "column_encoding": {"steps.list.element": "BYTE_STREAM_SPLIT"},
 }
 
-Record = Mapping[str, Any]
-
-
-def fold_of(record: Record) -> int:
-    """Return the number that tells a record's fold from those of all repeats."""
-    return int(record["repeat"] * 10_000 + record["fold"])
-
 
 def write(
     store: Store,
     dataset: str,
     tables: Iterable[tuple[Sequence[Record], Mapping[str, Replicates]]],
-    names: Collection[str] = tuple(METRICS),
+    names: Collection[str] | None = None,
 ) -> list[Path]:
     """Write the records of a data set's tables, each with its arms' replicates; return the two paths.
 
-    `names` are the metrics whose noise is kept: without it a metric has no interval.
+    `names` are the metrics whose noise is kept, None for all: without it a metric has no interval.
     Raises DiskFull or BadStore as every writing does.
     """
-    rows, noise = [], []
-    for records, measured in tables:
-        points = {arm: _points(reps) for arm, reps in measured.items()}
+    compacted: list[Record] = []
+    noise: list[dict[str, object]] = []
+    for records, replicates in tables:
+        points = {arm: _points(reps) for arm, reps in replicates.items()}
         for record in records:
-            found = points[record["arm"]][fold_of(record), record["seed"]] if record["status"] == OK else {}
-            rows.append({**record, **_rounded(record), **found})
-        for arm, reps in measured.items():
-            noise += [row for row in _noise_rows(records[0], arm, reps) if row["metric"] in names]
+            measured = points[record.arm][record.fold_id, record.seed] if record.status == OK else {}
+            test = {**record.test, **measured}
+            compacted.append(replace(record, valid=_rounded(record.valid), test=test))
+        for arm, reps in replicates.items():
+            noise += _noise_rows(records[0], arm, reps, metrics() if names is None else names)
     paths = [store.compact_path(dataset, kind) for kind in ("records", "noise")]
-    write_atomically(paths[0], pa.Table.from_pylist(rows, schema=RECORD), **_SMALL)
-    of = {"records": digest(paths[0].read_bytes())}
+    _write_records(paths[0], compacted)
+    belongs_to = {"records": digest(paths[0].read_bytes())}
     write_atomically(
-        paths[1], pa.Table.from_pylist(noise, schema=NOISE).replace_schema_metadata(of), **_SMALL_NOISE
+        paths[1],
+        pa.Table.from_pylist(noise, schema=NOISE).replace_schema_metadata(belongs_to),
+        **_SMALL_NOISE,
     )
     return paths
 
 
+def _write_records(path: Path, records: Sequence[Record]) -> None:
+    rows, schema = [record.row() for record in records], record_schema()
+    unique = ("key", "scores_sha256")
+    texts = [column.name for column in schema if column.type == pa.string() and column.name not in unique]
+    # Texts repeat from row to row; no two numbers of a metric are the same.
+    small = {"compression_level": 19, "use_dictionary": texts}
+    write_atomically(path, pa.Table.from_pylist(rows, schema=schema), **small)
+
+
 def _points(reps: Replicates) -> dict[tuple[int, int], dict[str, float]]:
+    """Return the metrics of each run, by fold and seed."""
     return {
-        run: {f"test_{metric}": float(values[i]) for metric, values in reps.points.items()}
+        run: {metric: float(values[i]) for metric, values in reps.points.items()}
         for i, run in enumerate(reps.runs)
     }
 
 
-def _rounded(record: Record) -> dict[str, float]:
-    """Return the validation metrics in single precision: no table shows them."""
-    names = [f"valid_{metric}" for metric in METRICS]
-    return {name: float(np.float32(record[name])) for name in names if record[name] is not None}
+def _rounded(measured: Metrics) -> Metrics:
+    """Return validation metrics in single precision: no table shows them."""
+    return {name: value if value is None else float(np.float32(value)) for name, value in measured.items()}
 
 
-def _noise_rows(record: Record, arm: str, reps: Replicates) -> list[dict[str, Any]]:
-    shared = {"protocol": record["protocol"], "scope": record["scope"], "arm": arm}
+def _noise_rows(
+    record: Record, arm: str, reps: Replicates, names: Collection[str]
+) -> list[dict[str, object]]:
+    shared = {"protocol": record.protocol, "scope": record.scope, "arm": arm}
     return [
         {
             **shared,
             "fold": fold,
             "resamples": reps.resamples[fold],
             "metric": metric,
-            "scale": found.scale,
-            "steps": found.steps,
+            "scale": noise.scale,
+            "steps": noise.steps,
         }
-        for metric in METRICS
-        if metric in reps.noise
-        for fold, found in reps.noise[metric].items()
+        for metric in metrics()
+        if metric in reps.noise and metric in names
+        for fold, noise in reps.noise[metric].items()
     ]
 
 
@@ -119,27 +125,28 @@ def read(
 
     `names` limits the metrics. Raises BadStore where the noise cannot be read or belongs to other records.
     """
-    good = [record for record in records if record["status"] == OK]
+    good = [record for record in records if record.status == OK]
     if not good:
         return {}
+    dataset = good[0].dataset
     noise: _Noises = {}
-    for home in reversed(store.compact_stores(good[0]["dataset"])):  # its own noise goes before published
-        noise |= _noise_of(home, good[0], set(METRICS if names is None else names))
-    found = {}
-    for arm in dict.fromkeys(record["arm"] for record in good):
-        by_run = {(fold_of(r), r["seed"]): r for r in good if r["arm"] == arm}
-        runs = sorted(by_run)
+    for home in reversed(store.compact_stores(dataset)):  # its own noise goes before published
+        noise |= _noise_of(home, good[0], set(metrics() if names is None else names))
+    replicates = {}
+    for arm in dict.fromkeys(record.arm for record in good):
         if arm not in noise:
             raise BadStore(
-                f"The noise beside the compact records of {good[0]['dataset']} lacks {arm}: check both out again, or "
+                f"The noise beside the compact records of {dataset} lacks {arm}: check both out again, or "
                 "make both anew with bench compact."
             )
-        mine, resamples = noise[arm]
+        by_run = {(record.fold_id, record.seed): record for record in good if record.arm == arm}
+        runs = sorted(by_run)
+        by_metric, resamples = noise[arm]
         points = {
-            metric: np.array([by_run[run][f"test_{metric}"] for run in runs], dtype=float) for metric in mine
+            metric: np.array([by_run[run].test[metric] for run in runs], dtype=float) for metric in by_metric
         }
-        found[arm] = with_noise(runs, points, mine, resamples)
-    return found
+        replicates[arm] = with_noise(runs, points, by_metric, resamples)
+    return replicates
 
 
 def check(store: Store, dataset: str) -> None:
@@ -166,17 +173,17 @@ def _read_noise(store: Store, dataset: str) -> pa.Table:
 
 def _noise_of(store: Store, record: Record, names: set[str]) -> _Noises:
     """Return by arm the noise by metric and fold, and the resamples' names by fold."""
-    table = _read_noise(store, record["dataset"])
+    table = _read_noise(store, record.dataset)
     wanted = pa.array(sorted(names | ({"roc_auc"} if "gini" in names else set())))
-    mine = (pc.field("protocol") == record["protocol"]) & (pc.field("scope") == record["scope"])
-    table = table.filter(mine & pc.field("metric").isin(wanted))
+    same_table = (pc.field("protocol") == record.protocol) & (pc.field("scope") == record.scope)
+    table = table.filter(same_table & pc.field("metric").isin(wanted))
     steps = table["steps"].combine_chunks()
     values, starts = steps.values.to_numpy(), steps.offsets.to_numpy()
-    found: _Noises = {}
+    by_arm: _Noises = {}
     for i, row in enumerate(table.drop_columns("steps").to_pylist()):
-        noise, resamples = found.setdefault(row["arm"], ({}, {}))
+        noise, resamples = by_arm.setdefault(row["arm"], ({}, {}))
         noise.setdefault(row["metric"], {})[row["fold"]] = Noise(
             row["scale"], values[starts[i] : starts[i + 1]]
         )
         resamples[row["fold"]] = row["resamples"]
-    return found
+    return by_arm

@@ -13,8 +13,8 @@ from bench.arms.arm import ARMS
 from bench.contract import Arm, Engine, Result
 from bench.names import FAILED, OK
 from bench.protocols import DEFAULT, protocol_named
-from bench.runs.evaluate import Workbench
 from bench.runs.run import Run, packs, plan
+from bench.runs.workbench import Workbench
 from bench.store.folder import Store
 from bench.testing.checks import Check, examine, expect, loans
 
@@ -94,7 +94,7 @@ def every_run_has_a_record(subject: Subject) -> None:
     for run in subject.runs:
         record = subject.store.read(run.dataset, run.key)
         expect(record is not None, f"the run {run.key[:12]} of {run.arm} has no record")
-        status = record["status"] if record else None
+        status = record.status if record else None
         expect(
             by_key[run.key].status == status, f"{run.arm}: {by_key[run.key].status}, and its record {status}"
         )

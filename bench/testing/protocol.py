@@ -10,7 +10,7 @@ import numpy as np
 from bench.contract import Protocol
 from bench.data.split import Split
 from bench.errors import BadSetting, BenchError
-from bench.stats.metrics import METRICS
+from bench.stats.metrics import metrics
 from bench.testing.checks import Check, examine, expect, loans
 
 ASKED = ((2, 1), (3, 2))  # folds and repeats
@@ -47,7 +47,7 @@ def it_is_named(subject: Subject) -> None:
     )
     expect(named.description.strip(), "the description is empty")
     expect(
-        named.main_metric in METRICS,
+        named.main_metric in metrics(),
         f"the main metric {named.main_metric!r}; bench list metrics has the known",
     )
     expect(named.seeds is None or named.seeds >= 1, f"{named.seeds} seeds; expected 1 or more, or None")

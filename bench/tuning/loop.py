@@ -27,12 +27,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.arms.settings import brief
 from bench.contract import Arm, Result
-from bench.names import OK, VALID, digest, seed_from
+from bench.names import OK, digest, seed_from
 from bench.runs.engines.local import Crew
-from bench.runs.evaluate import Workbench
 from bench.runs.prepare import FullReporter
 from bench.runs.run import Run, packs
+from bench.runs.workbench import Workbench
 from bench.store.folder import Store
+from bench.store.schema import Record
 from bench.tuning.plan import Job, StudyPlan, hash_of
 from bench.tuning.space import ROLES, arm_at, rounded
 from bench.tuning.storage import SILENCE_SECONDS, Presence, open_storage, storage_errors
@@ -157,17 +158,19 @@ class _Asked:
         """Whether this is the arm as it is, to which the others are held: it runs to its end."""
         return self.trial.params == dict(self.live.job.study.defaults)
 
-    def note(self, records: Sequence[Mapping[str, Any] | None], metric: str) -> None:
+    def note(self, records: Sequence[Record | None], metric: str) -> None:
         """Take note of one inner fold's runs; a run that failed fails the trial."""
         for record in records:
-            if record is None or record["status"] != OK:
-                self.state, self.error = FAIL, record["error"] if record else "its record was lost"
+            if record is None or record.status != OK:
+                self.state, self.error = FAIL, record.error if record else "its record was lost"
             if record is not None:
-                self.seconds += sum(record[f"{part}_seconds"] or 0.0 for part in ("resample", "fit", "score"))
-                self.samples += record["samples_seen"] or 0
+                stages = (record.resample_seconds, record.fit_seconds, record.score_seconds)
+                self.seconds += sum(seconds or 0.0 for seconds in stages)
+                self.samples += record.samples_seen or 0
         if self.state == FAIL:
             return
-        value = float(np.mean([record[f"{VALID}_{metric}"] for record in records if record]))
+        values = [record.valid[metric] for record in records if record]
+        value = float(np.mean(np.array(values, dtype=float)))
         if isnan(value):
             self.state, self.error = FAIL, f"{metric} of the validation rows is not a number"
             return
@@ -183,26 +186,26 @@ def _train(made: StudyPlan, crew: Crew, asked: Sequence[_Asked], ahead: _TrialPr
     """Run the trials, inner fold by inner fold, and tell each as soon as its outcome is known."""
     request, ready, store = made.request, made.ready, crew.bench.store
     for fold in range(made.search.inner_folds):
-        going = [one for one in asked if one.state is None]
-        wanted = {run.key: run for one in going for run in one.runs[fold]}
+        going = [trial for trial in asked if trial.state is None]
+        wanted = {run.key: run for trial in going for run in trial.runs[fold]}
         todo = [run for run in wanted.values() if not _done(store, run)]
         grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
         ahead.train(len(todo))
         if grouped:
             crew.run(grouped, ahead, request.timeout)
-        for one in going:
-            records = [store.read(run.dataset, run.key) for run in one.runs[fold]]
+        for trial in going:
+            records = [store.read(run.dataset, run.key) for run in trial.runs[fold]]
             try:
-                one.note(records, ready.protocol.main_metric)
-                if one.state is not None:
-                    one.live.tell(one)
+                trial.note(records, ready.protocol.main_metric)
+                if trial.state is not None:
+                    trial.live.tell(trial)
             except UpdateFinishedTrialError:
-                one.state = FAIL  # another process took this one for dead, and asks for the same again
+                trial.state = FAIL  # another process took this one for dead, and asks for the same again
 
 
 def _done(store: Store, run: Run) -> bool:
     record = store.read(run.dataset, run.key)
-    return record is not None and record["status"] == OK
+    return record is not None and record.status == OK
 
 
 class _ByNumber(optuna.samplers.BaseSampler):

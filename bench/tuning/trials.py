@@ -21,7 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 from bench.disk import write_text
 from bench.errors import BadStore
 from bench.names import digest
-from bench.store.folder import published_beside, read_checked, write_atomically
+from bench.store.folder import published_beside
+from bench.store.parquet import read_checked, write_atomically
 
 COMPLETE, PRUNED, FAIL = "complete", "pruned", "failed"
 _TRIALS = "-trials.parquet"

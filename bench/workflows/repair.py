@@ -10,7 +10,8 @@ import pandas as pd
 from bench.errors import BadStore
 from bench.protocols.published import rungs
 from bench.runs.prepare import FullReporter, Request, the_card
-from bench.workflows.run import make_plan, run_plan
+from bench.workflows.leaderboard import run_and_rank
+from bench.workflows.run import make_plan
 from bench.workflows.tables import regenerate
 
 
@@ -32,14 +33,14 @@ def climb(request: Request, reporter: FullReporter) -> Ladder:
     card = the_card(request)
     failed = []
     for rung in rungs(card):
-        made = make_plan(replace(request, protocol=rung), reporter.download)
-        reporter.note(f"{rung}: {len(made.todo)} of {len(made.runs)} runs to do")
-        failed += run_plan(made, reporter).failed
+        plan = make_plan(replace(request, protocol=rung), reporter.download)
+        reporter.note(f"{rung}: {len(plan.todo)} of {len(plan.runs)} runs to do")
+        failed += run_and_rank(plan, reporter).failed
     pages = regenerate(request.results, dataset=card.name)
     for page in pages:
         page.write()
     first = failed[0].error if failed else None
-    found = next((page for page in pages if page.path.stem == f"{card.name}-ladder"), None)
-    if found is None:
+    ladder = next((page for page in pages if page.path.stem == f"{card.name}-ladder"), None)
+    if ladder is None:
         raise BadStore(f"There is no ladder: {len(failed)} runs failed, the first with: {first}")
-    return Ladder(found.frame, found.path, len(failed), first)
+    return Ladder(ladder.frame, ladder.path, len(failed), first)

@@ -1,37 +1,31 @@
-"""One benchmark from a request to a leaderboard: what `bench run` and `bench.run` both are.
+"""From a request to a plan, and from the plan to records.
 
-Resuming is not a mode: a plan is made, the keys whose records can be read are done, the rest is run.
+Resuming is not a mode: a plan is made, the keys whose records can be read are done, the rest is run. What the records
+come to is made of them elsewhere (`bench.workflows.leaderboard`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bench.arms.settings import configure
-from bench.arms.spelling import is_tuned, marked
+from bench.arms.spelling import marked
 from bench.contract import Arm, Protocol, Result, SteppedConfig
 from bench.data.cards import Dataset, Source
 from bench.data.raw.fetch import to_fetch
 from bench.data.split import BIG_TABLE_ROWS
 from bench.data.table import Table
-from bench.disk import write_text
-from bench.errors import BadSetting, BadStore
+from bench.errors import BadSetting
 from bench.methods import method
-from bench.names import FAILED, OK, TUNED
-from bench.report import leaderboard as boards
-from bench.report import tuned as side_by_side
-from bench.report.render import markdown
-from bench.report.selection import Record, at_once, board_path, measured, newest, own_arms, recipe, scope_at
+from bench.names import OK, TUNED
 from bench.runs.engines.local import execute
-from bench.runs.evaluate import Workbench, configuration
 from bench.runs.prepare import FullReporter, Prepared, Request, prepare, resolve, seeds_per_split, the_card
-from bench.runs.run import Run, packs, plan
+from bench.runs.run import Run, configuration, packs, plan
+from bench.runs.workbench import Workbench
+from bench.stats.metrics import metrics
 from bench.store import compact
 from bench.store.folder import Store
 from bench.tuning.configurations import efforts, tuned_arms, tuned_for, tuned_path
@@ -54,21 +48,12 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a benchmark ended with; `failed` are all wanted runs whose record is not ok.
+class Execution:
+    """What was run of a plan, and seconds: from the request to the first run, and of all runs together."""
 
-    `shares` says where the time went, by stage; they sum to 1.
-    """
-
-    leaderboard: pd.DataFrame
-    path: Path
-    n_runs: int
-    n_done_before: int
-    failed: list[Result]
+    results: list[Result]
+    planning_seconds: float
     seconds: float
-    budget: str
-    arms: list[str]
-    shares: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -131,7 +116,7 @@ def make_plan(
     _check_validation({arm: configuration(run) for arm, run in {r.arm: r for r in runs}.items()}, protocol)
     mine = _shard(runs, request.shard)
     todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
-    notes = [ready.note, *told]
+    notes = [ready.note, *told, *_not_measured(table, request)]
     if request.seeds is None and ready.seeds < (protocol.seeds or 0):
         notes.append(
             f"more than {BIG_TABLE_ROWS:,} rows: {ready.seeds} seed per fold by default; --seeds N asks for more"
@@ -140,6 +125,21 @@ def make_plan(
     bench = Workbench(table, by_hash, store, ready.device, since=time.time(), protocol=protocol)
     grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
     return Plan(request, table, bench, mine, todo, grouped, ready.workers, notes, began)
+
+
+def _not_measured(table: Table, request: Request) -> list[str]:
+    """Return in words which metrics need a column that the table does not have."""
+    own = request.data_file is not None or request.data is not None
+    notes = []
+    for name, metric in metrics().items():
+        lacking = metric.lacks(table.row_columns)
+        options = [
+            f"--{column} COLUMN names it" for column in lacking if own and column in ("amount", "time")
+        ]
+        if lacking:
+            hint = f" ({', '.join(options)})" if options else ""
+            notes.append(f"{name} needs {' and '.join(lacking)} of each row{hint}, and is not measured")
+    return notes
 
 
 def _tuned(
@@ -194,101 +194,21 @@ def _is_done(store: Store, run: Run, *, retry_failed: bool) -> bool:
     record = store.read(run.dataset, run.key)
     if record is None:
         return False
-    if record["status"] != OK:
+    if record.status != OK:
         return not retry_failed
     return store.scores_path(run.dataset, run.key).exists()
 
 
-def run_plan(made: Plan, reporter: FullReporter) -> Outcome:
-    """Do what is left of the plan and write the leaderboard of its scope, Markdown beside parquet."""
+def run_plan(plan: Plan, reporter: FullReporter) -> Execution:
+    """Do what is left of the plan; every run has its record then."""
     started = time.perf_counter()
-    reporter.planned(len(made.todo), len(made.runs) - len(made.todo), len(made.packs))
+    reporter.planned(len(plan.todo), len(plan.runs) - len(plan.todo), len(plan.packs))
     results: list[Result] = []
-    if made.packs:
+    if plan.packs:
         results = execute(
-            made.bench, made.packs, reporter, workers=made.workers, timeout=made.request.timeout
+            plan.bench, plan.packs, reporter, workers=plan.workers, timeout=plan.request.timeout
         )
-    executed = time.perf_counter()
-    board, path, records = _tabulate(made, reporter)
-    return Outcome(
-        board,
-        path,
-        len(made.runs),
-        len(made.runs) - len(made.todo),
-        _failures(made, records),
-        time.perf_counter() - started,
-        budget(made.runs),
-        list(dict.fromkeys(run.arm for run in made.runs)),
-        _shares(results, made, started - made.began, executed - started, time.perf_counter() - executed),
-    )
-
-
-def _tabulate(made: Plan, reporter: FullReporter) -> tuple[pd.DataFrame, Path, list[Record]]:
-    """Write the leaderboard of the plan's scope; return it, its path, and the records of that scope."""
-    store, dataset, scope = made.bench.store, made.table.name, made.runs[0].scope
-    all_records, own_keys = store.records(dataset), store.own_keys(dataset)
-    if _published_elsewhere(all_records, own_keys, made):
-        reporter.note(f"The published runs on {dataset} have other rows or splits: none stands beside yours.")
-    records: list[Record] = [record for record in all_records if record["scope"] == scope]
-    wanted_recipes = {at_once(run.columns): recipe(run.columns) for run in made.runs}
-    table = measured(store, newest(records, wanted_recipes))
-    board = boards.leaderboard(table)
-    if board.empty:
-        raise BadStore(
-            f"No scores under {store.root} can be read; run the same command again to make them anew."
-        )
-    path = board_path(store, dataset, made.bench.protocol.name)
-    if scope_at(path) not in (None, scope):
-        reporter.note(f"{path} stood on other rows or splits; it is replaced. Its records are kept.")
-    boards.write(board, path)
-    write_text(path.with_suffix(".md"), markdown(board))
-    if any(is_tuned(arm) for arm in own_arms(records, own_keys)):
-        beside = side_by_side.beside(path)
-        both = side_by_side.tuned(table)
-        boards.write(both, beside)
-        write_text(beside.with_suffix(".md"), side_by_side.markdown(both, table, store.root))
-    return board, path, records
-
-
-def _failures(made: Plan, records: Sequence[Record]) -> list[Result]:
-    """Return the wanted runs that have no good record, each with the reason."""
-    wanted = {run.key for run in made.runs}
-    failed = [
-        Result(record["key"], record["arm"], record["status"], record["error"])
-        for record in records
-        if record["key"] in wanted and record["status"] != OK
-    ]
-    lost = "its scores were damaged; they are in quarantine, and the same command runs it again"
-    there = set(made.bench.store.keys(made.table.name))
-    return failed + [Result(run.key, run.arm, FAILED, lost) for run in made.runs if run.key not in there]
-
-
-def _published_elsewhere(records: Sequence[Record], own_keys: Collection[str], made: Plan) -> bool:
-    """Return whether there are published runs under the plan's protocol, and none on its rows and splits."""
-    scopes = {
-        record["scope"]
-        for record in records
-        if record["protocol"] == made.bench.protocol.name and record["key"] not in own_keys
-    }
-    return bool(scopes) and made.runs[0].scope not in scopes
-
-
-def _shares(
-    results: Sequence[Result], made: Plan, planning: float, executing: float, tabulating: float
-) -> dict[str, float]:
-    """Return the share of each stage in the command's time; workers' seconds count by their number.
-
-    "waiting" is what workers spent on none of their stages: starting, importing, and being idle at the end.
-    """
-    workers = max(1, min(made.workers, len(made.packs)))
-    stages: dict[str, float] = {}
-    for result in results:
-        for stage, seconds in result.seconds.items():
-            stages[stage] = stages.get(stage, 0.0) + seconds / workers
-    stages["waiting"] = max(0.0, executing - sum(stages.values()))
-    stages |= {"planning": planning, "tabulating": tabulating}
-    total = sum(stages.values())
-    return {stage: seconds / total for stage, seconds in sorted(stages.items(), key=lambda s: -s[1])}
+    return Execution(results, started - plan.began, time.perf_counter() - started)
 
 
 def budget(runs: Sequence[Run]) -> str:

@@ -23,11 +23,11 @@ from bench.protocols.published import is_of_paper
 from bench.report import charts, figures, ledger, tuned
 from bench.report import leaderboard as boards
 from bench.report.render import FORMATS
-from bench.report.selection import Measured, Record, board_path, measure_tables
+from bench.report.selection import Measured, board_path, measure_tables
 from bench.stats.bootstrap import Replicates
-from bench.stats.metrics import METRICS
 from bench.store import compact
 from bench.store.folder import PUBLISHED, SWEEPS, Store, published_beside
+from bench.store.schema import Record
 from bench.tuning.configurations import read_tuned
 from bench.tuning.trials import Studied, TrialStore
 
@@ -53,7 +53,7 @@ class Board:
         boards.write(self.frame, self.path)
         for path, text in self.texts.items():
             write_text(path, text)
-        drawn = [made for path, one in self.figures.items() for made in one.write(path)]
+        drawn = [file for path, figure in self.figures.items() for file in figure.write(path)]
         return [self.path, *self.texts, *drawn]
 
     @property
@@ -62,7 +62,7 @@ class Board:
         return [
             self.path,
             *self.texts,
-            *(made for path, one in self.figures.items() for made in one.paths(path)),
+            *(file for path, figure in self.figures.items() for file in figure.paths(path)),
         ]
 
     def faults(self, *, whole: bool) -> list[Path]:
@@ -76,7 +76,7 @@ class Board:
     def stale(self) -> list[Path]:
         """Return the files that are missing or are not what the records give; of a figure, by the numbers in it."""
         texts = [path for path, text in self.texts.items() if read_bytes(path) != text.encode()]
-        drawn = [made for path, one in self.figures.items() for made in one.stale(path)]
+        drawn = [file for path, figure in self.figures.items() for file in figure.stale(path)]
         return [*([] if boards.same(self.frame, self.path) else [self.path]), *texts, *drawn]
 
 
@@ -110,25 +110,33 @@ def regenerate(
         if asked is not None and asked not in known:
             raise UnknownName(kind, asked, known)
     tables, sweeps = (
-        {name: measure_tables(of, name, protocol) for name in of.datasets() if dataset in (None, name)}
-        for of in (store, _sweeps(store))
+        {name: measure_tables(home, name, protocol) for name in home.datasets() if dataset in (None, name)}
+        for home in (store, _sweeps(store))
     )
-    is_sweep = results.name == SWEEPS  # which has boards alone: pages are made in the folder that it lies in
-    made: list[Board] = []
-    for of, found in ((_sweeps(store), sweeps), (store, tables)):
-        for name, by_protocol in found.items():
-            own = {judged: table for judged, table in by_protocol.items() if table.own}
-            made += _boards(of, name, own, formats)
-            asked_published = any(is_of_paper(judged) for judged in own)
-            if protocol is None and found is tables and asked_published and not is_sweep:
-                made += _across_protocols(of, name, by_protocol, formats)
+    all_boards = _sweeps_and_boards(store, tables, sweeps, formats, across=protocol is None)
     for name in TrialStore(results).datasets() if protocol is None else ():
-        made += study_boards(results, name) if dataset in (None, name) else []
-    if dataset is None and protocol is None and store.has_compact() and not is_sweep:
+        all_boards += study_boards(results, name) if dataset in (None, name) else []
+    if dataset is None and protocol is None and store.has_compact() and results.name != SWEEPS:
         board = claims.findings(tables, sweeps)
         texts = {_page_at(results / "README.md"): page.markdown(board, tables, sweeps)}
-        made.append(Board(board, results / "leaderboards" / "findings.parquet", texts))
-    return made
+        all_boards.append(Board(board, results / "leaderboards" / "findings.parquet", texts))
+    return all_boards
+
+
+def _sweeps_and_boards(
+    store: Store, tables: claims.Tables, sweeps: claims.Tables, formats: Sequence[str], *, across: bool
+) -> list[Board]:
+    """Return the tables of a folder's sweeps, then its own: by protocol, and those `across` protocols."""
+    all_boards: list[Board] = []
+    for home, by_dataset in ((_sweeps(store), sweeps), (store, tables)):
+        for name, by_protocol in by_dataset.items():
+            own = {protocol: table for protocol, table in by_protocol.items() if table.own}
+            all_boards += _boards(home, name, own, formats)
+            asked_published = any(map(is_of_paper, own))
+            # A folder of sweeps has boards alone: the tables across protocols are made where it lies in.
+            if across and home is store and asked_published and store.root.name != SWEEPS:
+                all_boards += _across_protocols(home, name, by_protocol, formats)
+    return all_boards
 
 
 def table_folders(results: Path, dataset: str | None = None, *, check: bool) -> list[Path]:
@@ -155,9 +163,9 @@ def is_kept_whole(results: Path) -> bool:
     return PUBLISHED in (results.name, results.parent.name)
 
 
-def orphans(results: Path, made: Sequence[Board]) -> list[Path]:
+def orphans(results: Path, all_boards: Sequence[Board]) -> list[Path]:
     """Return the files among the leaderboards that no record makes, `made` being all that there is to make."""
-    known = {path for board in made for path in board.files}
+    known = {path for board in all_boards for path in board.files}
     folders = (results / "leaderboards", _sweeps(Store(results)).root / "leaderboards")
     return sorted(path for folder in folders for path in folder.glob("*.*") if path not in known)
 
@@ -184,17 +192,16 @@ def compact_records(results: Path, dataset: str | None = None) -> list[Path]:
     """
     store = Store(results)
     _check_known(dataset, [*_names(store), *store.all_datasets()])
-    made = []
-    for of in (store, _sweeps(store)):
-        for name in of.datasets():
+    written = []
+    for home in (store, _sweeps(store)):
+        for name in home.datasets():
             if dataset in (None, name):
-                parts = [_own_part(table) for table in measure_tables(of, name).values() if table.own]
+                parts = [_own_part(table) for table in measure_tables(home, name).values() if table.own]
                 if not parts:  # a folder without a record that can be read
                     continue
-                _check_nothing_lost(of, name, {record["key"] for records, _ in parts for record in records})
-                metrics = METRICS if of is store else alpha.METRICS
-                made += compact.write(of, name, parts, tuple(metrics))
-    return made
+                _check_nothing_lost(home, name, {record.key for records, _ in parts for record in records})
+                written += compact.write(home, name, parts, None if home is store else alpha.PAPER_METRICS)
+    return written
 
 
 def _own_part(table: Measured) -> tuple[list[Record], dict[str, Replicates]]:
@@ -215,11 +222,9 @@ def _page_at(path: Path) -> Path:
 def _check_nothing_lost(store: Store, name: str, keys: set[str]) -> None:
     """Raise BadStore where the compact records that are there hold some that the new ones would not."""
     path = store.compact_path(name, "records")
-    lost = (
-        [record for record in store.read_compact(name) if record["key"] not in keys] if path.exists() else []
-    )
+    lost = [record for record in store.read_compact(name) if record.key not in keys] if path.exists() else []
     if lost:
-        arms = list(dict.fromkeys(record["arm"] for record in lost))
+        arms = list(dict.fromkeys(record.arm for record in lost))
         raise BadStore(
             f"{path} holds {len(lost)} records that are not among the new ones, of {len(arms)} arms, {arms[0]} first: "
             f"the runs there are now are of other splits, or fewer. Run them all, or move {path.parent} away first."
@@ -228,32 +233,38 @@ def _check_nothing_lost(store: Store, name: str, keys: set[str]) -> None:
 
 def _forms(path: Path, asked: Sequence[str], *always: str) -> list[str]:
     """Return the formats asked for, else those that are written always and those that are there."""
-    there = [form for form in FORMATS if path.with_suffix(f".{form}").exists()]
-    return [form for form in FORMATS if form in (asked or {*always, *there})]
+    existing = [form for form in FORMATS if path.with_suffix(f".{form}").exists()]
+    return [form for form in FORMATS if form in (asked or {*always, *existing})]
 
 
 def _boards(
-    store: Store, name: str, found: Mapping[str, Measured], formats: Sequence[str]
+    store: Store, name: str, tables: Mapping[str, Measured], formats: Sequence[str]
 ) -> Iterator[Board]:
-    for judged, of in found.items():
-        frame = boards.leaderboard(of)
+    """Yield the tables that one protocol's records make, of each protocol among `tables`."""
+    for protocol, table in tables.items():
+        frame = boards.leaderboard(table)
         if frame.empty:  # every run's scores were damaged
             continue
-        path = board_path(store, name, judged)
-        sweep = alpha.alpha(of)
+        leaderboard_path = path = board_path(store, name, protocol)
+        sweep = alpha.alpha(table)
         # A sweep has a table of its own, and a leaderboard where bench run wrote one.
         if sweep.empty or path.exists():
             texts = {
                 path.with_suffix(f".{form}"): FORMATS[form](frame) for form in _forms(path, formats, "md")
             }
-            yield Board(frame, path, texts, _grid(frame, path), of.n_others, is_leaderboard=True)
+            yield Board(frame, path, texts, _grid(frame, path), table.n_others, is_leaderboard=True)
         if not sweep.empty:
             path = path.with_name(f"{path.stem}-alpha.parquet")
-            yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, judged)})
-        if any(is_tuned(arm) for arm in of.own):
-            both = tuned.tuned(of)
-            path = tuned.beside(board_path(store, name, judged))
-            yield Board(both, path, {path.with_suffix(".md"): tuned.markdown(both, of, store.root)})
+            yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, protocol)})
+        if any(is_tuned(arm) for arm in table.own):
+            yield tuned_board(table, leaderboard_path, store.root)
+
+
+def tuned_board(table: Measured, leaderboard_path: Path, results: Path) -> Board:
+    """Return the table of tuned arms beside their defaults, of a leaderboard that lies there."""
+    frame = tuned.tuned(table)
+    path = tuned.beside(leaderboard_path)
+    return Board(frame, path, {path.with_suffix(".md"): tuned.markdown(frame, table, results)})
 
 
 def current(
@@ -264,10 +275,10 @@ def current(
     Of these arms, or of all; with those published beside `results`, or without. They are of one scope: of other splits
     than the study that went on last there are none.
     """
-    kept = {one.study for one in read_tuned(results, dataset)}
+    kept = {entry.study for entry in read_tuned(results, dataset)}
     store = TrialStore(results)
-    there = store.with_published(dataset) if published else store.studies(dataset)
-    return ledger.latest((one for one in there if arms is None or one.study.arm in arms), kept)
+    studies = store.with_published(dataset) if published else store.studies(dataset)
+    return ledger.latest((studied for studied in studies if arms is None or studied.study.arm in arms), kept)
 
 
 def study_boards(results: Path, dataset: str) -> list[Board]:
@@ -306,17 +317,17 @@ def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
 
 
 def _across_protocols(
-    store: Store, name: str, found: Mapping[str, Measured], formats: Sequence[str]
+    store: Store, name: str, tables: Mapping[str, Measured], formats: Sequence[str]
 ) -> Iterator[Board]:
     folder = store.root / "leaderboards"
-    both = sides.sides(found)
+    both = sides.sides(tables)
     if not both.empty:
         path = folder / f"{name}-sides.parquet"
         forms = _forms(path, formats, *FORMATS)
-        yield Board(both, path, {path.with_suffix(f".{f}"): sides.FORMATS[f](both, name) for f in forms})
+        yield Board(both, path, {path.with_suffix(f".{f}"): sides.WRITERS[f](both, name) for f in forms})
     if name not in dataset_names():
         return
-    climbed = ladder.ladder(found, card(name))
+    climbed = ladder.ladder(tables, card(name))
     if climbed.empty or climbed["rung"].nunique() < 3:  # published and strict alone are no ladder
         return
     path = folder / f"{name}-ladder.parquet"
@@ -328,17 +339,17 @@ def _across_protocols(
 
 def draw_slices(results: Path, studied: Sequence[Studied]) -> list[Path]:
     """Draw the slices through the trials of every arm; return the paths, in the studies' own folder."""
-    made: list[Path] = []
-    for arm, mine in ledger.by_arm(studied).items():
-        trials, dataset = ledger.slices(mine), mine[0].study.dataset
+    paths: list[Path] = []
+    for arm, studies in ledger.by_arm(studied).items():
+        trials, dataset = ledger.slices(studies), studies[0].study.dataset
         if trials.empty:
             continue
         scales = {
             name: json.loads(text)["attributes"].get("log", False)
-            for name, text in mine[0].study.space.items()
+            for name, text in studies[0].study.space.items()
         }
         title = f"{dataset}, {arm}: gain over the default on inner folds, all folds"
         path = results / "studies" / "slices" / f"{dataset}-{slug(arm)}"
         draw = partial(charts.draw_slices, trials, title, scales)
-        made += figures.Drawing(figures.numbers(trials), draw, SVG).write(path)
-    return made
+        paths += figures.Drawing(figures.numbers(trials), draw, SVG).write(path)
+    return paths

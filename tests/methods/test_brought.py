@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +130,6 @@ def _fit(member, device):
     used = {"device": model.weight.device.type, "engine": "torch", "threads": torch.get_num_threads()}
     return Fitted(predict, config.steps, config.steps, config.steps * config.batch, **used)
 '''
-
-
-@pytest.fixture(autouse=True)
-def none_named() -> Iterator[None]:
-    plugins.forget()
-    yield
-    plugins.forget()
 
 
 def written(folder: Path, name: str, text: str) -> Path:

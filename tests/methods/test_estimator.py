@@ -28,6 +28,7 @@ from bench.methods import method
 from bench.protocols import protocol_named
 from bench.runs.run import plan
 from bench.store.folder import Store
+from bench.store.schema import Record
 from bench.tuning.space import Classes, arm_at, space_of, tunable
 from tests.conftest import Script
 
@@ -86,8 +87,8 @@ def fitted(parts: Encoded, valid: Part | None = None, seed: int = 7, **settings:
     return result
 
 
-def records(folder: Path, arm: str) -> list[dict[str, Any]]:
-    return [record for record in Store(folder / "results").records("loan-sim") if record["arm"] == arm]
+def records(folder: Path, arm: str) -> list[Record]:
+    return [record for record in Store(folder / "results").records("loan-sim") if record.arm == arm]
 
 
 def test_estimators_of_an_arms_file_run_beside_other_arms_in_workers(bench: Script, tmp_path: Path) -> None:
@@ -98,15 +99,15 @@ def test_estimators_of_an_arms_file_run_beside_other_arms_in_workers(bench: Scri
     assert set(board) == {"trees", "svm", "easy", "pipeline", "prevalence-again"}
     assert all(row["n_failed"] == 0 for row in board.values())
     (first, _) = records(tmp_path, "trees")
-    assert (first["method"], first["sampler"], first["steps"]) == ("estimator", "smote", 20)
-    assert json.loads(first["config"]) == {
+    assert (first.method, first.sampler, first.steps) == ("estimator", "smote", 20)
+    assert json.loads(first.config) == {
         "estimator": TREES,
         "parameters": {"n_estimators": 20},
         "pipeline": None,
         "scale": False,
     }
-    assert json.loads(first["selected"]) == {"scores": "predict_proba"}
-    selected = json.loads(records(tmp_path, "svm")[0]["selected"])
+    assert json.loads(first.selected or "") == {"scores": "predict_proba"}
+    selected = json.loads(records(tmp_path, "svm")[0].selected or "")
     assert selected["scores"] == "decision_function"
     assert selected["sigmoid"]["slope"] > 0
 
@@ -123,7 +124,7 @@ def test_a_study_asks_the_space_of_the_arms_file_and_tuned_arms_run(bench: Scrip
     assert ran.returncode == 0, ran.stderr
     assert "trees(tuned)" in {row["arm"] for row in json.loads(ran.stdout)["arms"]}
     (first, _) = records(tmp_path, "trees(tuned)")
-    assert json.loads(first["config"])["scale"] is False
+    assert json.loads(first.config)["scale"] is False
     toml = tmp_path / "results" / "tuned" / "loan-sim.toml"
     toml.write_text(toml.read_text().replace(TREES, "subprocess.Popen"))
     refused = bench("run", *SMALL, "--seeds", "2", *words, "--tuned")
@@ -277,7 +278,7 @@ def test_the_packages_of_the_estimator_are_in_the_record_of_its_arm_alone(
     ended = bench("run", *SMALL, *words, PYTHONPATH=str(site))
     assert ended.returncode == 0, ended.stderr
     theirs, prevalence = (
-        json.loads(records(tmp_path, arm)[0]["versions"]) for arm in ("theirs", "prevalence")
+        json.loads(records(tmp_path, arm)[0].versions or "") for arm in ("theirs", "prevalence")
     )
     assert theirs == {**prevalence, "their-models": "2.5"}
 

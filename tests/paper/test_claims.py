@@ -12,7 +12,7 @@ import pytest
 from bench.arms.matrices import ALPHA
 from bench.data.cards import card
 from bench.names import TUNED, seed_from
-from bench.paper.alpha import METRICS, alpha
+from bench.paper.alpha import PAPER_METRICS, alpha
 from bench.paper.alpha import markdown as alpha_page
 from bench.paper.claims import BEFORE, META, PAPERS, RIVALS, counts, findings
 from bench.paper.page import markdown
@@ -20,6 +20,9 @@ from bench.protocols.published import rungs
 from bench.report.selection import Measured
 from bench.stats.bootstrap import RunScores, replicates_by_arm
 from bench.stats.inference import difference
+from bench.store.schema import Record
+from tests.conftest import as_scored
+from tests.records import record
 
 FOLDS, SEEDS = 3, 2
 
@@ -27,7 +30,7 @@ FOLDS, SEEDS = 3, 2
 def table(shifts: Mapping[str, float], *, n: int = 240, failed: int = 0) -> Measured:
     """Return arms that tell the classes apart by their shifts, on the same rows, with little noise of their own."""
     runs: dict[str, list[RunScores]] = {arm: [] for arm in shifts}
-    records: dict[str, list[dict[str, Any]]] = {arm: [] for arm in shifts}
+    records: dict[str, list[Record]] = {arm: [] for arm in shifts}
     for fold in range(FOLDS):
         rows = np.random.default_rng([7, fold])
         y = rows.permutation(np.arange(n) < n // 4).astype(int)
@@ -36,27 +39,27 @@ def table(shifts: Mapping[str, float], *, n: int = 240, failed: int = 0) -> Meas
             for seed in range(SEEDS):
                 own = np.random.default_rng([seed_from(arm), fold, seed]).normal(size=n)
                 score = 1 / (1 + np.exp(-noise - shift * y - 0.05 * own))
-                runs[arm].append(RunScores(fold, seed, y, score, 0.5))
-                records[arm].append(record(arm, seed, "ok"))
+                runs[arm].append(RunScores(fold, seed, as_scored(y, score, 0.5)))
+                records[arm].append(record_of(arm, seed, "ok"))
     for arm in list(shifts)[:failed]:
-        records[arm].append(record(arm, 9, "failed"))
-    counted = {"row_replicates": 20, "rank_replicates": 200, "names": METRICS}
+        records[arm].append(record_of(arm, 9, "failed"))
+    counted = {"row_replicates": 20, "rank_replicates": 200, "names": PAPER_METRICS}
     return Measured(records, replicates_by_arm(runs, **counted))
 
 
-def record(arm: str, seed: int, status: str) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "status": status,
-        "steps": 100,
-        "samples_seen": 6400,
-        "device": "cpu",
-        "engine": "c",
-        "fit_seconds": 36.0,
-        "arm": arm,
-        **dict.fromkeys(("method", "version", "sampler", "inner_sampler", "outer_sampler", "config"), arm),
-        "resample_seconds": 0.0,
-    }
+def record_of(arm: str, seed: int, status: str) -> Record:
+    return record(
+        seed=seed,
+        status=status,
+        steps=100,
+        samples_seen=6400,
+        device="cpu",
+        engine="c",
+        fit_seconds=36.0,
+        arm=arm,
+        **dict.fromkeys(("method", "sampler", "inner_sampler", "outer_sampler", "config"), arm),
+        resample_seconds=0.0,
+    )
 
 
 def swept() -> Measured:
@@ -76,7 +79,7 @@ def test_a_cell_of_the_sweep_is_the_paired_change_against_no_inner_step() -> Non
         pair, order, rate = ALPHA[name]
         assert (row["pair"], row["order"], row["inner_lr"], row["n_runs"]) == (pair, order, rate, 6)
         base = found.replicates[f"metabalance[{pair}](order=1,inner_lr=0)"]
-        for metric in METRICS:
+        for metric in PAPER_METRICS:
             assert row[f"{metric}_mean"] == pytest.approx(np.mean(found.replicates[name].points[metric]))
             if rate:
                 expected = difference(found.replicates[name], base, metric)

@@ -28,9 +28,10 @@ from bench.methods.meta_weight_net_as_coded import _without_meta_rows
 from bench.networks import streams
 from bench.protocols import as_judged, protocol_named
 from bench.protocols.published import RATES, REPAIRS
-from bench.runs.evaluate import Workbench, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.prepare import Request
 from bench.runs.run import plan
+from bench.runs.workbench import Workbench
 from bench.store.folder import Store
 from bench.workflows.run import make_plan
 
@@ -413,13 +414,13 @@ def test_runs_without_validation_have_no_threshold_and_no_validation_metrics(tmp
         assert result.status == "ok", result.error
         record = bench.store.read(run.dataset, run.key)
         assert record is not None
-        assert record["threshold"] is None
-        assert record["valid_roc_auc"] is None
-        assert (record["n_train"], record["n_valid"], record["n_test"]) == (480, 0, 120)
-        assert 0 < record["test_roc_auc"] < 1
+        assert record.threshold is None
+        assert record.valid["roc_auc"] is None
+        assert (record.n_train, record.n_valid, record.n_test) == (480, 0, 120)
+        assert 0 < record.test["roc_auc"] < 1
         scores = bench.store.read_scores(run.dataset, run.key)
         assert scores is not None
-        assert set(scores["part"]) == {"test"}
+        assert set(scores) == {"test"}
 
 
 def fields(arm: Any) -> Any:

@@ -17,8 +17,10 @@ from bench.arms.arm import arm_named
 from bench.cli import output
 from bench.errors import BadSetting, BadStore, UnknownName
 from bench.report.comparison import FIRST, HEADINGS, caption, cells, comparison
-from bench.runs.evaluate import Workbench, record_failure, run_pack
+from bench.runs.evaluate import run_pack
+from bench.runs.recording import record_failure
 from bench.runs.run import Run
+from bench.runs.workbench import Workbench
 from bench.stats.inference import corrected_t, holm
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
@@ -42,7 +44,7 @@ def test_means_differences_and_tests_are_those_of_the_records(recorded: Workbenc
     board = compared(recorded).set_index("metric")
     records = recorded.store.records("loan-sim")
     for metric in ("roc_auc", "brier"):
-        value = {(r["arm"], r["fold"], r["seed"]): r[f"test_{metric}"] for r in records}
+        value = {(r.arm, r.fold, r.seed): r.test[metric] for r in records}
         folds = {
             fold: np.mean(
                 [value["logistic-regression", fold, s] - value["prevalence", fold, s] for s in (0, 1)]
@@ -52,7 +54,7 @@ def test_means_differences_and_tests_are_those_of_the_records(recorded: Workbenc
         row = board.loc[metric]
         assert row["difference_mean"] == pytest.approx(np.mean(list(folds.values())))
         assert row["mean_a"] - row["mean_b"] == pytest.approx(row["difference_mean"])
-        ratio = np.mean([r["n_test"] / r["n_train"] for r in records])
+        ratio = np.mean([r.n_test / r.n_train for r in records])
         assert row["p_corrected_t"] == pytest.approx(corrected_t(folds, ratio))
         assert row["difference_lo"] <= row["difference_mean"] <= row["difference_hi"]
     assert board.loc["roc_auc", "improvement"] == 1.0

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -27,7 +26,7 @@ from bench.errors import Unavailable, UnknownName
 from bench.names import MAIN_METRIC
 from bench.report import leaderboard as boards
 from bench.report.render import (
-    SHORT,
+    PRINTED,
     as_csv,
     caption,
     cells,
@@ -42,12 +41,16 @@ from bench.report.render import (
 )
 from bench.report.render import printed as printed_name
 from bench.report.selection import measured, newest
-from bench.runs.evaluate import Workbench, record_failure, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.prepare import Request
+from bench.runs.recording import record_failure
 from bench.runs.run import Run
+from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS
-from bench.store.folder import SCORES, Store, read_checked, write_atomically
-from bench.workflows.run import make_plan, run_plan
+from bench.store.folder import Store
+from bench.store.parquet import read_checked, write_atomically
+from bench.workflows.leaderboard import run_and_rank
+from bench.workflows.run import make_plan
 from bench.workflows.tables import regenerate
 
 Listed = Callable[..., list[Run]]
@@ -123,10 +126,10 @@ def test_arms_are_ranked_by_the_main_metric_and_the_best_possible_is_first(ranke
 def test_a_mean_is_the_mean_of_the_records(ran: Store, ranked: pd.DataFrame, table: Table) -> None:
     board = ranked
     for arm in QUICKEST:
-        records = [r for r in ran.records("loan-sim") if r["arm"] == arm]
+        records = [r for r in ran.records("loan-sim") if r.arm == arm]
         for metric in METRICS:
             assert row(board, arm)[f"{metric}_mean"] == pytest.approx(
-                np.mean([r[f"test_{metric}"] for r in records])
+                np.mean([r.test[metric] for r in records])
             )
     assert row(board, "prevalence")["test_prevalence"] == pytest.approx(table.prevalence)
 
@@ -165,8 +168,8 @@ def later(run: Run, store: Store, source: Run, **changes: Any) -> None:
     scores = store.read_scores(source.dataset, source.key)
     assert record is not None
     assert scores is not None
-    changed = record | {"key": run.key, "finished": record["finished"] + timedelta(hours=1)} | changes
-    store.write(changed, pa.Table.from_pandas(scores, schema=SCORES, preserve_index=False))
+    changed = replace(record, key=run.key, finished=record.finished + timedelta(hours=1))
+    store.write(replace(changed, **changes), scores)
 
 
 def test_a_record_is_superseded_by_a_later_one_of_the_same_run(filled: Store, runs_of: Listed) -> None:
@@ -201,21 +204,21 @@ def test_a_run_with_damaged_scores_counts_as_not_done_and_is_done_again(tmp_path
         dataset="loan-sim", rows=600, arms=QUICKEST, folds=3, seeds=1, results=tmp_path, workers=0
     )
     quiet = Lines(Console(quiet=True))
-    whole = run_plan(make_plan(request), quiet)
+    whole = run_and_rank(make_plan(request), quiet)
     assert (whole.failed, whole.n_runs) == ([], 9)
     damaged = make_plan(request).runs[4]
     path = Store(tmp_path).scores_path(damaged.dataset, damaged.key)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    noticed = run_plan(make_plan(request), quiet)
+    noticed = run_and_rank(make_plan(request), quiet)
     assert [(r.key, r.status) for r in noticed.failed] == [(damaged.key, "failed")]
     assert "damaged" in str(noticed.failed[0].error)
     assert row(noticed.leaderboard, damaged.arm)["n_runs"] == 2
     assert len(list((tmp_path / "quarantine").iterdir())) == 2
     mended = make_plan(request)
     assert [run.key for run in mended.todo] == [damaged.key]
-    outcome = run_plan(mended, quiet)
+    outcome = run_and_rank(mended, quiet)
     assert outcome.failed == []
     timing = ["fit_seconds", "resample_seconds"]
     pd.testing.assert_frame_equal(
@@ -270,7 +273,7 @@ def test_records_on_other_splits_stand_in_no_common_table(filled: Store, ranked:
     request = Request(
         dataset="loan-sim", rows=600, arms=("prevalence",), folds=2, seeds=1, results=filled.root, workers=0
     )
-    run_plan(make_plan(request), Lines(Console(quiet=True)))
+    run_and_rank(make_plan(request), Lines(Console(quiet=True)))
     (made,) = regenerate(filled.root)
     assert made.n_other_records == 9
     assert made.frame["arm"].tolist() == ["prevalence"]
@@ -370,7 +373,7 @@ def test_columns_are_left_out_before_a_name_is_folded_and_said_to_be(with_failur
 
 
 def test_every_metric_has_a_name_that_people_read() -> None:
-    assert set(SHORT) <= set(METRICS)
+    assert set(PRINTED) <= set(METRICS)
     shown = [printed_name(metric) for metric in METRICS]
     assert len(set(shown)) == len(shown)
     assert (printed_name("average_precision"), printed_name("recall")) == ("AP", "recall")
@@ -443,7 +446,7 @@ def test_a_metric_that_older_records_lack_costs_no_record(tmp_path: Path) -> Non
         path = store.record_path("loan-sim", key)
         write_atomically(path, read_checked(path).drop_columns(["test_ks", "valid_ks"]))
     records = store.records("loan-sim")
-    assert [record["test_ks"] for record in records] == [None, None]
+    assert [record.test["ks"] for record in records] == [None, None]
     assert not (tmp_path / "quarantine").exists()
     assert boards.leaderboard(measured(store, newest(records)))["ks_mean"].notna().all()
 

@@ -20,22 +20,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench import plugins
 from bench.arms.arm import ARMS
 from bench.cli import app as cli
-from bench.contract import Arm, Fitted, Member, Result
+from bench.contract import Arm, Result
 from bench.data.cards import card_for_file
 from bench.data.encode import Part
 from bench.data.table import Table
 from bench.errors import SamplerTimeout
 from bench.methods import methods
-from bench.methods.prevalence import Config
 from bench.protocols import protocol_named
 from bench.runs import evaluate
 from bench.runs.engines.local import Crew, execute
-from bench.runs.evaluate import Workbench, choose_device, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.run import Run, packs, plan
+from bench.runs.workbench import Workbench, choose_device
 from bench.stats.metrics import METRICS
-from bench.store.folder import SCORES, Store, read_checked
+from bench.store.folder import Store
+from bench.store.parquet import read_checked
+from bench.store.schema import SCORES
 from tests.conftest import FAST, console_script, offline
 
 Listed = Callable[..., list[Run]]
@@ -92,9 +95,12 @@ def test_two_workers_give_the_bits_that_this_process_gives(workbench: Workbench,
     assert {r.status for r in alone} == {"ok"}
     for run in runs:
         assert scores(here, run) == scores(there, run)
-        one, other = (bench.store.read(run.dataset, run.key) or {} for bench in (here, there))
-        for name in ("threshold", "steps", *(f"{part}_{m}" for part in ("valid", "test") for m in METRICS)):
-            assert one[name] == other[name]
+        one, other = (bench.store.read(run.dataset, run.key) for bench in (here, there))
+        assert one is not None
+        assert other is not None
+        assert (one.threshold, one.steps) == (other.threshold, other.steps)
+        assert set(one.valid) == set(one.test) == set(METRICS)
+        assert (one.valid, one.test) == (other.valid, other.test)
     assert not list(there.store.root.rglob("*.tmp"))
 
 
@@ -139,9 +145,9 @@ def test_a_sampler_that_fails_costs_its_own_runs_and_the_pack_trains_without_the
     for run, result in zip(runs, results, strict=True):
         record = workbench.store.read(run.dataset, run.key)
         assert record is not None
-        assert record["status"] == result.status
-        assert record["pack_size"] == (3 if run.arm == "none" else None)
-        assert (type(error).__name__ in (record["error"] or "")) == (run.arm == "smote")
+        assert record.status == result.status
+        assert record.pack_size == (3 if run.arm == "none" else None)
+        assert (type(error).__name__ in (record.error or "")) == (run.arm == "smote")
 
 
 def test_a_results_seconds_cover_what_a_run_goes_through(workbench: Workbench, runs_of: Listed) -> None:
@@ -151,7 +157,7 @@ def test_a_results_seconds_cover_what_a_run_goes_through(workbench: Workbench, r
     assert all(seconds > 0 for seconds in result.seconds.values())
     record = workbench.store.read("loan-sim", result.key)
     assert record is not None
-    assert record["fit_seconds"] == result.seconds["training"]
+    assert record.fit_seconds == result.seconds["training"]
 
 
 def test_a_killed_worker_costs_a_run_that_was_alone_and_the_rest_goes_on(
@@ -170,8 +176,8 @@ def test_a_killed_worker_costs_a_run_that_was_alone_and_the_rest_goes_on(
     for run in endless:
         record = workbench.store.read(run.dataset, run.key)
         assert record is not None
-        assert "code -9 (killed: out of memory, or from outside)" in record["error"]
-        assert record["data_source"] == "simulator"
+        assert "code -9 (killed: out of memory, or from outside)" in (record.error or "")
+        assert record.data_source == "simulator"
     assert len(results) == 4
     assert not multiprocessing.active_children()
 
@@ -248,8 +254,8 @@ def test_a_sampler_that_cannot_work_fails_its_runs_and_none_of_its_company(tmp_p
     assert [(r.arm, r.status) for r in results] == [("none", "ok"), ("adasyn", "failed")] * 3
     record = bench.store.read("apart", results[1].key)
     assert record is not None
-    assert record["error"].startswith("RuntimeError: Not any neigbours belong to the majority class")
-    assert record["test_average_precision"] is None
+    assert str(record.error).startswith("RuntimeError: Not any neigbours belong to the majority class")
+    assert record.test["average_precision"] is None
     run_pack(alone, listed[0], lambda step, steps: None)
     assert [scores(bench, run) for run in listed[0]] == [scores(alone, run) for run in listed[0]]
 
@@ -262,27 +268,33 @@ def test_a_network_that_diverges_is_a_failed_run(workbench: Workbench, runs_of: 
     assert "ValueError" in str(results[0].error)
 
 
-class Broken:
-    """A method that trains, and breaks when it is asked to score."""
+BROKEN = '''"""A method that trains, and breaks when it is asked to score."""
 
-    NAME, VERSION, POOLS, STATIC = "broken", 1, ("sampler",), None
+from bench.contract import Fitted
+from bench.methods.prevalence import Config, space
 
-    Config = Config
+VERSION = 1
 
-    @staticmethod
-    def fit(members: Sequence[Member], device: Any, progress: Any) -> list[Fitted]:
-        def predict(part: Any) -> Any:
-            raise RuntimeError("no\n  memory left")
 
-        return [Fitted(predict) for _ in members]
+def fit(members, device, progress):
+    return [Fitted(broken) for _ in members]
+
+
+def broken(part):
+    raise RuntimeError("no\\n  memory left")
+'''
 
 
 def test_a_method_that_breaks_while_scoring_is_a_failed_run(
-    workbench: Workbench, runs_of: Listed, monkeypatch: pytest.MonkeyPatch
+    workbench: Workbench, runs_of: Listed, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(methods(), "broken", Broken)
+    file = tmp_path / "broken.py"
+    file.write_text(BROKEN)
+    plugins.use([file])
     results = run_pack(workbench, runs_of(Arm("broken", "broken")), lambda step, steps: None)
-    assert [(r.status, r.error) for r in results] == [("failed", "RuntimeError: no memory left")] * 3
+    assert [(r.status, r.error) for r in results] == [
+        ("failed", f"RuntimeError: no memory left ({file}, line 14)")
+    ] * 3
 
 
 def test_a_record_says_what_it_took(workbench: Workbench, runs_of: Listed) -> None:
@@ -291,16 +303,19 @@ def test_a_record_says_what_it_took(workbench: Workbench, runs_of: Listed) -> No
     record = workbench.store.read(run.dataset, run.key)
     assert record is not None
     part = workbench.splits[run.split_sha256]
-    assert (record["n_valid"], record["n_test"]) == (len(part.valid), len(part.test))
-    assert record["n_test_positive"] == workbench.table.y[part.test].sum()
-    assert record["n_train"] == len(part.train)  # whatever a sampler makes of them
-    assert (record["steps"], record["samples_seen"]) == (60, 60 * 640)
-    assert 0 < record["best_step"] <= 60
-    assert (record["sampler"], record["loss"], record["device"]) == ("smote", "cross-entropy", "cpu")
-    assert json.loads(record["config"]) == run.config
-    assert {"bench", "torch", "numpy"} <= set(json.loads(record["versions"]))
-    assert record["started"] <= record["finished"]
-    assert record["peak_memory_mb"] > 10
+    assert (record.n_valid, record.n_test) == (len(part.valid), len(part.test))
+    assert record.n_test_positive == workbench.table.y[part.test].sum()
+    assert record.n_train == len(part.train)  # whatever a sampler makes of them
+    assert (record.steps, record.samples_seen) == (60, 60 * 640)
+    assert record.best_step is not None
+    assert 0 < record.best_step <= 60
+    assert (record.sampler, record.loss, record.device) == ("smote", "cross-entropy", "cpu")
+    assert json.loads(record.config) == run.config
+    assert {"bench", "torch", "numpy"} <= set(json.loads(record.versions or ""))
+    assert record.started is not None
+    assert record.started <= record.finished
+    assert record.peak_memory_mb is not None
+    assert record.peak_memory_mb > 10
 
 
 def test_a_device_that_is_unknown_or_absent_is_refused() -> None:
@@ -381,7 +396,7 @@ def test_an_interrupt_loses_nothing_and_the_same_command_does_the_rest(
     command = f"bench {' '.join(words)}"
     assert stderr == f"Interrupted. Everything finished is kept; go on with:\n  {command}\n"
     store = Store(tmp_path / "results")
-    assert {record["arm"] for record in store.records("loan-sim")} == {"prevalence"}
+    assert {record.arm for record in store.records("loan-sim")} == {"prevalence"}
     assert len(store.keys("loan-sim")) == 3
     assert not list(tmp_path.rglob("*.tmp"))
     assert gone(process.pid), "a worker outlived the command"

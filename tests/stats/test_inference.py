@@ -23,6 +23,7 @@ from bench.stats.bootstrap import (
 )
 from bench.stats.inference import corrected_t, difference, difference_of_means, holm, improvement, summarise
 from bench.stats.metrics import METRICS, measure, measure_resampled
+from tests.conftest import as_scored
 
 NAMES = ["roc_auc", "average_precision", "brier"]
 
@@ -36,13 +37,13 @@ def arm(rng_seed=0, *, folds=2, seeds=2, n=150, shift=1.5, noise=0.5, threshold=
         signal = rows.normal(size=n) + shift * y
         for seed in range(seeds):
             own = noise * np.random.default_rng([rng_seed, fold, seed]).normal(size=n)
-            runs.append(RunScores(fold, seed, y, 1 / (1 + np.exp(-signal - own)), threshold))
+            runs.append(RunScores(fold, seed, as_scored(y, 1 / (1 + np.exp(-signal - own)), threshold)))
     return runs
 
 
 def test_the_mean_is_the_plain_mean_over_runs():
     runs = arm()
-    points = [measure(run.y, run.score, run.threshold) for run in runs]
+    points = [measure(run.scored) for run in runs]
     summary = summarise(replicates(runs, row_replicates=20), draws=100)
     assert list(summary) == list(METRICS)
     for name, found in summary.items():
@@ -104,7 +105,7 @@ def test_the_interval_of_an_auc_covers_the_truth():
 
     def interval(i):
         score = 1 / (1 + np.exp(-np.random.default_rng([1, i]).normal(size=200) - shift * y))
-        reps = replicates([RunScores(0, 0, y, score)], rank_replicates=500, seed=i, names=NAMES)
+        reps = replicates([RunScores(0, 0, as_scored(y, score))], rank_replicates=500, seed=i, names=NAMES)
         found = summarise(reps, seed=i)["roc_auc"]
         return found.lo, found.hi
 
@@ -121,7 +122,7 @@ def test_the_interval_over_folds_and_seeds_covers_the_truth():
         for fold in range(5):
             signal = rng.normal(size=100) + shift * y
             scores = 1 / (1 + np.exp(-signal - noise * rng.normal(size=(2, 100))))
-            runs += [RunScores(fold, seed, y, score) for seed, score in enumerate(scores)]
+            runs += [RunScores(fold, seed, as_scored(y, score)) for seed, score in enumerate(scores)]
         reps = replicates(runs, row_replicates=50, rank_replicates=50, seed=i, names=NAMES)
         found = summarise(reps, draws=500, seed=i)["roc_auc"]
         return found.lo, found.hi
@@ -138,7 +139,7 @@ def test_the_interval_of_a_difference_covers_none_between_equal_scorers():
         signal = rng.normal(size=200) + 1.2 * y
         scores = 1 / (1 + np.exp(-signal - rng.normal(size=(2, 200))))
         a, b = (
-            replicates([RunScores(0, 0, y, score)], rank_replicates=500, names=["roc_auc"])
+            replicates([RunScores(0, 0, as_scored(y, score))], rank_replicates=500, names=["roc_auc"])
             for score in scores
         )
         found = difference(a, b, "roc_auc", seed=i)
@@ -232,10 +233,10 @@ def test_the_noise_of_rows_is_the_mean_over_seeds_within_half_a_step():
 def test_rounding_the_noise_changes_no_difference_of_arms_that_are_nearly_the_same():
     """Scores that differ by 1e-4 in the logit: the difference is a thousandth of either arm's noise of rows."""
     runs = arm(folds=1, seeds=4, n=2000)
-    logit = [np.log(run.score / (1 - run.score)) for run in runs]
+    logit = [np.log(run.scored.score / (1 - run.scored.score)) for run in runs]
     own = [np.random.default_rng([9, run.seed]).normal(size=2000) for run in runs]
     twins = [
-        replace(run, score=1 / (1 + np.exp(-z - 1e-4 * noise)))
+        replace(run, scored=replace(run.scored, score=1 / (1 + np.exp(-z - 1e-4 * noise))))
         for run, z, noise in zip(runs, logit, own, strict=True)
     ]
     a, b = (replicates(some, rank_replicates=500, names=["roc_auc"]) for some in (runs, twins))
@@ -278,7 +279,7 @@ def test_seeds_that_share_the_noise_of_rows_have_the_interval_of_their_own_noise
 
 def test_seeds_and_arms_of_a_fold_share_the_resamples_of_its_rows():
     first, second, *_ = arm(1)
-    twin = RunScores(first.fold, second.seed, first.y, first.score, first.threshold)
+    twin = RunScores(first.fold, second.seed, first.scored)
     reps = replicates_by_arm({"a": [first, twin], "b": [twin]}, row_replicates=20, rank_replicates=50)
     for name in METRICS:
         a, b = reps["a"].values[name], reps["b"].values[name]
@@ -295,7 +296,7 @@ def test_the_bootstrap_of_ranks_has_the_distribution_of_drawing_rows(n, positive
     classes = [np.flatnonzero(y == label) for label in (True, False)]
     drawn = [np.concatenate([rng.choice(rows, len(rows)) for rows in classes]) for _ in range(4000)]
     counts = np.array([np.bincount(rows, minlength=n) for rows in drawn])
-    naive = measure_resampled(y, score, None, counts, names=["roc_auc", "average_precision"])
+    naive = measure_resampled(as_scored(y, score), counts, names=["roc_auc", "average_precision"])
     for name, found in bootstrap_ranks(y, score, replicates=8000, seed=1).items():
         assert found.shape == (8000,)
         assert np.mean(found) == pytest.approx(
@@ -341,7 +342,7 @@ def test_runs_that_do_not_belong_together_are_refused():
     with pytest.raises(ValueError, match="one run for each fold and seed"):
         replicates([first, first])
     with pytest.raises(ValueError, match="same test rows"):
-        replicates([first, RunScores(0, 1, second.y[::-1], second.score)])
+        replicates([first, RunScores(0, 1, as_scored(second.scored.y[::-1], second.scored.score))])
 
 
 def test_improvement_is_the_share_of_paired_runs_that_win() -> None:
@@ -432,7 +433,7 @@ def test_the_interval_of_a_difference_of_means_covers_none_between_equal_scorers
             for fold in range(5):
                 signal = rng.normal(size=100) + 1.2 * y
                 scores = 1 / (1 + np.exp(-signal - 0.5 * rng.normal(size=(2, 100))))
-                runs += [RunScores(fold, seed, y, score) for seed, score in enumerate(scores)]
+                runs += [RunScores(fold, seed, as_scored(y, score)) for seed, score in enumerate(scores)]
             sides.append(replicates(runs, row_replicates=1, rank_replicates=100, seed=i, names=["roc_auc"]))
         found = difference_of_means(*sides, "roc_auc", draws=1000, seed=i)
         return found.lo, found.hi
@@ -451,7 +452,7 @@ def test_the_interval_of_improvement_covers_a_half_between_equal_scorers() -> No
             for seed in range(3):
                 for side in runs:
                     score = 1 / (1 + np.exp(-signal - 0.5 * rng.normal(size=100)))
-                    side.append(RunScores(fold, seed, y, score))
+                    side.append(RunScores(fold, seed, as_scored(y, score)))
         a, b = (replicates(s, row_replicates=1, rank_replicates=100, seed=i, names=["roc_auc"]) for s in runs)
         found = improvement(a, b, "roc_auc", draws=1000, seed=i)
         return found.lo, found.hi

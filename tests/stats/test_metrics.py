@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from bench.stats import metrics, ranking
+from bench.stats.bootstrap import row_weights
 from bench.stats.metrics import (
     METRICS,
     average_precision,
     best_threshold,
     measure,
     measure_resampled,
-    row_weights,
 )
+from tests.conftest import as_scored
 
 RANK_METRICS = [
     name for name in METRICS if name in ("average_precision", "roc_auc", "ks", "gini") or "_at_" in name
@@ -103,7 +104,7 @@ def ece(y, score, bins=15) -> float:
 @settings(max_examples=200, deadline=None)
 def test_every_metric_is_that_of_scikit_learn_or_of_its_formula(sample):
     y, score, threshold = sample
-    found, wanted = measure(y, score, threshold), expected(y, score, threshold)
+    found, wanted = measure(as_scored(y, score, threshold)), expected(y, score, threshold)
     assert list(found) == list(METRICS)
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
@@ -113,9 +114,9 @@ def test_every_metric_is_that_of_scikit_learn_or_of_its_formula(sample):
 @settings(max_examples=100, deadline=None)
 def test_a_resample_measures_as_its_rows_physically_repeated(sample):
     y, score, threshold, weights = sample
-    found = measure_resampled(y, score, threshold, weights)
+    found = measure_resampled(as_scored(y, score, threshold), weights)
     for r, times in enumerate(weights):
-        repeated = measure(np.repeat(y, times), np.repeat(score, times), threshold)
+        repeated = measure(as_scored(np.repeat(y, times), np.repeat(score, times), threshold))
         for name, value in repeated.items():
             assert found[name][r] == pytest.approx(value, abs=1e-9), name
 
@@ -126,11 +127,11 @@ def test_samples_of_many_pages_measure_as_small_ones(n, positives, decimals):
     y = rng.permutation(np.arange(n) < positives).astype(int)
     score = (1 / (1 + np.exp(2 - y - rng.normal(size=n)))).round(decimals)
     for name, value in expected(y, score, 0.3).items():
-        assert measure(y, score, 0.3)[name] == pytest.approx(value, abs=1e-9), name
+        assert measure(as_scored(y, score, 0.3))[name] == pytest.approx(value, abs=1e-9), name
     weights = row_weights(y, 3, 0)
-    found = measure_resampled(y, score, 0.3, weights)
+    found = measure_resampled(as_scored(y, score, 0.3), weights)
     for r, times in enumerate(weights):
-        for name, value in measure(np.repeat(y, times), np.repeat(score, times), 0.3).items():
+        for name, value in measure(as_scored(np.repeat(y, times), np.repeat(score, times), 0.3)).items():
             assert found[name][r] == pytest.approx(value, abs=1e-9), name
 
 
@@ -139,7 +140,7 @@ def test_samples_of_many_pages_measure_as_small_ones(n, positives, decimals):
 def test_a_monotone_transformation_leaves_rank_metrics_the_same(sample):
     y, score, _ = sample
     grade = np.unique(score, return_inverse=True)[1]
-    before, after = measure(y, score), measure(y, grade / 100)
+    before, after = measure(as_scored(y, score)), measure(as_scored(y, grade / 100))
     assert all(before[name] == pytest.approx(after[name], abs=1e-12) for name in RANK_METRICS)
 
 
@@ -179,7 +180,7 @@ def test_the_best_threshold_keeps_neighbouring_floats_apart():
 
 def test_constant_scores_measure_as_chance():
     y = np.repeat([1, 0], [10, 990])
-    found = measure(y, np.full(1000, 0.01), 0.5)
+    found = measure(as_scored(y, np.full(1000, 0.01), 0.5))
     assert found["roc_auc"] == 0.5
     assert found["average_precision"] == found["precision_at_1pct_review"] == pytest.approx(0.01)
     assert found["recall_at_5pct_review"] == pytest.approx(0.05)
@@ -191,11 +192,11 @@ def test_a_review_of_a_share_that_floats_cannot_hold_counts_whole_rows():
     """0.1 % of 3,000 rows is 3 rows, though 0.1 / 100 * 3000 is not quite 3."""
     y = np.zeros(3000)
     y[:3] = 1
-    assert measure(y, np.linspace(1, 0, 3000))["precision_at_0_1pct_review"] == 1
+    assert measure(as_scored(y, np.linspace(1, 0, 3000)))["precision_at_0_1pct_review"] == 1
 
 
 def test_metrics_at_the_threshold_are_nan_without_one():
-    found = measure(np.array([0, 1]), np.array([0.2, 0.7]))
+    found = measure(as_scored([0, 1], [0.2, 0.7]))
     missing = [name for name, value in found.items() if math.isnan(value)]
     assert missing == ["f1", "mcc", "balanced_accuracy", "precision", "recall"]
 
@@ -204,12 +205,12 @@ def test_resamples_are_the_same_in_parts_and_by_name(monkeypatch):
     rng = np.random.default_rng(0)
     y, score = rng.permutation(np.repeat([1, 0], [20, 480])), rng.random(500).round(2)
     weights = row_weights(y, 11, seed=0)
-    whole = measure_resampled(y, score, 0.5, weights)
+    whole = measure_resampled(as_scored(y, score, 0.5), weights)
     monkeypatch.setattr(metrics, "WIDTH", 3)
     monkeypatch.setattr(ranking, "CACHED", 100)
-    for name, values in measure_resampled(y, score, 0.5, np.ascontiguousarray(weights)).items():
+    for name, values in measure_resampled(as_scored(y, score, 0.5), np.ascontiguousarray(weights)).items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-13)
-    assert list(measure_resampled(y, score, None, weights, names=["ks"])) == ["ks"]
+    assert list(measure_resampled(as_scored(y, score), weights, names=["ks"])) == ["ks"]
 
 
 def test_row_weights_keep_both_classes_their_size():
@@ -262,7 +263,7 @@ GOOD = np.array([0, 1, 1])
 )
 def test_what_cannot_be_measured_is_refused_with_the_reason(y, score, threshold, message):
     with pytest.raises(ValueError, match=message):
-        measure(y, np.array(score), threshold)
+        measure(as_scored(y, score, threshold))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -281,9 +282,9 @@ def test_the_fast_average_precision_needs_a_positive():
 
 def test_weights_that_fit_no_rows_or_lose_a_class_are_refused():
     with pytest.raises(ValueError, match=r"expected \(R, n\)"):
-        measure_resampled(GOOD, GOOD / 2, None, np.ones((2, 4)))
+        measure_resampled(as_scored(GOOD, GOOD / 2), np.ones((2, 4)))
     with pytest.raises(ValueError, match="one class only"):
-        measure_resampled(GOOD, GOOD / 2, None, np.array([[0, 1, 1]]))
+        measure_resampled(as_scored(GOOD, GOOD / 2), np.array([[0, 1, 1]]))
 
 
 def test_every_metric_says_what_it_is_in_one_line():

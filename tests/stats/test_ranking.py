@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from bench.stats.metrics import METRICS, measure_resampled, row_weights
+from bench.stats.bootstrap import row_weights
+from bench.stats.metrics import METRICS, measure_resampled
 from bench.stats.ranking import Tally, rank
 from bench.stats.sums import PAGE, running
+from tests.conftest import as_scored
 
 RANK_METRICS = [name for name in METRICS if "_at_" in name or name in ("average_precision", "roc_auc", "ks")]
 
@@ -28,7 +30,7 @@ def test_merging_blocks_of_negatives_changes_no_rank_metric(n, levels, seed):
     assert set(merged.cuts) <= set(merged.ties)
     weights = row_weights(y, 3, seed).T
     for name in RANK_METRICS:
-        values = [METRICS[name].function(Tally(ranking, weights)) for ranking in (merged, apart)]
+        values = [METRICS[name].tally(Tally(ranking, weights)) for ranking in (merged, apart)]
         np.testing.assert_allclose(*values, atol=1e-12, err_msg=name)
 
 
@@ -82,9 +84,9 @@ def test_weights_too_large_for_bytes_count_as_well(n, times):
     y, score = rng.permutation(np.arange(n) < 40), rng.integers(300, size=n) / 300
     once = row_weights(y, 5, 0)
     names = [name for name in METRICS if "review" not in name]
-    wanted = measure_resampled(y, score, 0.5, once, names=names)
+    wanted = measure_resampled(as_scored(y, score, 0.5), once, names=names)
     for weights in (once.astype(np.int64) * times, once.astype(float) * times):
-        found = measure_resampled(y, score, 0.5, weights, names=names)
+        found = measure_resampled(as_scored(y, score, 0.5), weights, names=names)
         for name in names:
             np.testing.assert_allclose(found[name], wanted[name], rtol=1e-12, err_msg=name)
 

@@ -144,7 +144,7 @@ def test_compact_records_hold_the_own_ones_alone(results: Path) -> None:
     before = hashes(results / PUBLISHED)
     bench.run(**SMALL, arms=["prevalence"], results=results)
     compact_records(results)
-    assert {record["arm"] for record in Store(results).read_compact("loan-sim")} == {"prevalence"}
+    assert {record.arm for record in Store(results).read_compact("loan-sim")} == {"prevalence"}
     shutil.rmtree(results / "runs")
     shutil.rmtree(results / "scores")
     table = measure_tables(Store(results), "loan-sim")["strict"]

@@ -16,7 +16,9 @@ from bench.report.comparison import comparison
 from bench.report.selection import measure_tables
 from bench.stats.inference import difference
 from bench.store import compact
-from bench.store.folder import RECORD, Store, read_whole, write_atomically
+from bench.store.folder import Store
+from bench.store.parquet import read_whole, write_atomically
+from bench.store.schema import record_schema
 from bench.workflows.tables import compact_records, orphans, regenerate
 
 ARMS = ("logistic-regression", "none", "smote", "prevalence")
@@ -64,8 +66,8 @@ def test_comparisons_of_compact_records_are_those_of_the_scores(ran: Path, packe
 
 
 def test_compact_records_are_many_times_smaller_and_hold_every_record(ran: Path, packed: Path) -> None:
-    records = read_whole(Store(packed).compact_path("loan-sim", "records"), RECORD).to_pylist()
-    raw = {record["key"]: record for record in Store(ran).records("loan-sim")}
+    records = read_whole(Store(packed).compact_path("loan-sim", "records"), record_schema()).to_pylist()
+    raw = {record.key: record.row() for record in Store(ran).records("loan-sim")}
     assert {record["key"] for record in records} == set(raw)
     for record in records:
         for name, value in raw[record["key"]].items():
@@ -135,9 +137,9 @@ def test_a_damaged_compact_file_is_told_before_anything_is_trained(packed: Path)
 
 def test_compact_records_of_before_a_column_came_are_read(packed: Path) -> None:
     path = Store(packed).compact_path("loan-sim", "records")
-    table = read_whole(path, RECORD).drop_columns(["selected"])
+    table = read_whole(path, record_schema()).drop_columns(["selected"])
     write_atomically(path, table)
-    assert {record["selected"] for record in Store(packed).records("loan-sim")} == {None}
+    assert {record.selected for record in Store(packed).records("loan-sim")} == {None}
 
 
 def test_the_page_of_findings_replaces_no_page_of_somebody_elses(packed: Path) -> None:
@@ -167,10 +169,10 @@ def test_a_changed_record_makes_the_tables_stale_or_is_refused(packed: Path) -> 
     for board in regenerate(packed):
         board.write()
     path = Store(packed).compact_path("loan-sim", "records")
-    table = read_whole(path, RECORD)
+    table = read_whole(path, record_schema())
     rows = table.to_pylist()
     rows[0]["test_roc_auc"] = 0.99
-    write_atomically(path, pa.Table.from_pylist(rows, schema=RECORD))
+    write_atomically(path, pa.Table.from_pylist(rows, schema=record_schema()))
     with pytest.raises(BadStore, match=r"other records.*bench compact"):
         regenerate(packed, read_only=True)
 

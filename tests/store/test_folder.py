@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,20 +24,16 @@ from bench.disk import write_text
 from bench.errors import BadStore, DiskFull
 from bench.names import digest
 from bench.stats.metrics import METRICS
-from bench.store.folder import (
-    NEEDED,
-    RECORD,
-    SCHEMA_VERSION,
-    SCORES,
-    Store,
-    read_checked,
-    write_atomically,
-)
+from bench.stats.scored import Scored
+from bench.store.folder import Store
+from bench.store.parquet import read_checked, write_atomically
+from bench.store.schema import NEEDED, SCHEMA_VERSION, SCORES, Record, as_record, record_schema
+from bench.store.scores import as_table
 
 NOW = datetime(2024, 5, 17, 12, 30, 15, 123456, tzinfo=UTC)
 
 
-def record(key: str = "a" * 64, **changes: Any) -> dict[str, Any]:
+def record(key: str = "a" * 64) -> Record:
     """Return a record with a value of its type in every column."""
     values = {
         pa.string(): "text é",
@@ -46,25 +43,28 @@ def record(key: str = "a" * 64, **changes: Any) -> dict[str, Any]:
         pa.bool_(): True,
         pa.timestamp("us", tz="UTC"): NOW,
     }
-    made = {field.name: values[field.type] for field in RECORD}
-    return (
-        made | {"key": key, "dataset": "d", "schema": SCHEMA_VERSION, "status": "ok", "n_test": 5} | changes
+    row = {field.name: values[field.type] for field in record_schema()}
+    return as_record(
+        row | {"key": key, "dataset": "d", "schema": SCHEMA_VERSION, "status": "ok", "n_test": 5}
     )
 
 
-def as_given(store: Store, key: str = "a" * 64) -> dict[str, Any]:
+def as_given(store: Store, key: str = "a" * 64) -> Record:
     """Return the stored record as it was given: the store adds the hash of the scores, which must be right."""
     found = store.read("d", key)
     assert found is not None
-    assert found["scores_sha256"] == digest(store.scores_path("d", key).read_bytes())
-    return found | {"scores_sha256": record()["scores_sha256"]}
+    assert found.scores_sha256 == digest(store.scores_path("d", key).read_bytes())
+    return replace(found, scores_sha256=record().scores_sha256)
 
 
-def scores(rows: int = 50, seed: int = 0) -> pa.Table:
+def scores(rows: int = 50, seed: int = 0) -> dict[str, Scored]:
     rng = np.random.default_rng(seed)
-    part = ["valid"] * (rows // 2) + ["test"] * (rows - rows // 2)
     y = rng.integers(0, 2, rows).astype(np.int8)
-    return pa.table([np.arange(rows), part, y, rng.random(rows)], schema=SCORES)
+    score, half = rng.random(rows), rows // 2
+    return {
+        "valid": Scored(y[:half], score[:half], np.arange(half)),
+        "test": Scored(y[half:], score[half:], np.arange(half, rows)),
+    }
 
 
 @pytest.fixture
@@ -81,23 +81,28 @@ def test_a_record_and_its_scores_come_back_as_they_were(store: Store) -> None:
     assert as_given(store) == record()
     again = store.read_scores("d", "a" * 64)
     assert again is not None
-    assert pa.Table.from_pandas(again, schema=SCORES, preserve_index=False).equals(scores())
+    assert list(again) == ["valid", "test"]
+    assert as_table(again).equals(as_table(scores()))
+    for part, scored in scores().items():
+        for name in ("y", "score", "rows"):
+            assert np.array_equal(getattr(again[part], name), getattr(scored, name))
     assert files(store) == [f"runs/d/{'a' * 64}.parquet", f"scores/d/{'a' * 64}.parquet"]
 
 
 def test_the_files_have_exactly_the_schema(store: Store) -> None:
     store.write(record(), scores())
-    assert pq.read_schema(store.record_path("d", "a" * 64)).equals(RECORD)
+    assert pq.read_schema(store.record_path("d", "a" * 64)).equals(record_schema())
     assert pq.read_schema(store.scores_path("d", "a" * 64)).equals(SCORES)
-    assert {f"{part}_{name}" for part in ("valid", "test") for name in METRICS} <= set(RECORD.names)
+    assert {f"{part}_{name}" for part in ("valid", "test") for name in METRICS} <= set(record_schema().names)
 
 
 def test_what_a_failed_run_does_not_know_is_missing(store: Store) -> None:
-    known = {name: record()[name] for name in NEEDED}
-    store.write(known | {"key": "b" * 64, "status": "failed", "error": "it broke"}, None)
+    known = {name: record().row()[name] for name in NEEDED}
+    changes: dict[str, Any] = {"key": "b" * 64, "status": "failed", "error": "it broke"}
+    store.write(Record(**(known | changes)), None)
     found = store.read("d", "b" * 64)
     assert found is not None
-    assert (found["status"], found["error"], found["test_roc_auc"], found["schema"]) == (
+    assert (found.status, found.error, found.test["roc_auc"], found.schema) == (
         "failed",
         "it broke",
         None,
@@ -111,7 +116,7 @@ def test_keys_records_and_datasets_are_what_is_there(store: Store) -> None:
         store.write(record(key), scores())
     assert store.datasets() == ["d"]
     assert store.keys("d") == ["a" * 64, "c" * 64]
-    assert [found["key"] for found in store.records("d")] == store.keys("d")
+    assert [found.key for found in store.records("d")] == store.keys("d")
     assert store.read("d", "e" * 64) is None
 
 
@@ -120,7 +125,7 @@ def test_no_flipped_bit_passes_as_a_value(store: Store, which: str) -> None:
     """Whatever bit of a file flips, its content is refused or is what it was; never another."""
     store.write(record(), scores())
     path = store.record_path("d", "a" * 64) if which == "record" else store.scores_path("d", "a" * 64)
-    schema = RECORD if which == "record" else SCORES
+    schema = record_schema() if which == "record" else SCORES
     whole, before = path.read_bytes(), read_checked(path, schema)
     rng = np.random.default_rng(1)
     places = rng.choice(len(whole), size=min(200, len(whole)), replace=False)
@@ -141,7 +146,7 @@ def test_a_flipped_bit_in_a_record_puts_the_run_into_quarantine(store: Store) ->
         store.write(record(key), scores())
     damage(store.record_path("d", "a" * 64))
     assert store.read("d", "a" * 64) is None
-    assert [found["key"] for found in store.records("d")] == ["b" * 64]
+    assert [found.key for found in store.records("d")] == ["b" * 64]
     assert files(store) == [
         f"quarantine/runs-d-{'a' * 64}.parquet",
         f"quarantine/scores-d-{'a' * 64}.parquet",
@@ -215,7 +220,7 @@ def test_killing_the_writer_at_any_moment_leaves_only_whole_files(tmp_path: Path
             assert as_given(store, key) == record(key)
             again = store.read_scores("d", key)
             assert again is not None
-            assert len(again) == 2000
+            assert sum(len(scored.rows) for scored in again.values()) == 2000
         assert not (store.root / "quarantine").exists()
         store.sweep([writer.pid])
         assert not list(store.root.rglob("*.tmp"))
@@ -258,7 +263,7 @@ def test_a_large_table_for_which_no_space_is_left_leaves_nothing(
 ) -> None:
     no_room(1 << 20)
     with pytest.raises(DiskFull):
-        write_atomically(tmp_path / "big.parquet", scores(400_000))
+        write_atomically(tmp_path / "big.parquet", as_table(scores(400_000)))
     with pytest.raises(DiskFull):
         write_text(tmp_path / "big.md", "x" * (2 << 20))
     assert not list(tmp_path.iterdir())
@@ -323,7 +328,7 @@ def test_scores_or_a_record_under_another_runs_name_are_not_believed(store: Stor
         store.write(record(letter * 64), scores())
     found = store.read("d", "a" * 64)
     assert found is not None
-    assert store.read_scores("d", "a" * 64, found["scores_sha256"]) is not None
+    assert store.read_scores("d", "a" * 64, found.scores_sha256) is not None
     assert store.read_scores("d", "a" * 64, "0" * 64) is None
     assert store.keys("d") == ["b" * 64]
     store.record_path("d", "c" * 64).write_bytes(store.record_path("d", "b" * 64).read_bytes())
@@ -338,8 +343,8 @@ def test_a_record_of_another_set_or_without_what_every_record_has_is_put_away(
     store: Store, changes: dict[str, Any]
 ) -> None:
     store.write(record(), scores())
-    row = {name: record().get(name) for name in RECORD.names} | changes
-    write_atomically(store.record_path("d", "a" * 64), pa.Table.from_pylist([row], schema=RECORD))
+    row = record().row() | changes
+    write_atomically(store.record_path("d", "a" * 64), pa.Table.from_pylist([row], schema=record_schema()))
     assert store.records("d") == []
     assert files(store)[0].startswith("quarantine/")
 

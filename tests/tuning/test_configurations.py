@@ -32,7 +32,8 @@ from bench.tuning.configurations import _toml, config_hash, read_tuned, tuned_ar
 from bench.tuning.loop import tune
 from bench.tuning.plan import Search, plan_studies
 from bench.tuning.trials import COMPLETE, TrialStore, Tried
-from bench.workflows.run import make_plan, run_plan
+from bench.workflows.leaderboard import run_and_rank
+from bench.workflows.run import make_plan
 from bench.workflows.study import tune_missing
 from bench.workflows.tables import draw_slices, regenerate, study_boards
 
@@ -57,7 +58,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tune(made, QUIET)
     write_tuned(made.store, "loan-sim")
     for tuned in (False, True):
-        run_plan(make_plan(request(folder, tuned=tuned)), QUIET)
+        run_and_rank(make_plan(request(folder, tuned=tuned)), QUIET)
     return folder
 
 
@@ -88,7 +89,7 @@ def test_the_runs_of_a_fold_have_its_configuration(done: Path) -> None:
     for run in runs:
         entry = known[run.arm.removesuffix(TUNED), run.fold]
         assert dict(run.config) == configure(replace(ARMS[entry.method], settings=entry.settings or {}))
-        assert config_hash(run.config, run.columns) == entry.config_sha256
+        assert config_hash(run.config, run.setup._asdict()) == entry.config_sha256
         assert {name: run.config[name] for name in entry.settings or {}} == dict(entry.settings or {})
     configs = {run.fold: run.config for run in runs if run.method == "logistic-regression"}
     assert configs[0] != configs[1]
@@ -132,16 +133,16 @@ def test_an_older_configuration_of_one_fold_does_not_stand_beside_a_newer_one(
     text = tuned_path(done, "loan-sim").read_text()
     tuned_path(tmp_path, "loan-sim").write_text(text)
     ask = request(tmp_path, "logistic-regression", tuned=True, seeds=1)
-    run_plan(make_plan(ask), QUIET)
+    run_and_rank(make_plan(ask), QUIET)
     entries = read_tuned(tmp_path, "loan-sim")
     settings = {"C": 0.123}
     sha256 = config_hash(configure(replace(ARMS["logistic-regression"], settings=settings)), {})
     edited = [replace(e, settings=settings, config_sha256=sha256) if e.fold == 1 else e for e in entries]
     tuned_path(tmp_path, "loan-sim").write_text(_toml(edited))
-    board = run_plan(make_plan(ask), QUIET).leaderboard
+    board = run_and_rank(make_plan(ask), QUIET).leaderboard
     assert board["n_runs"].tolist() == [2]
     records = measure_tables(Store(tmp_path), "loan-sim")["strict"].records[f"logistic-regression{TUNED}"]
-    assert [('"C": 0.123' in r["config"], r["fold"]) for r in records] == [(False, 0), (True, 1)]
+    assert [('"C": 0.123' in r.config, r.fold) for r in records] == [(False, 0), (True, 1)]
 
 
 def test_tables_show_the_configuration_that_is_kept_and_the_study_asked_for_is(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_tables_show_the_configuration_that_is_kept_and_the_study_asked_for_is(t
         kept.append({(one.inner_folds, one.trials) for one in read_tuned(tmp_path, "loan-sim")})
         (ledger,) = study_boards(tmp_path, "loan-sim")
         assert ledger.frame["trials_most"].item() == how.trials
-        board = run_plan(make_plan(request(tmp_path, arm, tuned=True, seeds=1)), QUIET).leaderboard
+        board = run_and_rank(make_plan(request(tmp_path, arm, tuned=True, seeds=1)), QUIET).leaderboard
         assert [one.stale() for one in regenerate(tmp_path) if one.path.stem == "loan-sim-strict"] == [[]]
         shown.append(board["average_precision_mean"].item())
     assert kept == [{(2, 12)}, {(3, 2)}, {(2, 12)}]
@@ -185,7 +186,7 @@ def test_what_was_tuned_on_other_rows_is_refused_and_marked_if_taken(done: Path,
     (note,) = (note for note in taken.notes if ANYWAY in note)
     assert "fold 0.2 takes that of fold 0." in note
     assert f"({SEARCH.trials} trials)" in note
-    board = run_plan(taken, QUIET).leaderboard
+    board = run_and_rank(taken, QUIET).leaderboard
     assert board["arm"].tolist() == [f"logistic-regression{ANYWAY}"]
     (row,) = side_by_side(measure_tables(Store(tmp_path), "loan-sim")["strict"]).to_dict("records")
     assert row["marked"]
@@ -269,7 +270,7 @@ def test_arms_tuned_with_unequal_effort_are_told(tmp_path: Path) -> None:
     assert re.search(
         r"not tuned with the same effort: 2 trials \(.*, 2 inner folds, one seed\); 3 trials", both.notes[-1]
     )
-    run_plan(both, QUIET)
+    run_and_rank(both, QUIET)
     (page,) = tmp_path.glob("leaderboards/*-tuned.md")
     assert "**The arms were not tuned with the same effort**: 2 trials" in page.read_text()
     (board,) = study_boards(tmp_path, "loan-sim")

@@ -20,7 +20,7 @@ from bench.cli.progress import Lines
 from bench.data.split import inner_splits
 from bench.data.table import Table
 from bench.errors import BadSetting, BadStore, BadStudy, BadTable, UnknownName
-from bench.methods import method
+from bench.methods import method, methods
 from bench.protocols import protocol_named
 from bench.runs.prepare import Request, prepare
 from bench.store.folder import Store
@@ -32,6 +32,7 @@ from bench.tuning.storage import open_storage
 from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
 from bench.workflows.study import check_complete
 from tests.conftest import console_script, offline
+from tests.records import record
 
 QUIET = Lines(Console(quiet=True))
 SMALL = Search(trials=4, inner_folds=2, generation=2)
@@ -85,15 +86,15 @@ def test_every_arm_has_the_same_trials_on_every_fold_and_begins_with_its_default
 def test_a_value_is_the_mean_main_metric_of_runs_that_met_no_test_row(tmp_path: Path) -> None:
     made = plan_studies(asked(tmp_path), SMALL)
     found = tune(made, QUIET)
-    records = {r["key"]: r for r in Store(tmp_path / "studies").records("loan-sim")}
-    assert all(record["n_test"] == 0 for record in records.values())
+    records = {r.key: r for r in Store(tmp_path / "studies").records("loan-sim")}
+    assert all(record.n_test == 0 for record in records.values())
     assert not list((tmp_path / "studies").rglob("scores/*/*"))
     for job, one in zip(made.jobs, found, strict=True):
         for part in job.inner:
             assert len(part.test) == 0
             assert set(part.train) | set(part.valid) == set(job_rows(made, job.study.split_sha256))
         runs = made.runs(job, job.arm)
-        values = [records[run.key]["valid_average_precision"] for run in runs]
+        values = [records[run.key].valid["average_precision"] for run in runs]
         assert list(one.trials[0].values) == [round(value, 7) for value in values]
         assert one.trials[0].value == pytest.approx(np.mean(values), abs=1e-7)
 
@@ -121,9 +122,7 @@ def test_test_rows_change_nothing(tmp_path: Path) -> None:
 def test_a_value_is_the_mean_over_seeds_too(tmp_path: Path) -> None:
     made = plan_studies(asked(tmp_path, "none(steps=60,evaluations=4)"), replace(SMALL, seeds=2, trials=2))
     (one, _) = tune(made, QUIET)
-    records = {
-        r["key"]: r["valid_average_precision"] for r in Store(tmp_path / "studies").records("loan-sim")
-    }
+    records = {r.key: r.valid["average_precision"] for r in Store(tmp_path / "studies").records("loan-sim")}
     runs = made.runs(made.jobs[0], made.jobs[0].arm)
     assert [run.seed for run in runs] == [0, 1, 0, 1]
     by_fold = [
@@ -225,7 +224,7 @@ def _raise(*_: object) -> None:
 
 def test_a_metric_that_is_no_number_fails_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "bench.runs.evaluate.measure", lambda y, scores, threshold: {"average_precision": float("nan")}
+        "bench.runs.recording.measure", lambda y, scores, threshold: {"average_precision": float("nan")}
     )
     found = studied(tmp_path)
     with pytest.raises(BadStudy, match="average_precision of the validation rows is not a number"):
@@ -304,12 +303,12 @@ def wider(monkeypatch: pytest.MonkeyPatch) -> None:
         }
         return {**found, "class_weight": trial.weight("class_weight")}
 
-    monkeypatch.setattr(method("logistic-regression"), "space", space)
+    monkeypatch.setitem(methods(), "logistic-regression", replace(ORIGINAL, space=space))
 
 
 def test_a_changed_space_is_told_and_nothing_is_lost(tmp_path: Path, wider: None) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method("logistic-regression"), "space", ORIGINAL)
+        patch.setitem(methods(), "logistic-regression", ORIGINAL)
         first = studied(tmp_path)
     told = (
         r"search space of logistic-regression has changed since its 4 trials on fold 0\.0: max_iter is new; "
@@ -329,14 +328,14 @@ def test_a_changed_space_is_told_and_nothing_is_lost(tmp_path: Path, wider: None
 
 def test_a_changed_space_may_be_begun_anew(tmp_path: Path, wider: None) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(method("logistic-regression"), "space", ORIGINAL)
+        patch.setitem(methods(), "logistic-regression", ORIGINAL)
         first = studied(tmp_path)
     fresh = studied(tmp_path, search=replace(SMALL, anew=True))
     assert not {t.id for one in first for t in one.trials} & {t.id for one in fresh for t in one.trials}
     write_tuned(TrialStore(tmp_path), "loan-sim")
 
 
-ORIGINAL = method("logistic-regression").space
+ORIGINAL = method("logistic-regression")
 
 
 def test_spaces_are_told_apart_in_words() -> None:
@@ -506,8 +505,8 @@ def test_what_a_study_is_is_written_again_where_it_was_lost(tmp_path: Path) -> N
 def test_what_failed_is_counted_too(two: tuple[Any, Any]) -> None:
     mine, _ = two
     one = next(mine.ask())
-    failed = {"status": "timeout", "error": "slow", "samples_seen": None, "resample_seconds": 7.0}
-    one.note([{**RECORD, **failed}, RECORD], "average_precision")
+    failed = replace(RECORD, status="timeout", error="slow", samples_seen=None, resample_seconds=7.0)
+    one.note([failed, RECORD], "average_precision")
     assert (one.state, one.error, one.seconds, one.samples) == (FAIL, "slow", 9.0, 1)
 
 
@@ -555,8 +554,13 @@ def test_a_process_that_was_taken_for_dead_leaves_its_trial_to_the_other(two: tu
     assert mine.made.store.read(mine.job.study) == []
 
 
-RECORD = {"status": "ok", "valid_average_precision": 0.5, "samples_seen": 1, "resample_seconds": 0.0}
-RECORD |= {"fit_seconds": 1.0, "score_seconds": 0.0}
+RECORD = record(
+    valid={"average_precision": 0.5},
+    samples_seen=1,
+    resample_seconds=0.0,
+    fit_seconds=1.0,
+    score_seconds=0.0,
+)
 
 
 def test_the_defaults_are_never_pruned(two: tuple[Any, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.arms.arm import ARMS, arm_named
@@ -9,7 +11,7 @@ from bench.arms.matrices import GRID, MATRICES
 from bench.arms.settings import adjust, configure
 from bench.data.cards import card
 from bench.errors import BadSetting
-from bench.methods import method
+from bench.methods import method, methods
 from bench.methods.metabalance import SAMPLERS as CHOICES
 from bench.protocols import as_judged, protocol_named
 from bench.sampling.samplers import SAMPLERS
@@ -140,15 +142,17 @@ def test_a_space_that_asks_now_and_then_is_refused(monkeypatch: pytest.MonkeyPat
         found = {"C": trial.suggest_float("C", 0.1, 10.0)}  # type: ignore[attr-defined]
         return found if found["C"] == 1 else {**found, "max_iter": trial.suggest_int("max_iter", 1, 9000)}  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(method("logistic-regression"), "space", space)
+    changed = replace(method("logistic-regression"), space=space)
+    monkeypatch.setitem(methods(), "logistic-regression", changed)
     with pytest.raises(BadSetting, match="asked for 'max_iter' in one trial and not in another"):
         arm_at(ARMS["logistic-regression"], {"C": 2.0}, FIVE)
 
 
 def test_a_default_outside_of_its_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        method("logistic-regression"), "space", lambda trial: {"C": trial.suggest_float("C", 2, 9)}
+    changed = replace(
+        method("logistic-regression"), space=lambda trial: {"C": trial.suggest_float("C", 2, 9)}
     )
+    monkeypatch.setitem(methods(), "logistic-regression", changed)
     with pytest.raises(BadSetting, match=r"the default C = 1\.0 lies outside"):
         space_of(ARMS["logistic-regression"], FIVE)
 

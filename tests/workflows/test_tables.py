@@ -24,9 +24,10 @@ from bench.protocols import as_judged, protocol_named
 from bench.protocols.published import REPAIRS, rungs
 from bench.report import figures
 from bench.report.selection import measure_tables
-from bench.runs.evaluate import Workbench, run_pack
+from bench.runs.evaluate import run_pack
 from bench.runs.prepare import Request
 from bench.runs.run import plan
+from bench.runs.workbench import Workbench
 from bench.store.folder import Store
 from bench.workflows import repair as ladder
 from bench.workflows import tables as pages
@@ -85,7 +86,7 @@ def test_a_repair_of_what_a_set_does_not_have_is_no_rung() -> None:
 def test_a_rung_says_where_every_arm_stands_and_what_it_changed(climbed: Store) -> None:
     board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
     assert list(dict.fromkeys(board["rung"])) == list(PROTOCOLS)
-    records = pd.DataFrame(climbed.records("loan"))
+    records = pd.DataFrame([record.row() for record in climbed.records("loan")])
     for _, row in board.iterrows():
         mine = records[(records["protocol"] == row["rung"]) & (records["arm"] == row["arm"])]
         assert row["roc_auc_mean"] == pytest.approx(mine["test_roc_auc"].mean())
@@ -134,9 +135,9 @@ def test_an_arm_that_failed_on_a_rung_is_counted_there_and_stands_last(
     for kind in ("runs", "scores"):
         shutil.copytree(climbed.root / kind, tmp_path / kind)
     store = Store(tmp_path)
-    lost = [r for r in store.records("loan") if (r["protocol"], r["arm"]) == (PROTOCOLS[0], "none")]
+    lost = [r for r in store.records("loan") if (r.protocol, r.arm) == (PROTOCOLS[0], "none")]
     for record in lost:
-        store.write(record | {"status": "failed", "error": "it broke"}, None)
+        store.write(replace(record, status="failed", error="it broke"), None)
     tables = measure_tables(store, "loan")
     board = report.ladder(tables, card("loan"))
     row = board[(board["rung"] == PROTOCOLS[0]) & (board["arm"] == "none")].iloc[0]
@@ -168,7 +169,7 @@ class Quiet:
 
 def test_both_protocols_stand_side_by_side_with_their_difference(climbed: Store) -> None:
     board = sides.sides(measure_tables(climbed, "loan")).set_index("arm")
-    records = pd.DataFrame(climbed.records("loan"))
+    records = pd.DataFrame([record.row() for record in climbed.records("loan")])
     assert set(board.index) == set(ARMS)
     for arm, row in board.iterrows():
         for protocol in ("published", "strict"):

@@ -28,8 +28,10 @@ from bench.machine import keep_freed_memory
 from bench.names import FAILED, TIMEOUT, cores
 from bench.networks.compiled.kernel import engine
 from bench.platforms import check_package, package_folder, without_working_folder, worker_context
-from bench.runs.evaluate import Workbench, record_failure, run_pack
+from bench.runs.evaluate import run_pack
+from bench.runs.recording import record_failure
 from bench.runs.run import Run
+from bench.runs.workbench import Workbench
 
 HEARTBEAT_SECONDS = 0.25  # the shortest interval between two messages of a pack's progress
 _READY = "ready"  # the first message of a worker
@@ -136,7 +138,7 @@ class Crew:
                 with _interrupts_held():
                     if self.context.get_start_method() == "forkserver":
                         forkserver.ensure_running()
-        for worker in [one for one in self.members if not one.process.is_alive()]:
+        for worker in [worker for worker in self.members if not worker.process.is_alive()]:
             worker.pipe.close()  # it ended between two runs: no pack is to blame
             self.members.remove(worker)
         while len(self.members) < size:
@@ -230,9 +232,9 @@ def _replace(crew: Crew, place: int, status: str, reason: str) -> _Ended:
     results: list[Result] = []
     left: list[Run] = []
     for run in ended.pack:
-        done = store.read(run.dataset, run.key)
-        if done is not None and done["started"] >= ended.wall:
-            results.append(Result(run.key, run.arm, done["status"], done["error"]))
+        record = store.read(run.dataset, run.key)
+        if record is not None and record.started is not None and record.started >= ended.wall:
+            results.append(Result(run.key, run.arm, record.status, record.error))
         else:
             left.append(run)
     if len(ended.pack) == 1 and left:

@@ -1,0 +1,129 @@
+"""From a run's scores, or its failure, to its record: measured, and written with the scores.
+
+Labels of the test part are met here, after the scores are there, and nowhere before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.contract import Fitted, Result
+from bench.data.encode import Encoded
+from bench.data.table import Table
+from bench.machine import checkout, peak_memory_mb, versions
+from bench.methods import packages_of, place_of
+from bench.names import FAILED, OK, TEST, VALID, canonical
+from bench.runs.run import PIPELINE_VERSIONS, Run
+from bench.runs.workbench import Workbench
+from bench.stats.metrics import best_threshold, measure, needed_columns
+from bench.stats.scored import Scored
+from bench.store.folder import Store
+from bench.store.schema import Record
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to before it is measured: its scores by part, and seconds by stage."""
+
+    fitted: Fitted
+    encoded: Encoded
+    scores: Mapping[str, NDArray[np.float64]]
+    seconds: Mapping[str, float]
+
+
+def record_run(bench: Workbench, run: Run, outcome: Outcome, started: datetime, pack_size: int) -> Result:
+    """Measure and write one run; a score that cannot be measured makes it a failed run."""
+    encoded = outcome.encoded
+    began = time.perf_counter()
+    try:
+        parts = _scored(bench.table, outcome)
+        metrics = {part: measure(scored) for part, scored in parts.items()}
+    except ValueError as error:
+        return record_failure(bench.store, run, FAILED, reason_of(error, run.method), started, bench.table)
+    measured = time.perf_counter()
+    record = replace(
+        _blank(run, OK, started),
+        data_source=bench.table.source,
+        n_train=len(encoded.train.rows),
+        n_valid=len(encoded.valid.rows),
+        n_test=len(encoded.test.rows),
+        n_test_positive=int(bench.table.y[encoded.test.rows].sum()),
+        threshold=next(iter(parts.values())).threshold,
+        valid=metrics.get(VALID, {}),
+        test=metrics.get(TEST, {}),
+        steps=outcome.fitted.steps,
+        best_step=outcome.fitted.best_step,
+        samples_seen=outcome.fitted.samples_seen,
+        selected=canonical(dict(outcome.fitted.selected)),
+        fit_seconds=outcome.seconds["training"],
+        score_seconds=outcome.seconds["scoring"],
+        resample_seconds=outcome.seconds["resampling"],
+        pack_size=pack_size,
+        device=outcome.fitted.device or "cpu",
+        threads=torch.get_num_threads() if outcome.fitted.threads is None else outcome.fitted.threads,
+        engine=outcome.fitted.engine,
+        peak_memory_mb=peak_memory_mb(),
+    )
+    bench.store.write(record, parts if TEST in parts else None)
+    more = {"measuring": measured - began, "writing": time.perf_counter() - measured}
+    return Result(run.key, run.arm, OK, None, {**outcome.seconds, **more})
+
+
+def record_failure(
+    store: Store, run: Run, status: str, error: str, started: datetime, table: Table | None = None
+) -> Result:
+    """Write the record of a run that came to nothing, and return its result."""
+    source = table.source if table is not None else None
+    store.write(replace(_blank(run, status, started), error=error, data_source=source), None)
+    return Result(run.key, run.arm, status, error)
+
+
+def reason_of(error: Exception, by: str | None = None) -> str:
+    """Return the error in one line, as a record holds it; with the file where it is of an author's method `by`."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500] + (place_of(error, by) if by else "")
+
+
+def _scored(table: Table, outcome: Outcome) -> dict[str, Scored]:
+    """Return by part what the run scored, at the threshold chosen on validation rows, where there are any."""
+    valid, test, scores = outcome.encoded.valid, outcome.encoded.test, outcome.scores
+    labels = {VALID: valid.labels, TEST: table.y[test.rows]}
+    rows = {VALID: valid.rows, TEST: test.rows}
+    threshold = best_threshold(labels[VALID], scores[VALID]) if VALID in scores else None
+    columns = {name: values for name, values in table.row_columns.items() if name in needed_columns()}
+    parts = {}
+    for part, score in scores.items():
+        of_rows = {name: values[rows[part]] for name, values in columns.items()}
+        parts[part] = Scored(labels[part], score, rows[part], of_rows, threshold)
+    return parts
+
+
+def _blank(run: Run, status: str, started: datetime) -> Record:
+    """Return the record with what is known of a run whatever became of it."""
+    return Record(
+        key=run.key,
+        dataset=run.dataset,
+        data_sha256=run.data_sha256,
+        recipe_sha256=run.recipe_sha256,
+        protocol=run.protocol,
+        scope=run.scope,
+        split_sha256=run.split_sha256,
+        repeat=run.repeat,
+        fold=run.fold,
+        arm=run.arm,
+        **run.setup._asdict(),
+        loss=run.config.get("loss"),
+        seed=run.seed,
+        status=status,
+        versions=versions(packages_of(run.method, run.config), **PIPELINE_VERSIONS),
+        started=started,
+        finished=datetime.now(UTC),
+        **checkout(),
+    )
