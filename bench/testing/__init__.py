@@ -25,7 +25,7 @@ from bench.methods import methods
 from bench.protocols import protocols
 from bench.testing.checks import BrokenContract, Check, raise_faults, unregistered
 from bench.testing.engine import examine_engine
-from bench.testing.method import examine_method
+from bench.testing.method import REGISTERED, examine_method
 from bench.testing.protocol import examine_protocol
 
 __all__ = ["BrokenContract", "Check", "check_engine", "check_file", "check_method", "check_protocol"]
@@ -133,7 +133,7 @@ def check_file(file: File, *, settings: Mapping[str, object] | None = None) -> l
 
 def _of_method(path: Path, settings: Mapping[str, object]) -> list[Check]:
     _module(path, "methods")
-    if broken := unregistered(methods, "it says what a method must: VERSION, Config, space, fit"):
+    if broken := unregistered(methods, REGISTERED):
         return broken
     (method,) = (method for method in methods().values() if Path(method.file) == path)
     return examine_method(method, settings)

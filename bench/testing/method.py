@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,12 +21,14 @@ from bench.arms.settings import configure
 from bench.contract import Arm, Fitted, Member, Method, SteppedConfig
 from bench.data.encode import Encoded, Part, encode
 from bench.errors import BenchError
+from bench.methods import how_to_install, missing_packages
 from bench.protocols import DEFAULT, protocol_named
 from bench.testing.checks import Check, examine, expect, loans
 from bench.tuning.space import Classes, arm_at, space_of
 
 CPU = torch.device("cpu")
 SEEDS = (0, 1)
+REGISTERED = "it says what a method must: VERSION, Config, space, fit"
 CLASSES = Classes(300, 60)
 TRIALS = 20  # random ones, of a space
 
@@ -73,11 +76,13 @@ class Subject:
 def examine_method(method: Method, settings: Mapping[str, object]) -> list[Check]:
     """Return what holds and what does not of a registered method."""
     subject = Subject(method, settings)
-    said = [
-        Check("it says what a method must: VERSION, Config, space, fit"),
-        *examine(_SAYS, subject, method.file),
-    ]
-    return said if said[1].fault else said + examine(_FITS, subject, method.file)
+    checks = [Check(REGISTERED), *examine(_SAYS, subject, method.file)]
+    if checks[1].fault:
+        return checks
+    if missing := missing_packages(method):
+        fault = f"{' and '.join(missing)} not installed here: {how_to_install(method)}"
+        return [*checks, Check("its packages are installed", fault)]
+    return checks + examine(_FITS, subject, method.file)
 
 
 def settings_have_defaults(subject: Subject) -> None:
@@ -202,11 +207,26 @@ def labels_are_not_asked_for(subject: Subject) -> None:
 
 
 def a_seed_decides(subject: Subject) -> None:
-    """The same seeds give the same bits again, in whatever order the members are."""
-    again, turned = subject.fit(), subject.fit(SEEDS[::-1])[::-1]
-    for words, others in (("fitted again", again), ("members in another order", turned)):
+    """The same seeds give the same bits again, whatever the order of the members and the global random state."""
+    turned = subject.fit(SEEDS[::-1])[::-1]
+    with _other_random_state():
+        again = subject.fit()
+    for words, others in (("members in another order", turned), ("fitted again", again)):
         for fitted, other in zip(subject.fitted, others, strict=True):
             expect(_equal(fitted, other, subject.encoded.test), f"{words}, and the scores are others")
+
+
+@contextmanager
+def _other_random_state() -> Iterator[None]:
+    """Let numpy and torch draw other numbers than before, and give them their state back."""
+    numpys, torchs = np.random.get_state(), torch.get_rng_state()
+    np.random.seed(2**31 - 1)
+    torch.manual_seed(2**31 - 1)
+    try:
+        yield
+    finally:
+        np.random.set_state(numpys)
+        torch.set_rng_state(torchs)
 
 
 def company_does_not_matter(subject: Subject) -> None:
@@ -220,21 +240,18 @@ def company_does_not_matter(subject: Subject) -> None:
 
 
 def rows_are_left_alone(subject: Subject) -> None:
-    """It changes neither its rows nor the random state of numpy or torch."""
+    """It changes none of its rows."""
     encoded = subject.encoded
-    parts = (encoded.train, encoded.valid, encoded.test)
-    before = [(part.X.tobytes(), None if part.y is None else part.y.tobytes()) for part in parts]
-    numpys, torchs = np.random.get_state()[1].tobytes(), torch.get_rng_state()  # type: ignore[index]  # the legacy state is a tuple
+    parts = {"training": encoded.train, "validation": encoded.valid, "test": encoded.test}
+    before = {name: _bytes(part) for name, part in parts.items()}
     for fitted in subject.fit():
         fitted.predict(encoded.test)
-    after = [(part.X.tobytes(), None if part.y is None else part.y.tobytes()) for part in parts]
-    for name, old, new in zip(("training", "validation", "test"), before, after, strict=True):
-        expect(old == new, f"the {name} rows were changed")
-    state = np.random.get_state()[1].tobytes()  # type: ignore[index]  # the legacy state is a tuple
-    expect(state == numpys, "numpy's random state was changed; draw from np.random.default_rng(member.seed)")
-    expect(
-        torch.equal(torch.get_rng_state(), torchs), "torch's random state was changed; use a torch.Generator"
-    )
+    for name, part in parts.items():
+        expect(_bytes(part) == before[name], f"the {name} rows were changed")
+
+
+def _bytes(part: Part) -> tuple[bytes, bytes | None]:
+    return part.X.tobytes(), None if part.y is None else part.y.tobytes()
 
 
 def it_does_without_validation(subject: Subject) -> None:
