@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.calls import python_call
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from bench.names import DeviceName, PrunerName, SearchName, SourceName
     from bench.report.board import Leaderboard
 
+    __version__: str
+
     class Frame(Protocol):
         """A table in memory that pandas can have: of polars, pyarrow and others."""
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Leaderboard", "load", "run", "tune"]
-__version__ = version("imbalance-bench")
 
 # Read when an OpenMP library is loaded, so set before any is: XGBoost's threads that wait for one another must not
 # spin, which on a shared machine takes the core from the thread they wait for (results/LOG.md).
@@ -45,7 +45,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is heavy when it is asked for."""
+    """Import what is heavy, or only rarely asked for, when it is asked for."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("imbalance-bench")
     if name == "Leaderboard":
         return import_module("bench.report.board").Leaderboard
     raise AttributeError(f"module 'bench' has no attribute {name!r}")
@@ -94,11 +96,16 @@ def load(
     """
     options = dict(locals())  # the arguments, and nothing else yet
     from bench.data import table
-    from bench.runs.request import Request, the_card
+    from bench.runs.card import the_card
+    from bench.runs.request import Request
 
-    asked = Request(**options)
+    request = Request(**options)
     return table.load(
-        the_card(asked), data_file=asked.data_file, frame=asked.data, source=asked.source, rows=asked.rows
+        the_card(request),
+        data_file=request.data_file,
+        frame=request.data,
+        source=request.source,
+        rows=request.rows,
     )
 
 
@@ -129,6 +136,7 @@ def run(
     repeats: int | None = None,
     device: DeviceName = "auto",
     pack: int | None = None,
+    engine: str = "local",
     workers: int | None = 0,
     shard: tuple[int, int] | None = None,
     timeout: float | None = None,
@@ -189,6 +197,8 @@ def run(
         ``auto``, ``cpu`` or ``cuda``.
     pack : int, optional
         Networks trained at once; it changes the speed, never a result.
+    engine : str
+        Where the runs are done (`bench list engines`); it changes no result.
     workers : int, optional
         Worker processes; 0 runs in this process, None takes one per core. A script that asks for workers keeps the
         call under ``if __name__ == "__main__":``, since they import it.
@@ -229,26 +239,16 @@ def run(
     [['logistic-regression', 2, 'mine', 'frame']]
     """
     options = dict(locals())
-    from bench.notebook import told
+    from bench.notebook import reporter_for
     from bench.report.board import Leaderboard
-    from bench.runs.prepare import Request
-    from bench.tuning.plan import Search
-    from bench.workflows.leaderboard import run_and_rank
-    from bench.workflows.run import make_plan
-    from bench.workflows.study import tune_missing
+    from bench.runs.request import Request
+    from bench.workflows.leaderboard import run
 
-    with told(options.pop("progress")) as reporter:
-        asked = Request(**options)
-        if asked.tuned:
-            tune_missing(asked, Search(), reporter)
-        plan = make_plan(asked, reporter.download)
-        for note in plan.notes:
-            reporter.note(note)
-        if not plan.runs:
-            raise BadSetting(
-                f"The shard {asked.shard} has no run, so there is no leaderboard; ask for fewer."
-            )
-        outcome = run_and_rank(plan, reporter)
+    with reporter_for(options.pop("progress")) as reporter:
+        request = Request(**options)
+        outcome = run(request, reporter)
+    if outcome is None:
+        raise BadSetting(f"The shard {request.shard} has no run, so there is no leaderboard; ask for fewer.")
     return Leaderboard(outcome.leaderboard, outcome.path, outcome.failed)
 
 
@@ -341,18 +341,14 @@ def tune(
     [['logistic-regression', 2]]
     """
     options = dict(locals())
-    from bench.notebook import told
+    from bench.notebook import reporter_for
     from bench.report.ledger import ledger
-    from bench.runs.prepare import Request
-    from bench.tuning.plan import Search, plan_studies
-    from bench.workflows.study import check_complete, tune_and_write
+    from bench.runs.request import Request
+    from bench.tuning.search import Search
+    from bench.workflows.study import check_complete, tune
 
-    with told(options.pop("progress")) as reporter:
-        search_for = Search(**{option: options.pop(option) for option in Search.__dataclass_fields__})
-        plan = plan_studies(Request(**options), search_for, reporter.download)
-        reporter.note(plan.ready.note)
-        if plan.untunable:
-            reporter.note(f"nothing to tune: {', '.join(plan.untunable)}")
-        studied = tune_and_write(plan, reporter).studied
-    check_complete(studied)
-    return ledger(studied)
+    with reporter_for(options.pop("progress")) as reporter:
+        search_for = Search(**{name: options.pop(name) for name in Search.__dataclass_fields__})
+        tuning = tune(Request(**options), search_for, reporter)
+    check_complete(tuning.studied)
+    return ledger(tuning.studied)

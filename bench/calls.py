@@ -1,8 +1,11 @@
-"""What the calls from Python share: arguments that are checked, and errors that are told short.
+"""What calls share: options that are declared once, arguments that are checked, and errors that are told short.
 
-A mistake in an argument is told where it is made, in the words of the call: an unknown name with the nearest
-known one, a value of a wrong kind with the kind that is meant. A `BenchError` from deep inside reaches the caller
-without the frames in between, which say nothing about what to mend.
+An option is a field of a frozen dataclass, `Request` or `Search`: its name, type and default are the field's, and what
+the command line says of it is `option(…)`, the field's metadata.
+
+A mistake in an argument is told where it is made, in the words of the call: an unknown name with the nearest known
+one, a value of a wrong kind with the kind that is meant. A `BenchError` from deep inside reaches the caller without the
+frames in between, which say nothing about what to mend.
 """
 
 from __future__ import annotations
@@ -13,20 +16,68 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import wraps
 from importlib import import_module
 from numbers import Real
 from operator import index
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex, TypeVar
 
 from bench.errors import BadArgument, BenchError, UnknownArgument
 from bench.names import own_path
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# The panels of a command's help, in the order in which it prints them.
+DATA, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
+    "Data",
+    "Which records",  # of the commands that run nothing
+    "What to run",
+    "How to tune",
+    "How to run it",
+    "Output",
+)
+
+
+UNSET = object()  # of an option's default: the field's
+
+
+@dataclass(frozen=True)
+class Option:
+    """What the command line says of an option, beside its field's name, type and default.
+
+    `spelling` is the option's name where that is not the field's. `complete` names the function of
+    `bench.cli.completion` that lists its values. `commands` have it as it stands here, and those of `differs` with the
+    attributes named there, such as another help. `before` is the option above which the help lists it. `default` is
+    for a field whose default is only known when a command runs, or that a command must be given (`...`).
+    """
+
+    help: str
+    panel: str
+    metavar: str | None = None
+    spelling: str | None = None
+    complete: str | None = None
+    commands: Collection[str] = ("run", "study")
+    differs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    before: str | None = None
+    default: object = UNSET
+    variable: str | None = None  # of the environment, which has a value where none is given
+    parse: Callable[[str], object] | None = None
+
+
+def _as_metadata(make: Callable[P, Option]) -> Callable[P, dict[str, Option]]:
+    return lambda *args, **kwargs: {OPTION: make(*args, **kwargs)}
+
+
+OPTION = "option"  # its place in a field's metadata
+option = _as_metadata(Option)  # the metadata of a field that is an option
+
 
 # Options whose argument has another name, or holds more than one value.
 _SPELLED = {"arm": "arms=[…]", "drop": "drop=[…]", "set": "settings={…}"}
@@ -68,7 +119,7 @@ def quiet_tqdm() -> Any:
         return import_module("tqdm.auto").tqdm
 
 
-def _check_names(call: str, names: list[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def _check_names(call: str, names: list[str], args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
     for name in kwargs:
         if name not in names:
             raise UnknownArgument("argument", name, names)
@@ -81,7 +132,7 @@ def _check_names(call: str, names: list[str], args: tuple[Any, ...], kwargs: Map
         raise BadArgument(f"bench.{call} was given {names[0]} twice, without its name and with it.")
 
 
-def _translate(error: BenchError, kwargs: Mapping[str, Any]) -> None:
+def _translate(error: BenchError, kwargs: Mapping[str, object]) -> None:
     """Add to an error that speaks of options what these are called in Python."""
     options = dict.fromkeys(re.findall(r"--([a-z][a-z-]*)", str(error)))
     if options:
@@ -90,7 +141,7 @@ def _translate(error: BenchError, kwargs: Mapping[str, Any]) -> None:
         error.add_note(f"In Python {', '.join(said)}.")
 
 
-def take_as_declared(options: Any) -> None:
+def take_as_declared(options: DataclassInstance) -> None:
     """Bring the fields of a frozen dataclass to the types that they declare, where a value says the same.
 
     So lists become tuples, texts paths, and NumPy's whole numbers ints. A type that `_KINDS` does not know is left.
@@ -100,21 +151,21 @@ def take_as_declared(options: Any) -> None:
     BadArgument
         If a value is of another kind; the message names the field, the value and the kind that is meant.
     """
-    for option in fields(options):
-        declared, value = str(option.type), getattr(options, option.name)
-        if value is None and option.default_factory is not MISSING:
-            value = option.default_factory()
+    for entry in fields(options):
+        declared, value = str(entry.type), getattr(options, entry.name)
+        if value is None and entry.default_factory is not MISSING:
+            value = entry.default_factory()
         kind = declared.removesuffix(" | None")
         if kind not in _KINDS or (value is None and kind != declared):
             continue
         convert, words = _KINDS[kind]
         try:
-            object.__setattr__(options, option.name, convert(value))
+            object.__setattr__(options, entry.name, convert(value))
         except (TypeError, ValueError):
-            raise BadArgument(_refusal(option.name, value, words)) from None
+            raise BadArgument(_refusal(entry.name, value, words)) from None
 
 
-def _refusal(name: str, value: Any, words: str) -> str:
+def _refusal(name: str, value: object, words: str) -> str:
     if words == _NAMES and isinstance(value, str):
         return f"{name}={value!r}: give {words}, [{value!r}]."
     shown = repr(value) if isinstance(value, bool | float | int | str | list | tuple | dict | None) else ""
@@ -122,37 +173,37 @@ def _refusal(name: str, value: Any, words: str) -> str:
     return f"{given}: give {words}."
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return str(value)
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError
     return value
 
 
-def _whole(value: Any) -> int:
-    if isinstance(value, bool):
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError
     return index(value)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError
     return float(value)
 
 
-def _path(value: Any) -> Path:
+def _path(value: object) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise TypeError
     return own_path(value)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
@@ -161,7 +212,7 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(sorted(names) if isinstance(value, set | frozenset) else names)
 
 
-def _paths(value: Any) -> tuple[Path, ...]:
+def _paths(value: object) -> tuple[Path, ...]:
     if value is None:
         return ()
     if isinstance(value, str | os.PathLike):
@@ -171,12 +222,14 @@ def _paths(value: Any) -> tuple[Path, ...]:
     return tuple(_path(path) for path in value)
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _pair(value: object) -> tuple[int, int]:
+    if not isinstance(value, Iterable):
+        raise TypeError
     first, second = value
     return _whole(first), _whole(second)
 
 
-def _label(value: Any) -> str:
+def _label(value: object) -> str:
     """Return a label's value as the command line takes it: text; 1 and 1.0 are one."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and value.is_integer():
@@ -184,7 +237,7 @@ def _label(value: Any) -> str:
     return str(value) if isinstance(value, bool | int | float) else _text(value)
 
 
-def _settings(value: Any) -> dict[str, str]:
+def _settings(value: object) -> dict[str, str]:
     """Return settings as the command line takes them: values as text."""
     if value is None:
         return {}
@@ -197,8 +250,8 @@ def _settings(value: Any) -> dict[str, str]:
 
 
 _NAMES = "a list of names"
-_KINDS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
-    "str": (_text, "a text"),
+_KINDS: Mapping[str, tuple[Callable[[object], object], str]] = {
+    **dict.fromkeys(("str", "SourceName", "DeviceName", "SearchName", "PrunerName"), (_text, "a text")),
     "bool": (_flag, "True or False"),
     "int": (_whole, "a whole number"),
     "float": (_number, "a number"),

@@ -1,8 +1,7 @@
 """The errors a user can meet.
 
-A `BenchError` is an answer, not a bug: it says what was asked, what was found and what to try,
-and carries the exit code under which the command line ends. Anything else that escapes is a
-bug and is shown with its traceback.
+A `BenchError` is an answer, not a bug: it says what was asked, what was found and what to try, and has the exit code
+with which the command line ends. Any other exception is a bug and is shown with its traceback.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ USAGE, NO_DATA, SOME_FAILED, INTERRUPTED = 2, 3, 4, 130
 
 
 class BenchError(Exception):
-    """Base of every error that is the user's to mend; `exit_code` is the command's exit status."""
+    """Base of every error that the user can mend; `exit_code` is the command's exit status."""
 
     exit_code = USAGE
 
@@ -60,7 +59,7 @@ class BadPlatform(BenchError):
 
 
 class BadWorker(BenchError):
-    """A worker process that cannot begin, or that would run another installation of bench."""
+    """A worker process that cannot start, or that would run another installation of bench."""
 
 
 class BadArgument(BadSetting, TypeError):
@@ -80,13 +79,13 @@ class BadStore(BenchError):
 
 
 class DiskFull(BadStore):
-    """A record could not be written; what was written before is whole."""
+    """A disk without room for a record; all records written before are whole."""
 
     exit_code = SOME_FAILED
 
 
 class HashMismatch(BenchError):
-    """A file whose bytes are not those its card promises."""
+    """A file whose bytes are not those that its card promises."""
 
     exit_code = NO_DATA
 
@@ -98,13 +97,13 @@ class Unavailable(BenchError):
 
 
 class BadStudy(BenchError):
-    """A study none of whose trials came to anything."""
+    """A study without a complete trial."""
 
     exit_code = SOME_FAILED
 
 
 class SamplerFailed(BenchError):
-    """A sampler that could not work on its rows; the text is its own."""
+    """A sampler that failed on its rows; the message is the sampler's own."""
 
     exit_code = SOME_FAILED
 

@@ -29,7 +29,7 @@ _CODE = (".py", ".c", '.py"', '.c"')  # git puts a name with unusual letters in 
 
 @cache
 def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: mapping temporaries anew at every operation costs more than they do."""
+    """Let glibc keep freed blocks: to map memory anew for every temporary costs more than computing it."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD, bytes
@@ -37,7 +37,7 @@ def keep_freed_memory() -> None:
 
 
 def forget_peak_memory() -> None:
-    """Begin a new peak for `peak_memory_mb`, where the system can (Linux)."""
+    """Start a new peak for `peak_memory_mb`, where the system can (Linux)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -71,8 +71,8 @@ def versions(packages: tuple[str, ...] = (), **pipeline: int) -> str:
 def checkout() -> dict[str, Any]:
     """Return the git commit that the package runs from and whether its code differs; None outside a checkout.
 
-    `dirty` looks at `bench/` alone: a change there, or a new .py or .c file. Results, tests and pages are no code, and
-    a card has a hash of its own in every record.
+    `dirty` looks at `bench/` alone: a changed file, or a new .py or .c file. Results, tests and pages are not code, and
+    every record has the hash of its card.
     """
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():

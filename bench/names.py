@@ -1,8 +1,8 @@
 """The words that more than one module must spell alike, and the hash that names things.
 
-Statuses are the words a record may carry. `digest` is the one way in which cards, splits,
-runs and resampled sets get their names: the same content gives the same name on every
-machine, and a change of content gives another. `cores` is the one way to count the machine.
+Statuses are the words a record may carry. `digest` names cards, splits, runs and resampled sets by their content: the
+same content has the same name on every machine, and changed content has another. `cores` counts the cores that this
+process may use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VALID, TEST = "valid", "test"  # the parts whose scores are stored
 
 MAIN_METRIC = "average_precision"
 
-# What an option may be: the command line offers these words before anything heavy is imported.
+# The values of options: the command line offers them before anything heavy is imported.
 SourceName = Literal["auto", "kaggle", "mirror", "openml"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 SearchName = Literal["tpe", "random"]
@@ -32,7 +32,7 @@ DEVICES: tuple[str, ...] = get_args(DeviceName)
 SEARCHES: tuple[str, ...] = get_args(SearchName)
 PRUNERS: tuple[str, ...] = get_args(PrunerName)
 
-# After the name of an arm; the second where it was tuned on other rows than it trains on.
+# The end of a tuned arm's name; the second where it was tuned on other rows than it trains on.
 TUNED, ANYWAY = "(tuned)", "(tuned-anyway)"
 
 
@@ -66,17 +66,17 @@ RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder, wh
 
 
 def results_folder() -> Path:
-    """Return the folder of results where none is asked for: BENCH_RESULTS, else `results`."""
+    """Return the results folder where none is asked for: BENCH_RESULTS, else `results`."""
     return own_path(os.environ.get(RESULTS_VARIABLE) or "results")
 
 
 def own_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path that a user gives, a `~` at its beginning as the home that it means, if that is known."""
+    """Return a path that a user gives, with a leading `~` or `~NAME` as that home folder, if it is known."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises where there is no such home)
 
 
 def results_option(folder: Path) -> list[str]:
-    """Return the words that make a command use this folder of results: none where it would anyway."""
+    """Return the options that make a command use this results folder; none if it is the default."""
     return [] if folder == results_folder() else ["--results", str(folder)]
 
 
@@ -110,7 +110,7 @@ def slug(text: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL that has a user or options without these and all beside them; any other text as it is."""
+    """Return a URL with everything after `://` hidden if it has a user or options; any other text as it is."""
     return re.sub(r"(?s)://.*[@?].*", "://***", url)
 
 

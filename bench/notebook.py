@@ -25,7 +25,7 @@ _LABEL_LETTERS = 48
 _SECONDS = 1.0  # between two looks of the bar: as text, each is a line where a notebook is printed
 
 
-def told(progress: bool | None) -> Lines | Bar:
+def reporter_for(progress: bool | None) -> Lines | Bar:
     """Return who is told of a call's progress; None says a bar in a notebook and nothing elsewhere.
 
     Raises BadArgument for anything but True, False and None.

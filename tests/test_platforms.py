@@ -15,7 +15,7 @@ import pytest
 import bench
 from bench.errors import BadPlatform, BadWorker
 from bench.platforms import check_platform, without_working_folder, worker_context
-from bench.runs.engines.local import Crew, execute
+from bench.runs.engines.local import ENGINE, Crew
 from bench.runs.run import Run
 from bench.runs.workbench import Workbench
 from tests.conftest import Script, offline
@@ -158,7 +158,7 @@ def test_a_worker_with_another_bench_ends_with_a_short_error(
     with pytest.raises(
         BadWorker, match=r"imports bench from .*/bench, and this process from /elsewhere/bench\."
     ):
-        execute(workbench, [runs_of(quick("prevalence"))], Quiet(), workers=1)
+        ENGINE.run([runs_of(quick("prevalence"))], workbench, Quiet(), workers=1)
     assert not multiprocessing.active_children()
     assert workbench.store.keys("loan-sim") == []
 

@@ -27,8 +27,9 @@ from bench.report import board
 from bench.report.board import MAX_ROWS, Leaderboard
 from bench.report.forest import draw_forest
 from bench.report.leaderboard import columns, read
-from bench.runs.request import Request, the_card
-from bench.tuning.plan import Search
+from bench.runs.card import the_card
+from bench.runs.request import Request
+from bench.tuning.search import Search
 from bench.workflows.run import make_plan
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +95,14 @@ def test_tune_has_the_options_of_a_search_and_of_a_request() -> None:
     assert parameters.pop("progress").default is None
     of_search = {option.name: parameters.pop(option.name).default for option in fields(Search)}
     assert Search(**of_search) == Search()
-    nothing = {"shard", "retry_failed", "tuned", "tuned_anyway", "seeds"}  # a study's seeds are the search's
+    nothing = {
+        "shard",
+        "retry_failed",
+        "tuned",
+        "tuned_anyway",
+        "seeds",
+        "engine",
+    }  # a study's seeds are the search's
     assert list(parameters) == [option.name for option in fields(Request) if option.name not in nothing]
     given = {name: parameter.default for name, parameter in parameters.items()}
     assert given.pop("workers") == 0

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from bench.contract import Method
 
-Kind = Literal["datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices"]
+Row = dict[str, object]
+Kind = Literal[
+    "datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices", "engines"
+]
 
 
-def catalogue(kind: str) -> list[dict[str, Any]]:
+def catalogue(kind: str) -> list[Row]:
     """Return one dict per entry of the kind, `name` first, in the registry's order."""
-    found: list[dict[str, Any]] = _ROWS[kind]()
-    return found
+    return _ROWS[kind]()
 
 
-def summary(kind: str) -> list[dict[str, Any]]:
+def summary(kind: str) -> list[Row]:
     """Return the rows for people to read: all cells of MetaBalance's grid are one."""
-    from bench.arms.matrices import ALPHA, ALPHA_CELL, CELL, GRID
+    from bench.arms.matrices import ALPHA, ALPHA_CELL, CELL, GRID, MATRICES
 
     rows = catalogue(kind)
     if kind == "arms":
         (first, *_) = cells = [row for row in rows if row["name"] in GRID]
         about = f"{len(cells)} cells: MetaBalance with none or a sampler for INNER and for OUTER"
-        one = dict.fromkeys(first) | {"name": CELL, "method": first["method"], "description": about}
-        return [row for row in rows if row not in cells] + [one]
+        summed_up = dict.fromkeys(first) | {"name": CELL, "method": first["method"], "description": about}
+        return [row for row in rows if row not in cells] + [summed_up]
     if kind == "matrices":
-        for many, one_name in ((GRID, CELL), (ALPHA, ALPHA_CELL)):
-            rows = [row | {"arms": _as_one(row["arms"], many, one_name)} for row in rows]
+        rows = [
+            row | {"arms": _as_one(_as_one(arms, GRID, CELL), ALPHA, ALPHA_CELL)}
+            for row, arms in zip(rows, MATRICES.values(), strict=True)
+        ]
     return rows
 
 
-def _as_one(names: list[str], many: Collection[str], one: str) -> list[str]:
-    others = [name for name in names if name not in many]
+def _as_one(names: Sequence[str], cells: Collection[str], entry: str) -> list[str]:
+    """Return the names with all cells of a grid as one entry, the last."""
+    others = [name for name in names if name not in cells]
     n_cells = len(names) - len(others)
-    return [*others, f"{one} ({n_cells} arms)"] if n_cells else others
+    return [*others, f"{entry} ({n_cells} arms)"] if n_cells else [*names]
 
 
-def _datasets() -> list[dict[str, Any]]:
+def _datasets() -> list[Row]:
     from bench.data.cards import card, dataset_names
 
     cards = [card(name) for name in dataset_names()]
@@ -56,7 +61,7 @@ def _datasets() -> list[dict[str, Any]]:
     ]
 
 
-def _arms() -> list[dict[str, Any]]:
+def _arms() -> list[Row]:
     from bench.arms.arm import ARMS
     from bench.methods import method
 
@@ -73,7 +78,7 @@ def _arms() -> list[dict[str, Any]]:
     ]
 
 
-def _methods() -> list[dict[str, Any]]:
+def _methods() -> list[Row]:
     from bench.methods import methods
 
     return [
@@ -95,7 +100,7 @@ def _how_to_have(method: Method) -> str:
     return f" (not installed: {how_to_install(method)})" if missing_packages(method) else ""
 
 
-def _samplers() -> list[dict[str, Any]]:
+def _samplers() -> list[Row]:
     from bench.sampling.samplers import SAMPLERS
 
     return [
@@ -104,13 +109,13 @@ def _samplers() -> list[dict[str, Any]]:
     ]
 
 
-def _losses() -> list[dict[str, Any]]:
+def _losses() -> list[Row]:
     from bench.networks.losses import LOSSES
 
     return [{"name": name, "description": loss.description} for name, loss in LOSSES.items()]
 
 
-def _metrics() -> list[dict[str, Any]]:
+def _metrics() -> list[Row]:
     from bench.report.render import printed
     from bench.stats.metrics import metrics
 
@@ -126,7 +131,7 @@ def _metrics() -> list[dict[str, Any]]:
     ]
 
 
-def _protocols() -> list[dict[str, Any]]:
+def _protocols() -> list[Row]:
     from bench.protocols import protocols
 
     return [
@@ -141,10 +146,16 @@ def _protocols() -> list[dict[str, Any]]:
     ]
 
 
-def _matrices() -> list[dict[str, Any]]:
+def _matrices() -> list[Row]:
     from bench.arms.matrices import MATRICES
 
     return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
+
+
+def _engines() -> list[Row]:
+    from bench.runs.engines import engines
+
+    return [{"name": name, "description": engine.description} for name, engine in engines().items()]
 
 
 _ROWS = {
@@ -156,6 +167,7 @@ _ROWS = {
     "metrics": _metrics,
     "protocols": _protocols,
     "matrices": _matrices,
+    "engines": _engines,
 }
 KINDS: dict[str, tuple[str, str]] = {  # what one of them is called, and what they are
     "datasets": ("dataset", "tables with a label, fetched or simulated"),
@@ -166,4 +178,5 @@ KINDS: dict[str, tuple[str, str]] = {  # what one of them is called, and what th
     "metrics": ("metric", "what is measured on test rows, as tables and files call it"),
     "protocols": ("protocol", "ways to split the rows and judge the arms"),
     "matrices": ("matrix", "lists of arms that run together"),
+    "engines": ("engine", "places where runs are done"),
 }

@@ -103,6 +103,11 @@ def _assigns(node: ast.Assign, name: str) -> bool:
     return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
 
 
+def engines() -> list[str]:
+    """Return the engines' names, which are those of their files."""
+    return sorted(path.stem for path in (_PACKAGE / "runs" / "engines").glob("[!_]*.py"))
+
+
 def _keys(module: str, name: str) -> list[str]:
     """Return the text keys of the dict called `name` at the top of a module."""
     for node in _module(_PACKAGE / f"{module}.py").body:

@@ -1,4 +1,8 @@
-"""The options that several commands share, and how their help looks.
+"""The options of the commands, made from the fields of `Request` and `Search`, and how their help looks.
+
+A command is a function. A parameter of the type `Request` or `Search` stands for all options that the command has of
+it; a parameter called as a field of `Request` stands for that option alone; others are the command's own. So no
+option is written down twice.
 
 Typer prints a type beside every option and breaks a docstring's paragraphs where its lines end; `Command` and `Group`
 print a word for the value where an option has one, and whole paragraphs.
@@ -7,20 +11,22 @@ print a word for the value where an option has one, and whole paragraphs.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import Field, fields, is_dataclass, replace
+from functools import wraps
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import OptionInfo
 
+from bench.calls import OPTION, OUTPUT, PANELS, UNSET, Option
 from bench.cli import completion
 from bench.errors import BadSetting
-from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName, own_path
-
-# The panels of a command's help, in the order in which the commands list their options.
-DATA, WHAT, HOW, OUTPUT = "Data", "What to run", "How to run it", "Output"
-RECORDS = "Which records"  # of the commands that run nothing
-TUNING = "How to tune"
+from bench.names import DeviceName, PrunerName, SearchName, SourceName
+from bench.runs.request import Request
 
 
 class _Plain:
@@ -73,197 +79,113 @@ class Group(_Plain, TyperGroup):
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of a table.", rich_help_panel=OUTPUT)
 ]
-Results = Annotated[
-    Path,
-    typer.Option(
-        "--results",
-        envvar=RESULTS_VARIABLE,
-        parser=own_path,
-        metavar="FOLDER",
-        help="Folder of the records, scores and leaderboards.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-DatasetName = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset",
-        metavar="NAME",
-        help="A data set; bench list datasets names them.",
-        autocompletion=completion.datasets,
-        rich_help_panel=DATA,
-    ),
-]
-OneDataset = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset",
-        metavar="NAME",
-        help="Only this data set.",
-        autocompletion=completion.datasets,
-        rich_help_panel=RECORDS,
-    ),
-]
-DataFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-file",
-        metavar="FILE",
-        help="Your own table, with --target. Or, with --dataset, your copy of that set's file, which is checked.",
-        rich_help_panel=DATA,
-    ),
-]
-Target = Annotated[
-    str | None,
-    typer.Option(
-        "--target", metavar="COLUMN", help="The label's column in your table.", rich_help_panel=DATA
-    ),
-]
-Positive = Annotated[
-    str | None,
-    typer.Option(
-        "--positive",
-        metavar="VALUE",
-        help="The label's positive value; needed unless its two values are 0 and 1, no and yes, or false and true.",
-        rich_help_panel=DATA,
-    ),
-]
-Drop = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--drop",
-        metavar="COLUMN",
-        help="A column to leave out, such as a customer number. Repeatable.",
-        rich_help_panel=DATA,
-    ),
-]
-Time = Annotated[
-    str | None,
-    typer.Option(
-        "--time", metavar="COLUMN", help="The time column; it is not a feature.", rich_help_panel=DATA
-    ),
-]
-Amount = Annotated[
-    str | None,
-    typer.Option(
-        "--amount", metavar="COLUMN", help="The amount column; it stays a feature.", rich_help_panel=DATA
-    ),
-]
-Rows = Annotated[
-    int | None,
-    typer.Option(
-        "--rows", metavar="N", help="Rows to simulate, for a simulated data set.", rich_help_panel=DATA
-    ),
-]
-Source = Annotated[
-    SourceName,
-    typer.Option(
-        "--source",
-        metavar="SOURCE",
-        help=f"Where to fetch from: {', '.join(SOURCES)}. With auto, the sources are tried in the card's order.",
-        rich_help_panel=DATA,
-    ),
-]
-ProtocolName = Annotated[
-    str,
-    typer.Option(
-        "--protocol",
-        metavar="NAME",
-        help="How the arms are judged: strict, published, or published+REPAIR; bench list protocols explains them.",
-        autocompletion=completion.protocols,
-        rich_help_panel=WHAT,
-    ),
-]
-RecordsProtocol = Annotated[
-    str,
-    typer.Option(
-        "--protocol",
-        metavar="NAME",
-        help="The protocol under which both were judged; bench list protocols explains them.",
-        autocompletion=completion.protocols,
-        rich_help_panel=RECORDS,
-    ),
-]
-Matrix = Annotated[
-    str | None,
-    typer.Option(
-        "--matrix",
-        metavar="NAME",
-        help="A list of arms; bench list matrices names them. Without --matrix and --arm: quick.",
-        autocompletion=completion.matrices,
-        rich_help_panel=WHAT,
-    ),
-]
-Arms = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--arm",
-        metavar="NAME",
-        help="One arm of bench list arms, also as ARM[SAMPLER] or ARM(FIELD=VALUE). Repeatable.",
-        autocompletion=completion.arms,
-        rich_help_panel=WHAT,
-    ),
-]
-ArmsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--arms-file", metavar="FILE", help="A TOML file of arms of your own.", rich_help_panel=WHAT
-    ),
-]
-MethodFile = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--method-file",
-        metavar="FILE",
-        help="A Python file of your own with a method, protocol, engine or metrics; it is run. Repeatable.",
-        rich_help_panel=WHAT,
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help="Change a setting of the arms; bench list methods names the fields. Repeatable.",
-        rich_help_panel=WHAT,
-    ),
-]
-Folds = Annotated[
-    int | None,
-    typer.Option(
-        "--folds", metavar="N", help="Folds; by default the protocol's (strict: 5).", rich_help_panel=WHAT
-    ),
-]
-Repeats = Annotated[
-    int | None,
-    typer.Option(
-        "--repeats",
-        metavar="N",
-        help="How often the folds are drawn anew; by default 1.",
-        rich_help_panel=WHAT,
-    ),
-]
-Device = Annotated[
-    DeviceName, typer.Option("--device", help="Where the networks train.", rich_help_panel=HOW)
-]
-Pack = Annotated[
-    int | None,
-    typer.Option(
-        "--pack",
-        metavar="N",
-        help="Networks that train at once. It changes the speed and no result.",
-        rich_help_panel=HOW,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        metavar="N",
-        help="Worker processes; by default one per core. 0 runs all in this process.",
-        rich_help_panel=HOW,
-    ),
-]
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return the function as typer reads a command: with an option for each field that its parameters stand for."""
+    name, hints = function.__name__.strip("_"), get_type_hints(function, include_extras=True)
+    parameters: list[Parameter] = []
+    # By parameter: its dataclass, and the fields of this that are options.
+    lists: dict[str, tuple[type, list[Field[object]]]] = {}
+    for own in inspect.signature(function).parameters.values():
+        hint = hints[own.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            entries = [*_in_order(entry for entry in fields(hint) if _option(entry, name))]
+            lists[own.name] = hint, entries
+            parameters += [_parameter(entry, name) for entry in entries]
+        elif own.name in _REQUEST and get_origin(hint) is not Annotated:
+            parameters.append(_parameter(_REQUEST[own.name], name))
+        else:
+            parameters.append(own.replace(annotation=hint, kind=Parameter.KEYWORD_ONLY))
+    parameters.sort(key=_panel)
+
+    @wraps(function)
+    def call(**values: object) -> None:
+        for parameter, (kind, entries) in lists.items():
+            values[parameter] = kind(
+                **{entry.name: _value(entry, values.pop(entry.name)) for entry in entries}
+            )
+        function(**values)
+
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # of a function it may be set
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+_REQUEST = {entry.name: entry for entry in fields(Request)}
+_TYPES: dict[str, Any] = {  # by the type of a field: what typer reads from the words
+    "str": str,
+    "Label": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "Path": Path,
+    "SourceName": SourceName,
+    "DeviceName": DeviceName,
+    "SearchName": SearchName,
+    "PrunerName": PrunerName,
+    "tuple[str, ...]": list[str],
+    "tuple[Path, ...]": list[Path],
+    "Mapping[str, str]": list[str],
+    "tuple[int, int]": str,
+}
+
+
+def _in_order(entries: Iterable[Field[object]]) -> Iterator[Field[object]]:
+    """Yield the fields in the order of the help: those with a `before` stand right above the one that it names."""
+    entries = list(entries)
+    for entry in entries:
+        if entry.metadata[OPTION].before is None:
+            yield from (other for other in entries if other.metadata[OPTION].before == entry.name)
+            yield entry
+
+
+def _option(entry: Field[object], command: str) -> Option | None:
+    """Return the field's option as the command has it; None where it has none."""
+    option: Option | None = entry.metadata.get(OPTION)
+    if option is None or command not in (*option.commands, *option.differs):
+        return None
+    return replace(option, **option.differs.get(command, {}))  # type: ignore[arg-type]  # attributes by name
+
+
+def _parameter(entry: Field[object], command: str) -> Parameter:
+    """Return the field as a parameter that typer makes an option of."""
+    option = _option(entry, command)
+    assert option is not None, f"{command} has no option {entry.name}"  # noqa: S101  (a slip of ours)
+    kind = _TYPES[str(entry.type).removesuffix(" | None")]
+    default = entry.default if option.default is UNSET else option.default
+    if get_origin(kind) is list:
+        default = None
+    info = typer.Option(
+        option.spelling or f"--{entry.name.replace('_', '-')}",
+        metavar=option.metavar,
+        help=option.help,
+        autocompletion=getattr(completion, option.complete) if option.complete else None,
+        rich_help_panel=option.panel,
+        envvar=option.variable,
+        parser=option.parse,
+    )
+    return Parameter(
+        entry.name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if default is ... else default,
+        annotation=Annotated[kind | None if default is None else kind, info],
+    )
+
+
+def _panel(parameter: Parameter) -> int:
+    """Return the place of the parameter's panel in the help; arguments stand above all."""
+    infos = [info for info in get_args(parameter.annotation)[1:] if isinstance(info, OptionInfo)]
+    return PANELS.index(str(infos[0].rich_help_panel)) if infos else -1
+
+
+def _value(entry: Field[object], value: object) -> object:
+    """Return what typer read as the field takes it: a list as a tuple, pairs as a dict, `I/N` as two numbers."""
+    if entry.type == "Mapping[str, str]":
+        return pairs(value if isinstance(value, list) else [])
+    if str(entry.type).endswith(", ...]"):
+        return tuple(value) if isinstance(value, list) else ()
+    return shard_of(value) if entry.type == "tuple[int, int] | None" and isinstance(value, str) else value
 
 
 def pairs(settings: list[str]) -> dict[str, str]:
@@ -277,10 +199,8 @@ def pairs(settings: list[str]) -> dict[str, str]:
     return named
 
 
-def shard_of(text: str | None) -> tuple[int, int] | None:
+def shard_of(text: str) -> tuple[int, int]:
     """Return `I/N` as two numbers; raise BadSetting for anything else."""
-    if text is None:
-        return None
     try:
         number, shards = (int(part) for part in text.split("/"))
     except ValueError:

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -29,33 +29,34 @@ _COMMAND = re.compile(r"\bbench [a-z]+(?: [a-z][\w-]*){0,2}(?: --[a-z][a-z-]*(?:
 _BLANK = "\0"  # stands for a blank at which no line ends
 
 
-def show_plan(made: Plan, *, as_json: bool) -> None:
+def show_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what a plan comes to: runs and what is done by arm, and the packs."""
-    todo = {run.key for run in made.todo}
+    todo = {run.key for run in plan.todo}
     arms: dict[str, list[int]] = {}
-    for run in made.runs:
+    for run in plan.runs:
         counted = arms.setdefault(run.arm, [0, 0])
         counted[0] += 1
         counted[1] += run.key not in todo
     if as_json:
         show_json(
             {
-                "dataset": made.table.name,
-                "protocol": made.request.protocol,
+                "dataset": plan.table.name,
+                "protocol": plan.request.protocol,
                 "fetch": None,
-                "runs": len(made.runs),
-                "done": len(made.runs) - len(made.todo),
+                "runs": len(plan.runs),
+                "done": len(plan.runs) - len(plan.todo),
                 "packs": [
-                    {"arms": sorted({r.arm for r in p}), "keys": [r.key for r in p]} for p in made.packs
+                    {"arms": sorted({run.arm for run in pack}), "keys": [run.key for run in pack]}
+                    for pack in plan.packs
                 ],
                 "arms": {name: {"runs": n, "done": done} for name, (n, done) in arms.items()},
             }
         )
         return
     show_table(["arm", "runs", "done"], [[name, str(n), str(done)] for name, (n, done) in arms.items()])
-    sizes = ", ".join(str(len(p)) for p in made.packs)
+    sizes = ", ".join(str(len(pack)) for pack in plan.packs)
     show_text(
-        f"{len(made.runs)} runs, {len(made.runs) - len(made.todo)} done; {len(made.packs)} packs: {sizes or 'none'}"
+        f"{len(plan.runs)} runs, {len(plan.runs) - len(plan.todo)} done; {len(plan.packs)} packs: {sizes or 'none'}"
     )
 
 
@@ -268,17 +269,18 @@ def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
     return None
 
 
-def plain_rows(board: pd.DataFrame) -> list[dict[Any, Any]]:
+def plain_rows(board: pd.DataFrame) -> list[dict[str, object]]:
     """Return the frame's rows as JSON takes them: None for what is missing."""
-    return board.astype(object).where(board.notna(), None).to_dict("records")
+    rows = board.astype(object).where(board.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def show_json(value: Any) -> None:
+def show_json(value: object) -> None:
     """Print one JSON value."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "", True: "yes", False: "no"}[value]
     if isinstance(value, dict):
@@ -292,7 +294,7 @@ def _text(value: Any) -> str:
 
 def show_table(
     head: Sequence[str],
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[Sequence[object]],
     first: Sequence[str] = (),
     always: Sequence[str] = (),
 ) -> None:
@@ -319,7 +321,7 @@ def show_table(
     _say_left_out([column.head for column in columns if column not in kept])
 
 
-def _kind(place: int, cells: Sequence[Any]) -> Literal["name", "number", "prose"]:
+def _kind(place: int, cells: Sequence[object]) -> Literal["name", "number", "prose"]:
     """Return what a column holds: names come first, and a text that begins with a digit or a sign is a number."""
     if place == 0:
         return "name"
@@ -328,5 +330,5 @@ def _kind(place: int, cells: Sequence[Any]) -> Literal["name", "number", "prose"
     return "number" if texts and (counts or all(map(_is_number, texts))) else "prose"
 
 
-def _is_number(cell: Any) -> bool:
+def _is_number(cell: object) -> bool:
     return isinstance(cell, str) and re.match(r"([-+−<±]? ?[.\d]|–$)", cell) is not None

@@ -1,10 +1,9 @@
 """Data set cards: what a data set is, where it comes from, and what must be true of it.
 
 A card is one TOML file, `datasets/<name>.toml`, or one that BENCH_PLUGINS names (`bench.plugins`); its presence
-registers the data set. It names
-the licence, the citation, the sources in the order in which they are tried, the hashes, the
-columns' roles, and the rows and positives that the loaded table must have. A user's own file
-gets a card too, made from the command line by `card_for_file`.
+registers the data set. It names the licence, the citation, the sources in the order in which they are tried, the
+hashes, the columns' roles, and the rows and positives that the loaded table must have. A user's own file gets a card
+too, which `card_for_file` makes of the options.
 """
 
 from __future__ import annotations
@@ -172,21 +171,21 @@ def _read_once(path: Path) -> Dataset:
 def read_card(path: Path) -> Dataset:
     """Read and validate one card; raise BadCard that names the file and each fault."""
     try:
-        found = Dataset.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        dataset = Dataset.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadCard(f"The card {path} is not valid TOML: {error}.") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
         raise BadCard(f"The card {path} is not valid: {faults}.") from error
-    if found.name != path.stem:
+    if dataset.name != path.stem:
         raise BadCard(
-            f"The card {path} is named {found.name!r}; it must be named like its file, {path.stem!r}."
+            f"The card {path} is named {dataset.name!r}; it must be named like its file, {path.stem!r}."
         )
-    return found
+    return dataset
 
 
 def dataset_option(name: str) -> list[str]:
-    """Return the words that make `bench run` use a data set: of one without a card, its file is asked for."""
+    """Return the options that make `bench run` use a data set; one without a card needs its file and target."""
     return ["--dataset", name] if name in dataset_names() else ["--data-file", "FILE", "--target", "COLUMN"]
 
 

@@ -1,10 +1,9 @@
 """From a table's columns to the numbers that methods see, fitted on training rows only.
 
-Numeric columns: the training median for missing values with a 0/1 column that says so, then zero
-mean and unit variance. Categorical columns: one-hot, missing being a category of its own; beyond
-50 categories the rarest share one. A category first met in the test part is encoded as the rare
-ones are, or as all zeros. A protocol may
-encode otherwise (`bench.contract.Protocol.encode`).
+Numeric columns: missing values become the training median, with a 0/1 column that marks them; then zero mean and unit
+variance. Categorical columns: one-hot, missing being a category of its own; beyond 50 categories the rarest share one.
+A category first met in the test part is encoded as the rare ones are, or as all zeros. A protocol may encode in another
+way (`bench.contract.Protocol.encode`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from bench.data.table import Table
 VERSION = 1
 MAX_CATEGORIES = 50
 MISSING = "(missing)"
-LARGEST = 1e6  # deviations; no training row is so far out, but a column may hardly vary among them
+LARGEST = 1e6  # standard deviations, where values are cut off: only a column that hardly varies in training has more
 
 
 @dataclass(frozen=True)

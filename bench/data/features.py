@@ -1,7 +1,7 @@
 """The columns of a table as features of two kinds: numbers and categories.
 
-What no encoder, sampler or network can use is refused, with the options that leave it out: dates, columns
-that say nothing, infinite values, and texts that are names rather than categories.
+Some columns are of use to no encoder, sampler or network: dates, empty or constant columns, infinite values, and
+texts that are names rather than categories. They are refused, and the error names the options that leave them out.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def _feature(column: pd.Series[Any], is_category: bool) -> pd.Series[Any]:
 
 def _refuse_stray_texts(column: pd.Series[Any]) -> None:
     """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost."""
-    there = column.dropna().astype(str)
-    is_stray = pd.to_numeric(there, errors="coerce").isna()
-    stray, usual = there[is_stray], there[~is_stray]
-    if len(usual) > STRAY_SHARE * len(there) and usual.nunique() > CODES:
-        few = ", ".join(repr(text) for text in stray.unique()[:3])
+    texts = column.dropna().astype(str)
+    is_stray = pd.to_numeric(texts, errors="coerce").isna()
+    stray, usual = texts[is_stray], texts[~is_stray]
+    if len(usual) > STRAY_SHARE * len(texts) and usual.nunique() > CODES:
+        examples = ", ".join(repr(text) for text in stray.unique()[:3])
         raise BadTable(
-            f"The column {column.name!r} holds numbers but for {len(stray):,} of {len(there):,} values, such as "
-            f"{few}; make those empty or numbers, or give --drop {_quoted(column)}."
+            f"The column {column.name!r} holds numbers but for {len(stray):,} of {len(texts):,} values, such as "
+            f"{examples}; make those empty or numbers, or give --drop {_quoted(column)}."
         )
 
 
@@ -116,23 +116,21 @@ def _refuse_uninformative(X: pd.DataFrame) -> None:
     empty = [name for name, count in n_values.items() if count == 0]
     constant = [name for name, count in n_values.items() if count == 1 and X[name].notna().all()]
     if empty or constant:
-        found = [
-            f"{words}: {listed(names)}"
-            for words, names in (("all missing", empty), ("constant", constant))
+        faults = [
+            f"{fault}: {listed(names)}"
+            for fault, names in (("all missing", empty), ("constant", constant))
             if names
         ]
-        raise BadTable(f"Columns that say nothing ({'; '.join(found)}); give {_drops(empty + constant)}.")
+        raise BadTable(f"Columns that say nothing ({'; '.join(faults)}); give {_drops(empty + constant)}.")
 
 
 def _refuse_infinite(X: pd.DataFrame) -> None:
     """Raise BadTable with all columns that hold infinite values, and how many."""
     counts = {str(name): int(np.isinf(X[name]).sum()) for name in X.select_dtypes("number")}
-    found = [f"{name!r} ({count:,})" for name, count in counts.items() if count]
-    if found:
-        names = [name for name, count in counts.items() if count]
-        raise BadTable(
-            f"Infinite values in {', '.join(found)}; make them empty or finite, or give {_drops(names)}."
-        )
+    names = [name for name, count in counts.items() if count]
+    if names:
+        columns = ", ".join(f"{name!r} ({counts[name]:,})" for name in names)
+        raise BadTable(f"Infinite values in {columns}; make them empty or finite, or give {_drops(names)}.")
 
 
 def _refuse_free_text(X: pd.DataFrame) -> None:
@@ -140,8 +138,8 @@ def _refuse_free_text(X: pd.DataFrame) -> None:
     counts = {str(name): len(X[name].cat.categories) for name in X.select_dtypes("category")}
     free = [name for name, count in counts.items() if count > max(MAX_LEVELS, X[name].notna().sum() / 2)]
     if free:
-        found = ", ".join(f"{name!r} ({counts[name]:,} values)" for name in free)
-        raise BadTable(f"Too many different texts for categories in {found}; give {_drops(free)}.")
+        columns = ", ".join(f"{name!r} ({counts[name]:,} values)" for name in free)
+        raise BadTable(f"Too many different texts for categories in {columns}; give {_drops(free)}.")
 
 
 def _drops(names: list[str]) -> str:

@@ -1,10 +1,11 @@
 """A frame in memory as the table that a parquet file of it would be, and the hash that names its content.
 
-A frame of pandas, of polars, or of anything else that has `to_pandas()`, goes the way of a parquet file
-(`bench.data.raw.readers`), so that a column is of the same kind, and a word means a missing value, wherever it came
-from; only a category of numbers, which parquet forgets, stays one. Its index is no column. The hash is of names,
-kinds and values, and not of how a library keeps them: a missing value is one, whether it is NaN or null, and a whole
-number has no width.
+A frame of pandas, of polars, or of anything else that has `to_pandas()`, is read as a parquet file is
+(`bench.data.raw.readers`). So a column has the same kind, and the same words mean a missing value, wherever the table
+came from. Only a category of numbers stays a category, which parquet would forget. The index is no column.
+
+The hash is of names, kinds and values, not of how a library stores them: NaN and null are the same missing value, and
+a whole number is the same in 32 and in 64 bits.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ NAME = "The frame"  # what messages call it
 
 
 def is_frame(value: object) -> bool:
-    """Tell whether a value is a table in memory that this module reads."""
+    """Return whether a value is a table in memory that this module reads."""
     return isinstance(value, pd.DataFrame) or callable(getattr(value, "to_pandas", None))
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:
     """Return a frame of any library as one of pandas.
 
-    Raises BadArgument for what is no frame, BadTable where a column has a kind that pandas has none for.
+    Raises BadArgument for what is no frame, BadTable where a column has a kind that pandas does not have.
     """
     if not is_frame(frame):
         kind = type(frame).__name__
@@ -45,10 +46,7 @@ def to_pandas(frame: Any) -> pd.DataFrame:
         )
     try:
         table = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
-    except (
-        pa.ArrowException,
-        NotImplementedError,
-    ) as error:  # arrow's errors: a kind of column pandas has none for
+    except (pa.ArrowException, NotImplementedError) as error:  # a column of a kind that pandas does not have
         raise BadTable(
             f"The frame cannot be made one of pandas: {error}. Cast or drop that column first."
         ) from error
@@ -94,22 +92,21 @@ def _arrow(column: pd.Series[Any], name: str) -> Any:
     """Return a column in arrow's memory, missing values as null."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = pd.Series(np.asarray(column), name=column.name)
-    if isinstance(column.dtype, pd.CategoricalDtype) and isinstance(
-        column.dtype.categories.dtype, pd.IntervalDtype
-    ):
-        column = column.cat.rename_categories(list(map(str, column.dtype.categories)))  # as pd.cut makes them
+    kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype) and isinstance(kind.categories.dtype, pd.IntervalDtype):
+        column = column.cat.rename_categories(list(map(str, kind.categories)))  # as pd.cut makes them
     try:
-        found = pa.array(column, from_pandas=True)
+        values = pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         kinds = sorted({type(value).__name__ for value in column.dropna()})
         raise BadTable(
             f"The column {name!r} holds what no table can ({', '.join(kinds[:4])}); make its values all numbers or "
             f"all texts, or give --drop {shlex.quote(name)}."
         ) from error
-    value_type = found.type.value_type if pa.types.is_dictionary(found.type) else found.type
+    value_type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if pa.types.is_nested(value_type):
         raise BadTable(f"The column {name!r} does not hold single values; give --drop {shlex.quote(name)}.")
-    return found
+    return values
 
 
 def content_sha256(frame: pd.DataFrame) -> str:

@@ -1,8 +1,8 @@
 """A column of two values as a label of zeros and ones.
 
 Values are compared by what they mean, not by how a file spells them: 1, 1.0, "1" and true are one value.
-Which of two values is positive is known where they say so (0 and 1, no and yes); otherwise it is asked for,
-and never taken to be the rarer one.
+Some pairs of values say which is positive: 0 and 1, no and yes. For any other pair the user must say it; the rarer
+value is never assumed to be positive.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def label(column: pd.Series[Any], positive: str | float | bool | None = None) ->
         counts[word] += int(count)
     if len(counts) != 2:
         raise BadTable(f"The target {column.name!r} must have two values; it has {_shown(counts)}.")
-    chosen = _positive(counts, positive, str(column.name))
-    return np.array([word == chosen for word in words], dtype=np.int8)[codes]
+    positive_word = _positive(counts, positive, str(column.name))
+    return np.array([word == positive_word for word in words], dtype=np.int8)[codes]
 
 
 def spelled(value: object) -> str:
@@ -76,10 +76,11 @@ def _positive(counts: Counter[str], positive: object, name: str) -> str:
 
 def _asked(counts: Counter[str], asked: str, name: str) -> str:
     """Return the value that was asked for as positive, in any letter case if that leaves one."""
-    same = [word for word in counts if word == asked] or [w for w in counts if w.lower() == asked.lower()]
-    if len(same) != 1:
+    exact = [word for word in counts if word == asked]
+    matches = exact or [word for word in counts if word.lower() == asked.lower()]
+    if len(matches) != 1:
         raise BadTable(f"{asked!r} is not one value of the target {name!r}, which has {_shown(counts)}.")
-    return same[0]
+    return matches[0]
 
 
 def _shown(counts: Counter[str]) -> str:

@@ -1,6 +1,6 @@
 """Embedded generators of tables whose P(y = 1 | x) is known for every row.
 
-They need no network, and they bound what any method can reach: the arm `bayes-optimal` scores the
+They need no download, and they bound what any method can reach: the arm `bayes-optimal` scores the
 exact probability. The same name, rows and seed give the same table under the same numpy (PCG64;
 another numpy or CPU may differ in the last bits). A change of a model's numbers changes `VERSION`.
 
@@ -192,8 +192,8 @@ def joint() -> Floats:
     first, last = np.array([kind.share for kind in KINDS]).T
     share = first + np.linspace(0.0, 1.0, 8)[:, None] * (last - first)
     positive = PREVALENCE * RATE / (LOAD @ RATE)
-    of_class = np.where(IS_FRAUD, positive[:, None], 1.0 - positive[:, None])
-    weights: Floats = LOAD[:, None] * share * of_class
+    class_share = np.where(IS_FRAUD, positive[:, None], 1.0 - positive[:, None])
+    weights: Floats = LOAD[:, None] * share * class_share
     return weights
 
 
@@ -238,13 +238,13 @@ def _transactions(
     chi_square = rng.chisquare(FREEDOM, (len(kind), 4))
     units = rng.standard_normal((len(kind), 4, 7)) / np.sqrt(chi_square / FREEDOM)[:, :, None]
     log_amount = rng.standard_normal(len(kind))
-    for k, found in enumerate(KINDS):
-        of_kind = np.flatnonzero(kind == k)
-        drawn = np.einsum("bij,nbj->nbi", found.root, units[of_kind]) + found.centre
-        drawn[:, 0] += SHIFT[period[of_kind], None] * found.slope
-        units[of_kind] = drawn
-        median, sigma = found.amount
-        log_amount[of_kind] = np.log(median) + sigma * log_amount[of_kind]
+    for k, model in enumerate(KINDS):
+        rows = np.flatnonzero(kind == k)
+        drawn = np.einsum("bij,nbj->nbi", model.root, units[rows]) + model.centre
+        drawn[:, 0] += SHIFT[period[rows], None] * model.slope
+        units[rows] = drawn
+        median, sigma = model.amount
+        log_amount[rows] = np.log(median) + sigma * log_amount[rows]
     return units.reshape(-1, 28), log_amount
 
 

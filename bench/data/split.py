@@ -3,7 +3,7 @@
 Folds are stratified. Rows that are equal in every feature and in the label form one group, and a group is never on two
 sides of a split: a duplicate in the test part would be a leak. Within a fold's training rows a stratified fifth
 validates (early stopping, thresholds, tuning). A split is made of row ids only and named by their hash, so that a
-record can say on which rows it stands. Which splits a data set is judged on, a protocol says (`bench.protocols`).
+record can say on which rows it stands. A protocol chooses the splits of a data set (`bench.protocols`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.names import digest, seed_from
 RowIds = NDArray[np.int64]
 BIG_TABLE_ROWS = 50_000
 VALID_SHARE = 0.2  # of a fold's training groups
-FOLDED = "strict"  # part of what folds are drawn by: whatever protocol asks for them, they are the same
+FOLDED = "strict"  # part of the seed of folds, so that every protocol gets the same ones
 
 
 def seeds_by_size(seeds: int, n_rows: int) -> int:
@@ -172,12 +172,12 @@ def inner_splits(table: Table, outer: Split, folds: int) -> list[Split]:
             f"ones of the rarer class; 2 to {fewest} work."
         )
     fold_of = np.empty(len(label), dtype=np.int64)
-    for wanted in (0, 1):
-        rng = np.random.default_rng(seed_from("inner folds", outer.training_sha256, wanted))
-        dealt = rng.permutation(np.flatnonzero(label == wanted))
+    for one_label in (0, 1):
+        rng = np.random.default_rng(seed_from("inner folds", outer.training_sha256, one_label))
+        dealt = rng.permutation(np.flatnonzero(label == one_label))
         fold_of[dealt] = np.arange(len(dealt)) % folds
-    row_fold, none = fold_of[group], rows[:0]
+    row_fold, no_rows = fold_of[group], rows[:0]
     return [
-        Split(outer.repeat, outer.fold * folds + i, rows[row_fold != i], rows[row_fold == i], none)
+        Split(outer.repeat, outer.fold * folds + i, rows[row_fold != i], rows[row_fold == i], no_rows)
         for i in range(folds)
     ]

@@ -1,9 +1,9 @@
 """The data in memory: features of known kinds, a label of zeros and ones, and what the card names besides.
 
 `load` turns a card into a `Table`, from a simulator or from a raw file; `table_from_frame` is its pure part.
-A table that cannot be judged is refused here, once, with all its faults of a kind in one message: what would
-otherwise become a warning in a scaler, an error in a sampler, or a wrong number in a leaderboard. Nothing is
-guessed in silence: which of two values is the positive one is asked for unless the values say so themselves.
+A table that cannot be judged is refused here, with all its faults of a kind in one message. Otherwise a fault would
+become a warning in a scaler, an error in a sampler, or a wrong number in a leaderboard. Nothing is guessed in silence:
+the user says which of two values is positive, unless the values say so themselves.
 """
 
 from __future__ import annotations
@@ -165,24 +165,24 @@ def load(
 
 
 def _simulated(card: Dataset, rows: int | None) -> Table:
-    """Return a simulated table, checked against the card at the card's own number of rows."""
+    """Return a simulated table; with the card's own number of rows, its counts are checked."""
     assert card.simulator is not None  # noqa: S101 - for the type checker
     seed = card.simulator.seed
     n_rows = card.simulator.rows if rows is None else rows
-    made = simulate.simulate(card.name, n_rows, seed)
-    asked = {"name": card.name, "version": simulate.VERSION, "rows": n_rows, "seed": seed}
+    simulated = simulate.simulate(card.name, n_rows, seed)
+    request = {"name": card.name, "version": simulate.VERSION, "rows": n_rows, "seed": seed}
     if n_rows != card.simulator.rows:
         card = card.model_copy(update={"expected": None})
     return table_from_frame(
-        made.frame, card, sha256=digest(asked), source="simulator", probability=made.probability
+        simulated.frame, card, sha256=digest(request), source="simulator", probability=simulated.probability
     )
 
 
 def _as_spelled(card: Dataset, origin: Source | None) -> Dataset:
     """Return the card with the columns, target and positive value as a source spells them."""
     fields = ("columns", "target", "positive")
-    found = {field: getattr(origin, field, None) for field in fields}
-    return card.model_copy(update={field: value for field, value in found.items() if value is not None})
+    spelled = {field: getattr(origin, field, None) for field in fields}
+    return card.model_copy(update={field: value for field, value in spelled.items() if value is not None})
 
 
 def table_from_frame(
@@ -240,8 +240,8 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     if repeated:
         raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
     single = [name for name in (card.time, card.amount) if name is not None]
-    tolerated = registered(card.name).drop if card.name in dataset_names() else ()
-    dropped = [name for name in card.drop if name not in tolerated]
+    optional = registered(card.name).drop if card.name in dataset_names() else ()
+    dropped = [name for name in card.drop if name not in optional]
     for name in (card.target, *single, *card.categorical, *dropped):
         if name not in frame:
             raise UnknownName("column", name, frame.columns)
@@ -260,10 +260,10 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
     if card.expected is None:
         return
     absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
-    found = {"rows": len(frame), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
+    counts = {"rows": len(frame), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
-        for word, count in found.items()
+        for word, count in counts.items()
         if count != (expected := getattr(card.expected, word))
     ]
     if faults:

@@ -1,8 +1,8 @@
 """Batches: which rows each member of a pack sees in each step, and which units drop out.
 
-The rows lie on the device once, in a pool; a batch is row numbers into it. Numbers are drawn in chunks
-of steps, ahead of time, so that a step neither waits for the host nor depends on it: the step number may
-be an integer, or a tensor on the device that a captured step counts up itself.
+The rows are on the device once, in a pool; a batch is row numbers into it. Row numbers are drawn ahead of time, many
+steps at once, so that a step never waits for the host. The step number is an integer, or a tensor on the device that a
+captured step counts up itself.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Company:
     def budgets(self) -> list[int]:
         """Each member's budget in steps."""
         sizes = zip(*(pool.size.tolist() for pool in self.pools), strict=True)
-        return [config.updates(of) for config, of in zip(self.configs, sizes, strict=True)]
+        return [config.updates(rows) for config, rows in zip(self.configs, sizes, strict=True)]
 
     def of(self, members: Sequence[int]) -> Company:
         """Return some of the members, in the order given."""
@@ -86,7 +86,7 @@ def pool(parts: Sequence[Part], device: torch.device, dtype: torch.dtype = torch
 class Draws:
     """Batches of `count` rows per step and member, drawn without replacement epoch by epoch, in chunks.
 
-    With a `batch`, of which a step takes one or several, an epoch is a whole number of them.
+    With a `batch` (in rows), an epoch is a whole number of batches; a step takes one or several of them.
     """
 
     def __init__(self, pool: Pool, keys: Tensor, count: int, batch: int = 0) -> None:
@@ -97,7 +97,7 @@ class Draws:
         self.first_on_device = torch.zeros((), dtype=torch.int64, device=keys.device)
 
     def prepare(self, step: int) -> None:
-        """See to it that the chunk holds the step; from the host, before the step."""
+        """Draw the chunk that holds the step, if it is not there; called from the host, before the step."""
         if not self.first <= step < self.first + self.chunk_steps:
             self.first = step
             self.first_on_device.fill_(step)
@@ -113,7 +113,7 @@ class Draws:
             self.rows.copy_(drawn.view(len(drawn), self.chunk_steps, self.count).transpose(0, 1))
 
     def batch(self, step: Step) -> Batch:
-        """Return the batch of a step that is prepared."""
+        """Return the batch of a prepared step."""
         if isinstance(step, Tensor):
             rows = self.rows.index_select(0, (step - self.first_on_device).view(1)).squeeze(0)
         else:
@@ -124,7 +124,7 @@ class Draws:
 def drawn_sides(
     company: Company, names: Sequence[str], batches: Sequence[int], *, each: int = 1
 ) -> tuple[list[Draws], list[Callable[[Step, int], Keep]]]:
-    """Return what draws each pool's rows, `each` batches a step, and its dropout; `names` tell their streams apart."""
+    """Return the draws and the dropout of each pool, `each` batches a step; `names` tell their streams apart."""
     config, device = company.configs[0], company.pools[0].X.device
     draws, keep = [], []
     for side, name, batch in zip(company.pools, names, batches, strict=True):
@@ -138,11 +138,11 @@ def drawn_sides(
 def dropout(configs: Sequence[Any], keys: Tensor, dtype: torch.dtype) -> Callable[[Step, int], Keep]:
     """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
     rates = torch.tensor([config.dropout for config in configs], dtype=dtype, device=keys.device)
-    some = any(config.dropout for config in configs)
+    drops_out = any(config.dropout for config in configs)
     widths, after = configs[0].hidden, configs[0].dropout_after
 
     def draw(step: Step, rows: int) -> Keep:
-        if not some:
+        if not drops_out:
             return None
         start, factors = step * rows * sum(widths), []
         for layer, width in enumerate(widths):

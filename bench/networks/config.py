@@ -101,15 +101,15 @@ WIDTHS, BATCHES = (16, 32, 64), (160, 320, 640, 1280)
 
 def network_space(trial: Trial) -> dict[str, Any]:
     """Return what a study asks of every network: rate, decay, dropout, and layers that halve from a first width."""
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 10.0, log=True),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
     }
     if not trial.sets("hidden"):
         width = trial.suggest_categorical("width", WIDTHS, default=32)
-        found["hidden"] = [width >> layer for layer in range(trial.suggest_int("depth", 1, 3, default=2))]
-    return found
+        settings["hidden"] = [width >> layer for layer in range(trial.suggest_int("depth", 1, 3, default=2))]
+    return settings
 
 
 def dtype_of(config: NetworkConfig) -> torch.dtype:

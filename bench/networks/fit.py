@@ -1,6 +1,6 @@
-"""From members to trained networks: a method brings its steps, this the rest.
+"""From members to trained networks: a method brings its steps, this module the rest.
 
-A run that may choose its learning rate is several members of the pack, of which the best on validation stays.
+A run that may choose its learning rate is several members of the pack; the best on validation is kept.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def fit_pack(
     Raises BadSetting where a choice on validation is asked for and there are no rows to make it on.
     """
     _check_validation(members)
-    asked, members = members, [one for member in members for one in _tries(member)]
+    runs, members = members, [attempt for member in members for attempt in _tries(member)]
     configs = [member.config for member in members]
     sides = zip(*(member.pools for member in members), strict=True)
     pools = [pool(parts, device, dtype_of(configs[0])) for parts in sides]
@@ -44,7 +44,7 @@ def fit_pack(
         device=device,
         progress=progress,
     )
-    per_run = len(members) // len(asked)
+    per_run = len(members) // len(runs)
     return [
         _chosen(members[first : first + per_run], trained[first : first + per_run], device)
         for first in range(0, len(members), per_run)
@@ -68,14 +68,14 @@ def _tries(member: Member) -> list[Member]:
 
 def _chosen(tries: Sequence[Member], trained: Sequence[Trained], device: torch.device) -> Fitted:
     """Return the best of one run's tries on validation, the first among equals; all rows seen count."""
-    at = int(np.argmax([one.score for one in trained]))
+    at = int(np.argmax([outcome.score for outcome in trained]))
     member, best = tries[at], trained[at]
     config = member.config
     return Fitted(
         partial(best.predict, keep=_left_on(member)),
         best.steps,
         best.best_step,
-        sum(one.steps for one in trained) * config.rows_per_step,
+        sum(outcome.steps for outcome in trained) * config.rows_per_step,
         {"lr": config.lr} if config.search_lr else {},
         device=device.type,
         engine=engine(device.type, len(config.hidden) + 1, dtype_of(config)),

@@ -48,7 +48,7 @@ def loss_gradient(parameters: Parameters, batch: Batch, terms: Terms, keep: Keep
 
 
 def torch_loss_gradient(parameters: Parameters, batch: Batch, terms: Terms, keep: Keep = None) -> Parameters:
-    """Return `loss_gradient`, made of torch operations: what runs on a GPU, and the kernel's reference."""
+    """Return `loss_gradient` by torch operations: used on a GPU, and as the kernel's reference."""
     trace = forward(parameters, batch.features(), keep)
     return gradient(parameters, trace, slope(trace.logits, batch.labels(), terms) / batch.shape[1])
 
@@ -145,7 +145,7 @@ def torch_outer_gradient(
     inner_keep: Keep,
     outer_keep: Keep,
 ) -> Parameters:
-    """Return `outer_gradient`, made of torch operations: what runs on a GPU, and the kernel's reference."""
+    """Return `outer_gradient` by torch operations: used on a GPU, and as the kernel's reference."""
     flat = forward(parameters, inner.features(), inner_keep)
     p, B = sigmoid(flat.logits), inner.shape[1] // pairs
     inner_deltas = deltas(parameters, flat, (p - inner.labels()) / B)
@@ -156,7 +156,7 @@ def torch_outer_gradient(
         for parameter, slope in zip(parameters, per_pair, strict=True)
     ]
     out = _after_step(fast, outer, pairs, outer_keep)
-    total = [slope.view(-1, pairs, *slope.shape[1:]).sum(1) for slope in out]
+    total = [per_pair_slope.view(-1, pairs, *per_pair_slope.shape[1:]).sum(1) for per_pair_slope in out]
     weighted = [per_member(inner_weight, delta) * delta for delta in inner_deltas]
     if order == 2:
         curvature = p * (1.0 - p) / B
@@ -168,20 +168,20 @@ def torch_outer_gradient(
 
 def _check_tensors(parameters: Parameters, **others: Any) -> None:
     """Raise ValueError where something is no tensor, has too few axes, or is empty."""
-    given = [(f"{'Wb'[i % 2]}{i // 2 + 1}", p, 3 - i % 2) for i, p in enumerate(parameters)]
-    for name, of in others.items():
+    arguments = [(f"{'Wb'[i % 2]}{i // 2 + 1}", p, 3 - i % 2) for i, p in enumerate(parameters)]
+    for name, value in others.items():
         if name not in ("inner", "outer"):
-            given.append((name, of, 1))
-        elif len(of) != 2:
-            raise ValueError(f"{name} is a pair (x, y), not {len(of)} things.")
+            arguments.append((name, value, 1))
+        elif len(value) != 2:
+            raise ValueError(f"{name} is a pair (x, y), not {len(value)} things.")
         else:
-            given += [(f"{name} x", of[0], 4), (f"{name} y", of[1], 3)]
-    for name, one, wanted in given:
-        if not isinstance(one, Tensor):
-            raise ValueError(f"{name} is a {type(one).__name__}, expected a tensor.")
-        if one.dim() != wanted or 0 in one.shape:
+            arguments += [(f"{name} x", value[0], 4), (f"{name} y", value[1], 3)]
+    for name, tensor, n_axes in arguments:
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} is a {type(tensor).__name__}, expected a tensor.")
+        if tensor.dim() != n_axes or 0 in tensor.shape:
             raise ValueError(
-                f"{name} has shape {tuple(one.shape)}, expected {wanted} axes, none of them empty."
+                f"{name} has shape {tuple(tensor.shape)}, expected {n_axes} axes, none of them empty."
             )
     if parameters and not parameters[0].is_floating_point():
         raise ValueError(f"parameters are {parameters[0].dtype}, expected real floating numbers.")
@@ -191,12 +191,12 @@ def _check(parameters: Parameters, K: int, order: float, **settings: Tensor) -> 
     if order not in (1, 2):
         raise ValueError(f"order is 1 or 2, not {order!r}")
     if not parameters or len(parameters) % 2 or len({(p.dtype, p.device) for p in parameters}) > 1:
-        found = [f"{tuple(p.shape)} {p.dtype} on {p.device}" for p in parameters]
+        tensors = [f"{tuple(p.shape)} {p.dtype} on {p.device}" for p in parameters]
         raise ValueError(
-            f"parameters are weights and biases in turn, of one dtype and device; found {found}."
+            f"parameters are weights and biases in turn, of one dtype and device; found {tensors}."
         )
-    for name, of in settings.items():
-        _expect(name, of, (K,))
+    for name, values in settings.items():
+        _expect(name, values, (K,))
     fan_in = parameters[0].shape[1]
     for i, (W, b) in enumerate(layers(parameters)):
         _expect(f"W{i + 1}", W, (K, fan_in, 1 if 2 * i + 2 == len(parameters) else W.shape[-1]))
@@ -221,17 +221,16 @@ def _side(
     B = y.shape[-1]
     _expect(f"{name} x", x, (K, P, B, like.shape[1]))
     _expect(f"{name} y", y, (K, P, B))
-    made = Batch(
-        x.to(like).reshape(K * P * B, -1).contiguous(), y.to(like).reshape(-1).contiguous(), None, (K, P * B)
-    )
+    rows, labels = x.to(like).reshape(K * P * B, -1), y.to(like).reshape(-1)
+    flat = Batch(rows.contiguous(), labels.contiguous(), None, (K, P * B))
     if keep is None:
-        return made, None
+        return flat, None
     widths = [b.shape[1] for b in parameters[1:-1:2]]
     if len(keep) != len(widths):
         raise ValueError(f"{name}_keep has factors for {len(keep)} hidden layers, expected {len(widths)}.")
     for factor, width in zip(keep, widths, strict=True):
         _expect(f"{name}_keep", factor, (K, P, B, width))
-    return made, [factor.to(like).reshape(K, P * B, -1).contiguous() for factor in keep]
+    return flat, [factor.to(like).reshape(K, P * B, -1).contiguous() for factor in keep]
 
 
 def _after_step(fast: Parameters, outer: Batch, P: int, keep: Keep) -> Parameters:
@@ -250,13 +249,13 @@ def _r_operator(
     """
     hiddens, z = r_forward(parameters, flat, along, P)
     delta = (q * z).unsqueeze(-1)
-    found = [delta]
+    from_last = [delta]
     for i in range(len(along) // 2 - 1, 0, -1):
         W, V = parameters[2 * i], along[2 * i]
         crossed = product(by_pair(inner_deltas[i], P), V.transpose(1, 2)).view(*q.shape, -1)
         delta = product(delta, W.transpose(1, 2), crossed) * flat.masks[i - 1]
-        found.append(delta)
-    return hiddens, found[::-1]
+        from_last.append(delta)
+    return hiddens, from_last[::-1]
 
 
 def _add_hessian_terms(

@@ -1,9 +1,9 @@
 """The training loop that every network method shares: draw, differentiate, step, stop early.
 
-A method brings `Steps`: how a step's gradients are made. The loop applies the optimiser, measures average
-precision on each member's validation part at equal intervals, keeps each member's best parameters, and
-ends when the budget is spent or every member has run out of patience. Members that have stopped leave the
-pack when enough of them have: what is left trains on as if nothing had happened, to the bit.
+A method brings `Steps`, which computes a step's gradients. The loop applies the optimiser, measures average precision
+on each member's validation part at equal intervals, keeps each member's best parameters, and ends when the budget is
+spent or every member has run out of patience. When enough members have stopped, they leave the pack; the others train
+on with the same bits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.networks.selfcheck import try_kernel
 from bench.networks.tensors import Keep, Parameters, Step
 
 PAD = 8  # torch on a CPU gets a multiple of these members: with fewer, matrix products take other paths, other bits
-COMPACT = 0.75  # a pack is made anew when no more than this share of its places still trains
+COMPACT = 0.75  # the share of its places in training at which a pack is made smaller
 WARM_UP = 3  # steps taken one operation at a time before a GPU's step is captured
 
 Gradient = Callable[[Parameters, Step], Parameters]
@@ -42,10 +42,10 @@ Gradient = Callable[[Parameters, Step], Parameters]
 
 @dataclass(frozen=True)
 class Steps:
-    """How the gradients of a step are made, for a number of members.
+    """How a step's gradients are computed, for a number of members.
 
-    `gradient` maps parameters and step to gradients; `draws` are what it draws from, prepared by the loop
-    before each step; `keep` returns the same for some of the members, by their places.
+    `gradient` maps parameters and step to gradients; `draws` are the batches it takes, which the loop prepares before
+    each step; `keep` returns the same for some of the members, by their places.
     """
 
     gradient: Gradient
@@ -55,7 +55,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Trained:
-    """One member's outcome: its best parameters as (W, b) pairs, and where it stood."""
+    """One member's outcome: its parameters (leading axis 1), the steps taken, the step kept, and its score there."""
 
     layers: Parameters
     steps: int
@@ -195,11 +195,12 @@ class _Pack:
     def take(self, step: Step) -> None:
         """Differentiate and step; nothing here waits for the device, so all of it can be captured."""
         size = len(self.company) // len(self.blocks)
-        found = [
+        by_block = [
             block.gradient([p[i * size : (i + 1) * size] for p in self.parameters], step)
             for i, block in enumerate(self.blocks)
         ]
-        slopes = found[0] if len(found) == 1 else [torch.cat(parts) for parts in zip(*found, strict=True)]
+        one_block = len(by_block) == 1
+        slopes = by_block[0] if one_block else [torch.cat(parts) for parts in zip(*by_block, strict=True)]
         self.optimiser.step(self.parameters, slopes)
 
     def _replay(self, step: int) -> None:
@@ -239,8 +240,8 @@ class _Best:
 
     def running(self) -> list[int]:
         """Return the members that still have patience and budget."""
-        going = (self.without_gain < self.patience) & (self.steps < self.budgets)
-        return [int(k) for k in np.flatnonzero(going)]
+        still_training = (self.without_gain < self.patience) & (self.steps < self.budgets)
+        return [int(k) for k in np.flatnonzero(still_training)]
 
     def update(
         self, members: Sequence[int], parameters: Parameters, at: Sequence[int], scores: Any, step: int

@@ -4,10 +4,9 @@ With s = ±1 for the label that is there, and per class a weight w and a margin 
 
     u = scale (s z − m),    ℓ = −w (1 − σ(u))^γ log σ(u).
 
-A loss is what it makes of the class counts: two weights, two margins, a scale and γ for each member. The
-engine sees only ∂ℓ/∂z; the values are for Meta-Weight-Net, the tests and for reading. Only `exp`, `log1p`
-and arithmetic are used: `sigmoid` and its kin treat the tail of a vector otherwise than its body,
-which would make a member's bits depend on its company.
+A loss turns the class counts into two weights, two margins, a scale and γ for each member. Training uses only ∂ℓ/∂z;
+the values are for Meta-Weight-Net and the tests. Only `exp`, `log1p` and arithmetic are used: torch's `sigmoid` and its
+kin compute the tail of a vector in another way than its body, so that a member's bits would depend on its company.
 """
 
 from __future__ import annotations
@@ -69,18 +68,20 @@ def slope(z: Tensor, y: Tensor, terms: Terms) -> Tensor:
 def _argument(z: Tensor, y: Tensor, terms: Terms) -> tuple[Tensor, Tensor, Tensor]:
     """Return u, the row's weight and s = ±1, each (K, B)."""
     positive, sign = y > 0, 2.0 * y - 1.0
-    margin, weight = (torch.where(positive, of[:, 1:], of[:, :1]) for of in (terms.margin, terms.weight))
+    margin, weight = (
+        torch.where(positive, by_class[:, 1:], by_class[:, :1]) for by_class in (terms.margin, terms.weight)
+    )
     return terms.scale[:, None] * (sign * z - margin), weight, sign
 
 
 def terms(configs: Sequence[Any], counts: Sequence[Pair], like: Tensor) -> Terms:
     """Return the members' terms as tensors of the kind of `like`; their `loss` is the same."""
     loss = LOSSES[configs[0].loss]
-    found = [
+    rows = [
         (_weight(loss, config, count), loss.margin(config, count), loss.scale(config), config.gamma)
         for config, count in zip(configs, counts, strict=True)
     ]
-    weight, margin, scale, gamma = (like.new_tensor(column) for column in zip(*found, strict=True))
+    weight, margin, scale, gamma = (like.new_tensor(column) for column in zip(*rows, strict=True))
     return Terms(weight, margin, scale, gamma, loss.focusing)
 
 

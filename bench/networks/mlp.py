@@ -72,11 +72,11 @@ def forward(parameters: Parameters, x: Tensor, keep: Sequence[Tensor] | None = N
 def deltas(parameters: Parameters, trace: Trace, d: Tensor) -> list[Tensor]:
     """Return ∂ℓ/∂(pre-activation) of each layer, (N, B, out), from d = ∂ℓ/∂z (N, B)."""
     delta = d.unsqueeze(-1)
-    found = [delta]
+    from_last = [delta]
     for (W, _), mask in zip(reversed(layers(parameters)[1:]), reversed(trace.masks), strict=True):
         delta = product(delta, W.transpose(1, 2)) * mask
-        found.append(delta)
-    return found[::-1]
+        from_last.append(delta)
+    return from_last[::-1]
 
 
 def gradient(parameters: Parameters, trace: Trace, d: Tensor) -> Parameters:
@@ -86,10 +86,10 @@ def gradient(parameters: Parameters, trace: Trace, d: Tensor) -> Parameters:
 
 def products(inputs: list[Tensor], outputs: list[Tensor]) -> Parameters:
     """Return [hᵀδ, Σ δ] layer by layer: (N, in, out) and (N, out)."""
-    found: Parameters = []
+    slopes: Parameters = []
     for h, delta in zip(inputs, outputs, strict=True):
-        found += [product(h.transpose(1, 2), delta), delta.sum(1)]
-    return found
+        slopes += [product(h.transpose(1, 2), delta), delta.sum(1)]
+    return slopes
 
 
 def r_forward(
@@ -133,16 +133,16 @@ def per_member(values: Tensor, like: Tensor) -> Tensor:
 def product(a: Tensor, b: Tensor, added: Tensor | None = None) -> Tensor:
     """Return the N matrix products a b, plus `added`, each with bits that do not depend on its place.
 
-    On the CPU, MKL computes a matrix that does not begin at a multiple of 16 bytes otherwise than one that
-    does, and in a stack of odd-sized matrices where one begins depends on its place. Stacks of such sizes
-    are copied into one with gaps; the usual sizes are not.
+    On the CPU, MKL computes a matrix that begins at a multiple of 16 bytes in another way than one that does not. In a
+    stack of odd-sized matrices, where one begins depends on its place. So stacks of such sizes are copied into one
+    with gaps; the usual sizes are not.
     """
     n, m, p = len(a), a.shape[1], b.shape[2]
     if a.device.type != "cpu" or not any(_gap(size, a) for size in (m * p, a[0].numel(), b[0].numel())):
         return torch.bmm(a, b) if added is None else torch.baddbmm(added, a, b)
     out, a, b = _stack(a, n, m, p), _aligned(a), _aligned(b)
-    found = torch.bmm(a, b, out=out) if added is None else torch.baddbmm(added, a, b, out=out)
-    return found.contiguous()
+    stacked = torch.bmm(a, b, out=out) if added is None else torch.baddbmm(added, a, b, out=out)
+    return stacked.contiguous()
 
 
 def _gap(size: int, like: Tensor) -> int:

@@ -1,8 +1,8 @@
 """Optimisers over stacked parameters, every hyperparameter one number per member.
 
-They follow `torch.optim.SGD` (Nesterov) and `torch.optim.AdamW` step by step; the tests hold them
-against those. An optimiser keeps state between steps, hence the classes; all of it is changed in place and
-stays on the device, so that a step can be captured and replayed.
+They follow `torch.optim.SGD` (Nesterov) and `torch.optim.AdamW` step by step; the tests compare them. An optimiser
+keeps state between steps, hence the classes. All of it changes in place and stays on the device, so that a step can be
+captured and replayed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Optimiser(Protocol):
         """Take one step along the gradients, shaped like the parameters."""
 
     def keep(self, members: Sequence[int]) -> None:
-        """Forget all members but these; they take the places 0, 1, … in this order."""
+        """Keep these members only; they take the places 0, 1, … in this order."""
 
 
 class SGD:
@@ -50,8 +50,8 @@ class SGD:
             parameter -= lr * (slope + momentum * velocity)
 
     def keep(self, members: Sequence[int]) -> None:
-        """Forget all members but these; they take the places 0, 1, … in this order."""
-        self.settings, self.velocity = (_chosen(of, members) for of in (self.settings, self.velocity))
+        """Keep these members only; they take the places 0, 1, … in this order."""
+        self.settings, self.velocity = (_chosen(state, members) for state in (self.settings, self.velocity))
 
 
 class AdamW:
@@ -96,11 +96,11 @@ class AdamW:
         parameter -= lr / correction * mean / (square.sqrt() / root + 1e-8)
 
     def keep(self, members: Sequence[int]) -> None:
-        """Forget all members but these; they take the places 0, 1, … in this order."""
+        """Keep these members only; they take the places 0, 1, … in this order."""
         self.settings, self.mean, self.square = (
-            _chosen(of, members) for of in (self.settings, self.mean, self.square)
+            _chosen(state, members) for state in (self.settings, self.mean, self.square)
         )
-        self.betas, self.powers = (of[:, list(members)] for of in (self.betas, self.powers))
+        self.betas, self.powers = (state[:, list(members)] for state in (self.betas, self.powers))
 
 
 def _chosen(tensors: Parameters, members: Sequence[int]) -> Parameters:

@@ -20,7 +20,7 @@ from bench.networks.tensors import Parameters
 from bench.stats.metrics import average_precision
 
 NO_NUMBER = -1.0  # the score of logits that are not finite: below every average precision
-ROWS_AT_ONCE = 2**15  # of a part, for each of them
+ROWS_AT_ONCE = 2**15  # of a part, for each member
 
 
 class Scorer:
@@ -38,16 +38,16 @@ class Scorer:
         """
         if parameters[0].device.type == "cpu":
             return [self._score(parameters, k, self.part[m]) for k, m in zip(at, members, strict=True)]
-        found: dict[int, float] = {}
+        by_member: dict[int, float] = {}
         for part in dict.fromkeys(self.part[m] for m in members):
-            mine = [(k, m) for k, m in zip(at, members, strict=True) if self.part[m] == part]
-            for first in range(0, len(mine), BLOCK):
-                some = mine[first : first + BLOCK]
-                company = [k for k, _ in some] + [some[0][0]] * (BLOCK - len(some))
+            on_part = [(k, m) for k, m in zip(at, members, strict=True) if self.part[m] == part]
+            for first in range(0, len(on_part), BLOCK):
+                block = on_part[first : first + BLOCK]
+                company = [k for k, _ in block] + [block[0][0]] * (BLOCK - len(block))
                 z = batched_logits(parameters, company, self.rows[part])
-                scored = batched_scores(z[: len(some)], self.labels[part])
-                found.update(zip((m for _, m in some), scored, strict=True))
-        return [found[m] for m in members]
+                scores = batched_scores(z[: len(block)], self.labels[part])
+                by_member.update(zip((m for _, m in block), scores, strict=True))
+        return [by_member[m] for m in members]
 
     def _score(self, parameters: Parameters, k: int, part: int) -> float:
         if not len(self.labels[part]):
@@ -59,11 +59,11 @@ class Scorer:
 def batched_logits(parameters: Parameters, at: Sequence[int], x: Tensor) -> Tensor:
     """Return the logits (K, n) of the networks at some places on the same rows x (n, in)."""
     chosen = [p[list(at)] for p in parameters]
-    found = []
+    chunks = []
     for first in range(0, len(x), ROWS_AT_ONCE):
         rows = x[first : first + ROWS_AT_ONCE]
-        found.append(forward(chosen, rows.expand(len(at), *rows.shape)).logits)
-    return torch.cat(found, 1)
+        chunks.append(forward(chosen, rows.expand(len(at), *rows.shape)).logits)
+    return torch.cat(chunks, 1)
 
 
 def batched_scores(z: Tensor, y: NDArray[np.int8]) -> list[float]:
@@ -74,8 +74,8 @@ def batched_scores(z: Tensor, y: NDArray[np.int8]) -> list[float]:
     if not len(y):
         return [NO_NUMBER] * len(z)
     positive = torch.from_numpy(np.flatnonzero(y)).to(z.device)
-    everyone, positives = z.sort(dim=1).values, z[:, positive].sort(dim=1).values
+    all_rows, positives = z.sort(dim=1).values, z[:, positive].sort(dim=1).values
     hits = len(positive) - torch.searchsorted(positives, positives)
-    above = z.shape[1] - torch.searchsorted(everyone, positives)
-    found = (hits.double() / above.double()).mean(1)
-    return torch.where(z.isfinite().all(1), found, NO_NUMBER).tolist()
+    above = z.shape[1] - torch.searchsorted(all_rows, positives)
+    precision = (hits.double() / above.double()).mean(1)
+    return torch.where(z.isfinite().all(1), precision, NO_NUMBER).tolist()

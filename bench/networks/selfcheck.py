@@ -1,7 +1,7 @@
-"""A trial of the compiled kernel, once per process: where it does not compute what torch does, torch does it.
+"""The compiled kernel compared with torch, once per process; if they differ, torch is used.
 
-A compiler for a processor that nobody tested could be wrong, and a wrong gradient would still train. Tried are both
-gradients with dropout, the optimisers and the streams. Meta-Weight-Net's step, made of the same passes, is not.
+A compiler may be wrong on a processor that nobody tested, and a wrong gradient would still train. Both gradients with
+dropout, the optimisers and the streams are compared. Meta-Weight-Net's step, made of the same passes, is not.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def try_kernel(like: Tensor) -> None:
-    """Leave tensors like this one to torch where there is a kernel for them and it disagrees.
+    """Leave tensors like this one to torch if there is a kernel for them and it disagrees.
 
     Raises BadKernel instead where `BENCH_KERNEL` is on, and BadSetting as `kernel` does.
     """
@@ -49,8 +49,8 @@ def _fault(dtype: torch.dtype) -> str | None:
     fused = _computed(dtype)
     with _torch_alone():
         plain = _computed(dtype)
-    for name, theirs in plain.items():
-        pairs = list(zip(fused[name], theirs, strict=True))
+    for name, expected in plain.items():
+        pairs = list(zip(fused[name], expected, strict=True))
         error = max(float((a - b).double().norm() / b.double().norm()) for a, b in pairs)
         if not error <= _TOLERANCE[dtype]:
             return (
@@ -73,7 +73,7 @@ def _torch_alone() -> Iterator[None]:
 
 
 def _computed(dtype: torch.dtype) -> dict[str, Parameters]:
-    """Return what each function makes of one small problem, with the engine that is in use."""
+    """Return what each function computes for one small problem, with the engine in use."""
     keys = streams.keys([*range(_K)], "trial")
     parameters = initialise(keys, _SIZES, dtype)
     drawn = streams.uniform(keys[:1, None], torch.arange(50 * (_SIZES[0] + 1))).view(50, -1).to(dtype)
@@ -84,9 +84,10 @@ def _computed(dtype: torch.dtype) -> dict[str, Parameters]:
         return [streams.dropout(keys, rates, 2**32 - 5, rows * h).view(_K, rows, h) for h in _SIZES[1:-1]]
 
     inner, outer = (_batch(X, y, _PAIRS * count) for count in (_INNER, _OUTER))
-    two = torch.linspace(0.5, 2.0, 2 * _K, dtype=dtype).view(_K, 2)
-    terms = Terms(two, two - 1.0, two[:, 0].contiguous(), two[:, 1].contiguous(), focusing=True)
-    found = {
+    by_class = torch.linspace(0.5, 2.0, 2 * _K, dtype=dtype).view(_K, 2)
+    scale, gamma = by_class[:, 0].contiguous(), by_class[:, 1].contiguous()
+    terms = Terms(by_class, by_class - 1.0, scale, gamma, focusing=True)
+    computed = {
         "meta_gradient": outer_gradient(
             parameters,
             inner,
@@ -106,11 +107,11 @@ def _computed(dtype: torch.dtype) -> dict[str, Parameters]:
     }
     for name, optimiser in OPTIMISERS.items():
         moved = [p.clone() for p in parameters]
-        made = optimiser(lr=rates, weight_decay=rates / 2, momentum=1.0 - rates)
+        stepper = optimiser(lr=rates, weight_decay=rates / 2, momentum=1.0 - rates)
         for _ in range(3):
-            made.step(moved, found["loss_gradient"])
-        found[name] = moved
-    return found
+            stepper.step(moved, computed["loss_gradient"])
+        computed[name] = moved
+    return computed
 
 
 def _batch(X: Tensor, y: Tensor, count: int) -> Batch:

@@ -1,11 +1,10 @@
-"""Random numbers by counting: what member, purpose and position hash to, on any device.
+"""Random numbers by counting: a hash of member, purpose and position, the same on any device.
 
-A generator that keeps a state makes a member's draws depend on who drew before it. Here a draw is
-a function of (key, counter) alone: a 32-bit mix with full avalanche, in int64 arithmetic that is
-exact on every device. Rows are drawn without replacement: position t of a stream over n rows is
-row π(t mod n) of epoch ⌊t/n⌋, where π is a Feistel permutation of a grid of at least n cells
-(rounds of modular addition; cells ≥ n are walked on until they fall below n; Black & Rogaway 2002),
-so no order is ever stored.
+With a generator that keeps a state, a member's draws would depend on who drew before it. Here a draw is a function of
+(key, counter) alone: a 32-bit mix with full avalanche, in int64 arithmetic that is exact on every device. Rows are
+drawn without replacement: position t of a stream over n rows is row π(t mod n) of epoch ⌊t/n⌋. π is a Feistel
+permutation of a grid of at least n cells (rounds of modular addition; a cell ≥ n is permuted again until it is below n;
+Black & Rogaway 2002), so no order is ever stored.
 """
 
 from __future__ import annotations
@@ -72,9 +71,8 @@ def rows(
     position = torch.arange(start, start + count, device=key.device, dtype=torch.float64)
     size = sizes[:, None]
     length = torch.ceil(size / batch) * batch if batch else size
-    epoch = torch.floor(
-        position / length
-    )  # exact below 2**53, and several times faster than integer division
+    # Exact below 2**53, and several times faster than integer division.
+    epoch = torch.floor(position / length)
     cell = (position - epoch * length).to(torch.int64)
     if batch:
         first = length.to(torch.int64) - batch  # of the last batch
@@ -84,13 +82,13 @@ def rows(
 
 
 def _permute(cell: Tensor, size: Tensor, key: Tensor) -> Tensor:
-    """Return π_key(cell) < size, walking on from cells that fall outside; all three of one shape."""
+    """Return π_key(cell) < size, permuting again the cells that fall outside; all three of one shape."""
     bits = torch.frexp((size[:, :1] - 1).double()).exponent.long() // 2  # half the bits of size − 1
     bits = bits.expand_as(cell)
-    found = _feistel(cell, bits, size, key)
-    while bool((outside := found >= size).any()):
-        found[outside] = _feistel(found[outside], bits[outside], size[outside], key[outside])
-    return found
+    permuted = _feistel(cell, bits, size, key)
+    while bool((outside := permuted >= size).any()):
+        permuted[outside] = _feistel(permuted[outside], bits[outside], size[outside], key[outside])
+    return permuted
 
 
 def _feistel(cell: Tensor, bits: Tensor, size: Tensor, key: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the rooms of the engine hand to one another: parameters, batches, dropout's factors, a loss's numbers."""
+"""What the modules of the engine pass to one another: parameters, batches, dropout's factors, a loss's numbers."""
 
 from __future__ import annotations
 

@@ -11,14 +11,15 @@ What a notebook or a prompt prints are the eight columns that answer "which arm,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.report.render import TERMINAL, count, interval, main_metric, number, printed, seconds
+from bench.report.columns import Column
+from bench.report.render import count, main_metric, printed, short_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 MAX_ROWS = 25  # arms that are printed; the others are counted
 MAX_LETTERS = 48  # of an arm's name in text
 
-_LEFT = (1,)  # columns of words; the others hold numbers
 _CELL = "padding:0.2em 0.8em;white-space:nowrap;text-align:"
 
 
@@ -76,21 +76,16 @@ class Leaderboard:
             return getattr(self.full, name)
 
     def __repr__(self) -> str:
-        head, rows = _headings(self.full), _cells(self.full.head(MAX_ROWS))
-        rows = [[_without_middle(cell) for cell in row] for row in rows]
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if place in _LEFT else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in [head, *rows]
-        ]
+        columns = [_padded(column) for column in _columns(self.full.head(MAX_ROWS))]
+        lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
         return "\n".join([*lines, *self._more(), self._caption()])
 
     def _repr_html_(self) -> str:
-        head = _html_row(_headings(self.full), "th")
-        rows = "".join(_html_row(row, "td") for row in _cells(self.full.head(MAX_ROWS)))
+        columns = _columns(self.full.head(MAX_ROWS))
+        rows = "".join(
+            _html_row(columns, cells, "td") for cells in zip(*(c.cells for c in columns), strict=True)
+        )
+        head = _html_row(columns, [column.head for column in columns], "th")
         words = "<br>".join(escape(line) for line in [*self._more(), self._caption()])
         return (
             f'<table style="border-collapse:collapse"><thead>{head}</thead><tbody>{rows}</tbody></table>'
@@ -131,31 +126,16 @@ class Leaderboard:
         return draw_forest(self.full)
 
 
-def _shown(board: pd.DataFrame) -> list[str]:
-    """Return the metrics of the table, the main one first."""
-    main = main_metric(board)
-    return [main, *(metric for metric in TERMINAL if metric != main)][:3]
-
-
-def _headings(board: pd.DataFrame) -> list[str]:
-    main, *others = map(printed, _shown(board))
-    return ["#", "arm", f"{main} [95 %]", f"Δ {main} [95 %]", *others, "runs", "sec"]
-
-
-def _cells(board: pd.DataFrame) -> list[list[str]]:
-    """Return the table's cells as text, row by row."""
-    main, *others = _shown(board)
-    return [
-        [
-            str(row["rank"]),
-            str(row["arm"]),
-            interval(*(row[f"{main}_{field}"] for field in ("mean", "lo", "hi"))),
-            interval(*(row[f"difference_{field}"] for field in ("mean", "lo", "hi")), sign=True),
-            *(number(row[f"{metric}_mean"]) for metric in others),
-            f"{row['n_runs']} ({row['n_failed']} failed)" if row["n_failed"] else str(row["n_runs"]),
-            seconds(row["fit_seconds"] + row["resample_seconds"]),
-        ]
+def _columns(board: pd.DataFrame) -> list[Column]:
+    """Return the table's columns: the terminal's, three metrics at most, and failed runs beside the runs."""
+    runs = [
+        f"{row['n_runs']} ({row['n_failed']} failed)" if row["n_failed"] else str(row["n_runs"])
         for _, row in board.iterrows()
+    ]
+    return [
+        replace(column, cells=runs) if column.head == "runs" else column
+        for column in short_columns(board)
+        if column.head != "failed"
     ]
 
 
@@ -166,9 +146,16 @@ def _without_middle(text: str) -> str:
     return text if len(text) <= MAX_LETTERS else f"{text[:half]}…{text[-half:]}"
 
 
-def _html_row(cells: Sequence[str], tag: str) -> str:
-    html = [
-        f'<{tag} style="{_CELL}{"left" if place in _LEFT else "right"}">{escape(cell)}</{tag}>'
-        for place, cell in enumerate(cells)
+def _padded(column: Column) -> list[str]:
+    """Return the heading and the cells in one width: names begin alike, numbers end alike."""
+    cells = [column.head, *map(_without_middle, column.cells)]
+    width = max(map(len, cells))
+    return [cell.ljust(width) if column.kind == "name" else cell.rjust(width) for cell in cells]
+
+
+def _html_row(columns: Sequence[Column], texts: Sequence[str], tag: str) -> str:
+    cells = [
+        f'<{tag} style="{_CELL}{"left" if column.kind == "name" else "right"}">{escape(text)}</{tag}>'
+        for column, text in zip(columns, texts, strict=True)
     ]
-    return f"<tr>{''.join(html)}</tr>"
+    return f"<tr>{''.join(cells)}</tr>"

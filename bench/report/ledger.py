@@ -1,8 +1,8 @@
 """What studies took and gave: the ledger, the best score against trials and seconds, which parameters mattered.
 
-Everything is made of the trials (`bench.tuning.trials`). As of records, one scope is shown, the data and all its
-splits: that of the study that went on last; of an arm's studies on a fold the one whose configuration is kept, else
-again the one that went on last.
+Everything is made from the trials (`bench.tuning.trials`). As with records, one scope is shown, which is the data and
+all its splits: the scope of the study whose last trial ended last. Where an arm has several studies on a fold, the one
+is shown that its configuration comes from, else again the one whose last trial ended last.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
 from bench.report.render import count, markdown_table, number
-from bench.tuning.configurations import SHORT
 from bench.tuning.space import from_texts
-from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied
+from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied, Tried
 
 HEADINGS = (
     "arm",
@@ -38,23 +37,23 @@ HEADINGS = (
 
 
 def latest(studied: Iterable[Studied], kept: Collection[str] = ()) -> list[Studied]:
-    """Return of each arm and fold the study that is `kept`, else that went on last, of the scope of the last of all.
+    """Return one study of each arm and fold: one that is `kept`, else the last; all of the scope of the last of all.
 
-    `kept` are starts of keys, as `bench.tuning.configurations.Tuned.study` holds them.
+    The last is the one whose last trial ended last. `kept` are short keys, as in `Tuned.study`.
     """
     ordered = sorted(studied, key=lambda one: one.finished)
-    mine = [one for one in ordered if one.study.scope == ordered[-1].study.scope]
-    mine.sort(key=lambda one: one.study.key[:SHORT] in kept)
-    found = {one.study.place: one for one in mine}
-    return [found[place] for place in sorted(found)]
+    same_scope = [one for one in ordered if one.study.scope == ordered[-1].study.scope]
+    same_scope.sort(key=lambda one: one.study.short_key in kept)
+    by_place = {one.study.place: one for one in same_scope}
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def by_arm(studied: Iterable[Studied]) -> dict[str, list[Studied]]:
     """Return the studies of each arm, fold by fold."""
-    studies: dict[str, list[Studied]] = {}
-    for on_fold in latest(studied):
-        studies.setdefault(on_fold.study.arm, []).append(on_fold)
-    return studies
+    grouped: dict[str, list[Studied]] = {}
+    for one in latest(studied):
+        grouped.setdefault(one.study.arm, []).append(one)
+    return grouped
 
 
 def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
@@ -66,31 +65,26 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
     """
     rows = []
     for arm, studies in by_arm(studied).items():
-        trials = [trial for on_fold in studies for trial in on_fold.trials]
+        trials = [trial for study in studies for trial in study.trials]
         states = [trial.state for trial in trials]
-        bests = [np.nan if on_fold.best is None else on_fold.best.value for on_fold in studies]
-        own = [
-            np.nan if on_fold.default is None or on_fold.default.value is None else on_fold.default.value
-            for on_fold in studies
-        ]
         rows.append(
             {
                 "dataset": studies[0].study.dataset,
                 "protocol": studies[0].study.protocol,
                 "metric": studies[0].study.metric,
                 "arm": arm,
-                "search": "; ".join(dict.fromkeys(on_fold.effort for on_fold in studies)),
+                "search": "; ".join(dict.fromkeys(study.effort for study in studies)),
                 "folds": len(studies),
-                "trials_least": min(len(on_fold.trials) for on_fold in studies),
-                "trials_most": max(len(on_fold.trials) for on_fold in studies),
+                "trials_least": min(len(study.trials) for study in studies),
+                "trials_most": max(len(study.trials) for study in studies),
                 "complete": states.count(COMPLETE),
                 "pruned": states.count(PRUNED),
                 "failed": states.count(FAIL),
-                # One after another: from Python 3.12 on, `sum` rounds floats in another way.
+                # Added one by one: from Python 3.12 on, `sum` rounds floats in another way.
                 "seconds": reduce(add, (trial.seconds for trial in trials), 0.0),
                 "samples": sum(trial.samples for trial in trials),
-                "default": float(np.mean(np.array(own, dtype=float))),
-                "tuned": float(np.mean(np.array(bests, dtype=float))),
+                "default": float(np.mean([_value_of(study.default) for study in studies])),
+                "tuned": float(np.mean([_value_of(study.best) for study in studies])),
             }
         )
     board = pd.DataFrame(rows)
@@ -98,6 +92,10 @@ def ledger(studied: Iterable[Studied]) -> pd.DataFrame:
         return board
     board["gain"] = board["tuned"] - board["default"]
     return board.sort_values(["tuned", "arm"], ascending=[False, True], ignore_index=True)
+
+
+def _value_of(trial: Tried | None) -> float:
+    return np.nan if trial is None or trial.value is None else trial.value
 
 
 def cells(board: pd.DataFrame) -> list[list[str]]:
@@ -145,26 +143,24 @@ def curves(studied: Iterable[Studied]) -> pd.DataFrame:
     """
     rows = []
     for arm, studies in by_arm(studied).items():
-        n = min(len(on_fold.trials) for on_fold in studies)
-        values = [
-            [t.value if t.state == COMPLETE else None for t in on_fold.trials[:n]] for on_fold in studies
-        ]
+        n = min(len(study.trials) for study in studies)
+        values = [[t.value if t.state == COMPLETE else None for t in study.trials[:n]] for study in studies]
         best = np.fmax.accumulate(np.array(values, dtype=float), axis=1)
-        seconds = np.cumsum([[trial.seconds for trial in on_fold.trials[:n]] for on_fold in studies], axis=1)
+        seconds = np.cumsum([[trial.seconds for trial in study.trials[:n]] for study in studies], axis=1)
         columns = {"trials": np.arange(1, n + 1), "seconds": seconds.mean(0), "best": best.mean(0)}
         rows.append(pd.DataFrame({"arm": arm, **columns}))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def importances(studied: Iterable[Studied]) -> pd.DataFrame:
-    """Return how much of the best trials' choice lies in each parameter: PED-ANOVA (Watanabe et al. 2023).
+    """Return how much each parameter mattered for reaching the best trials: PED-ANOVA (Watanabe et al. 2023).
 
-    One row per arm, one column per parameter, means over folds, to four digits: beyond, processors differ. NaN for
-    what an arm does not ask.
+    One row per arm, one column per parameter, means over folds, to four digits: further ones differ between
+    processors. NaN where an arm does not have the parameter.
     """
     rows = {}
     for arm, studies in by_arm(studied).items():
-        by_fold = [shares for on_fold in studies if (shares := _importances(on_fold))]
+        by_fold = [shares for study in studies if (shares := _importances(study))]
         if by_fold:
             rows[arm] = pd.DataFrame(by_fold).mean()
     return pd.DataFrame(rows).T.round(4)
@@ -173,7 +169,7 @@ def importances(studied: Iterable[Studied]) -> pd.DataFrame:
 def _importances(studied: Studied) -> dict[str, float]:
     distributions = from_texts(studied.study.space)
     complete = [trial for trial in studied.trials if trial.state == COMPLETE]
-    if len(complete) < 10 or len({trial.value for trial in complete}) < 2:  # fewer tell nothing
+    if len(complete) < 10 or len({trial.value for trial in complete}) < 2:  # too few to judge by
         return {}
     study = optuna.create_study(direction="maximize")
     study.add_trials(
@@ -188,17 +184,17 @@ def _importances(studied: Studied) -> dict[str, float]:
     return dict(optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()))
 
 
-def slices(studies: Sequence[Studied]) -> pd.DataFrame:
+def slices(studied: Sequence[Studied]) -> pd.DataFrame:
     """Return every complete trial of an arm: its parameters, its fold, its number, and its gain over the default."""
-    rows = []
-    for on_fold in studies:
-        own = (
-            on_fold.default.value
-            if on_fold.default is not None and on_fold.default.value is not None
-            else np.nan
-        )
-        for trial in on_fold.trials:
-            if trial.state == COMPLETE and trial.value is not None:
-                place = {"fold": on_fold.study.fold, "number": trial.number, "gain": trial.value - own}
-                rows.append({**trial.params, **place})
+    rows = [
+        {
+            **trial.params,
+            "fold": one.study.fold,
+            "number": trial.number,
+            "gain": _value_of(trial) - _value_of(one.default),
+        }
+        for one in studied
+        for trial in one.trials
+        if trial.state == COMPLETE
+    ]
     return pd.DataFrame(rows)

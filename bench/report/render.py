@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from math import nan
 
 import pandas as pd
@@ -267,42 +266,51 @@ def terminal(board: pd.DataFrame, width: int) -> tuple[Table, list[str]]:
 
     The main metric and the difference to the reference always have their intervals; others where there is room.
     """
-    main = main_metric(board)
-    shown = [main, *(metric for metric in TERMINAL if metric != main), *from_outside(board)]
-    for detailed in range(len(shown), 0, -1):
-        columns = _columns(board, shown, detailed)
+    metrics = [*_short_metrics(board), *from_outside(board)]
+    for detailed in range(len(metrics), 0, -1):
+        columns = short_columns(board, detailed, metrics)
         if needed(columns) <= width:
             break
     kept = fitting(columns, width)
     return table(kept, width), [column.head for column in columns if column not in kept]
 
 
-def _columns(board: pd.DataFrame, shown: Sequence[str], detailed: int) -> list[Column]:
-    """Return a terminal's columns; the first `detailed` metrics have their intervals."""
+def short_columns(
+    board: pd.DataFrame, detailed: int = 1, metrics: Sequence[str] | None = None
+) -> list[Column]:
+    """Return the columns that people read: of these metrics, or three; the first `detailed` with intervals.
+
+    Failed runs have a column of their own where there are any.
+    """
     rows = [row for _, row in board.iterrows()]
 
     def cells(metric: str, *, whole: bool, sign: bool = False) -> list[str]:
         fields = [[row[f"{metric}_{field}"] for field in ("mean", "lo", "hi")] for row in rows]
         return [interval(*each, sign=sign) if whole else number(each[0]) for each in fields]
 
-    metrics = [
-        Column(
-            f"{printed(metric)}{' [95 %]' if place < detailed else ''}", cells(metric, whole=place < detailed)
-        )
-        for place, metric in enumerate(shown)
-    ]
-    times = [seconds(row["fit_seconds"] + row["resample_seconds"]) for row in rows]
+    main, *others = metrics = metrics or _short_metrics(board)
+    whole = {metric: place < detailed for place, metric in enumerate(metrics)}
+    head = {metric: f"{printed(metric)}{' [95 %]' if whole[metric] else ''}" for metric in metrics}
     failed = [Column("failed", [str(row["n_failed"]) for row in rows], importance=2)]
     return [
         Column("#", [str(row["rank"]) for row in rows]),
-        Column("arm", [row["arm"] for row in rows], "name"),
-        metrics[0],
-        Column(f"Δ {printed(shown[0])} [95 %]", cells("difference", whole=True, sign=True)),
-        *(replace(column, importance=3 + place) for place, column in enumerate(metrics[1:])),
+        Column("arm", [str(row["arm"]) for row in rows], "name"),
+        Column(head[main], cells(main, whole=True)),
+        Column(f"Δ {printed(main)} [95 %]", cells("difference", whole=True, sign=True)),
+        *(
+            Column(head[metric], cells(metric, whole=whole[metric]), importance=3 + place)
+            for place, metric in enumerate(others)
+        ),
         Column("runs", [str(row["n_runs"]) for row in rows], importance=1),
         *(failed if board["n_failed"].sum() else []),
-        Column("sec", times, importance=9),
+        Column("sec", [seconds(row["fit_seconds"] + row["resample_seconds"]) for row in rows], importance=9),
     ]
+
+
+def _short_metrics(board: pd.DataFrame) -> list[str]:
+    """Return the metrics of a short table: the protocol's main one first, then others of `TERMINAL`."""
+    main = main_metric(board)
+    return [main, *(metric for metric in TERMINAL if metric != main)][: len(TERMINAL)]
 
 
 TERMINAL = ("average_precision", "roc_auc", "recall_at_1pct_review")

@@ -23,15 +23,15 @@ from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
 from bench.machine import forget_peak_memory
 from bench.methods import method
 from bench.names import FAILED, OOM, TEST, TIMEOUT, VALID
+from bench.runs.materials import Failure, Materials
 from bench.runs.recording import Outcome, reason_of, record_failure, record_run
 from bench.runs.run import Run, configuration
-from bench.runs.workbench import Failure, Workbench
 from bench.sampling.resample import resample
 
 T = TypeVar("T")
 
 
-def run_pack(bench: Workbench, runs: Sequence[Run], progress: Progress) -> list[Result]:
+def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[Result]:
     """Run the pack and write every run's record; return the results in the runs' order.
 
     Raises only BadStore and DiskFull (where nothing can be written, nothing can be recorded), and BadSetting and
@@ -84,7 +84,7 @@ def _attempt(work: Callable[[], T], by: str | None = None) -> T | Failure:
         return Failure(_status(error), reason_of(error, by))
 
 
-def _record_failure(bench: Workbench, run: Run, failure: Failure, started: datetime) -> Result:
+def _record_failure(bench: Materials, run: Run, failure: Failure, started: datetime) -> Result:
     return record_failure(bench.store, run, failure.status, failure.reason, started, bench.table)
 
 
@@ -102,7 +102,7 @@ class _Prepared:
     seconds: dict[str, float]  # by stage
 
 
-def _prepare(bench: Workbench, run: Run) -> _Prepared | Failure:
+def _prepare(bench: Materials, run: Run) -> _Prepared | Failure:
     """Return the run as a member of a pack; a sampler that failed on these rows before is not asked again."""
     began = time.perf_counter()
     encoded = bench.encode(run.split_sha256)
@@ -122,7 +122,7 @@ def _prepare(bench: Workbench, run: Run) -> _Prepared | Failure:
 
 
 def _fit_and_score(
-    bench: Workbench, runs: Sequence[Run], prepared: Sequence[_Prepared], progress: Progress
+    bench: Materials, runs: Sequence[Run], prepared: Sequence[_Prepared], progress: Progress
 ) -> list[Outcome]:
     trained: dict[int, tuple[Fitted, float]] = {}  # by place in the pack, with the run's share of seconds
     widths = [each.member.valid.X.shape[1] for each in prepared]

@@ -25,8 +25,8 @@ from bench.names import cores
 from bench.networks.memory import fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
 from bench.protocols import as_judged, protocol_named
-from bench.runs.request import Request as Request
-from bench.runs.request import the_card as the_card
+from bench.runs.card import the_card
+from bench.runs.request import Request
 from bench.runs.run import Run, configuration
 from bench.runs.workbench import choose_device
 from bench.store.folder import Store

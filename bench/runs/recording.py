@@ -20,8 +20,8 @@ from bench.data.table import Table
 from bench.machine import checkout, peak_memory_mb, versions
 from bench.methods import packages_of, place_of
 from bench.names import FAILED, OK, TEST, VALID, canonical
+from bench.runs.materials import Materials
 from bench.runs.run import PIPELINE_VERSIONS, Run
-from bench.runs.workbench import Workbench
 from bench.stats.metrics import best_threshold, measure, needed_columns
 from bench.stats.scored import Scored
 from bench.store.folder import Store
@@ -38,7 +38,7 @@ class Outcome:
     seconds: Mapping[str, float]
 
 
-def record_run(bench: Workbench, run: Run, outcome: Outcome, started: datetime, pack_size: int) -> Result:
+def record_run(bench: Materials, run: Run, outcome: Outcome, started: datetime, pack_size: int) -> Result:
     """Measure and write one run; a score that cannot be measured makes it a failed run."""
     encoded = outcome.encoded
     began = time.perf_counter()

@@ -1,27 +1,27 @@
 """What is asked of a benchmark: a data set, file or frame, the arms, and how they are judged and run.
 
-`Request` holds every option of the command line and of Python; tests keep their lists equal. A value of a wrong kind,
-and what does not go together, is told here.
+`Request` is the one list of options. The commands' options are made from its fields (`bench.cli.options`), the
+arguments of `bench.run` are held equal to them by a test. A value of a wrong kind, and what does not go together, is
+told here. Nothing heavy is imported to read the list: `bench --help` does it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import plugins
-from bench.calls import take_as_declared
-from bench.data.cards import Dataset, Label, card, card_for_file, card_for_frame, dataset_names
-from bench.data.frames import column_names, is_frame
-from bench.data.raw.archives import listed
-from bench.data.table import Table
-from bench.errors import BadArgument, BadSetting
-from bench.names import results_folder
+from bench.calls import DATA, HOW, OUTPUT, RECORDS, WHAT, option, take_as_declared
+from bench.errors import BadArgument
+from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName, own_path, results_folder
 
-MAX_NAME = 100  # letters of a table's name, which is part of files' names
+if TYPE_CHECKING:
+    from bench.data.cards import Label
+
+_RUN = ("run",)
+_ONE_DATASET = {"help": "Only this data set.", "panel": RECORDS}
 
 
 @dataclass(frozen=True)
@@ -32,34 +32,206 @@ class Request:
     """
 
     data: Any = field(default=None, compare=False, repr=False)
-    dataset: str | None = None
+    dataset: str | None = field(
+        default=None,
+        metadata=option(
+            "A data set; bench list datasets names them.",
+            DATA,
+            "NAME",
+            complete="datasets",
+            differs={
+                "repair": {
+                    "help": "A data set that the paper used: fraud or loan.",
+                    "complete": "published_datasets",
+                    "default": ...,
+                },
+                "compare": {"help": "The data set on which both have run.", "panel": RECORDS, "default": ...},
+                "compact": _ONE_DATASET,
+                "tables": _ONE_DATASET,
+            },
+        ),
+    )
     name: str | None = None
-    data_file: Path | None = None
-    target: str | None = None
-    positive: Label | None = None
-    drop: tuple[str, ...] = ()
-    time: str | None = None
-    amount: str | None = None
-    rows: int | None = None
-    source: str = "auto"
-    protocol: str = "strict"
-    matrix: str | None = None
-    arms: tuple[str, ...] = ()
-    arms_file: Path | None = None
-    method_file: tuple[Path, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
-    seeds: int | None = None
-    folds: int | None = None
-    repeats: int | None = None
-    device: str = "auto"
-    pack: int | None = None
-    workers: int | None = None
-    shard: tuple[int, int] | None = None
-    timeout: float | None = None
-    results: Path = field(default_factory=results_folder)
-    retry_failed: bool = False
-    tuned: bool = False
-    tuned_anyway: bool = False
+    data_file: Path | None = field(
+        default=None,
+        metadata=option(
+            "Your own table, with --target. Or, with --dataset, your copy of that set's file, which is checked.",
+            DATA,
+            "FILE",
+            differs={"repair": {"help": "Your copy of its file, instead of fetching it."}},
+        ),
+    )
+    target: str | None = field(
+        default=None, metadata=option("The label's column in your table.", DATA, "COLUMN")
+    )
+    positive: Label | None = field(
+        default=None,
+        metadata=option(
+            "The label's positive value; needed unless its two values are 0 and 1, no and yes, or false and true.",
+            DATA,
+            "VALUE",
+        ),
+    )
+    drop: tuple[str, ...] = field(
+        default=(),
+        metadata=option("A column to leave out, such as a customer number. Repeatable.", DATA, "COLUMN"),
+    )
+    time: str | None = field(
+        default=None, metadata=option("The time column; it is not a feature.", DATA, "COLUMN")
+    )
+    amount: str | None = field(
+        default=None, metadata=option("The amount column; it stays a feature.", DATA, "COLUMN")
+    )
+    rows: int | None = field(
+        default=None, metadata=option("Rows to simulate, for a simulated data set.", DATA, "N")
+    )
+    source: SourceName = field(
+        default="auto",
+        metadata=option(
+            f"Where to fetch from: {', '.join(SOURCES)}. With auto, the sources are tried in the card's order.",
+            DATA,
+            "SOURCE",
+            commands=("run", "study", "fetch"),
+        ),
+    )
+    protocol: str = field(
+        default="strict",
+        metadata=option(
+            "How the arms are judged: strict, published, or published+REPAIR; bench list protocols explains them.",
+            WHAT,
+            "NAME",
+            complete="protocols",
+            commands=_RUN,
+            differs={
+                "compare": {
+                    "help": "The protocol under which both were judged; bench list protocols explains them.",
+                    "panel": RECORDS,
+                },
+                "tables": {"help": "Only this protocol.", "panel": RECORDS, "default": None},
+            },
+        ),
+    )
+    matrix: str | None = field(
+        default=None,
+        metadata=option(
+            "A list of arms; bench list matrices names them. Without --matrix and --arm: quick.",
+            WHAT,
+            "NAME",
+            complete="matrices",
+        ),
+    )
+    arms: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "One arm of bench list arms, also as ARM[SAMPLER] or ARM(FIELD=VALUE). Repeatable.",
+            WHAT,
+            "NAME",
+            spelling="--arm",
+            complete="arms",
+            differs={"repair": {"help": "One arm; repeatable. Without it: the matrix published."}},
+        ),
+    )
+    arms_file: Path | None = field(
+        default=None, metadata=option("A TOML file of arms of your own.", WHAT, "FILE")
+    )
+    method_file: tuple[Path, ...] = field(
+        default=(),
+        metadata=option(
+            "A Python file of your own with a method, protocol, engine or metrics; it is run. Repeatable.",
+            WHAT,
+            "FILE",
+        ),
+    )
+    settings: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=option(
+            "Change a setting of the arms; bench list methods names the fields. Repeatable.",
+            WHAT,
+            "FIELD=VALUE",
+            spelling="--set",
+        ),
+    )
+    seeds: int | None = field(
+        default=None,
+        metadata=option(
+            "Seeds per fold; by default the protocol's (strict: 3, above 50,000 rows 1).",
+            WHAT,
+            "N",
+            commands=_RUN,
+            differs={"repair": {"help": "Seeds per split; by default the protocol's."}},
+        ),
+    )
+    folds: int | None = field(
+        default=None, metadata=option("Folds; by default the protocol's (strict: 5).", WHAT, "N")
+    )
+    repeats: int | None = field(
+        default=None, metadata=option("How often the folds are drawn anew; by default 1.", WHAT, "N")
+    )
+    device: DeviceName = field(default="auto", metadata=option("Where the networks train.", HOW))
+    pack: int | None = field(
+        default=None,
+        metadata=option("Networks that train at once. It changes the speed and no result.", HOW, "N"),
+    )
+    engine: str = field(
+        default="local",
+        metadata=option(
+            "Where the runs are done; bench list engines names the places. It changes no result.",
+            HOW,
+            "NAME",
+            complete="engines",
+            commands=_RUN,
+        ),
+    )
+    workers: int | None = field(
+        default=None,
+        metadata=option(
+            "Worker processes; by default one per core. 0 runs all in this process.",
+            HOW,
+            "N",
+            commands=("run", "study", "repair"),
+        ),
+    )
+    shard: tuple[int, int] | None = field(
+        default=None,
+        metadata=option(
+            "Only the I-th of N parts of the runs, to share them among machines.", HOW, "I/N", commands=_RUN
+        ),
+    )
+    timeout: float | None = field(
+        default=None,
+        metadata=option("Stop a run that takes longer; it counts as failed.", HOW, "SECONDS", commands=_RUN),
+    )
+    results: Path = field(
+        default_factory=results_folder,
+        metadata=option(
+            "Folder of the records, scores and leaderboards.",
+            OUTPUT,
+            "FOLDER",
+            commands=("run", "study", "repair", "doctor", "compare", "compact", "tables"),
+            default=Path("results"),
+            variable=RESULTS_VARIABLE,
+            parse=own_path,
+        ),
+    )
+    retry_failed: bool = field(default=False, metadata=option("Run failed runs again.", HOW, commands=_RUN))
+    tuned: bool = field(
+        default=False,
+        metadata=option(
+            "Run each arm as bench study tuned it. What is not tuned yet is tuned first.",
+            WHAT,
+            commands=_RUN,
+            before="seeds",
+        ),
+    )
+    tuned_anyway: bool = field(
+        default=False,
+        metadata=option(
+            "As --tuned, also where the arm was tuned on other rows, perhaps on some that test; its name says so.",
+            WHAT,
+            commands=_RUN,
+            before="seeds",
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Take every value as the option's type, and a name given as `data` for the data set's; tuned anyway is tuned.
@@ -67,84 +239,25 @@ class Request:
         Its plugin files are taken from now on (`bench.plugins.use`). Raises BadArgument (a BadSetting and a TypeError)
         for a value of another kind, BadPlugin for a file that is none.
         """
-        if is_frame(self.dataset):
-            raise BadArgument(
-                "dataset= takes the name of a data set; give a frame as data=, and its label as target=."
-            )
+        if self.dataset is not None and not isinstance(self.dataset, str):
+            _refuse_frame(self.dataset)
         take_as_declared(self)
         plugins.use(self.method_file)
         object.__setattr__(self, "tuned", self.tuned or self.tuned_anyway)
         if self.data is not None:
-            _check_data(self)
+            from bench.data.given import check_data
+
+            check_data(self.data, dataset=self.dataset, data_file=self.data_file)
         if isinstance(self.data, str):
             object.__setattr__(self, "dataset", self.data)
             object.__setattr__(self, "data", None)
 
 
-def _check_data(request: Request) -> None:
-    """Raise unless `data` is a name or a frame, and the only thing to run on."""
-    data = request.data
-    if isinstance(data, Table):
+def _refuse_frame(dataset: object) -> None:
+    """Raise BadArgument for a frame in the place of a data set's name."""
+    from bench.data.frames import is_frame
+
+    if is_frame(dataset):
         raise BadArgument(
-            f"data is the loaded table {data.name!r}; give what it was loaded from, a name, frame or file, so that "
-            "its records are surely those of its content."
+            "dataset= takes the name of a data set; give a frame as data=, and its label as target=."
         )
-    is_path = isinstance(data, str) and data not in dataset_names() and Path(data).suffix
-    if isinstance(data, os.PathLike) or is_path:
-        raise BadArgument(f"data={str(data)!r}: give a file as data_file={str(data)!r}, with target=.")
-    if not isinstance(data, str):
-        column_names(data)  # raises for what is no frame
-    what = f"the name {data!r}" if isinstance(data, str) else "a frame"
-    for other in ("dataset", "data_file"):
-        if getattr(request, other) is not None and not (other == "data_file" and isinstance(data, str)):
-            hint = " A frame's own name is name=." if other == "dataset" else ""
-            raise BadArgument(f"data is {what}, and {other}= is given too: give one of them.{hint}")
-
-
-def the_card(request: Request) -> Dataset:
-    """Return the card that the request means; raise BadSetting where it means none."""
-    if request.dataset is not None:
-        given = [name for name in ("target", "positive", "drop", "time", "amount") if getattr(request, name)]
-        if given:
-            raise BadSetting(
-                f"--{given[0]} goes with a file of your own; {request.dataset!r} has a card that says it already. "
-                "Leave out --dataset to run the file under its own name."
-            )
-        if request.name is not None:
-            raise BadSetting(
-                f"name={request.name!r} goes with a frame or file of your own; {request.dataset!r} keeps its name."
-            )
-        return card(request.dataset)
-    if request.data is None and request.data_file is None:
-        raise BadSetting(
-            "Say what to run on: --dataset NAME (bench list datasets), or --data-file F --target COLUMN; "
-            "in Python also a frame, data=frame with target=COLUMN."
-        )
-    return _own_card(request)
-
-
-def _own_card(request: Request) -> Dataset:
-    """Return a card for the request's frame or file."""
-    if request.name is not None and len(request.name) > MAX_NAME:
-        raise BadSetting(f"name= has {len(request.name)} letters; a table's name has at most {MAX_NAME}.")
-    roles = {name: getattr(request, name) for name in ("name", "positive", "drop", "time", "amount")}
-    if request.data is not None:
-        return card_for_frame(_target_of_frame(request), **roles)
-    assert request.data_file is not None  # noqa: S101  (for mypy; the caller has looked)
-    if request.target is None:
-        raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
-    return card_for_file(request.data_file, request.target, **roles)
-
-
-def _target_of_frame(request: Request) -> str:
-    """Return the frame's label column; raise BadSetting where it is not said, or is the index."""
-    columns = column_names(request.data)
-    there = f"Its columns: {listed(columns, 50) or 'none'}."
-    if request.target is None:
-        raise BadSetting(f"Which column of the frame is the label? Give target=. {there}")
-    index = getattr(getattr(request.data, "index", None), "names", ())
-    if request.target not in columns and request.target in index:
-        raise BadSetting(
-            f"{request.target!r} is the frame's index, which is no column. Give data=frame.reset_index()."
-        )
-    return request.target

@@ -1,58 +1,27 @@
-"""What a process needs to run packs, and the device that it runs them on."""
+"""The workbench, at which a process runs packs, and the device that it runs them on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import inf
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
-from bench.contract import Protocol
-from bench.data.encode import Encoded
-from bench.data.split import Split
-from bench.data.table import Table
+from bench.contract import Progress, Result
 from bench.errors import BadSetting, UnknownName
 from bench.names import DEVICES
-from bench.plugins import Loaded
-from bench.protocols import DEFAULT, protocol_named
-from bench.store.folder import Store
-
-ENCODED_KEPT = 8  # encoded splits that one process holds
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What became of work that raised: the status and reason of a record."""
-
-    status: str
-    reason: str
+from bench.runs.evaluate import run_pack
+from bench.runs.materials import Materials
+from bench.runs.run import Run
 
 
 @dataclass
-class Workbench:
-    """What a process needs to run packs: the table, its splits, the store, the device; encodings are kept.
+class Workbench(Materials):
+    """The materials of a benchmark, and how a pack is run with them (`bench.contract.Bench`)."""
 
-    So are failures of samplers, by split and sampler. `since` is when this benchmark began (Unix seconds): a
-    sampler that has run out of time since is not tried again.
-    """
-
-    plugins: Loaded = field(default_factory=Loaded, kw_only=True)  # first: a worker takes it first
-    table: Table
-    splits: dict[str, Split]
-    store: Store
-    device: str
-    since: float = inf
-    protocol: Protocol = field(default_factory=lambda: protocol_named(DEFAULT))
-    encoded: dict[str, Encoded] = field(default_factory=dict)
-    failures: dict[tuple[str, str | None], Failure] = field(default_factory=dict)
-
-    def encode(self, split_sha256: str) -> Encoded:
-        """Return the split's encoded parts, made once per process."""
-        if split_sha256 not in self.encoded:
-            if len(self.encoded) >= ENCODED_KEPT:
-                self.encoded.pop(next(iter(self.encoded)))
-            self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
-        return self.encoded[split_sha256]
+    def run_pack(self, runs: Sequence[Run], progress: Progress) -> list[Result]:
+        """Run one pack and write every run's record (`bench.runs.evaluate.run_pack`)."""
+        return run_pack(self, runs, progress)
 
 
 def choose_device(asked: str) -> str:

@@ -1,6 +1,6 @@
 """What there is to tune: for each arm and outer fold a study, with its space and the inner splits that judge a trial.
 
-A study that was begun in another space is not gone on with in silence: its trials are taken over, or left, as asked.
+Where a study was begun in another search space, the user has to say whether its trials are taken over or left.
 """
 
 from __future__ import annotations
@@ -16,63 +16,21 @@ from optuna.distributions import (
 )
 
 from bench.arms.settings import configure
-from bench.calls import take_as_declared
 from bench.contract import Arm
 from bench.data.split import Split
-from bench.errors import BadSetting, UnknownName
-from bench.names import PRUNERS, SEARCHES, digest
-from bench.runs.prepare import Prepared, Request, prepare
+from bench.errors import BadSetting
+from bench.names import digest
+from bench.runs.prepare import Prepared, prepare
+from bench.runs.request import Request
 from bench.runs.run import Run, identity, plan, scope_of
+from bench.tuning.search import Search
 from bench.tuning.space import Classes, Space, arm_at, holds, space_of
-from bench.tuning.trials import Studied, Study, TrialStore, Tried
-
-
-@dataclass(frozen=True)
-class Search:
-    """How every study of a command searches.
-
-    `trials` for each arm and fold, asked for in generations of `generation`, each run on `inner_folds` with `seeds`.
-    Small generations find more, of networks larger ones end sooner (results/LOG.md, "how a study should search").
-    No generation is asked for once `seconds` have passed. Where a space has changed since, `extend` goes on with the
-    old trials that have a place in the new one, `anew` without them.
-    """
-
-    trials: int = 50
-    inner_folds: int = 3
-    seeds: int = 1
-    generation: int = 4
-    search: str = "tpe"
-    pruner: str = "median"
-    storage: str | None = None
-    seconds: float | None = None
-    anew: bool = False
-    extend: bool = False
-
-    @property
-    def words(self) -> str:
-        """How a trial is asked for, in words."""
-        return f"{self.search} in generations of {self.generation}, pruner {self.pruner}"
-
-    def __post_init__(self) -> None:
-        """Refuse what no study can be."""
-        take_as_declared(self)
-        for name, known in (("search", SEARCHES), ("pruner", PRUNERS)):
-            if getattr(self, name) not in known:
-                raise UnknownName(name, getattr(self, name), known)
-        for name in ("trials", "seeds", "generation"):
-            if getattr(self, name) < 1:
-                raise BadSetting(f"--{name} {getattr(self, name)}: at least 1 is needed.")
-        if self.seconds is not None and not self.seconds > 0:
-            raise BadSetting(f"--timeout {self.seconds:g}: give a positive number of seconds.")
-        if self.anew and self.extend:
-            raise BadSetting(
-                "--extend takes over the trials of an older space, --anew leaves them: give one."
-            )
+from bench.tuning.trials import KEY_LENGTH, Studied, Study, TrialStore, Tried
 
 
 @dataclass(frozen=True)
 class Job:
-    """One study to be done; `adopted` are trials of an older space that have a place in this one."""
+    """One study to be done; `adopted` are its trials so far, or those of an older space that this one can hold."""
 
     study: Study
     arm: Arm
@@ -117,13 +75,15 @@ def plan_studies(
     """
     ready = ready or prepare(request, download)
     store, jobs, untunable = TrialStore(request.results), [], []
-    made = StudyPlan(ready, request, search, [], store, [])
+    study_plan = StudyPlan(ready, request, search, [], store, [])
     inner = [ready.protocol.inner(ready.table, outer, search.inner_folds) for outer in ready.splits]
     for arm in (arm for arm in ready.arms if only is None or arm.name in only):
         configure(arm)
-        found = [_job(made, arm, outer, parts) for outer, parts in zip(ready.splits, inner, strict=True)]
-        if found[0].space.distributions:
-            jobs += found
+        its_jobs = [
+            _job(study_plan, arm, outer, parts) for outer, parts in zip(ready.splits, inner, strict=True)
+        ]
+        if its_jobs[0].space.distributions:
+            jobs += its_jobs
         else:
             untunable.append(arm.name)
     if not jobs:
@@ -131,12 +91,12 @@ def plan_studies(
             f"No setting of {', '.join(untunable)} is open to a study: there is nothing to tune."
         )
     known = store.with_published(ready.table.name)
-    jobs = [_with_older(made, job, known) for job in jobs]
-    return replace(made, jobs=jobs, untunable=untunable)
+    jobs = [_with_older(study_plan, job, known) for job in jobs]
+    return replace(study_plan, jobs=jobs, untunable=untunable)
 
 
-def _job(made: StudyPlan, arm: Arm, outer: Split, inner: Sequence[Split]) -> Job:
-    ready, search, table = made.ready, made.search, made.ready.table
+def _job(study_plan: StudyPlan, arm: Arm, outer: Split, inner: Sequence[Split]) -> Job:
+    ready, search, table = study_plan.ready, study_plan.search, study_plan.ready.table
     positives = int(table.y[outer.training].sum())
     classes = Classes(len(outer.training) - positives, positives)
     space = space_of(arm, classes)
@@ -166,30 +126,31 @@ def _job(made: StudyPlan, arm: Arm, outer: Split, inner: Sequence[Split]) -> Job
     return Job(study, arm, space, inner, classes)
 
 
-def _with_older(made: StudyPlan, job: Job, known: Sequence[Studied]) -> Job:
+def _with_older(study_plan: StudyPlan, job: Job, known: Sequence[Studied]) -> Job:
     """Return the job with the trials that are there, or that it takes over from another space.
 
-    Raises BadSetting where the space changed and nobody said which.
+    Raises BadSetting where the space has changed and neither `extend` nor `anew` was asked for.
     """
-    search = made.search
-    if same := [one for one in known if one.study.key == job.study.key]:
+    search = study_plan.search
+    if same := [studied for studied in known if studied.study.key == job.study.key]:
         return replace(job, adopted=same[0].trials)
-    older = [one for one in known if one.study.base == job.study.base]
+    older = [studied for studied in known if studied.study.base == job.study.base]
     if search.anew or not older:
         return job
-    last = max(older, key=lambda one: one.finished)
+    last = max(older, key=lambda studied: studied.finished)
     if not search.extend:
         raise BadSetting(
             f"The search space of {job.study.arm} has changed since its {len(last.trials)} trials on fold "
             f"{job.study.repeat}.{job.study.fold}: {'; '.join(changes(last.study.space, job.study.space))}. "
             "bench study --extend goes on with the old trials that have a place in the new space, --anew without them."
         )
-    moved = [found for trial in last.trials if (found := _moved(made, job, trial)) is not None]
+    candidates = (_moved(study_plan, job, trial) for trial in last.trials)
+    moved = [trial for trial in candidates if trial is not None]
     return replace(job, adopted=[replace(trial, number=i) for i, trial in enumerate(moved)])
 
 
 def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Return in words what tells two spaces, of Optuna's distributions as JSON, apart."""
+    """Return in words how two spaces differ, given as Optuna's distributions in JSON."""
     return [
         *(f"{name} is gone" for name in old if name not in new),
         *(f"{name} is new" for name in new if name not in old),
@@ -202,23 +163,23 @@ def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 
 
 def _range(text: str) -> str:
-    one = json_to_distribution(text)
-    if isinstance(one, CategoricalDistribution):
-        return "one of " + ", ".join(map(str, one.choices))
-    assert isinstance(one, FloatDistribution | IntDistribution)  # noqa: S101  (for mypy; Optuna has no other kind)
-    step = f" in steps of {one.step:g}" if one.step not in (None, 1) else ""
-    return f"{one.low:g} to {one.high:g}{' by equal factors' if one.log else ''}{step}"
+    values = json_to_distribution(text)
+    if isinstance(values, CategoricalDistribution):
+        return "one of " + ", ".join(map(str, values.choices))
+    assert isinstance(values, FloatDistribution | IntDistribution)  # noqa: S101  (for mypy; Optuna has no other kind)
+    step = f" in steps of {values.step:g}" if values.step not in (None, 1) else ""
+    return f"{values.low:g} to {values.high:g}{' by equal factors' if values.log else ''}{step}"
 
 
-def _moved(made: StudyPlan, job: Job, trial: Tried) -> Tried | None:
+def _moved(study_plan: StudyPlan, job: Job, trial: Tried) -> Tried | None:
     """Return an older space's trial with the new one's parameters; None where its runs would not be the same."""
     params = {name: trial.params.get(name, default) for name, default in job.space.defaults.items()}
-    if not all(holds(one, params[name]) for name, one in job.space.distributions.items()):
+    if not all(holds(values, params[name]) for name, values in job.space.distributions.items()):
         return None
-    runs = made.runs(job, arm_at(job.arm, params, job.classes))
+    runs = study_plan.runs(job, arm_at(job.arm, params, job.classes))
     return replace(trial, params=params) if hash_of(runs) == trial.runs else None
 
 
 def hash_of(runs: Sequence[Run]) -> str:
     """Return the short hash by which a trial names its runs."""
-    return digest([run.key for run in runs])[:16]
+    return digest([run.key for run in runs])[:KEY_LENGTH]

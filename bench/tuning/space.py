@@ -6,10 +6,10 @@ identity and is not asked; every other suggestion has a default, the arm's own, 
 without a study, and trial 0 is the arm as it is.
 
 How far the classes are evened out is one parameter, `balance`: 0 leaves the rows as they are, 1 makes the classes
-equal, and between them the ratio of the classes goes by equal factors. It sets the ratio of an arm's sampler (from
-`BALANCE_STEP`, as rows left as they are would be another arm), or without one the weight of a positive row. Arms of
-two pools have `inner_balance` and `outer_balance` (Meta-Weight-Net, whose network weights its training rows, the outer
-alone). In two losses a setting of their own takes its place: the class-balanced one's β, the logit-adjusted one's τ.
+equal, and between them the ratio of the classes changes by equal factors. It sets the ratio of an arm's sampler (from
+`BALANCE_STEP` on: at 0 the sampler would do nothing), or for an arm without one the weight of a positive row. Arms with
+two pools have `inner_balance` and `outer_balance`; Meta-Weight-Net, whose network weights its training rows, has only
+the outer one. Two losses have a setting of their own instead: class-balanced its β, logit-adjusted its τ.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from bench.sampling.samplers import SAMPLERS
 
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
 DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study and trial
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it logs every study and trial
 
 BALANCE_STEP = 0.25  # of a sampler's: trials of one ratio share their resampled rows
 
@@ -46,12 +46,12 @@ class Space:
     """What a study asks for an arm: a distribution and a default by parameter, in the order in which they are asked."""
 
     distributions: Mapping[str, BaseDistribution]
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
 
     @property
     def texts(self) -> dict[str, str]:
         """The distributions as Optuna's JSON."""
-        return {name: distribution_to_json(one) for name, one in self.distributions.items()}
+        return {name: distribution_to_json(values) for name, values in self.distributions.items()}
 
 
 def from_texts(texts: Mapping[str, str]) -> dict[str, BaseDistribution]:
@@ -68,16 +68,14 @@ def space_of(arm: Arm, classes: Classes) -> Space:
 
 def tunable(arm: Arm) -> bool:
     """Return whether there is anything that a study may change of the arm."""
-    return bool(
-        space_of(arm, Classes(1, 1)).distributions
-    )  # whatever the rows: only ratios hang on the classes
+    return bool(space_of(arm, Classes(1, 1)).distributions)  # the same for any classes: they only set ratios
 
 
-def arm_at(arm: Arm, params: Mapping[str, Any], classes: Classes) -> Arm:
+def arm_at(arm: Arm, params: Mapping[str, object], classes: Classes) -> Arm:
     """Return the arm with the settings and samplers that `params`, values of its space, come to."""
-    found = method(arm.method).space(Suggestions(arm, classes, params))
-    roles = {name: found.pop(name) for name in ROLES if name in found}
-    return replace(arm, settings={**arm.settings, **found}, **roles)
+    settings = method(arm.method).space(Suggestions(arm, classes, params))
+    roles = {name: settings.pop(name) for name in ROLES if name in settings}
+    return replace(arm, settings={**arm.settings, **settings}, **roles)
 
 
 def changeable(arm: Arm) -> set[str]:
@@ -85,16 +83,17 @@ def changeable(arm: Arm) -> set[str]:
     return set(method(arm.method).space(Suggestions(arm, Classes(1, 1))))
 
 
-def rounded(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(space: Space, params: Mapping[str, object]) -> dict[str, object]:
     """Return the parameters as they are set: numbers of `DIGITS` digits, within their interval."""
-    found = dict(params)
-    for name, one in space.distributions.items():
-        if isinstance(one, FloatDistribution) and one.step is None:
-            found[name] = min(max(_rounded(params[name]), one.low), one.high)
-    return found
+    rounded_params = dict(params)
+    for name, values in space.distributions.items():
+        number = params[name]
+        if isinstance(values, FloatDistribution) and values.step is None and isinstance(number, float | int):
+            rounded_params[name] = min(max(_rounded(number), values.low), values.high)
+    return rounded_params
 
 
-def holds(distribution: BaseDistribution, value: Any) -> bool:
+def holds(distribution: BaseDistribution, value: object) -> bool:
     """Return whether the distribution can give the value."""
     try:
         return bool(distribution._contains(distribution.to_internal_repr(value)))
@@ -108,11 +107,11 @@ class Suggestions:
     Without `params` every suggestion returns its default; with them, the value of that name.
     """
 
-    def __init__(self, arm: Arm, classes: Classes, params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, arm: Arm, classes: Classes, params: Mapping[str, object] | None = None) -> None:
         self.arm, self.classes, self.params = arm, classes, params
         self.own = method(arm.method).config.model_validate(dict(arm.settings))
         self.distributions: dict[str, BaseDistribution] = {}
-        self.defaults: dict[str, Any] = {}
+        self.defaults: dict[str, object] = {}
 
     def suggest_float(
         self,
@@ -125,8 +124,8 @@ class Suggestions:
         default: float | None = None,
     ) -> float:
         """Return a number of `DIGITS` digits; `default` is the configuration's where it is not given."""
-        found = self._suggest(name, FloatDistribution(low, high, log=log, step=step), default)
-        return found if name in self.arm.settings else min(max(_rounded(found), low), high)
+        value = self._suggest(name, FloatDistribution(low, high, log=log, step=step), default)
+        return value if name in self.arm.settings else min(max(_rounded(value), low), high)
 
     def suggest_int(
         self, name: str, low: int, high: int, *, log: bool = False, step: int = 1, default: int | None = None
@@ -142,7 +141,7 @@ class Suggestions:
         """Return whether the arm sets this itself, so that it is not to be asked."""
         return name in self.arm.settings
 
-    def weight(self, name: str) -> Any:
+    def weight(self, name: str) -> float | str | None:
         """Return the weight of a positive row for the setting `name`: None is 1, "balanced" makes the classes equal."""
         own = self.arm.settings.get(name)
         if name in self.arm.fixed or own not in (None, "balanced"):
@@ -170,7 +169,7 @@ class Suggestions:
             name = self.suggest_categorical(role, choices, default=name)
         elif name == "none" or ":" in name or SAMPLERS[name].ratio is None:
             return {role: getattr(self.arm, role)}
-        # Not from 0: rows as they are would be another arm.
+        # Not from 0: there the sampler would do nothing, which is another arm.
         share = self.suggest_float(f"{prefix}balance", BALANCE_STEP, 1.0, step=BALANCE_STEP, default=1.0)
         if name == "none":
             return {role: None}
@@ -180,23 +179,23 @@ class Suggestions:
         """Return the ratio of the classes at that balance."""
         return _rounded(self.classes.ratio ** (1 - share))
 
-    def _suggest(self, name: str, distribution: BaseDistribution, default: Any) -> Any:
+    def _suggest(self, name: str, distribution: BaseDistribution, default: object) -> Any:
         if name in self.arm.settings:
             return self.arm.settings[name]
         if default is None:
             default = getattr(self.own, name, None)
         if not holds(distribution, default):
             raise BadSetting(
-                f"{self.arm.method}: the default {name} = {default} lies outside of its own space. "
-                "What is no setting of its configuration needs a default of its own."
+                f"{self.arm.method}: the default {name} = {default} lies outside its own search space. A parameter "
+                "that is no setting of the method's Config needs default=."
             )
         self.distributions[name], self.defaults[name] = distribution, default
         if self.params is None:
             return default
         if name not in self.params:
             raise BadSetting(
-                f"{self.arm.method}: its space asked for {name!r} in one trial and not in another. A space asks for "
-                "the same names always; what one value makes needless is asked all the same."
+                f"{self.arm.method}: its space asked for {name!r} in one trial and not in another. A space always asks "
+                "for the same names, also for one that another value makes needless."
             )
         return self.params[name]
 

@@ -2,11 +2,11 @@
 
 By default a journal file, which several processes of one machine share; any storage URL that Optuna takes instead.
 A line that a killed process left half written would poison a journal for good: whoever takes the lock cuts it off.
-The truth is not here but in the trial records (`bench.tuning.trials`), from which a lost storage is filled again.
+The storage may be lost: it is filled again from the trials in our files (`bench.tuning.trials`).
 
-Every process signs on in the storage and renews its sign of life. One that has ended is known at once on its own
-machine; one that has been silent for `SILENCE_SECONDS`, by clocks that should agree so far, is taken for dead anywhere.
-What it had asked for is nobody's then, and is asked again; if it lives after all, it leaves that to whoever took it.
+Every process registers in the storage and renews its sign of life every `BEAT_SECONDS`. That a process has ended is
+seen at once on its own machine. Elsewhere it counts as dead after `SILENCE_SECONDS` without a sign of life, so clocks
+should agree better than that. The trials it had asked for are asked for again; if it lives after all, it drops them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import optuna
 import sqlalchemy
@@ -53,15 +52,15 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         return _open_journal(journal)
     _check_secrets(url)
     try:
-        return _begun(url)
+        return _open_url(url)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
-        told = str(getattr(error, "orig", None) or error.__cause__ or error)
-        why = _told(told, url) or type(error).__name__
+        message = str(getattr(error, "orig", None) or error.__cause__ or error)
+        why = _first_line(message, url) or type(error).__name__
         raise BadStore(f"The storage {without_secrets(url)} cannot be used: {why}. {_ADVICE}") from None
 
 
 def _check_secrets(url: str) -> None:
-    """Raise BadStore, which repeats nothing, where it cannot be told which part of the URL is its password."""
+    """Raise BadStore, which does not repeat the URL, where it is not clear which part of it is the password."""
     try:
         parsed = sqlalchemy.engine.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):
@@ -78,8 +77,8 @@ def _check_secrets(url: str) -> None:
         )
 
 
-def _told(error: str, url: str) -> str:
-    """Return the first line of what a driver says, in which nothing of the URL that may be secret is repeated."""
+def _first_line(error: str, url: str) -> str:
+    """Return the first line of a driver's message, without what may be secret of the URL."""
     text = next((line.strip() for line in error.splitlines() if line.strip()), "")
     with suppress(sqlalchemy.exc.ArgumentError, ValueError):
         parsed = sqlalchemy.engine.make_url(url)
@@ -92,20 +91,20 @@ def _told(error: str, url: str) -> str:
 
 @contextmanager
 def storage_errors(name: str) -> Iterator[None]:
-    """Turn what a storage raises when it is lost on the way into BadStore."""
+    """Raise BadStore in place of what a storage raises when it is lost on the way."""
     try:
         yield
     except _LOST as error:
-        told = _told(str(error.__cause__ or error), name)
+        why = _first_line(str(error.__cause__ or error), name)
         raise BadStore(
-            f"The storage {without_secrets(name)} was lost on the way: {told}. Trials that were "
-            "told are kept in files, and what was trained for the others; the same command goes on once the storage is "
-            "there again, or with another."
+            f"The storage {without_secrets(name)} was lost on the way: {why}. Finished trials are kept in "
+            "files, and so are the runs of the others. The same command goes on once the storage is there again, or "
+            "with another one."
         ) from None
 
 
-def _begun(url: str) -> BaseStorage:
-    """Return the storage; of several processes that make its tables at once, all but one have to try again."""
+def _open_url(url: str) -> BaseStorage:
+    """Return the storage; where several processes create its tables at once, all but one have to try again."""
     for _ in range(5):
         try:
             return RDBStorage(url)
@@ -137,11 +136,11 @@ def _open_journal(path: Path) -> BaseStorage:
 class _Journal(JournalFileBackend):
     """Optuna's journal file, whose failing disk is a lost storage like any other."""
 
-    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, object], None, None]:
         with _journal_errors():
             yield from super().read_logs(log_number_from)
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self, logs: list[dict[str, object]]) -> None:
         with _journal_errors():
             super().append_logs(logs)
 
@@ -155,7 +154,7 @@ def _journal_errors() -> Iterator[None]:
 
 
 class JournalLock:
-    """The journal's lock, which the system frees when its holder dies; taking it mends a torn last line."""
+    """The journal's lock, which the system frees when its holder dies; taking it cuts off a half-written line."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock = path, FileLock(path.with_suffix(".lock"))
@@ -198,7 +197,7 @@ class Presence:
     ) -> None:
         self.ended.set()
         self.thread.join()
-        with suppress(*_LOST):  # who cannot sign off is silent soon
+        with suppress(*_LOST):  # without this the process counts as dead after a silence
             self.storage.set_study_user_attr(self.board, self.token, 0.0)
 
     def beat(self) -> None:
@@ -215,7 +214,7 @@ class Presence:
                 )
 
     def gone(self, token: str) -> bool:
-        """Return whether the process of that token works no more."""
+        """Return whether the process of that token has ended, or has been silent too long."""
         if token == self.token:
             return False
         beats = self.storage.get_study_user_attrs(self.board)
@@ -237,7 +236,7 @@ def _runs(pid: int) -> bool:
 
 @cache
 def _machine() -> str:
-    """Return what tells this machine's process numbers from others': its start, and the namespace of the numbers."""
+    """Return what identifies this machine's process numbers: when it started, and their namespace."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot[:13]}-{Path('/proc/self/ns/pid').stat().st_ino}"

@@ -1,18 +1,21 @@
 """Studies and their trials as files: what a study is, what each trial came to, and which settings won.
 
-A study is one arm on one fold's training rows. Each finished trial is a small JSON file of its own, written whole;
-the storage of Optuna, the ledger, the curves and `tuned/<dataset>.toml` are all made of these files. The trials of a
-data set also stand in one parquet file beside the TOML, which travels with published results.
+A study is one arm on the training rows of one fold. Its trials are the one truth about it. A finished trial is a small
+JSON file, written whole once and never changed. `tuned/<dataset>-trials.parquet` holds the same trials in one file,
+which travels with published results; both are read together, and a trial counts once, by its id.
+
+All else is made from the trials and may be lost: the Optuna storage (`bench.tuning.shared`), the configurations
+(`bench.tuning.configurations`), the ledger and the curves.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +29,14 @@ from bench.store.parquet import read_checked, write_atomically
 
 COMPLETE, PRUNED, FAIL = "complete", "pruned", "failed"
 _TRIALS = "-trials.parquet"
+_DESCRIPTION = "study.json"  # beside a study's trials: what the study is
 DECIMALS = 7  # of a value: as whole numbers they are half the size
+KEY_LENGTH = 16  # characters of a hash in names of folders, in `Tried.runs` and in configurations
+
+T = TypeVar("T")
+Target = tuple[
+    str, str, int, int, str
+]  # what a configuration is for: protocol, arm, repeat, fold, hash of the rows
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,11 @@ class Study:
         return digest([self.base, self.space])
 
     @property
+    def short_key(self) -> str:
+        """The start of the key, by which files name the study."""
+        return self.key[:KEY_LENGTH]
+
+    @property
     def name(self) -> str:
         """The study's name in an Optuna storage."""
         return f"{self.dataset}, {self.protocol}, {self.arm}, fold {self.repeat}.{self.fold}, {self.key[:12]}"
@@ -80,6 +95,11 @@ class Study:
     def place(self) -> tuple[str, str, int, int]:
         """What it is tuned for: protocol, arm, repeat, fold."""
         return self.protocol, self.arm, self.repeat, self.fold
+
+    @property
+    def target(self) -> Target:
+        """What a configuration is for: the place, and the hash of the training rows."""
+        return *self.place, self.rows_sha256
 
 
 @dataclass(frozen=True)
@@ -107,9 +127,9 @@ class Tried:
     finished: float
 
     def __post_init__(self) -> None:
-        """Refuse what no trial comes to."""
+        """Check the state and the values; raise ValueError."""
         if self.state not in (COMPLETE, PRUNED, FAIL):
-            raise ValueError(f"state {self.state!r}")
+            raise ValueError(f"state {self.state!r} is none of {COMPLETE}, {PRUNED}, {FAIL}")
         if not np.isfinite(self.values).all() or (self.state != FAIL and not self.values):
             raise ValueError(f"values {list(self.values)} of a trial that is {self.state}")
 
@@ -162,43 +182,48 @@ class TrialStore:
 
     def folder(self, study: Study) -> Path:
         """Return where the study's trials lie."""
-        return self.root / "studies" / "trials" / study.dataset / study.key[:16]
+        return self._trials_of(study.dataset) / study.short_key
+
+    def _trials_of(self, dataset: str) -> Path:
+        return self.root / "studies" / "trials" / dataset
 
     def compact_path(self, dataset: str) -> Path:
         """Return where all trials of a data set lie in one file."""
         return self.root / "tuned" / f"{dataset}{_TRIALS}"
 
     def add(self, study: Study, trial: Tried) -> None:
-        """Write one trial, and before the first what the study is."""
+        """Write one trial; before the first, what the study is."""
         self.describe(study)
         write_text(self.folder(study) / f"{trial.id}.json", json.dumps(asdict(trial), sort_keys=True))
 
     def describe(self, study: Study) -> None:
-        """Write what the study is, without which its trials are nobody's, unless that is there."""
-        path = self.folder(study) / "study.json"
+        """Write what the study is, unless that is there; trials without it belong to no study."""
+        path = self.folder(study) / _DESCRIPTION
         if not path.exists():
             write_text(path, json.dumps(asdict(study), indent=1, sort_keys=True))
 
-    def read(self, study: Study) -> list[Tried]:
-        """Return the study's trials that have files of their own, in their order."""
-        paths = [path for path in self.folder(study).glob("*.json") if path.name != "study.json"]
-        return _ordered(_from_json(path, Tried) for path in paths)
+    def read(self, study: Study, *, besides: Collection[str] = ()) -> list[Tried]:
+        """Return the study's trials that have files of their own, in their order; not those with an id in `besides`."""
+        paths = [path for path in self.folder(study).glob("*.json") if path.name != _DESCRIPTION]
+        return _ordered(_from_json(path, Tried) for path in paths if path.stem not in besides)
 
     def studies(self, dataset: str) -> list[Studied]:
-        """Return every study of the data set; those in the compact file only where they have no files of their own.
+        """Return every study of the data set that has trials, with all of them.
 
-        Raises BadStore that names a file which cannot be read.
+        A trial never changes, so what the compact file holds is not read from its own file too. Raises BadStore that
+        names a file which cannot be read.
         """
-        own = [
-            _from_json(path, Study)
-            for path in sorted((self.root / "studies" / "trials" / dataset).glob("*/study.json"))
-        ]
-        found = {study.key: Studied(study, self.read(study)) for study in own}
-        for one in self._read_compact(dataset):
-            mine = found.get(one.study.key)
-            trials = {trial.id: trial for trial in (*one.trials, *(mine.trials if mine else ()))}
-            found[one.study.key] = Studied(one.study, _ordered(trials.values()))
-        return sorted((one for one in found.values() if one.trials), key=lambda one: one.study.place)
+        by_key = {studied.study.key: studied for studied in self._compact(dataset)}
+        for path in sorted(self._trials_of(dataset).glob(f"*/{_DESCRIPTION}")):
+            study = _from_json(path, Study)
+            by_key.setdefault(study.key, Studied(study, []))
+        every = [self._with_files(studied) for studied in by_key.values()]
+        return sorted((studied for studied in every if studied.trials), key=lambda one: one.study.place)
+
+    def _with_files(self, compact: Studied) -> Studied:
+        """Return the study with the trials that are not in the compact file yet."""
+        later = self.read(compact.study, besides={trial.id for trial in compact.trials})
+        return Studied(compact.study, _ordered([*compact.trials, *later]))
 
     def with_published(self, dataset: str) -> list[Studied]:
         """Return `studies`, and those published beside this folder that it has no trials of."""
@@ -209,53 +234,32 @@ class TrialStore:
 
     def datasets(self) -> list[str]:
         """Return the names of the data sets that have studies in this folder."""
-        own = (self.root / "studies" / "trials").glob("*")
-        travelling = (self.root / "tuned").glob(f"*{_TRIALS}")
-        return sorted({path.name for path in own} | {path.name.removesuffix(_TRIALS) for path in travelling})
+        own = {path.name for path in (self.root / "studies" / "trials").glob("*")}
+        compact = {path.name.removesuffix(_TRIALS) for path in (self.root / "tuned").glob(f"*{_TRIALS}")}
+        return sorted(own | compact)
 
     def write_compact(self, dataset: str) -> Path:
         """Write all trials of the data set in one file; return its path."""
-        rows = []
-        for one in self.studies(dataset):
-            told, names = json.dumps(asdict(one.study), sort_keys=True), sorted(one.study.defaults)
-            for trial in one.trials:
-                params = _short([trial.params[name] for name in names])
-                values = [round(value * 10**DECIMALS) for value in trial.values]
-                made = {"values": values, "params": params, "study": told}
-                made |= {"settings": _short(trial.settings), "samplers": _short(trial.samplers)}
-                rows.append({**asdict(trial), **made})
-        table = pa.Table.from_pylist(rows, schema=_COMPACT)
+        rows = [row for studied in self.studies(dataset) for row in _rows(studied)]
         path = self.compact_path(dataset)
         write_atomically(
             path,
-            table,
+            pa.Table.from_pylist(rows, schema=_COMPACT),
             use_dictionary=["study", "state", "samplers", "search", "error"],
             compression_level=19,
         )
         return path
 
-    def _read_compact(self, dataset: str) -> list[Studied]:
+    def _compact(self, dataset: str) -> Sequence[Studied]:
+        """Return the studies in the compact file; none where there is no such file."""
         path = self.compact_path(dataset)
-        if not path.exists():
-            return []
         try:
-            studies: dict[str, Study] = {}
-            trials: dict[str, list[Tried]] = {}
-            for row in read_checked(path, _COMPACT).to_pylist():
-                told = row.pop("study")
-                study = studies.get(told) or studies.setdefault(told, made_of(Study, json.loads(told)))
-                params = zip(sorted(study.defaults), json.loads(row.pop("params")), strict=True)
-                values = [value / 10**DECIMALS for value in row.pop("values")]
-                row |= {name: json.loads(row[name]) for name in ("settings", "samplers")}
-                trials.setdefault(told, []).append(
-                    made_of(Tried, {**row, "params": dict(params), "values": values})
-                )
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise BadStore(
-                f"{path} cannot be read ({error}). If it came with the repository, check it out again; else move it "
-                "away, and bench study makes it anew from its trials."
-            ) from error
-        return [Studied(study, _ordered(trials[told])) for told, study in studies.items()]
+            state = path.stat()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BadStore(f"{path} cannot be read ({error}).") from error
+        return _read_compact(path, (state.st_ino, state.st_mtime_ns, state.st_size))
 
 
 _COMPACT = pa.schema(
@@ -284,14 +288,63 @@ def effort(search: str, inner_folds: int, seeds: int) -> str:
     return f"{search}, {inner_folds} inner folds, {'one seed' if seeds == 1 else f'{seeds} seeds'}"
 
 
+@lru_cache(maxsize=8)
+def _read_compact(path: Path, version: tuple[int, int, int]) -> Sequence[Studied]:  # noqa: ARG001
+    """Return the studies in a compact file, read once for each `version` of it, which changes when it is written."""
+    try:
+        table = read_checked(path, _COMPACT)
+        if empty := [name for name in table.column_names if name != "error" and table[name].null_count]:
+            raise ValueError(f"{empty[0]} is missing in some rows")
+        studies: dict[str, Study] = {}
+        trials: dict[str, list[Tried]] = {}
+        for row in table.to_pylist():
+            text = row.pop("study")
+            study = studies.get(text) or studies.setdefault(text, made_of(Study, json.loads(text)))
+            trials.setdefault(text, []).append(_trial(row, study))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise BadStore(
+            f"{path} cannot be read ({error}). If it came with the repository, check it out again; else move it "
+            "away, and bench study makes it anew from its trials."
+        ) from error
+    return [Studied(study, trials[text]) for text, study in studies.items()]
+
+
+def _rows(studied: Studied) -> Iterator[dict[str, object]]:
+    """Yield the study's trials as rows of the compact file."""
+    description = json.dumps(asdict(studied.study), sort_keys=True)
+    names = sorted(studied.study.defaults)
+    for trial in studied.trials:
+        yield asdict(trial) | {
+            "study": description,
+            "params": _short([trial.params[name] for name in names]),
+            "settings": _short(trial.settings),
+            "samplers": _short(trial.samplers),
+            "values": [round(value * 10**DECIMALS) for value in trial.values],
+        }
+
+
+def _trial(row: dict[str, Any], study: Study) -> Tried:
+    """Return the trial of a row of the compact file; raise ValueError or TypeError where it is none."""
+    params, settings, samplers = (json.loads(row[name]) for name in ("params", "settings", "samplers"))
+    if not (isinstance(settings, dict) and isinstance(samplers, dict)):
+        raise ValueError(f"settings {settings!r} and samplers {samplers!r}")
+    row |= {
+        "params": dict(zip(sorted(study.defaults), params, strict=True)),
+        "settings": settings,
+        "samplers": samplers,
+        "values": [value / 10**DECIMALS for value in row["values"]],
+    }
+    return Tried(**row)
+
+
 def _ordered(trials: Iterable[Tried]) -> list[Tried]:
     return sorted(trials, key=lambda trial: (trial.number, trial.id))
 
 
-def made_of(kind: Any, content: Any) -> Any:
-    """Return the dataclass of that kind with these fields; raise ValueError or TypeError where one is no such."""
+def made_of(kind: type[T], content: dict[str, object]) -> T:
+    """Return the dataclass of that kind with these fields; raise ValueError or TypeError where they do not fit."""
     try:
-        _adapter(kind).validate_json(json.dumps(content), strict=True)
+        _adapter(kind).validate_json(json.dumps(content), strict=True)  # type: ignore[arg-type]  # classes have hashes
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "content"
@@ -300,21 +353,21 @@ def made_of(kind: Any, content: Any) -> Any:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _adapter(kind: type[object]) -> TypeAdapter[object]:
     return TypeAdapter(kind)
 
 
-def _from_json(path: Path, kind: Any) -> Any:
+def _from_json(path: Path, kind: type[T]) -> T:
     try:
         return made_of(kind, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        way = (
-            "what it held is tried again"
+        way_out = (
+            "the trial is taken from the Optuna storage, or run again"
             if kind is Tried
-            else "the bench study that it is of writes it again"
+            else "the bench study that it belongs to writes it again"
         )
-        raise BadStore(f"{path} cannot be read ({error}). Move it away: {way}.") from error
+        raise BadStore(f"{path} cannot be read ({error}). Move it away: {way_out}.") from error
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,11 @@ from bench.report import leaderboard as boards
 from bench.report.render import markdown
 from bench.report.selection import board_path, measured, newest, own_arms, place_of, scope_at
 from bench.runs.prepare import FullReporter
+from bench.runs.request import Request
 from bench.store.schema import Record
-from bench.workflows.run import Execution, Plan, budget, run_plan
+from bench.tuning.search import Search
+from bench.workflows.run import Execution, Plan, budget, planned, run_plan
+from bench.workflows.study import Tuning, tune_missing
 from bench.workflows.tables import Board, tuned_board
 
 
@@ -38,6 +41,21 @@ class Outcome:
     budget: str
     arms: list[str]
     shares: dict[str, float]
+
+
+def run(
+    request: Request, reporter: FullReporter, *, after_tuning: Callable[[Tuning], None] | None = None
+) -> Outcome | None:
+    """Do all of a request: tune what is to be run tuned and is not yet, run what has no record, write the leaderboard.
+
+    `after_tuning` is told what was tuned before anything is run. None where the request's shard has no run.
+    """
+    if request.tuned:
+        tuning = tune_missing(request, Search(), reporter)
+        if tuning is not None and after_tuning is not None:
+            after_tuning(tuning)
+    plan = planned(request, reporter)
+    return run_and_rank(plan, reporter) if plan.runs else None
 
 
 def run_and_rank(plan: Plan, reporter: FullReporter) -> Outcome:

@@ -9,7 +9,9 @@ import pandas as pd
 
 from bench.errors import BadStore
 from bench.protocols.published import rungs
-from bench.runs.prepare import FullReporter, Request, the_card
+from bench.runs.card import the_card
+from bench.runs.prepare import FullReporter
+from bench.runs.request import Request
 from bench.workflows.leaderboard import run_and_rank
 from bench.workflows.run import make_plan
 from bench.workflows.tables import regenerate

@@ -18,17 +18,19 @@ from bench.data.cards import Dataset, Source
 from bench.data.raw.fetch import to_fetch
 from bench.data.split import BIG_TABLE_ROWS
 from bench.data.table import Table
-from bench.errors import BadSetting
+from bench.errors import BadPlugin, BadSetting
 from bench.methods import method
 from bench.names import OK, TUNED
-from bench.runs.engines.local import execute
-from bench.runs.prepare import FullReporter, Prepared, Request, prepare, resolve, seeds_per_split, the_card
+from bench.runs.card import the_card
+from bench.runs.engines import engine_named
+from bench.runs.prepare import FullReporter, Prepared, prepare, resolve, seeds_per_split
+from bench.runs.request import Request
 from bench.runs.run import Run, configuration, packs, plan
 from bench.runs.workbench import Workbench
 from bench.stats.metrics import metrics
 from bench.store import compact
 from bench.store.folder import Store
-from bench.tuning.configurations import efforts, tuned_arms, tuned_for, tuned_path
+from bench.tuning.configurations import efforts, has_own, tuned_arms, tuned_for
 from bench.tuning.space import tunable
 
 
@@ -72,6 +74,7 @@ def forecast(request: Request) -> Forecast | None:
 
     Nothing is fetched or written. Every usage error that needs no data is raised.
     """
+    engine_named(request.engine)
     if request.data_file is not None or the_card(request).simulator is not None:
         return None
     resolved = resolve(request)
@@ -106,9 +109,8 @@ def make_plan(
     A dry run changes nothing in the results folder.
     """
     began = time.perf_counter()
-    compact.check(
-        Store(request.results, read_only=True), the_card(request).name
-    )  # or it is told after the training
+    engine_named(request.engine)  # a fault of it, as of the compact records, is told before the training
+    compact.check(Store(request.results, read_only=True), the_card(request).name)
     ready = prepare(request, download, read_only=dry_run)
     table, protocol, store = ready.table, ready.protocol, ready.store
     tuned, told = _tuned(ready, request, dry_run=dry_run)
@@ -164,7 +166,7 @@ def _tuned(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
             f"bench study --dataset {dataset} --arm {lacking[0].name} does it."
         )
-    if known and not tuned_path(request.results, dataset).exists():
+    if known and not has_own(request.results, dataset):
         notes.append("the tuned configurations are the published ones")
     words = efforts(known, [arm.name for arm in ready.arms], [part.sha256 for part in ready.splits])
     if len(words) > 1:
@@ -199,16 +201,37 @@ def _is_done(store: Store, run: Run, *, retry_failed: bool) -> bool:
     return store.scores_path(run.dataset, run.key).exists()
 
 
+def planned(request: Request, reporter: FullReporter, *, dry_run: bool = False) -> Plan:
+    """Return the plan of a request (`make_plan`), and tell what is to be known of it."""
+    plan = make_plan(request, reporter.download, dry_run=dry_run)
+    for note in plan.notes:
+        reporter.note(note)
+    return plan
+
+
 def run_plan(plan: Plan, reporter: FullReporter) -> Execution:
-    """Do what is left of the plan; every run has its record then."""
+    """Do what is left of the plan; every run has its record then.
+
+    Raises BadPlugin where the engine leaves runs out.
+    """
     started = time.perf_counter()
     reporter.planned(len(plan.todo), len(plan.runs) - len(plan.todo), len(plan.packs))
-    results: list[Result] = []
-    if plan.packs:
-        results = execute(
-            plan.bench, plan.packs, reporter, workers=plan.workers, timeout=plan.request.timeout
-        )
+    results = _execute(plan, reporter) if plan.packs else []
     return Execution(results, started - plan.began, time.perf_counter() - started)
+
+
+def _execute(plan: Plan, reporter: FullReporter) -> list[Result]:
+    """Have the request's engine run the packs."""
+    engine, request = engine_named(plan.request.engine), plan.request
+    results = engine.run(plan.packs, plan.bench, reporter, workers=plan.workers, timeout=request.timeout)
+    ended = {result.key for result in results}
+    if left := [run for run in plan.todo if run.key not in ended]:
+        raise BadPlugin(
+            f"The engine {engine.name!r} ended without a result for {len(left)} of {len(plan.todo)} runs; the first, "
+            f"{left[0].arm} ({left[0].key[:12]}). What it finished is kept: the same command goes on, "
+            "with --engine local for one."
+        )
+    return results
 
 
 def budget(runs: Sequence[Run]) -> str:

@@ -27,6 +27,7 @@ from bench.names import PRUNERS, SEARCHES, FormatName
 from bench.protocols import protocols
 from bench.protocols.published import REPAIRS
 from bench.report import leaderboard as boards
+from bench.runs.engines import engines
 from bench.store.folder import Store
 from bench.workflows.doctor import Check, _kaggle, _kernel
 from tests.conftest import Script, offline
@@ -173,12 +174,12 @@ def test_list_without_a_kind_says_what_there_is_to_list(call: Call) -> None:
 
 def test_the_words_offered_are_those_that_the_suite_knows() -> None:
     from bench.report.render import FORMATS
-    from bench.tuning.loop import _PRUNERS, _SAMPLERS
+    from bench.tuning.shared import SEARCH_SAMPLERS, TRIAL_PRUNERS
 
     assert get_args(Kind) == tuple(KINDS) == tuple(catalogue._ROWS)
     assert [*FormatName] == [*FORMATS]
-    assert set(SEARCHES) == set(_SAMPLERS)
-    assert set(PRUNERS) == set(_PRUNERS)
+    assert set(SEARCHES) == set(SEARCH_SAMPLERS)
+    assert set(PRUNERS) == set(TRIAL_PRUNERS)
 
 
 def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
@@ -187,6 +188,7 @@ def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
     assert completion.protocols("s") == list(protocols())
     repaired = completion.protocols("published+stratified+")
     assert repaired == [f"published+stratified+{name}" for name in REPAIRS if name != "stratified"]
+    assert completion.engines() == list(engines())
     assert completion.datasets() == dataset_names()
     assert set(completion.published_datasets()) == {"fraud", "loan"}
     assert not {"fraud-sim", "loan-sim"} & set(completion.fetched_datasets())
@@ -203,6 +205,7 @@ def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
         (("tables", "--format"), "t", {"tex"}),
         (("study", "--pruner"), "h", {"halving"}),
         (("list",), "m", {"methods", "metrics", "matrices"}),
+        (("run", "--engine"), "l", {"local"}),
         (("fetch",), "fr", {"fraud"}),
         (("compare",), "xgb", {"xgboost"}),
         (("do",), "", set()),
@@ -227,6 +230,22 @@ def test_the_shell_completes_values_and_imports_nothing_heavy(
     offered, _, heavy = done.stdout.partition("HEAVY")
     assert found <= set(offered.split())
     assert all(name.startswith(word) for name in offered.split())
+    assert heavy.split() == []
+
+
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("study", "--help"), ("list",)])
+def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
+    code = (
+        f"import sys; sys.argv = ['bench', *{words}]; from bench.cli.app import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'optuna', 'pyarrow'}\n"
+        "print('HEAVY', *(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=offline(), capture_output=True, text=True, check=True
+    )
+    shown, _, heavy = done.stdout.partition("HEAVY")
+    assert shown.strip()
     assert heavy.split() == []
 
 
@@ -767,6 +786,11 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("run", "--dataset", "loan-sim", "--matrix", "quik"), "Did you mean 'quick'"),
         (("run", "--dataset", "loan-sim", "--protocol", "strickt"), "Did you mean 'strict'"),
         (("run", "--dataset", "loan", "--source", "kagle"), "Did you mean 'kaggle'"),
+        (
+            ("run", "--dataset", "loan-sim", "--engine", "loacl"),
+            "Unknown engine 'loacl'. Did you mean 'local'",
+        ),
+        (("run", "--dataset", "loan", "--engine", "loacl", "--dry-run"), "Did you mean 'local'"),
         (("run", "--dataset", "loan-sim", "--set", "stepps=1"), "Did you mean 'steps'"),
         (("run", "--dataset", "loan-sim", "--set", "steps"), "say it as FIELD=VALUE"),
         (("run", "--dataset", "loan-sim", "--set", "lr=-1"), "lr: Input should be greater than 0"),

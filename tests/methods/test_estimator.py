@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from bench.protocols import protocol_named
 from bench.runs.run import plan
 from bench.store.folder import Store
 from bench.store.schema import Record
+from bench.tuning.configurations import config_hash, read_tuned
 from bench.tuning.space import Classes, arm_at, space_of, tunable
 from tests.conftest import Script
 
@@ -125,12 +127,16 @@ def test_a_study_asks_the_space_of_the_arms_file_and_tuned_arms_run(bench: Scrip
     assert "trees(tuned)" in {row["arm"] for row in json.loads(ran.stdout)["arms"]}
     (first, _) = records(tmp_path, "trees(tuned)")
     assert json.loads(first.config)["scale"] is False
-    toml = tmp_path / "results" / "tuned" / "loan-sim.toml"
-    toml.write_text(toml.read_text().replace(TREES, "subprocess.Popen"))
-    refused = bench("run", *SMALL, "--seeds", "2", *words, "--tuned")
-    assert refused.returncode == 2
-    assert "Popen" in refused.stderr
-    assert "edited" in refused.stderr
+    (tuned, _) = read_tuned(tmp_path / "results", "loan-sim")
+    (trees, *_) = read_arms(tmp_path / "arms.toml")
+    assert tuned.apply(trees).settings["parameters"].keys() >= {"n_estimators"}
+    settings = {**(tuned.settings or {}), "estimator": "subprocess.Popen"}
+    config = configure(replace(trees, settings=settings))
+    forged = replace(tuned, settings=settings, config_sha256=config_hash(config, tuned.samplers))
+    with pytest.raises(
+        BadSetting, match=r"sets estimator to 'subprocess\.Popen', which the arm sets to 'sklearn"
+    ):
+        forged.apply(trees)
 
 
 def test_python_takes_an_arms_file_of_estimators(tmp_path: Path) -> None:

@@ -89,12 +89,8 @@ def test_uniform_numbers_have_the_moments_of_the_uniform_distribution():
     assert float(u.min()) >= 0
     assert float(u.max()) < 1
     for row in u:
-        for power in (
-            1,
-            2,
-            3,
-            4,
-        ):  # the k-th moment of U(0, 1) is 1/(k + 1), its variance 1/(2k + 1) − 1/(k + 1)²
+        # The k-th moment of U(0, 1) is 1/(k + 1), its variance 1/(2k + 1) − 1/(k + 1)².
+        for power in (1, 2, 3, 4):
             sd = (1 / (2 * power + 1) - 1 / (power + 1) ** 2) ** 0.5 / n**0.5
             assert abs(float((row**power).mean()) - 1 / (power + 1)) < 5 * sd
         counts = np.histogram(row.numpy(), bins=256, range=(0, 1))[0]

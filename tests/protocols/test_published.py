@@ -29,7 +29,7 @@ from bench.networks import streams
 from bench.protocols import as_judged, protocol_named
 from bench.protocols.published import RATES, REPAIRS
 from bench.runs.evaluate import run_pack
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import plan
 from bench.runs.workbench import Workbench
 from bench.store.folder import Store

@@ -42,8 +42,8 @@ from bench.report.render import (
 from bench.report.render import printed as printed_name
 from bench.report.selection import measured, newest
 from bench.runs.evaluate import run_pack
-from bench.runs.prepare import Request
 from bench.runs.recording import record_failure
+from bench.runs.request import Request
 from bench.runs.run import Run
 from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS

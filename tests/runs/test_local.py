@@ -31,7 +31,7 @@ from bench.errors import SamplerTimeout
 from bench.methods import methods
 from bench.protocols import protocol_named
 from bench.runs import evaluate
-from bench.runs.engines.local import Crew, execute
+from bench.runs.engines.local import ENGINE, Crew
 from bench.runs.evaluate import run_pack
 from bench.runs.run import Run, packs, plan
 from bench.runs.workbench import Workbench, choose_device
@@ -89,8 +89,8 @@ def test_two_workers_give_the_bits_that_this_process_gives(workbench: Workbench,
     arms = ("prevalence", "logistic-regression", "none", "smote", "metabalance", "xgboost")
     runs = runs_of(*map(quick, arms))
     here, there = elsewhere(workbench, "here"), elsewhere(workbench, "there")
-    alone = execute(here, packs(runs, pack=1, workers=1), Quiet(), workers=0)
-    crew = execute(there, packs(runs, pack=None, workers=2), Quiet(), workers=2)
+    alone = ENGINE.run(packs(runs, pack=1, workers=1), here, Quiet(), workers=0)
+    crew = ENGINE.run(packs(runs, pack=None, workers=2), there, Quiet(), workers=2)
     assert {r.key: r for r in alone} == {r.key: r for r in crew}
     assert {r.status for r in alone} == {"ok"}
     for run in runs:
@@ -107,7 +107,7 @@ def test_two_workers_give_the_bits_that_this_process_gives(workbench: Workbench,
 def test_every_pack_is_reported_when_its_records_are_there(workbench: Workbench, runs_of: Listed) -> None:
     runs = runs_of(quick("prevalence"), quick("none"))
     told = Quiet()
-    results = execute(workbench, packs(runs, pack=2, workers=1), told, workers=0)
+    results = ENGINE.run(packs(runs, pack=2, workers=1), workbench, told, workers=0)
     assert [r for pack in told.finished for r in pack] == results
     assert all(len(pack) <= 2 for pack in told.finished)
     assert {r.key for r in results} == set(workbench.store.keys("loan-sim"))
@@ -171,7 +171,7 @@ def test_a_killed_worker_costs_a_run_that_was_alone_and_the_rest_goes_on(
             os.kill(process.pid or 0, signal.SIGKILL)
 
     told = Quiet(kill)
-    results = execute(workbench, [endless, rest], told, workers=1)
+    results = ENGINE.run([endless, rest], workbench, told, workers=1)
     assert {(r.arm, r.status) for r in results} == {("none", "failed"), ("prevalence", "ok")}
     for run in endless:
         record = workbench.store.read(run.dataset, run.key)
@@ -212,7 +212,7 @@ def test_the_pack_of_a_killed_worker_is_tried_again_in_halves(workbench: Workben
 
     told = Quiet(kill_once)
     runs = runs_of(quick("none", steps=2000, patience=100))
-    results = execute(workbench, [runs], told, workers=1)
+    results = ENGINE.run([runs], workbench, told, workers=1)
     assert sorted((r.key, r.status) for r in results) == sorted((run.key, "ok") for run in runs)
     assert [len(done) for done in told.finished] == [0, 1, 2]
     assert killed
@@ -222,7 +222,7 @@ def test_a_pack_that_takes_too_long_is_ended_and_the_rest_goes_on(
     workbench: Workbench, runs_of: Listed
 ) -> None:
     endless, rest = runs_of(quick("none", **ENDLESS)), runs_of(quick("prevalence"))
-    results = execute(workbench, [endless[:1], rest], Quiet(), workers=1, timeout=3.0)
+    results = ENGINE.run([endless[:1], rest], workbench, Quiet(), workers=1, timeout=3.0)
     assert [(r.arm, r.status, r.error) for r in results] == [
         ("none", "timeout", "more than 3 seconds per run"),
         *[("prevalence", "ok", None)] * 3,

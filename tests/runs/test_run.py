@@ -22,7 +22,7 @@ from bench.errors import BadSetting
 from bench.names import digest
 from bench.protocols import protocol_named
 from bench.runs import run as module
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import Run, packs, plan
 from bench.workflows.run import make_plan
 

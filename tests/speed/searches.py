@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.names import PrunerName, SearchName
 from bench.tuning.trials import COMPLETE, Studied
 
-WAYS = {  # search, generation, pruner
+WAYS: dict[str, tuple[SearchName, int, PrunerName]] = {  # search, generation, pruner
     "tpe, one at a time": ("tpe", 1, "none"),
     "tpe, 4": ("tpe", 4, "none"),
     "tpe, 16": ("tpe", 16, "none"),
@@ -78,9 +79,10 @@ def _measured(asked: argparse.Namespace, arm: str, way: str, folder: Path) -> di
     from rich.console import Console
 
     from bench.cli.progress import Lines
-    from bench.runs.prepare import Request
+    from bench.runs.request import Request
     from bench.tuning.loop import tune
-    from bench.tuning.plan import Search, plan_studies
+    from bench.tuning.plan import plan_studies
+    from bench.tuning.search import Search
 
     os.environ["BENCH_CACHE"] = str(folder / "cache")
     search, generation, pruner = WAYS[way]

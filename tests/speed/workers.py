@@ -22,8 +22,8 @@ import torch
 from bench.contract import Result
 from bench.errors import BenchError
 from bench.names import OK
-from bench.runs.engines.local import execute
-from bench.runs.prepare import Request
+from bench.runs.engines.local import ENGINE
+from bench.runs.request import Request
 from bench.runs.run import Run
 from bench.workflows.run import make_plan
 from tests.speed.measure import Effort, Tell, Timing
@@ -87,7 +87,7 @@ def _seconds_of(units: int, size: int, folder: Path, settings: Mapping[str, str]
         )
         made, silent = make_plan(request), _Silent()
         started = time.perf_counter()
-        found = execute(made.bench, made.packs, silent, workers=size)
+        found = ENGINE.run(made.packs, made.bench, silent, workers=size)
         seconds = time.perf_counter() - started
     if failed := [result for result in found if result.status != OK]:
         raise BenchError(f"{len(failed)} runs of the workers' section failed; the first: {failed[0].error}")

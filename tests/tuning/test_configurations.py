@@ -26,11 +26,13 @@ from bench.report import ledger
 from bench.report.ledger import markdown as ledger_page
 from bench.report.selection import measure_tables
 from bench.report.tuned import tuned as side_by_side
-from bench.runs.prepare import Request, prepare
+from bench.runs.prepare import prepare
+from bench.runs.request import Request
 from bench.store.folder import Store
 from bench.tuning.configurations import _toml, config_hash, read_tuned, tuned_arms, tuned_path, write_tuned
 from bench.tuning.loop import tune
-from bench.tuning.plan import Search, plan_studies
+from bench.tuning.plan import plan_studies
+from bench.tuning.search import Search
 from bench.tuning.trials import COMPLETE, TrialStore, Tried
 from bench.workflows.leaderboard import run_and_rank
 from bench.workflows.run import make_plan
@@ -105,6 +107,95 @@ def test_writing_again_changes_nothing_and_keeps_what_has_no_trials(done: Path, 
     (tmp_path / "studies").symlink_to(done / "studies")
     write_tuned(TrialStore(tmp_path), "loan-sim")
     assert {e.arm for e in read_tuned(tmp_path, "loan-sim")} == {*ARM_NAMES, "mine"}
+
+
+@pytest.mark.parametrize("kept", ["studies", "tuned/loan-sim-trials.parquet", "tuned/loan-sim.toml"])
+def test_configurations_come_from_trials_in_either_form_or_from_the_file_alone(
+    done: Path, tmp_path: Path, kept: str
+) -> None:
+    if (done / kept).is_dir():
+        shutil.copytree(done / kept, tmp_path / kept)
+    else:
+        (tmp_path / kept).parent.mkdir()
+        shutil.copy(done / kept, tmp_path / kept)
+    assert read_tuned(tmp_path, "loan-sim") == read_tuned(done, "loan-sim")
+    runs, same = (make_plan(request(folder, tuned=True)).runs for folder in (tmp_path, done))
+    assert [run.key for run in runs] == [run.key for run in same]
+
+
+def test_own_trials_without_the_file_are_not_taken_for_published_ones(done: Path, tmp_path: Path) -> None:
+    shutil.copytree(done / "studies", tmp_path / "studies")
+    assert not any("published" in note for note in make_plan(request(tmp_path, tuned=True)).notes)
+
+
+def hash_of_settings(settings: dict[str, Any]) -> str:
+    return config_hash(configure(replace(ARMS["logistic-regression"], settings=settings)), {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": {"C": 0.123}},
+        {"settings": {"C": 0.123}, "config_sha256": hash_of_settings({"C": 0.123})},
+        {"config_sha256": hash_of_settings({"C": 0.123})},
+    ],
+)
+def test_a_file_that_was_edited_beside_its_trials_is_refused_until_it_is_written_anew(
+    done: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """An edit of the hash alone stands for a method's default that has changed since the study."""
+    for name in ("studies", "tuned"):
+        shutil.copytree(done / name, tmp_path / name)
+    entries = read_tuned(done, "loan-sim")
+    edited = [replace(e, **change) if (e.arm, e.fold) == ("logistic-regression", 1) else e for e in entries]
+    tuned_path(tmp_path, "loan-sim").write_text(_toml(edited))
+    assert make_plan(request(tmp_path, "xgboost(rounds=20)", tuned=True)).runs
+    with pytest.raises(BadSetting, match=r"logistic-regression on fold 0\.1 is not what its study ran"):
+        make_plan(request(tmp_path, "logistic-regression", tuned=True))
+    assert write_tuned(TrialStore(tmp_path), "loan-sim") == entries
+    assert make_plan(request(tmp_path, "logistic-regression", tuned=True)).runs
+    assert tuned_path(tmp_path, "loan-sim").read_bytes() == tuned_path(done, "loan-sim").read_bytes()
+
+
+def test_a_file_that_lags_behind_its_trials_is_passed_over(done: Path, tmp_path: Path) -> None:
+    """As where a process was killed before it could write the configurations."""
+    made = plan_studies(request(tmp_path, "logistic-regression"), replace(SEARCH, trials=2))
+    tune(made, QUIET)
+    write_tuned(made.store, "loan-sim")
+    assert {tuned.trials for tuned in read_tuned(tmp_path, "loan-sim")} == {2}
+    tune(plan_studies(request(tmp_path, "logistic-regression"), SEARCH), QUIET)
+    now = [tuned for tuned in read_tuned(done, "loan-sim") if tuned.arm == "logistic-regression"]
+    lagging = read_tuned(tmp_path, "loan-sim")
+    assert [(tuned.trials, tuned.study) for tuned in lagging] == [(12, tuned.study) for tuned in now]
+    assert make_plan(request(tmp_path, "logistic-regression", tuned=True)).runs
+
+
+def test_numbers_in_the_file_are_shown_and_never_read_where_trials_are_there(
+    done: Path, tmp_path: Path
+) -> None:
+    """The file shows them to people; they are the trials'."""
+    for name in ("studies", "tuned"):
+        shutil.copytree(done / name, tmp_path / name)
+    text = tuned_path(tmp_path, "loan-sim").read_text()
+    tuned_path(tmp_path, "loan-sim").write_text(
+        re.sub("(value|seconds|default) = [0-9.]+", r"\1 = 0.5", text)
+    )
+    assert read_tuned(tmp_path, "loan-sim") == read_tuned(done, "loan-sim")
+
+
+def test_a_trial_in_the_compact_file_needs_no_file_of_its_own(done: Path, tmp_path: Path) -> None:
+    for name in ("studies", "tuned"):
+        shutil.copytree(done / name, tmp_path / name)
+    store, before = TrialStore(tmp_path), TrialStore(done).studies("loan-sim")
+    for path in tmp_path.glob("studies/trials/loan-sim/*/*.json"):
+        path.write_text("damaged") if path.name != "study.json" else None
+    assert store.studies("loan-sim") == before
+    (study, trial) = before[0].study, before[0].trials[0]
+    store.add(study, replace(trial, id="later", number=99))
+    assert [t.id for t in store.studies("loan-sim")[0].trials] == [*(t.id for t in before[0].trials), "later"]
+    store.write_compact("loan-sim")
+    shutil.rmtree(tmp_path / "studies")
+    assert store.studies("loan-sim")[0].trials[-1].number == 99
 
 
 def test_a_leaderboard_shows_default_and_tuned(done: Path) -> None:
@@ -231,7 +322,7 @@ def test_what_was_tuned_before_an_arm_changed_is_passed_over(done: Path) -> None
         tuned_arms(ready, before, anyway=True)
 
 
-def test_a_study_that_nothing_can_run_any_more_is_in_nobodys_way(done: Path, tmp_path: Path) -> None:
+def test_a_study_that_nothing_can_run_any_more_stops_no_other(done: Path, tmp_path: Path) -> None:
     """Its configuration stays as it was; that of the others is written."""
     for name in ("studies", "tuned"):
         shutil.copytree(done / name, tmp_path / name)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,18 @@ from bench.data.table import Table
 from bench.errors import BadSetting, BadStore, BadStudy, BadTable, UnknownName
 from bench.methods import method, methods
 from bench.protocols import protocol_named
-from bench.runs.prepare import Request, prepare
+from bench.runs.prepare import prepare
+from bench.runs.request import Request
 from bench.store.folder import Store
-from bench.tuning import loop as module
+from bench.tuning import loop
 from bench.tuning.configurations import read_tuned, write_tuned
 from bench.tuning.loop import tune
-from bench.tuning.plan import Search, StudyPlan, changes, plan_studies
-from bench.tuning.storage import open_storage
+from bench.tuning.plan import StudyPlan, changes, plan_studies
+from bench.tuning.search import Search
+from bench.tuning.storage import open_storage, storage_errors
 from bench.tuning.trials import COMPLETE, FAIL, PRUNED, Studied, TrialStore
 from bench.workflows.study import check_complete
 from tests.conftest import console_script, offline
-from tests.records import record
 
 QUIET = Lines(Console(quiet=True))
 SMALL = Search(trials=4, inner_folds=2, generation=2)
@@ -409,45 +410,6 @@ def test_inner_folds_divide_the_training_rows_and_keep_duplicates_together(table
     assert [part.fold for part in inner] == [4, 5, 6, 7]
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[Any, Any]]:
-    """Return the same study in the hands of two processes, of three trials and generations of as many."""
-    made = plan_studies(asked(tmp_path), replace(SMALL, trials=3, generation=3))
-    storage = open_storage(None, tmp_path / "j")
-    with module.Presence(storage) as me, module.Presence(storage) as other:
-        mine, theirs = (module._Live(made.jobs[0], made, storage, who) for who in (me, other))
-        yield mine, theirs
-
-
-def test_of_too_many_trials_asked_for_at_once_the_last_are_given_back(two: tuple[Any, Any]) -> None:
-    mine, theirs = two
-    first = mine.ask()
-    one = next(first)  # from now on it has asked for three
-    assert one.is_default
-    begun = [theirs._ask() for _ in range(2)]  # as if it had counted before
-    assert [trial.number for trial in begun] == [3, 4]
-    assert len(module._counted(theirs.optuna.trials)) == 5
-    assert list(theirs.ask()) == []
-    kept = {trial.number for trial in module._counted(theirs.optuna.trials)[:3]}
-    assert kept == {0, 1, 2}
-    theirs.made = replace(theirs.made, search=replace(theirs.made.search, trials=6))
-    assert [trial.trial.number for trial in theirs.ask()] == [5]
-
-
-def test_the_defaults_are_asked_for_again_where_their_process_died_in_the_middle(
-    two: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It died having been given the trial, and before it had taken a single parameter of it."""
-    mine, theirs = two
-    mine.optuna.enqueue_trial(dict(mine.job.space.defaults))
-    mine.optuna.ask()
-    monkeypatch.setattr(module, "SILENCE_SECONDS", -1.0)
-    theirs.agree()
-    again = [*theirs.ask()]
-    assert len(again) == 3
-    assert [one.is_default for one in again].count(True) == 1
-
-
 def test_the_defaults_are_tried_again_where_they_were_lost(tmp_path: Path) -> None:
     """As when a process dies while they are under way, beside trials that had ended, and the storage is gone."""
     for one in studied(tmp_path):
@@ -459,40 +421,6 @@ def test_the_defaults_are_tried_again_where_they_were_lost(tmp_path: Path) -> No
         assert one.default is one.trials[-1]
 
 
-def test_a_trial_that_another_process_finished_meanwhile_ends_alike(
-    two: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its own was taken for dead between its record in the storage and its last word there."""
-    mine, theirs = two
-    theirs.me.gone = lambda token: True
-    add = TrialStore.add
-
-    def taken(store: TrialStore, study: Any, tried: Any) -> None:
-        monkeypatch.setattr(TrialStore, "add", add)
-        theirs.agree()
-        add(store, study, tried)
-
-    one = next(mine.ask())
-    for _ in range(2):
-        one.note([RECORD], "average_precision")
-    monkeypatch.setattr(TrialStore, "add", taken)
-    mine.tell(one)
-    assert [tried.state for tried in mine.made.store.read(mine.job.study)] == [COMPLETE]
-    assert mine.optuna.trials[0].value == 0.5
-
-
-def test_a_trial_that_was_taken_as_it_was_asked_for_is_left(
-    two: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine, _ = two
-
-    def gone(*_: Any) -> None:
-        raise optuna.exceptions.UpdateFinishedTrialError
-
-    monkeypatch.setattr(optuna.trial.Trial, "set_user_attr", gone)
-    assert list(mine.ask()) == []
-
-
 def test_what_a_study_is_is_written_again_where_it_was_lost(tmp_path: Path) -> None:
     first = studied(tmp_path)
     for path in tmp_path.glob("studies/trials/loan-sim/*/study.json"):
@@ -500,14 +428,6 @@ def test_what_a_study_is_is_written_again_where_it_was_lost(tmp_path: Path) -> N
     assert TrialStore(tmp_path).studies("loan-sim") == []
     assert outcome(studied(tmp_path)) == outcome(first)
     assert outcome(TrialStore(tmp_path).studies("loan-sim")) == outcome(first)
-
-
-def test_what_failed_is_counted_too(two: tuple[Any, Any]) -> None:
-    mine, _ = two
-    one = next(mine.ask())
-    failed = replace(RECORD, status="timeout", error="slow", samples_seen=None, resample_seconds=7.0)
-    one.note([failed, RECORD], "average_precision")
-    assert (one.state, one.error, one.seconds, one.samples) == (FAIL, "slow", 9.0, 1)
 
 
 def test_numbers_stay_those_of_the_records_where_some_are_missing(tmp_path: Path) -> None:
@@ -521,58 +441,8 @@ def test_numbers_stay_those_of_the_records_where_some_are_missing(tmp_path: Path
         assert len({tuple(trial.params.items()) for trial in one.trials}) == 5
 
 
-def test_processes_draw_other_configurations(two: tuple[Any, Any]) -> None:
-    mine, theirs = two
-    drawn = [live._ask().params for live in (mine, theirs, mine, theirs)]
-    assert len({tuple(params.items()) for params in drawn}) == 4
-
-
-def test_a_record_that_is_there_twice_counts_once(tmp_path: Path) -> None:
-    (one, _) = studied(tmp_path)
-    made = plan_studies(asked(tmp_path), SMALL)
-    storage = open_storage(None, tmp_path / "studies" / "loan-sim.journal")
-    with module.Presence(storage) as me:
-        live = module._Live(made.jobs[0], made, storage, me)
-        live.optuna.add_trial(module._frozen(one.trials[1], made.jobs[0]))
-        assert len(live.optuna.trials) == 5
-        assert len(module._counted(live.optuna.trials)) == 4
-        assert list(live.ask()) == []
-
-
-def test_a_process_that_was_taken_for_dead_leaves_its_trial_to_the_other(two: tuple[Any, Any]) -> None:
-    mine, theirs = two
-    begun = next(mine.ask())
-    theirs.me.gone = lambda token: True
-    theirs.agree()
-    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
-        begun.note(
-            [RECORD],
-            "average_precision",
-        )
-    again = next(theirs.ask())
-    assert again.trial.params == begun.trial.params
-    assert mine.made.store.read(mine.job.study) == []
-
-
-RECORD = record(
-    valid={"average_precision": 0.5},
-    samples_seen=1,
-    resample_seconds=0.0,
-    fit_seconds=1.0,
-    score_seconds=0.0,
-)
-
-
-def test_the_defaults_are_never_pruned(two: tuple[Any, Any]) -> None:
-    mine, _ = two
-    one = next(mine.ask())
-    one.trial.should_prune = lambda: True
-    one.note([RECORD], "average_precision")
-    assert one.state is None
-
-
 def test_what_is_no_fault_of_the_storage_is_not_laid_to_it(tmp_path: Path) -> None:
-    with pytest.raises(BlockingIOError), module.storage_errors("the journal"):
+    with pytest.raises(BlockingIOError), storage_errors("the journal"):
         raise BlockingIOError(11, "no process can be started")
 
 
@@ -583,7 +453,7 @@ def test_a_journal_whose_disk_fails_is_a_storage_lost(tmp_path: Path) -> None:
     path.mkdir()
     with (
         pytest.raises(BadStore, match=r"a\.journal was lost on the way: .*directory"),
-        module.storage_errors(str(path)),
+        storage_errors(str(path)),
     ):
         optuna.create_study(storage=storage)
 
@@ -600,6 +470,6 @@ def test_a_storage_that_is_lost_on_the_way_is_told(tmp_path: Path, monkeypatch: 
     def lost(*_: Any, **__: Any) -> None:
         raise optuna.exceptions.StorageInternalError("gone")
 
-    monkeypatch.setattr(module, "_train", lost)
-    with pytest.raises(BadStore, match=r"was lost on the way: gone\. Trials that were told are kept"):
+    monkeypatch.setattr(loop, "_train", lost)
+    with pytest.raises(BadStore, match=r"was lost on the way: gone\. Finished trials are kept"):
         studied(tmp_path)

@@ -20,9 +20,10 @@ import pytest
 from rich.console import Console
 
 from bench.cli.progress import Lines
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.tuning.loop import tune
-from bench.tuning.plan import Search, plan_studies
+from bench.tuning.plan import plan_studies
+from bench.tuning.search import Search
 from bench.tuning.storage import open_storage
 from tests.conftest import console_script, offline
 

@@ -25,7 +25,7 @@ from bench.protocols.published import REPAIRS, rungs
 from bench.report import figures
 from bench.report.selection import measure_tables
 from bench.runs.evaluate import run_pack
-from bench.runs.prepare import Request
+from bench.runs.request import Request
 from bench.runs.run import plan
 from bench.runs.workbench import Workbench
 from bench.store.folder import Store

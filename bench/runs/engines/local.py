@@ -22,13 +22,12 @@ from typing import Any, Self
 import torch
 from threadpoolctl import threadpool_limits
 
-from bench.contract import Reporter, Result
+from bench.contract import Bench, Reporter, Result
 from bench.errors import BadWorker, BenchError
 from bench.machine import keep_freed_memory
 from bench.names import FAILED, TIMEOUT, cores
 from bench.networks.compiled.kernel import engine
 from bench.platforms import check_package, package_folder, without_working_folder, worker_context
-from bench.runs.evaluate import run_pack
 from bench.runs.recording import record_failure
 from bench.runs.run import Run
 from bench.runs.workbench import Workbench
@@ -52,23 +51,35 @@ _PRELOAD = [
 ]
 
 
-def execute(
-    bench: Workbench,
-    packs: Sequence[Sequence[Run]],
-    reporter: Reporter,
-    *,
-    workers: int,
-    timeout: float | None = None,
-) -> list[Result]:
-    """Run all packs with a crew of their own and return their results (`Crew.run`)."""
-    with Crew(bench, workers) as crew:
-        return crew.run(packs, reporter, timeout)
+@dataclass(frozen=True)
+class Local:
+    """Packs on this machine: a crew of worker processes, or this process."""
+
+    name: str = "local"
+    description: str = "this machine: worker processes, or with --workers 0 this process"
+
+    def run(
+        self,
+        packs: Sequence[Sequence[Run]],
+        bench: Bench,
+        reporter: Reporter,
+        *,
+        workers: int,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """Run all packs with a crew of their own and return their results (`Crew.run`)."""
+        assert isinstance(bench, Workbench)  # noqa: S101  (for mypy: there is no other)
+        with Crew(bench, workers) as crew:
+            return crew.run(packs, reporter, timeout)
+
+
+ENGINE = Local()
 
 
 def _run_here(bench: Workbench, members: Sequence[Run], reporter: Reporter) -> list[Result]:
     started = time.perf_counter()
     reporter.pack_started(0, members)
-    results = run_pack(bench, members, lambda step, steps: reporter.pack_progress(0, step, steps))
+    results = bench.run_pack(members, lambda step, steps: reporter.pack_progress(0, step, steps))
     reporter.pack_finished(0, results, time.perf_counter() - started)
     return results
 
@@ -138,7 +149,7 @@ class Crew:
                 with _interrupts_held():
                     if self.context.get_start_method() == "forkserver":
                         forkserver.ensure_running()
-        for worker in [worker for worker in self.members if not worker.process.is_alive()]:
+        for worker in [member for member in self.members if not member.process.is_alive()]:
             worker.pipe.close()  # it ended between two runs: no pack is to blame
             self.members.remove(worker)
         while len(self.members) < size:
@@ -260,7 +271,7 @@ def _work(pipe: Connection, package: Path, bench: Workbench, threads: int) -> No
         while True:
             pack = pipe.recv()
             try:
-                pipe.send(run_pack(bench, pack, _Heartbeat(pipe)))
+                pipe.send(bench.run_pack(pack, _Heartbeat(pipe)))
             except BenchError as error:
                 pipe.send(error)
 

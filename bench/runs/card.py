@@ -1,0 +1,62 @@
+"""The card that a request means: a registered data set's, or one made for a frame or file of the user's own."""
+
+from __future__ import annotations
+
+from bench.data.cards import Dataset, card, card_for_file, card_for_frame
+from bench.data.frames import column_names
+from bench.data.raw.archives import listed
+from bench.errors import BadSetting
+from bench.runs.request import Request
+
+MAX_NAME = 100  # letters of a table's name, which is part of files' names
+
+
+def the_card(request: Request) -> Dataset:
+    """Return the card that the request means; raise BadSetting where it means none."""
+    if request.dataset is not None:
+        given = [name for name in ("target", "positive", "drop", "time", "amount") if getattr(request, name)]
+        if given:
+            raise BadSetting(
+                f"--{given[0]} goes with a file of your own; {request.dataset!r} has a card that says it already. "
+                "Leave out --dataset to run the file under its own name."
+            )
+        if request.name is not None:
+            raise BadSetting(
+                f"name={request.name!r} goes with a frame or file of your own; {request.dataset!r} keeps its name."
+            )
+        return card(request.dataset)
+    if request.data is None and request.data_file is None:
+        raise BadSetting(
+            "Say what to run on: --dataset NAME (bench list datasets), or --data-file F --target COLUMN; "
+            "in Python also a frame, data=frame with target=COLUMN."
+        )
+    return _own_card(request)
+
+
+def _own_card(request: Request) -> Dataset:
+    """Return a card for the request's frame or file."""
+    if request.name is not None and len(request.name) > MAX_NAME:
+        raise BadSetting(f"name= has {len(request.name)} letters; a table's name has at most {MAX_NAME}.")
+    roles = {name: getattr(request, name) for name in ("name", "positive", "drop", "time", "amount")}
+    if request.data is not None:
+        return card_for_frame(_target_of_frame(request), **roles)
+    assert request.data_file is not None  # noqa: S101  (for mypy; the caller has looked)
+    if request.target is None:
+        raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
+    return card_for_file(request.data_file, request.target, **roles)
+
+
+def _target_of_frame(request: Request) -> str:
+    """Return the frame's label column; raise BadSetting where it is not said, or is the index."""
+    columns = column_names(request.data)
+    if request.target is None:
+        raise BadSetting(
+            f"Which column of the frame is the label? Give target=. "
+            f"Its columns: {listed(columns, 50) or 'none'}."
+        )
+    index = getattr(getattr(request.data, "index", None), "names", ())
+    if request.target not in columns and request.target in index:
+        raise BadSetting(
+            f"{request.target!r} is the frame's index, which is no column. Give data=frame.reset_index()."
+        )
+    return request.target
