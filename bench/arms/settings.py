@@ -18,7 +18,7 @@ from bench.arms.arm import arm_named, read_arms
 from bench.arms.matrices import MATRICES
 from bench.arms.spelling import parse, respelled
 from bench.contract import Arm
-from bench.errors import BadSetting, UnknownName
+from bench.errors import BadSetting, BenchError, UnknownName
 from bench.methods import method
 from bench.sampling.samplers import sampler_named
 
@@ -118,6 +118,18 @@ def configure(arm: Arm) -> dict[str, Any]:
         if isinstance(value, float) and not isfinite(value):
             raise BadSetting(f"The arm {arm.name!r} sets {name} to {value}; it must be a finite number.")
     return dumped
+
+
+def check_settings(arm: Arm) -> None:
+    """Raise BadSetting where the arm's method says that it cannot fit the arm's configuration (`Method.check`)."""
+    which = method(arm.method)
+    if which.check is None:
+        return
+    configure(arm)
+    try:
+        which.check(which.config.model_validate(dict(arm.settings)))
+    except BenchError as error:
+        raise BadSetting(f"The arm {arm.name!r}: {error}") from error
 
 
 def brief(arm: Arm) -> dict[str, Any]:
