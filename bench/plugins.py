@@ -65,15 +65,16 @@ _named: dict[Path, str] = {}  # files that the user named in this process, with 
 _only_named: list[bool] = [False]  # whether the environment was read elsewhere: see `Loaded`
 
 
-def use(files: Iterable[str | os.PathLike[str]]) -> None:
+def use(files: Iterable[str | os.PathLike[str]], asked_by: str = "--method-file") -> None:
     """Take these plugin files from now on; one that has changed since it was taken is read anew.
 
-    Raises BadPlugin where a file is missing, does not import, or holds nothing of bench.
+    Raises BadPlugin, which begins with `asked_by`, where a file is missing, and where it does not import, or holds
+    nothing of bench.
     """
     for file in files:
-        path = _existing(file, "--method-file")
+        path = _existing(file, asked_by)
         if path.suffix != ".py":
-            raise BadPlugin(f"--method-file {path}: give a Python file, NAME.py.")
+            raise BadPlugin(f"{asked_by} {path}: give a Python file, NAME.py.")
         content = _content(path)
         _module(path, content)
         _named[path] = content
@@ -84,7 +85,7 @@ def taken(file: Path) -> Iterator[None]:
     """Take a plugin file for a while, unless it is there already; raise BadPlugin as `use` does."""
     before = dict(_named)
     if not any(Path(plugin.file) == file for kind in _MARKS for plugin in [*_own(kind), *_installed(kind)]):
-        use([file])
+        use([file], "bench check")
     try:
         yield
     finally:

@@ -65,7 +65,7 @@ def typed(name: str) -> Arm:
 def adjust(arm: Arm, settings: Mapping[str, str]) -> Arm:
     """Return the arm with `--set field=value` applied where its method has the field, and a name that says so."""
     fields = method(arm.method).config.model_fields
-    taken = {name: _value(text) for name, text in settings.items() if name in fields}
+    taken = {name: value_of(text) for name, text in settings.items() if name in fields}
     if not taken:
         return arm
     label = ",".join(f"{name}={settings[name]}" for name in taken)
@@ -83,7 +83,7 @@ def adjust_all(arms: Iterable[Arm], settings: Mapping[str, str]) -> list[Arm]:
     return [adjust(arm, settings) for arm in arms]
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """Return a TOML value where the text is one, else the text; raise BadSetting where it goes past a value."""
     if "#" in text or any(letter < " " for letter in text):
         raise BadSetting(f"{text!r} is more than a value; a setting has no comment and no line break.")

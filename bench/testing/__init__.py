@@ -1,4 +1,4 @@
-"""The contract tests of methods, protocols and engines: for those of bench, and for an author's own.
+"""The contract tests of methods, protocols, engines and metrics: for those of bench, and for an author's own.
 
 Each gives an object or file small simulated tables and says in words what holds and what does not. In a test of your
 own, `check_method("my_method.py")` raises where something does not hold; `bench check my_method.py` prints it.
@@ -8,7 +8,7 @@ Examples
 >>> from bench.testing import check_protocol
 >>> from bench.protocols import strict
 >>> [check.what for check in check_protocol(strict)][0]
-'it has a name, a description and a main metric that bench measures'
+'It has a name, a description and a main metric that bench measures'
 """
 
 from __future__ import annotations
@@ -19,16 +19,27 @@ from pathlib import Path
 from types import ModuleType
 
 from bench import plugins
-from bench.contract import Engine, Protocol
+from bench.contract import Engine, Metric, Protocol
 from bench.errors import BadPlugin
 from bench.methods import methods
 from bench.protocols import protocols
+from bench.runs.engines import engines
+from bench.stats.metrics import metrics
 from bench.testing.checks import BrokenContract, Check, raise_faults, unregistered
 from bench.testing.engine import examine_engine
 from bench.testing.method import REGISTERED, examine_method
+from bench.testing.metric import examine_metric
 from bench.testing.protocol import examine_protocol
 
-__all__ = ["BrokenContract", "Check", "check_engine", "check_file", "check_method", "check_protocol"]
+__all__ = [
+    "BrokenContract",
+    "Check",
+    "check_engine",
+    "check_file",
+    "check_method",
+    "check_metrics",
+    "check_protocol",
+]
 
 File = str | os.PathLike[str]
 
@@ -116,6 +127,34 @@ def check_engine(engine_or_file: Engine | ModuleType | File) -> list[Check]:
         return raise_faults(_of_engine(path, {}), path)
 
 
+def check_metrics(metrics_or_file: Mapping[str, Metric] | ModuleType | File) -> list[Check]:
+    """Check that metrics keep their contract (`bench.contract.Metric`).
+
+    Parameters
+    ----------
+    metrics_or_file : mapping, module, str or path
+        Metrics by name, or the module or file that has them as `METRICS`.
+
+    Returns
+    -------
+    list of Check
+        What was looked at; all of it holds.
+
+    Raises
+    ------
+    BrokenContract
+        With all faults, where something does not hold.
+    BadPlugin
+        If the file is not there, does not import or has no `METRICS`.
+    """
+    if isinstance(metrics_or_file, Mapping):
+        checks = [each for name, metric in metrics_or_file.items() for each in examine_metric(name, metric)]
+        return raise_faults(checks, "METRICS")
+    path = _file_of(metrics_or_file)
+    with plugins.taken(path):
+        return raise_faults(_of_metrics(path, {}), path)
+
+
 def check_file(file: File, *, settings: Mapping[str, object] | None = None) -> list[Check]:
     """Return what holds and what does not of everything that a plugin file has; `bench check` prints it.
 
@@ -141,17 +180,28 @@ def _of_method(path: Path, settings: Mapping[str, object]) -> list[Check]:
 
 def _of_protocol(path: Path, settings: Mapping[str, object]) -> list[Check]:
     module = _module(path, "protocols")
-    return unregistered(protocols, "its name is its own") or examine_protocol(module.PROTOCOL)
+    return unregistered(protocols, "Its name is its own") or examine_protocol(module.PROTOCOL)
 
 
 def _of_engine(path: Path, settings: Mapping[str, object]) -> list[Check]:
-    return examine_engine(_module(path, "engines").ENGINE)
+    module = _module(path, "engines")
+    return unregistered(engines, "It has a name of its own, a description and `run`") or examine_engine(
+        module.ENGINE
+    )
+
+
+def _of_metrics(path: Path, settings: Mapping[str, object]) -> list[Check]:
+    entries = _module(path, "metrics").METRICS
+    return unregistered(metrics, "They are metrics, with names of their own") or [
+        check for name, metric in entries.items() for check in examine_metric(name, metric)
+    ]
 
 
 _KINDS: Mapping[plugins.Kind, Callable[[Path, Mapping[str, object]], list[Check]]] = {
     "methods": _of_method,
     "protocols": _of_protocol,
     "engines": _of_engine,
+    "metrics": _of_metrics,
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -78,7 +80,8 @@ def unregistered(registry: Callable[[], object], what: str) -> list[Check]:
 
 
 def _fault(test: Callable[[T], None], subject: T, file: str) -> str | None:
-    _, fault, error = attempt(lambda: test(subject))
+    with redirect_stdout(sys.stderr):  # what the author's code prints
+        _, fault, error = attempt(lambda: test(subject))
     if error is None:
         return None
     if isinstance(error, Fault | BenchError):

@@ -28,7 +28,7 @@ from bench.tuning.space import Classes, arm_at, space_of
 
 CPU = torch.device("cpu")
 SEEDS = (0, 1)
-REGISTERED = "it says what a method must: VERSION, Config, space, fit"
+REGISTERED = "It says what a method must: VERSION, Config, space, fit"
 CLASSES = Classes(300, 60)
 TRIALS = 20  # random ones, of a space
 
@@ -81,7 +81,7 @@ def examine_method(method: Method, settings: Mapping[str, object]) -> list[Check
         return checks
     if missing := missing_packages(method):
         fault = f"{' and '.join(missing)} not installed here: {how_to_install(method)}"
-        return [*checks, Check("its packages are installed", fault)]
+        return [*checks, Check("Its packages are installed", fault)]
     return checks + examine(_FITS, subject, method.file)
 
 
