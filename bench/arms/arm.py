@@ -14,7 +14,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bench import plugins
 from bench.arms.matrices import CELL, CELLS, GRID, METHODS
@@ -127,7 +126,7 @@ def read_arms(path: Path) -> list[Arm]:
     return [_arm(name, entry, path) for name, entry in tables.items()]
 
 
-def _arm(name: str, entry: Any, path: Path) -> Arm:
+def _arm(name: str, entry: object, path: Path) -> Arm:
     roles = ("method", "description", "sampler", "inner_sampler", "outer_sampler")
     if not isinstance(entry, dict) or "method" not in entry:
         raise BadSetting(f"The arms file {path} needs a table [{name}] with at least `method = …` in it.")
