@@ -34,7 +34,7 @@ class _Plain:
 
     help_panel: str | None = None
 
-    def get_params(self, ctx: typer.Context) -> list[Any]:
+    def get_params(self, ctx: object) -> list[Any]:
         """Return the command's parameters, each with the word for its value that help shows."""
         parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # the other base class has it
         for parameter in parameters:
@@ -46,7 +46,7 @@ class _Plain:
                 parameter.rich_help_panel = self.help_panel
         return parameters
 
-    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:
+    def collect_usage_pieces(self, ctx: object) -> list[str]:
         """Return the words of the usage line."""
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]  # as above
         return [piece.replace("{", "").replace("}", "") for piece in pieces]
