@@ -35,7 +35,7 @@ from bench.stats.scored import Scored as Scored
 if TYPE_CHECKING:
     import torch
 
-T = TypeVar("T")
+T = TypeVar("T", bound="str | float | None")  # a choice, which a file of trials can hold
 Progress = Callable[[int, int], None]  # steps taken, steps at most
 SEEDS = 3  # per fold
 
@@ -359,10 +359,6 @@ class PlannedRun(typing.Protocol):
     @property
     def key(self) -> str:
         """The hash of all that decides the run's result, by which its record is found."""
-
-    @property
-    def dataset(self) -> str:
-        """The data set's name."""
 
     @property
     def arm(self) -> str:
