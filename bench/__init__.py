@@ -239,7 +239,7 @@ def run(
     [['logistic-regression', 2, 'mine', 'frame']]
     """
     options = dict(locals())
-    from bench.notebook import reporter_for
+    from bench.cli.notebook import reporter_for
     from bench.report.board import Leaderboard
     from bench.runs.request import Request
     from bench.workflows.leaderboard import run
@@ -341,7 +341,7 @@ def tune(
     [['logistic-regression', 2]]
     """
     options = dict(locals())
-    from bench.notebook import reporter_for
+    from bench.cli.notebook import reporter_for
     from bench.report.ledger import ledger
     from bench.runs.request import Request
     from bench.tuning.search import Search

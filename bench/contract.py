@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ from bench.stats.scored import Scored as Scored
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T", bound="str | float | None")  # a choice, which a file of trials can hold
 Progress = Callable[[int, int], None]  # steps taken, steps at most
 SEEDS = 3  # per fold
 
@@ -183,7 +184,7 @@ class Trial(typing.Protocol):
     classes: Classes
 
     @property
-    def defaults(self) -> Mapping[str, Any]:
+    def defaults(self) -> Mapping[str, object]:
         """The default of every parameter asked for so far."""
 
     def suggest_float(
@@ -203,13 +204,13 @@ class Trial(typing.Protocol):
     ) -> int:
         """Return a whole number between `low` and `high`."""
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any], *, default: Any = None) -> Any:
+    def suggest_categorical(self, name: str, choices: Sequence[T], *, default: T | None = None) -> T:
         """Return one of the choices."""
 
     def sets(self, name: str) -> bool:
         """Return whether the arm sets this itself, so that it is not to be asked."""
 
-    def weight(self, name: str) -> Any:
+    def weight(self, name: str) -> float | str | None:
         """Return the weight of a positive row for the setting `name`: None is 1, "balanced" makes the classes equal."""
 
     def ratio(self, name: str) -> float | None:
@@ -242,7 +243,7 @@ class Method:
     version: int
     description: str
     config: type[BaseModel]
-    space: Callable[[Trial], dict[str, Any]]
+    space: Callable[[Trial], dict[str, object]]
     fit: Callable[[Sequence[Member], torch.device, Progress], list[Fitted]]
     pools: tuple[str, ...] = ("sampler",)
     static: frozenset[str] | None = None
@@ -352,10 +353,26 @@ class Result:
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
+class PlannedRun(typing.Protocol):
+    """A run as engines and reporters know it: what it is called, and where it belongs."""
+
+    @property
+    def key(self) -> str:
+        """The hash of all that decides the run's result, by which its record is found."""
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+
+    @property
+    def method(self) -> str:
+        """The name of the arm's method."""
+
+
 class Reporter(typing.Protocol):
     """Who is told how far the packs are; `worker` numbers the place in which a pack runs."""
 
-    def pack_started(self, worker: int, runs: Sequence[Any]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Take note that a pack has begun."""
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:
@@ -368,7 +385,7 @@ class Reporter(typing.Protocol):
 class Bench(typing.Protocol):
     """What an engine needs of a benchmark; it can be sent to another process (`bench.runs.workbench.Workbench`)."""
 
-    def run_pack(self, runs: Sequence[Any], progress: Progress) -> list[Result]:
+    def run_pack(self, runs: Sequence[PlannedRun], progress: Progress) -> list[Result]:
         """Run one pack and write every run's record; return the results in the runs' order."""
 
 
@@ -380,7 +397,7 @@ class Engine(typing.Protocol):
 
     def run(
         self,
-        packs: Sequence[Sequence[Any]],
+        packs: Sequence[Sequence[PlannedRun]],
         bench: Bench,
         reporter: Reporter,
         *,

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import bench
 from bench.errors import BadPlatform, BadWorker
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def without_working_folder() -> Iterator[None]:
 
 def package_folder() -> Path:
     """Return the folder of the package `bench` that this process imported."""
-    return Path(bench.__file__).resolve().parent
+    return Path(__file__).resolve().parent
 
 
 def check_package(expected: Path) -> None:

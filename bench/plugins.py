@@ -198,8 +198,8 @@ def _listed(environment: str | None) -> Iterator[Path]:
         if name.strip():
             path = _existing(name.strip(), VARIABLE)
             if path.is_dir():
-                found = (file for ending in ("*.py", "*.toml") for file in path.glob(ending))
-                yield from sorted(file for file in found if not file.name.startswith("_"))
+                files = (file for ending in ("*.py", "*.toml") for file in path.glob(ending))
+                yield from sorted(file for file in files if not file.name.startswith("_"))
             elif path.suffix in (".py", ".toml"):
                 yield path
             else:

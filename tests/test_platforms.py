@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import bench
+from bench import platforms
 from bench.errors import BadPlatform, BadWorker
 from bench.platforms import check_platform, without_working_folder, worker_context
 from bench.runs.engines.local import ENGINE, Crew
@@ -154,7 +154,7 @@ def test_the_path_and_the_environment_are_as_they_were_afterwards(monkeypatch: p
 def test_a_worker_with_another_bench_ends_with_a_short_error(
     workbench: Workbench, runs_of: Listed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "__file__", "/elsewhere/bench/__init__.py")
+    monkeypatch.setattr(platforms, "__file__", "/elsewhere/bench/platforms.py")
     with pytest.raises(
         BadWorker, match=r"imports bench from .*/bench, and this process from /elsewhere/bench\."
     ):

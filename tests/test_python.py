@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import bench
-from bench import notebook
+from bench.cli import notebook
 from bench.contract import Result
 from bench.data.cards import card, own_name
 from bench.errors import BadArgument, BadSetting, BadTable, BenchError, UnknownArgument

@@ -14,7 +14,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bench import plugins
 from bench.arms.matrices import CELL, CELLS, GRID, METHODS
@@ -128,7 +127,7 @@ def read_arms(path: Path) -> list[Arm]:
     return [_arm(name, entry, path) for name, entry in tables.items()]
 
 
-def _arm(name: str, entry: Any, path: Path) -> Arm:
+def _arm(name: str, entry: object, path: Path) -> Arm:
     roles = ("method", "description", "sampler", "inner_sampler", "outer_sampler")
     if isinstance(entry, dict) and "method" not in entry and estimator.is_named(entry):
         entry = {"method": estimator.NAME, **entry}
@@ -157,7 +156,7 @@ def _arm(name: str, entry: Any, path: Path) -> Arm:
     return Arm(name, settings=settings, fixed=frozenset({*given, *settings}), **given)
 
 
-def _of_estimator(entry: dict[str, Any], where: str) -> dict[str, Any]:
+def _of_estimator(entry: dict[str, object], where: str) -> dict[str, object]:
     """Return the settings of an arm that names its estimator; raise BadSetting, which begins with `where`."""
     try:
         return estimator.settings_of(entry)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -76,9 +77,7 @@ def _said(error: Exception) -> str:
 
 def _version(asked: bool) -> None:
     if asked:
-        from bench import __version__
-
-        typer.echo(__version__)
+        typer.echo(metadata.version("imbalance-bench"))
         raise typer.Exit
 
 

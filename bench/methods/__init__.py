@@ -154,7 +154,7 @@ def _shown(value: object) -> str:
     return getattr(value, "__name__", None) or repr(value)
 
 
-def _texts(value: Any) -> bool:
+def _texts(value: object) -> bool:
     return isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)
 
 

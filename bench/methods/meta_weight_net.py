@@ -14,7 +14,6 @@ class-balanced, drawn from the training part, which loses none of its own rows b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -74,14 +73,16 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[0] // self.batch)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the network's settings, both batches as one, α, the weight net's rate, and the ratio of the meta rows."""
-    found: dict[str, Any] = network_space(trial)
+    settings: dict[str, object] = network_space(trial)
     if not (trial.sets("batch") or trial.sets("meta_batch")):
-        found["batch"] = found["meta_batch"] = trial.suggest_categorical("batch", [n // 2 for n in BATCHES])
-    found["inner_lr"] = trial.suggest_float("inner_lr", 1e-2, 10.0, log=True)
-    found["weight_lr"] = trial.suggest_float("weight_lr", 1e-5, 1e-1, log=True)
-    return {**found, **trial.sampler(), **trial.sampler("outer_sampler")}
+        settings["batch"] = settings["meta_batch"] = trial.suggest_categorical(
+            "batch", [n // 2 for n in BATCHES]
+        )
+    settings["inner_lr"] = trial.suggest_float("inner_lr", 1e-2, 10.0, log=True)
+    settings["weight_lr"] = trial.suggest_float("weight_lr", 1e-5, 1e-1, log=True)
+    return {**settings, **trial.sampler(), **trial.sampler("outer_sampler")}
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

@@ -7,7 +7,7 @@ network, its optimiser and its budget are the same for all of them, and for Meta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -114,37 +114,37 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[0] // self.batch)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the network's settings, the batch, the loss's own, and the ratio of the classes."""
     loss = trial.arm.settings.get("loss", "cross-entropy")
-    found: dict[str, Any] = {
+    settings: dict[str, object] = {
         **network_space(trial),
         "batch": trial.suggest_categorical("batch", BATCHES),
         **_of(loss, trial),
     }
-    found |= trial.sampler()
+    settings |= trial.sampler()
     # A sampler's ratio evens the classes out, and other losses do it by a setting of their own.
     if "balance" not in trial.defaults and loss in ("cross-entropy", "focal"):
-        found["class_weight"] = trial.weight("class_weight")
-    return found
+        settings["class_weight"] = trial.weight("class_weight")
+    return settings
 
 
-def _of(loss: str, trial: Any) -> dict[str, Any]:
+def _of(loss: str, trial: Trial) -> dict[str, object]:
     """Return the settings of the loss, by which some of them even the classes out."""
     if loss == "focal":
         return {"gamma": trial.suggest_float("gamma", 0.0, 5.0)}
     if loss == "logit-adjusted":
         return {"tau": trial.suggest_float("tau", 0.0, 2.0)}
-    found: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     if loss in ("class-balanced", "ldam-drw") and not trial.sets("beta"):
         own = float(f"{1 / (trial.classes.negatives + trial.classes.positives):.4g}")  # None is (n − 1)/n
         rest = trial.suggest_float("one_minus_beta", LEAST_REST, 1.0, log=True, default=own)
-        found["beta"] = None if rest == own else round(1 - rest, 7)
+        settings["beta"] = None if rest == own else round(1 - rest, 7)
     if loss == "ldam-drw":
-        found["max_margin"] = trial.suggest_float("max_margin", 0.0, 2.0)
-        found["scale"] = trial.suggest_float("scale", 0.5, 30.0, log=True)
-        found["deferred"] = trial.suggest_float("deferred", 0.0, 1.0)
-    return found
+        settings["max_margin"] = trial.suggest_float("max_margin", 0.0, 2.0)
+        settings["scale"] = trial.suggest_float("scale", 0.5, 30.0, log=True)
+        settings["deferred"] = trial.suggest_float("deferred", 0.0, 1.0)
+    return settings
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
@@ -155,7 +155,7 @@ def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> 
 def _steps(company: Company) -> Steps:
     config, (rows,) = company.configs[0], company.pools
     (draws,), (keep,) = drawn_sides(company, ("",), (config.batch,))
-    found = terms(company.configs, rows.counts, rows.X)
+    loss_terms = terms(company.configs, rows.counts, rows.X)
     until = None
     if LOSSES[config.loss].deferred:
         budgets = company.budgets
@@ -164,6 +164,8 @@ def _steps(company: Company) -> Steps:
         )
 
     def gradient(parameters: Parameters, step: Step) -> Parameters:
-        return loss_gradient(parameters, draws.batch(step), found.at(step, until), keep(step, config.batch))
+        return loss_gradient(
+            parameters, draws.batch(step), loss_terms.at(step, until), keep(step, config.batch)
+        )
 
     return Steps(gradient, [draws], lambda at: _steps(company.of(at)))

@@ -242,7 +242,7 @@ def _entry(arm: Arm, published: PublishedCard) -> dict[str, float | str]:
     return {}
 
 
-def _network(arm: Arm, published: PublishedCard, protocol: Published) -> dict[str, Any]:
+def _network(arm: Arm, published: PublishedCard, protocol: Published) -> dict[str, object]:
     """Return the settings of a network under the protocol, less those that the card gives the arm."""
     settings = {"hidden": published.hidden, **_SGD, **_PUBLISHED[arm.method]}
     if published.dropout:
@@ -269,10 +269,10 @@ def rungs(card: Dataset) -> list[str]:
 
     A repair of what the card does not have (dropout) is no rung.
     """
-    found, repairs = ["published"], []
+    names, repairs = ["published"], []
     for repair in REPAIRS:
         if repair == "evaluation-mode" and card.published and not card.published.dropout:
             continue
         repairs.append(repair)
-        found.append("+".join(["published", *repairs]))
-    return [*found, "strict"]
+        names.append("+".join(["published", *repairs]))
+    return [*names, "strict"]

@@ -41,18 +41,18 @@ def latest(studied: Iterable[Studied], kept: Collection[str] = ()) -> list[Studi
 
     The last is the one whose last trial ended last. `kept` are short keys, as in `Tuned.study`.
     """
-    ordered = sorted(studied, key=lambda one: one.finished)
-    same_scope = [one for one in ordered if one.study.scope == ordered[-1].study.scope]
-    same_scope.sort(key=lambda one: one.study.short_key in kept)
-    by_place = {one.study.place: one for one in same_scope}
+    ordered = sorted(studied, key=lambda each: each.finished)
+    same_scope = [each for each in ordered if each.study.scope == ordered[-1].study.scope]
+    same_scope.sort(key=lambda each: each.study.short_key in kept)
+    by_place = {each.study.place: each for each in same_scope}
     return [by_place[place] for place in sorted(by_place)]
 
 
 def by_arm(studied: Iterable[Studied]) -> dict[str, list[Studied]]:
     """Return the studies of each arm, fold by fold."""
     grouped: dict[str, list[Studied]] = {}
-    for one in latest(studied):
-        grouped.setdefault(one.study.arm, []).append(one)
+    for study in latest(studied):
+        grouped.setdefault(study.study.arm, []).append(study)
     return grouped
 
 
@@ -189,12 +189,12 @@ def slices(studied: Sequence[Studied]) -> pd.DataFrame:
     rows = [
         {
             **trial.params,
-            "fold": one.study.fold,
+            "fold": study.study.fold,
             "number": trial.number,
-            "gain": _value_of(trial) - _value_of(one.default),
+            "gain": _value_of(trial) - _value_of(study.default),
         }
-        for one in studied
-        for trial in one.trials
+        for study in studied
+        for trial in study.trials
         if trial.state == COMPLETE
     ]
     return pd.DataFrame(rows)

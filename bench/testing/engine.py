@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.arms.arm import ARMS
-from bench.contract import Arm, Engine, Result
+from bench.contract import Arm, Engine, PlannedRun, Result
 from bench.names import FAILED, OK
 from bench.protocols import DEFAULT, protocol_named
 from bench.runs.run import Run, packs, plan
@@ -33,7 +33,7 @@ class Told:
     begun: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
-    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Keep the keys of a pack that begins."""
         self.begun += [run.key for run in runs]
 

@@ -278,7 +278,7 @@ def _tuned(studied: Studied) -> Tuned | None:
     )
 
 
-def _with(arm: Arm, settings: Mapping[str, Any], samplers: Mapping[str, str | None]) -> Arm:
+def _with(arm: Arm, settings: Mapping[str, object], samplers: Mapping[str, str | None]) -> Arm:
     """Return the arm with these settings alone; a sampler that is missing is none."""
     sampler, inner, outer = (samplers.get(role) for role in ROLES)
     return replace(arm, settings=dict(settings), sampler=sampler, inner_sampler=inner, outer_sampler=outer)

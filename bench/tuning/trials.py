@@ -218,7 +218,7 @@ class TrialStore:
             study = _from_json(path, Study)
             by_key.setdefault(study.key, Studied(study, []))
         every = [self._with_files(studied) for studied in by_key.values()]
-        return sorted((studied for studied in every if studied.trials), key=lambda one: one.study.place)
+        return sorted((studied for studied in every if studied.trials), key=lambda each: each.study.place)
 
     def _with_files(self, compact: Studied) -> Studied:
         """Return the study with the trials that are not in the compact file yet."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import BaseModel
 
 from bench.arms.settings import configure
 from bench.arms.spelling import marked
@@ -116,8 +117,8 @@ def make_plan(
     tuned, told = _tuned(ready, request, dry_run=dry_run)
     runs = plan(table, protocol, ready.splits, ready.arms, ready.seeds, tuned=tuned)
     _check_validation({arm: configuration(run) for arm, run in {r.arm: r for r in runs}.items()}, protocol)
-    mine = _shard(runs, request.shard)
-    todo = [run for run in mine if not _is_done(store, run, retry_failed=request.retry_failed)]
+    wanted = _shard(runs, request.shard)
+    todo = [run for run in wanted if not _is_done(store, run, retry_failed=request.retry_failed)]
     notes = [ready.note, *told, *_not_measured(table, request)]
     if request.seeds is None and ready.seeds < (protocol.seeds or 0):
         notes.append(
@@ -126,7 +127,7 @@ def make_plan(
     by_hash = {part.sha256: part for part in ready.splits}
     bench = Workbench(table, by_hash, store, ready.device, since=time.time(), protocol=protocol)
     grouped = packs(todo, pack=request.pack, workers=ready.workers, limit=ready.limit)
-    return Plan(request, table, bench, mine, todo, grouped, ready.workers, notes, began)
+    return Plan(request, table, bench, wanted, todo, grouped, ready.workers, notes, began)
 
 
 def _not_measured(table: Table, request: Request) -> list[str]:
@@ -155,12 +156,12 @@ def _tuned(
         return {}, []
     dataset = ready.table.name
     known = tuned_for(ready, anyway=request.tuned_anyway)
-    found, lacking, notes = tuned_arms(ready, known, anyway=request.tuned_anyway)
+    tuned, lacking, notes = tuned_arms(ready, known, anyway=request.tuned_anyway)
     if lacking and dry_run:
         notes.append(f"to tune first: {', '.join(arm.name for arm in lacking)}")
         for arm in lacking:
             for part in ready.splits:
-                found.setdefault((arm.name, part.sha256), marked(arm, TUNED))
+                tuned.setdefault((arm.name, part.sha256), marked(arm, TUNED))
     elif lacking:
         raise BadSetting(
             f"{', '.join(arm.name for arm in lacking)}: not tuned for all folds of {dataset}. "
@@ -171,10 +172,10 @@ def _tuned(
     words = efforts(known, [arm.name for arm in ready.arms], [part.sha256 for part in ready.splits])
     if len(words) > 1:
         notes.append(f"the arms were not tuned with the same effort: {'; '.join(words)}")
-    return found, notes
+    return tuned, notes
 
 
-def _check_validation(configs: Mapping[str, Any], protocol: Protocol) -> None:
+def _check_validation(configs: Mapping[str, BaseModel], protocol: Protocol) -> None:
     """Raise BadSetting where an arm's network chooses on validation rows and the protocol holds none out."""
     for arm, config in () if protocol.validates else configs.items():
         if isinstance(config, SteppedConfig) and config.needs_validation:

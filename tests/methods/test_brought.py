@@ -22,6 +22,7 @@ from bench.protocols import protocol_named
 from bench.runs.evaluate import configuration
 from bench.runs.run import packs
 from bench.store.folder import Store
+from bench.store.schema import Record
 from bench.workflows.run import _check_validation
 from tests.conftest import Script
 
@@ -138,8 +139,8 @@ def written(folder: Path, name: str, text: str) -> Path:
     return file
 
 
-def records(folder: Path, arm: str) -> list[dict[str, Any]]:
-    return [record for record in Store(folder / "results").records("loan-sim") if record["arm"] == arm]
+def records(folder: Path, arm: str) -> list[Record]:
+    return [record for record in Store(folder / "results").records("loan-sim") if record.arm == arm]
 
 
 def test_a_method_that_is_no_network_is_one_file(bench: Script, tmp_path: Path) -> None:
@@ -162,11 +163,11 @@ def test_a_method_that_is_no_network_is_one_file(bench: Script, tmp_path: Path) 
     assert set(board) == {"means", "means-steep[smote]", "prevalence"}
     assert board["means"]["average_precision_mean"] > board["prevalence"]["average_precision_mean"]
     (first, _) = records(tmp_path, "means")
-    assert (first["method"], first["version"], first["device"]) == ("means", 3, "cpu")
-    assert (first["engine"], first["threads"]) == ("numpy", 1)
-    assert "pluggy" in json.loads(first["versions"])
+    assert (first.method, first.version, first.device) == ("means", 3, "cpu")
+    assert (first.engine, first.threads) == ("numpy", 1)
+    assert "pluggy" in json.loads(first.versions)
     (other, _) = records(tmp_path, "prevalence")
-    assert "pluggy" not in json.loads(other["versions"])
+    assert "pluggy" not in json.loads(other.versions)
     again = bench("run", *SMALL, *words)
     assert again.returncode == 2
     assert "Unknown arm 'means'" in again.stderr
@@ -190,7 +191,7 @@ def test_a_torch_method_that_is_no_network_of_bench_says_what_it_used(bench: Scr
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["budget"] == "30 steps × 64 rows = 1,920 rows per network"
     (first, _) = records(tmp_path, "descent")
-    assert (first["device"], first["engine"], first["samples_seen"]) == ("cpu", "torch", 1920)
+    assert (first.device, first.engine, first.samples_seen) == ("cpu", "torch", 1920)
 
 
 def test_the_memory_of_a_torch_method_bounds_its_packs(tmp_path: Path, runs_of: Any) -> None:
@@ -227,7 +228,7 @@ def test_a_torch_method_says_that_it_used_the_gpu(tmp_path: Path) -> None:
     )
     assert len(board) == 3
     for arm, device in (("descent", "cuda"), ("none(steps=4)", "cuda"), ("prevalence", "cpu")):
-        assert {record["device"] for record in records(tmp_path, arm)} == {device}
+        assert {record.device for record in records(tmp_path, arm)} == {device}
 
 
 def test_python_takes_a_method_file_and_reads_it_anew_when_it_has_changed(tmp_path: Path) -> None:
@@ -237,7 +238,7 @@ def test_python_takes_a_method_file_and_reads_it_anew_when_it_has_changed(tmp_pa
     written(tmp_path, "means.py", MEANS.replace("VERSION = 3", "VERSION = 4"))
     board = package.run("loan-sim", arms=["means"], method_file=[file], **asked)
     assert board["n_runs"].tolist() == [2]
-    assert sorted(record["version"] for record in records(tmp_path, "means")) == [3, 3, 4, 4]
+    assert sorted(record.version for record in records(tmp_path, "means")) == [3, 3, 4, 4]
 
 
 def test_every_command_knows_what_the_environment_names(
