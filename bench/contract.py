@@ -86,9 +86,8 @@ class Fitted:
     """A trained member: `predict` maps a part to P(y=1), float64 (n,) in [0, 1]; and what it used.
 
     `steps` are optimiser steps (boosting rounds, solver iterations), `best_step` the one kept,
-    `samples_seen` the rows drawn in all steps, `selected` the settings that were chosen on validation.
-    `device` ("cpu", "cuda"), `engine` (a word for what computed it) and `threads` are what was really used; where they
-    are None, the record says the CPU with the threads that a worker has.
+    `samples_seen` the rows drawn in all steps, `selected` the settings that were chosen on validation. `device` ("cpu",
+    "cuda"), `engine` and `threads` are what was really used; None is the CPU with the threads that a worker has.
     """
 
     predict: Callable[[Part], NDArray[np.float64]]
@@ -119,9 +118,8 @@ class Budget:
 class SteppedConfig(BaseModel, ABC):
     """The `Config` of a method that trains in steps, on batches of rows.
 
-    A run's outcome tells such budgets beside each other, so that the arms of a table can be seen to have had the same;
-    a pack holds no more members than a device's memory does; and a protocol without validation rows refuses what
-    would choose on them. A method of your own has these by a subclass.
+    So its budget stands in a run's outcome, its packs fit the device's memory, and a protocol without validation rows
+    refuses what would choose on them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -169,9 +167,8 @@ class Trial(typing.Protocol):
 
     It knows the arm: what the arm sets comes back as it is. `weight`, `ratio` and `sampler` suggest how far the classes
     are evened out (`bench.tuning.space.Suggestions`). A name that is no setting of `Config` needs `default=`; the same
-    names have to be asked for an arm whatever their values, so that the space can be listed.
-
-    Raises BadSetting where a suggestion has no default, or the arm's own value has no place in its interval.
+    names have to be asked for an arm whatever their values, so that the space can be listed. BadSetting is raised where
+    a suggestion has no default, or the arm's own value has no place in its interval.
 
     Examples
     --------
@@ -363,10 +360,6 @@ class PlannedRun(typing.Protocol):
     @property
     def arm(self) -> str:
         """The arm's name."""
-
-    @property
-    def method(self) -> str:
-        """The name of the arm's method."""
 
 
 class Reporter(typing.Protocol):

@@ -87,7 +87,7 @@ def checkout() -> Checkout:
 
     def git(*words: str) -> str:
         return subprocess.run(  # noqa: S603  (fixed words, no shell)
-            ["git", "-C", str(root), *words],  # noqa: S607  (git from the user's PATH is meant)
+            ["git", "--no-optional-locks", "-C", str(root), *words],  # noqa: S607  (git from the user's PATH is meant)
             capture_output=True,
             text=True,
             check=True,
