@@ -224,9 +224,7 @@ def _raise(*_: object) -> None:
 
 
 def test_a_metric_that_is_no_number_fails_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "bench.runs.recording.measure", lambda y, scores, threshold: {"average_precision": float("nan")}
-    )
+    monkeypatch.setattr("bench.runs.recording.measure", lambda scored: {"average_precision": float("nan")})
     found = studied(tmp_path)
     with pytest.raises(BadStudy, match="average_precision of the validation rows is not a number"):
         check_complete(found)
