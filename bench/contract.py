@@ -17,14 +17,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.data.cards import Dataset
-from bench.data.encode import Encoded, Part, encode
+from bench.data.encode import Encoded, Part, Units, encode
 from bench.data.split import Split, check_split, inner_splits, seeds_by_size
 from bench.data.table import Table
 from bench.errors import BadSetting, BadSplit
@@ -35,6 +35,7 @@ from bench.stats.scored import Scored as Scored
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T", bound="str | float | None")  # a choice, which a file of trials can hold
 Progress = Callable[[int, int], None]  # steps taken, steps at most
 SEEDS = 3  # per fold
 
@@ -70,12 +71,14 @@ class Member:
 
     `pools` are the training rows, one part per entry of the method's `POOLS`, already resampled;
     `valid` is the validation part. The test part is not here: `Fitted.predict` meets it without labels.
+    `units` gives the encoded columns their own units back; None where the protocol's encoding does not say them.
     """
 
     config: Any
     seed: int
     pools: tuple[Part, ...]
     valid: Part
+    units: Units | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ class Trial(typing.Protocol):
     classes: Classes
 
     @property
-    def defaults(self) -> Mapping[str, Any]:
+    def defaults(self) -> Mapping[str, object]:
         """The default of every parameter asked for so far."""
 
     def suggest_float(
@@ -201,13 +204,13 @@ class Trial(typing.Protocol):
     ) -> int:
         """Return a whole number between `low` and `high`."""
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any], *, default: Any = None) -> Any:
+    def suggest_categorical(self, name: str, choices: Sequence[T], *, default: T | None = None) -> T:
         """Return one of the choices."""
 
     def sets(self, name: str) -> bool:
         """Return whether the arm sets this itself, so that it is not to be asked."""
 
-    def weight(self, name: str) -> Any:
+    def weight(self, name: str) -> float | str | None:
         """Return the weight of a positive row for the setting `name`: None is 1, "balanced" makes the classes equal."""
 
     def ratio(self, name: str) -> float | None:
@@ -221,8 +224,8 @@ class Trial(typing.Protocol):
 class Method:
     """A method as it is registered: what its file says, and defaults for what it leaves out.
 
-    In the file the names are upper case (`VERSION`, `POOLS` …), but `Config`, `space` and `fit`; `NAME` is the file's
-    name where it is not given, and the description is the docstring's first line.
+    In the file the names are upper case (`VERSION`, `POOLS` …), but `Config`, `space`, `fit` and `check`; `NAME` is the
+    file's name where it is not given, and the description is the docstring's first line.
 
     `version` is part of every run's key, raised when results change. `config` is a frozen pydantic model, which for a
     method that trains in steps is a `SteppedConfig`. `space` returns settings for it, and samplers by their role, as
@@ -232,21 +235,24 @@ class Method:
     start first. `arms` are rows that a table may have, of this method. `packages` are those, beside the usual, whose
     versions belong in a record, by the names under which they are installed, and `extra` is what of bench installs
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
-    they are missing.
+    they are missing. `PACKAGES` may be a function of the configuration (`packages_of`), where the packages hang on it.
+    `check` is given a configuration before anything trains, and raises BadSetting where it cannot be fitted.
     """
 
     name: str
     version: int
     description: str
     config: type[BaseModel]
-    space: Callable[[Trial], dict[str, Any]]
+    space: Callable[[Trial], dict[str, object]]
     fit: Callable[[Sequence[Member], torch.device, Progress], list[Fitted]]
     pools: tuple[str, ...] = ("sampler",)
     static: frozenset[str] | None = None
     cost: float = 0.0
     arms: tuple[Arm, ...] = ()
     packages: tuple[str, ...] = ()
+    packages_of: Callable[[BaseModel], tuple[str, ...]] | None = None
     extra: str | None = None
+    check: Callable[[BaseModel], None] | None = None
     file: str = ""
 
 
@@ -347,10 +353,26 @@ class Result:
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
+class PlannedRun(typing.Protocol):
+    """A run as engines and reporters know it: what it is called, and where it belongs."""
+
+    @property
+    def key(self) -> str:
+        """The hash of all that decides the run's result, by which its record is found."""
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+
+    @property
+    def method(self) -> str:
+        """The name of the arm's method."""
+
+
 class Reporter(typing.Protocol):
     """Who is told how far the packs are; `worker` numbers the place in which a pack runs."""
 
-    def pack_started(self, worker: int, runs: Sequence[Any]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Take note that a pack has begun."""
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:
@@ -363,7 +385,7 @@ class Reporter(typing.Protocol):
 class Bench(typing.Protocol):
     """What an engine needs of a benchmark; it can be sent to another process (`bench.runs.workbench.Workbench`)."""
 
-    def run_pack(self, runs: Sequence[Any], progress: Progress) -> list[Result]:
+    def run_pack(self, runs: Sequence[PlannedRun], progress: Progress) -> list[Result]:
         """Run one pack and write every run's record; return the results in the runs' order."""
 
 
@@ -375,7 +397,7 @@ class Engine(typing.Protocol):
 
     def run(
         self,
-        packs: Sequence[Sequence[Any]],
+        packs: Sequence[Sequence[PlannedRun]],
         bench: Bench,
         reporter: Reporter,
         *,

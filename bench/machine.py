@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 _PACKAGES = (
     "torch",
@@ -67,8 +67,15 @@ def versions(packages: tuple[str, ...] = (), **pipeline: int) -> str:
     return json.dumps(own | installed)
 
 
+class Checkout(TypedDict):
+    """The commit that the package runs from, and whether its code differs."""
+
+    commit: str | None
+    dirty: bool | None
+
+
 @cache
-def checkout() -> dict[str, Any]:
+def checkout() -> Checkout:
     """Return the git commit that the package runs from and whether its code differs; None outside a checkout.
 
     `dirty` looks at `bench/` alone: a changed file, or a new .py or .c file. Results, tests and pages are not code, and

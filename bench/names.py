@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 
@@ -88,12 +88,12 @@ class FormatName(StrEnum):
     CSV = "csv"
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """Return `value` as JSON that is the same for equal content: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """Return the sha256 (hex) of a JSON-like value's canonical form, or of bytes as they are."""
     content = value if isinstance(value, bytes) else canonical(value).encode()
     return hashlib.sha256(content).hexdigest()

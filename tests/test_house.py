@@ -15,8 +15,8 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # fmt: off
 ORDER = [
     "names", "errors", "plugins", "disk", "machine", "platforms", "calls", "stats", "data", "contract", "store",
-    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows", "cli",
-    "__main__",
+    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows",
+    "testing", "cli", "__main__",
 ]
 # fmt: on
 
@@ -114,3 +114,28 @@ def catches_all(handler: ast.ExceptHandler) -> bool:
         {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else set()
     )
     return handler.type is None or bool(named & {"Exception", "BaseException"})
+
+
+def mentions_any(function: ast.FunctionDef) -> bool:
+    """Return whether the signature of a function has `Any` in the annotation of a parameter or of what it returns."""
+    signature = function.args
+    parameters = [*signature.posonlyargs, *signature.args, *signature.kwonlyargs]
+    parameters += [more for more in (signature.vararg, signature.kwarg) if more is not None]
+    annotations = [parameter.annotation for parameter in parameters] + [function.returns]
+    return any(
+        isinstance(node, ast.Name) and node.id == "Any"
+        for annotation in annotations
+        if annotation is not None
+        for node in ast.walk(annotation)
+    )
+
+
+def test_few_signatures_say_any() -> None:
+    """A signature tells what goes in and what comes out; `Any` is left to what a library leaves open."""
+    functions = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and mentions_any(node)
+    ]
+    assert len(functions) < 40, "\n".join(functions)

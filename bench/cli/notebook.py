@@ -15,10 +15,9 @@ from rich.console import Console
 
 from bench.calls import quiet_tqdm
 from bench.cli.progress import Lines, label, reporter, shortened
-from bench.contract import Result
+from bench.contract import PlannedRun, Result
 from bench.errors import BadArgument
 from bench.names import OK
-from bench.runs.run import Run
 
 _RUNS = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}{postfix}]"
 _LABEL_LETTERS = 48
@@ -99,7 +98,7 @@ class Bar:
         if done == total:
             self._close()
 
-    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Say what is trained."""
         self.parts[worker] = label(runs), len(runs), 0.0
         self._move()

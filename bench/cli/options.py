@@ -34,7 +34,7 @@ class _Plain:
 
     help_panel: str | None = None
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: object) -> list[Any]:
         """Return the command's parameters, each with the word for its value that help shows."""
         parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # the other base class has it
         for parameter in parameters:
@@ -46,13 +46,13 @@ class _Plain:
                 parameter.rich_help_panel = self.help_panel
         return parameters
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+    def collect_usage_pieces(self, ctx: object) -> list[str]:
         """Return the words of the usage line."""
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]  # as above
         return [piece.replace("{", "").replace("}", "") for piece in pieces]
 
 
-def _no_type(ctx: Any) -> str:  # noqa: ARG001  (typer's signature)
+def _no_type(ctx: object) -> str:  # noqa: ARG001  (typer's signature)
     return ""
 
 

@@ -17,16 +17,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bench.contract import Result
+from bench.contract import PlannedRun, Result
 from bench.names import OK
-from bench.runs.run import Run
 
 DOWNLOAD_LINE_SECONDS = 5.0
 BAR_WIDTH = 44  # columns of a line's bar, numbers and times on a narrow terminal
 ESTIMATE_SECONDS = 900.0  # the time left is told from the speed in so many; packs and trials may take minutes
 
 
-def label(runs: Sequence[Run]) -> str:
+def label(runs: Sequence[PlannedRun]) -> str:
     """Return a pack's name: its arms and how many runs it holds."""
     arms = list(dict.fromkeys(run.arm for run in runs))
     named = ", ".join(arms[:3]) + (f" and {len(arms) - 3} more" if len(arms) > 3 else "")
@@ -76,7 +75,7 @@ class Lines:
             self.last_download = time.monotonic()
             self.note(f"{name}: {done / 1e6:,.1f}{f' of {total / 1e6:,.1f}' if total else ''} MB")
 
-    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Remember what the worker holds."""
         self.running[worker] = label(runs)
 
@@ -140,7 +139,7 @@ class Bars(Lines):
             self.tasks[name] = self.progress.add_task(f"{name} (kB)", total=None)
         self.progress.update(self.tasks[name], completed=done // 1000, total=total // 1000 if total else None)
 
-    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Open a bar below the runs' for the pack; its length is known at its first report."""
         super().pack_started(worker, runs)
         room = max(12, self.console.width - BAR_WIDTH)  # the bar, its numbers and times stand beside it

@@ -124,7 +124,7 @@ class Dataset(_Frozen):
     published: Published | None = None
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> dict[str, object]:
         """The fields that decide what table a raw file becomes; part of every run's key."""
         fields = {"target", "positive", "drop", "categorical", "time", "amount", "columns"}
         return self.model_dump(mode="json", include=fields)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other text
 MAX_LEVELS = 1000  # a text column with more values than this, most of them seen once, is no category
 
 Floats = NDArray[np.float64]
+Column: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
 
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
 
@@ -48,7 +49,7 @@ def features(frame: pd.DataFrame, categorical: Collection[str] = ()) -> pd.DataF
     return X
 
 
-def _feature(column: pd.Series[Any], is_category: bool) -> pd.Series[Any]:
+def _feature(column: Column, is_category: bool) -> Column:
     """Return one column as float64 or as a category."""
     if is_category or isinstance(column.dtype, pd.CategoricalDtype):
         return _category(column)
@@ -63,7 +64,7 @@ def _feature(column: pd.Series[Any], is_category: bool) -> pd.Series[Any]:
     return pd.Series(values, name=column.name)
 
 
-def _refuse_stray_texts(column: pd.Series[Any]) -> None:
+def _refuse_stray_texts(column: Column) -> None:
     """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost."""
     texts = column.dropna().astype(str)
     is_stray = pd.to_numeric(texts, errors="coerce").isna()
@@ -76,7 +77,7 @@ def _refuse_stray_texts(column: pd.Series[Any]) -> None:
         )
 
 
-def numbers(column: pd.Series[Any]) -> Floats | None:
+def numbers(column: Column) -> Floats | None:
     """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
     if column.dtype.kind in "biuf":
         return column.to_numpy(np.float64, na_value=np.nan, copy=True)
@@ -88,7 +89,7 @@ def numbers(column: pd.Series[Any]) -> Floats | None:
     return values if np.array_equal(np.isnan(values), missing) else None
 
 
-def _category(column: pd.Series[Any]) -> pd.Series[Any]:
+def _category(column: Column) -> Column:
     """Return a column as a category over the sorted texts of its values."""
     try:
         codes, values = pd.factorize(column)
@@ -147,6 +148,6 @@ def _drops(names: list[str]) -> str:
     return " ".join(f"--drop {shlex.quote(name)}" for name in names)
 
 
-def _quoted(column: pd.Series[Any]) -> str:
+def _quoted(column: Column) -> str:
     """Return a column's name as a shell takes it."""
     return shlex.quote(str(column.name))

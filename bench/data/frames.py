@@ -13,12 +13,13 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Collection
-from typing import Any
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from bench.data.features import Column
 from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_arrow
 from bench.errors import BadArgument, BadTable
@@ -27,12 +28,19 @@ from bench.names import digest
 NAME = "The frame"  # what messages call it
 
 
-def is_frame(value: object) -> bool:
+class Frame(Protocol):
+    """A table in memory of another library."""
+
+    def to_pandas(self) -> object:
+        """Return the table as a frame of pandas."""
+
+
+def is_frame(value: object) -> TypeGuard[pd.DataFrame | Frame]:
     """Return whether a value is a table in memory that this module reads."""
     return isinstance(value, pd.DataFrame) or callable(getattr(value, "to_pandas", None))
 
 
-def to_pandas(frame: Any) -> pd.DataFrame:
+def to_pandas(frame: object) -> pd.DataFrame:
     """Return a frame of any library as one of pandas.
 
     Raises BadArgument for what is no frame, BadTable where a column has a kind that pandas does not have.
@@ -55,7 +63,7 @@ def to_pandas(frame: Any) -> pd.DataFrame:
     return table
 
 
-def column_names(frame: Any) -> list[str]:
+def column_names(frame: object) -> list[str]:
     """Return the names of a frame's columns as text; raise BadArgument for what is no frame."""
     if is_frame(frame) and not isinstance(frame, pd.DataFrame):
         names = getattr(frame, "column_names", None) or getattr(frame, "columns", None)
@@ -64,7 +72,7 @@ def column_names(frame: Any) -> list[str]:
     return [str(name) for name in to_pandas(frame).columns]
 
 
-def plain_frame(frame: Any, *, unread: Collection[str] = ()) -> pd.DataFrame:
+def plain_frame(frame: object, *, unread: Collection[str] = ()) -> pd.DataFrame:
     """Return a frame as `bench.data.raw.readers.read_frame` returns the same table in a parquet file.
 
     Of the columns `unread` only the names are kept. The frame that was given is not changed; what is returned may
@@ -88,7 +96,7 @@ def plain_frame(frame: Any, *, unread: Collection[str] = ()) -> pd.DataFrame:
     return read_arrow(pa.table(columns, names=names), NAME)
 
 
-def _arrow(column: pd.Series[Any], name: str) -> Any:
+def _arrow(column: Column, name: str) -> pa.Array:
     """Return a column in arrow's memory, missing values as null."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = pd.Series(np.asarray(column), name=column.name)
@@ -114,7 +122,7 @@ def content_sha256(frame: pd.DataFrame) -> str:
     return digest([len(frame), *([str(name), *_content(frame[name])] for name in frame)])
 
 
-def _content(column: pd.Series[Any]) -> tuple[str, str]:
+def _content(column: Column) -> tuple[str, str]:
     """Return the kind of a column's values, and their hash."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "category", _texts(column)
@@ -131,11 +139,11 @@ def _content(column: pd.Series[Any]) -> tuple[str, str]:
     return pd.api.types.infer_dtype(column, skipna=True), _texts(column)
 
 
-def _bytes(column: pd.Series[Any], dtype: str) -> str:
+def _bytes(column: Column, dtype: str) -> str:
     return digest(column.to_numpy(dtype).tobytes())
 
 
-def _times(column: pd.Series[Any]) -> str:
+def _times(column: Column) -> str:
     """Return the hash of dates or times in nanoseconds; in microseconds where they reach further."""
     try:
         fine = column.dt.as_unit("ns")
@@ -144,7 +152,7 @@ def _times(column: pd.Series[Any]) -> str:
     return _bytes(fine.astype("int64"), "<i8")
 
 
-def _texts(column: pd.Series[Any]) -> str:
+def _texts(column: Column) -> str:
     """Return the hash of a column's values as texts, missing ones apart."""
     codes, values = pd.factorize(column)
     words = [str(value) for value in values]

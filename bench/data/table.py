@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.features import Floats, features, numbers
+from bench.data.features import Column, Floats, features, numbers
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.labels import label
 from bench.data.raw import fetch
@@ -117,7 +116,7 @@ def load(
     card: Dataset,
     *,
     data_file: Path | None = None,
-    frame: Any = None,
+    frame: object = None,
     source: str = "auto",
     rows: int | None = None,
     progress: Progress | None = None,
@@ -273,7 +272,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(column: pd.Series[Any]) -> Floats:
+def _times(column: Column) -> Floats:
     """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC)."""
     times = None if column.dtype.kind in "mM" else numbers(column)
     if times is None:
@@ -286,7 +285,7 @@ def _times(column: pd.Series[Any]) -> Floats:
     return times
 
 
-def _seconds(column: pd.Series[Any]) -> Floats:
+def _seconds(column: Column) -> Floats:
     """Return dates, of a date type or in the texts of `_DATES`, as seconds since 1970; missing as NaN."""
     texts = column.astype(object)
     for spelling in _DATES:
@@ -298,7 +297,7 @@ def _seconds(column: pd.Series[Any]) -> Floats:
     )
 
 
-def _amounts(column: pd.Series[Any]) -> Floats:
+def _amounts(column: Column) -> Floats:
     """Return the amount column as float64, NaN where missing."""
     amounts = numbers(column)
     if amounts is None or np.isinf(amounts).any():

@@ -7,7 +7,7 @@ the paper means is imbalanced-learn's default since 0.13; it is spelled out, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -42,12 +42,12 @@ class Config(BaseModel):
     ratio: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda ratio: ratio is None)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return depth, leaf size, share of features and the ratio of the classes.
 
     More trees are never worse, only slower.
     """
-    settings = {
+    settings: dict[str, object] = {
         "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 50, log=True),
         "max_features": trial.suggest_categorical("max_features", ("sqrt", 0.2, 0.4, 0.6, 0.8, 1.0)),
         "ratio": trial.ratio("ratio"),

@@ -7,7 +7,6 @@ other, drawn without replacement; the score is the mean of their probabilities.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ class Config(BaseModel):
     ratio: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda ratio: ratio is None)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return rounds, rate and depth of AdaBoost, and the ratio of the classes in a subset."""
     return {
         "rounds": trial.suggest_int("rounds", 10, 100, log=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -32,9 +32,9 @@ class Config(BaseModel):
     max_iter: int = Field(default=1000, gt=0)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the penalty's strength, and the ratio of the classes by weight or by the sampler."""
-    settings: dict[str, Any] = {"C": trial.suggest_float("C", 1e-4, 1e3, log=True)}
+    settings: dict[str, object] = {"C": trial.suggest_float("C", 1e-4, 1e3, log=True)}
     settings |= trial.sampler()
     if "balance" not in trial.defaults:  # the sampler's ratio
         settings["class_weight"] = trial.weight("class_weight")

@@ -14,7 +14,6 @@ class-balanced, drawn from the training part, which loses none of its own rows b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -74,9 +73,9 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[0] // self.batch)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the network's settings, both batches as one, α, the weight net's rate, and the ratio of the meta rows."""
-    settings: dict[str, Any] = network_space(trial)
+    settings: dict[str, object] = network_space(trial)
     if not (trial.sets("batch") or trial.sets("meta_batch")):
         settings["batch"] = settings["meta_batch"] = trial.suggest_categorical(
             "batch", [n // 2 for n in BATCHES]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ class Config(network.Config):
     meta_share: float = Field(default=0.2, gt=0, lt=1)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the plain network's space."""
     return network.space(trial)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -98,13 +98,13 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[1] // self.outer_batch) // self.pairs
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the network's settings, α, λ, order and pairs, and both samplers with their ratios.
 
     A control's inner step is nothing, and so is its order; where the inner loss does not count either, the inner
     rows are not asked.
     """
-    settings: dict[str, Any] = network_space(trial)
+    settings: dict[str, object] = network_space(trial)
     settings["inner_lr"] = trial.suggest_float("inner_lr", 1e-3, 3.0, log=True)
     settings["inner_weight"] = trial.suggest_float("inner_weight", 1e-3, 1.0, log=True)
     settings["pairs"] = trial.suggest_categorical("pairs", (4, 8, 16, 32))

@@ -7,7 +7,7 @@ network, its optimiser and its budget are the same for all of them, and for Meta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -114,10 +114,10 @@ class Config(NetworkConfig):
         return epochs * -(-sizes[0] // self.batch)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the network's settings, the batch, the loss's own, and the ratio of the classes."""
     loss = trial.arm.settings.get("loss", "cross-entropy")
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         **network_space(trial),
         "batch": trial.suggest_categorical("batch", BATCHES),
         **_of(loss, trial),
@@ -129,13 +129,13 @@ def space(trial: Trial) -> dict[str, Any]:
     return settings
 
 
-def _of(loss: str, trial: Any) -> dict[str, Any]:
+def _of(loss: str, trial: Trial) -> dict[str, object]:
     """Return the settings of the loss, by which some of them even the classes out."""
     if loss == "focal":
         return {"gamma": trial.suggest_float("gamma", 0.0, 5.0)}
     if loss == "logit-adjusted":
         return {"tau": trial.suggest_float("tau", 0.0, 2.0)}
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     if loss in ("class-balanced", "ldam-drw") and not trial.sets("beta"):
         own = float(f"{1 / (trial.classes.negatives + trial.classes.positives):.4g}")  # None is (n − 1)/n
         rest = trial.suggest_float("one_minus_beta", LEAST_REST, 1.0, log=True, default=own)

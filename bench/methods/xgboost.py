@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
+
+if TYPE_CHECKING:
+    import xgboost
 
 VERSION = 1
 COST = 15.0
@@ -48,13 +51,13 @@ class Config(BaseModel):
     scale_pos_weight: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = None
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return depth, rate, regularisation, subsampling, and the ratio of the classes by weight or by the sampler.
 
     Early stopping chooses the rounds, of which a low rate is given as many more as it needs.
     """
     rate = trial.suggest_float("learning_rate", 0.01, 0.3, log=True)
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "learning_rate": rate,
         "max_depth": trial.suggest_int("max_depth", 2, 10),
         "min_child_weight": trial.suggest_float("min_child_weight", 0.1, 100.0, log=True),
@@ -98,9 +101,9 @@ def _fit(member: Member, progress: Progress) -> Fitted:
     return Fitted(predict, steps=steps, best_step=best, samples_seen=steps * len(rows.X))
 
 
-def _settings(member: Member) -> dict[str, Any]:
+def _settings(member: Member) -> dict[str, object]:
     """Return the member's settings as XGBoost takes them."""
-    settings: dict[str, Any] = member.config.model_dump(
+    settings: dict[str, object] = member.config.model_dump(
         exclude={"rounds", "early_stopping_rounds"}, exclude_none=True
     )
     if settings.get("scale_pos_weight") == "balanced":
@@ -119,16 +122,17 @@ class _Matrices:
 
     def __init__(self) -> None:
         self.rows: Callable[[], Part | None] = lambda: None
-        self.matrix: Any = None
+        self.matrix: xgboost.DMatrix | None = None
 
-    def of(self, rows: Part) -> Any:
+    def of(self, rows: Part) -> xgboost.DMatrix:
         """Return the binned matrix of `rows`; it is known by the object, which nothing changes."""
         import xgboost
 
-        if self.rows() is not rows:
+        matrix = self.matrix
+        if matrix is None or self.rows() is not rows:
             matrix = xgboost.QuantileDMatrix(rows.X, rows.labels, nthread=torch.get_num_threads())
             self.rows, self.matrix = weakref.ref(rows), matrix
-        return self.matrix
+        return matrix
 
 
 _matrices = _Matrices()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.data.encode import Part
 from bench.networks import streams
+from bench.networks.config import NetworkConfig
 from bench.networks.tensors import Batch, Keep, Step
 
 CHUNK = 2**18  # row numbers drawn at once
@@ -135,7 +136,9 @@ def drawn_sides(
     return draws, keep
 
 
-def dropout(configs: Sequence[Any], keys: Tensor, dtype: torch.dtype) -> Callable[[Step, int], Keep]:
+def dropout(
+    configs: Sequence[NetworkConfig], keys: Tensor, dtype: torch.dtype
+) -> Callable[[Step, int], Keep]:
     """Return a function (step, rows) → one factor tensor (K, rows, h) per hidden layer, or None without dropout."""
     rates = torch.tensor([config.dropout for config in configs], dtype=dtype, device=keys.device)
     drops_out = any(config.dropout for config in configs)

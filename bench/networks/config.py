@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
@@ -82,7 +82,7 @@ class NetworkConfig(SteppedConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _decay_of_sgd(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _decay_of_sgd(cls, given: dict[str, object]) -> dict[str, object]:
         """Give SGD the paper's decay: AdamW's is decoupled from the gradient, and of another size."""
         return {"weight_decay": SGD_WEIGHT_DECAY, **given} if given.get("optimiser") == "sgd" else given
 
@@ -99,9 +99,9 @@ NETWORK_STATIC = frozenset(
 WIDTHS, BATCHES = (16, 32, 64), (160, 320, 640, 1280)
 
 
-def network_space(trial: Trial) -> dict[str, Any]:
+def network_space(trial: Trial) -> dict[str, object]:
     """Return what a study asks of every network: rate, decay, dropout, and layers that halve from a first width."""
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 10.0, log=True),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
@@ -117,6 +117,6 @@ def dtype_of(config: NetworkConfig) -> torch.dtype:
     return torch.float64 if config.dtype == "float64" else torch.float32
 
 
-def setting(configs: Sequence[Any], field: str, like: Tensor) -> Tensor:
+def setting(configs: Sequence[NetworkConfig], field: str, like: Tensor) -> Tensor:
     """Return one field of the members' configurations, (K,)."""
     return like.new_tensor([float(getattr(config, field)) for config in configs])

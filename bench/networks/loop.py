@@ -244,7 +244,12 @@ class _Best:
         return [int(k) for k in np.flatnonzero(still_training)]
 
     def update(
-        self, members: Sequence[int], parameters: Parameters, at: Sequence[int], scores: Any, step: int
+        self,
+        members: Sequence[int],
+        parameters: Parameters,
+        at: Sequence[int],
+        scores: Sequence[float],
+        step: int,
     ) -> None:
         """Take note of one scoring of the running members, whose parameters are at these places."""
         running, scored = np.asarray(members), np.asarray(scores)

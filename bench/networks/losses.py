@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -24,14 +24,46 @@ from bench.networks.tensors import Terms
 Pair = tuple[float, float]  # of the negative class, of the positive class
 
 
+class LossConfig(Protocol):
+    """The settings that losses look at: those of the plain network's `Config`."""
+
+    @property
+    def loss(self) -> str:
+        """The loss, by its name in `LOSSES`."""
+
+    @property
+    def class_weight(self) -> Literal["balanced"] | float | None:
+        """A positive row's weight per negative row's."""
+
+    @property
+    def gamma(self) -> float:
+        """The focal loss's power."""
+
+    @property
+    def beta(self) -> float | None:
+        """The β of the effective number of rows; None is (n − 1)/n."""
+
+    @property
+    def tau(self) -> float:
+        """How much of the log prior odds the logit-adjusted loss takes."""
+
+    @property
+    def max_margin(self) -> float:
+        """The rarer class's margin."""
+
+    @property
+    def scale(self) -> float:
+        """The factor of a logit less its margin."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """What a loss puts into the formula, from a member's settings and its counts of the two classes."""
 
     description: str
-    weight: Callable[[Any, Pair], Pair] = lambda config, counts: (1.0, 1.0)
-    margin: Callable[[Any, Pair], Pair] = lambda config, counts: (0.0, 0.0)
-    scale: Callable[[Any], float] = lambda config: 1.0
+    weight: Callable[[LossConfig, Pair], Pair] = lambda config, counts: (1.0, 1.0)
+    margin: Callable[[LossConfig, Pair], Pair] = lambda config, counts: (0.0, 0.0)
+    scale: Callable[[LossConfig], float] = lambda config: 1.0
     focusing: bool = False
     deferred: bool = False
 
@@ -74,7 +106,7 @@ def _argument(z: Tensor, y: Tensor, terms: Terms) -> tuple[Tensor, Tensor, Tenso
     return terms.scale[:, None] * (sign * z - margin), weight, sign
 
 
-def terms(configs: Sequence[Any], counts: Sequence[Pair], like: Tensor) -> Terms:
+def terms(configs: Sequence[LossConfig], counts: Sequence[Pair], like: Tensor) -> Terms:
     """Return the members' terms as tensors of the kind of `like`; their `loss` is the same."""
     loss = LOSSES[configs[0].loss]
     rows = [
@@ -91,7 +123,7 @@ def cross_entropy(K: int, like: Tensor) -> Terms:
     return Terms(like.new_ones(K, 2), like.new_zeros(K, 2), ones, torch.zeros_like(ones), False)
 
 
-def _weight(loss: Loss, config: Any, counts: Pair) -> Pair:
+def _weight(loss: Loss, config: LossConfig, counts: Pair) -> Pair:
     own = loss.weight(config, counts)
     if config.class_weight is None:
         return own
@@ -100,7 +132,7 @@ def _weight(loss: Loss, config: Any, counts: Pair) -> Pair:
     return own[0] * unit, own[1] * unit * positive
 
 
-def _effective_number(config: Any, counts: Pair) -> Pair:
+def _effective_number(config: LossConfig, counts: Pair) -> Pair:
     """Weights by inverse effective number of rows, (1 − β)/(1 − β^n), made to sum to 2 (Cui et al. 2019, eq. 6).
 
     β is (N − 1)/N, with N the rows of both classes where it is not set: their N is the number of prototypes.
@@ -110,13 +142,13 @@ def _effective_number(config: Any, counts: Pair) -> Pair:
     return 2 * raw[0] / sum(raw), 2 * raw[1] / sum(raw)
 
 
-def _log_prior(config: Any, counts: Pair) -> Pair:
+def _log_prior(config: LossConfig, counts: Pair) -> Pair:
     """Margins that make cross-entropy of z that of z + τ log(π₁/π₀) (Menon et al. 2021, eq. 10)."""
     shift = config.tau * log(counts[0] / counts[1])
     return -shift, shift
 
 
-def _by_rarity(config: Any, counts: Pair) -> Pair:
+def _by_rarity(config: LossConfig, counts: Pair) -> Pair:
     """Δ ∝ n^(−1/4), the rarer class's being `max_margin` (Cao et al. 2019, eq. 13)."""
     raw = [n**-0.25 for n in counts]
     return config.max_margin * raw[0] / max(raw), config.max_margin * raw[1] / max(raw)

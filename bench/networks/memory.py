@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Protocol
 
 import torch
 
@@ -16,7 +16,23 @@ ROW_COPIES = 12  # of each row's activations alive at once: inputs, masks, delta
 MOST = 8192  # members in a pack
 
 
-def member_bytes(config: Any, n_features: int) -> int:
+class Sized(Protocol):
+    """The settings of a network that decide how much memory it takes."""
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step sees."""
+
+    @property
+    def dtype(self) -> str:
+        """The name of its numbers' type."""
+
+
+def member_bytes(config: Sized, n_features: int) -> int:
     """Return an estimate, on the high side, of what one member of a pack takes in a step of torch operations.
 
     `config` is a network method's; MetaBalance has weights for each of its pairs, Meta-Weight-Net a weight net.

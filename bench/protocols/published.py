@@ -242,7 +242,7 @@ def _entry(arm: Arm, published: PublishedCard) -> dict[str, float | str]:
     return {}
 
 
-def _network(arm: Arm, published: PublishedCard, protocol: Published) -> dict[str, Any]:
+def _network(arm: Arm, published: PublishedCard, protocol: Published) -> dict[str, object]:
     """Return the settings of a network under the protocol, less those that the card gives the arm."""
     settings = {"hidden": published.hidden, **_SGD, **_PUBLISHED[arm.method]}
     if published.dropout:

@@ -14,6 +14,8 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from pydantic import BaseModel
+
 from bench.arms.settings import configure
 from bench.contract import Arm, Protocol
 from bench.data import encode
@@ -66,7 +68,7 @@ class Run:
         return Setup(self.method, self.version, *samplers, json.dumps(self.config, sort_keys=True))
 
     @property
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, object]:
         """The fields as they are: `asdict` copies every setting, which is most of the time that a key takes."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
@@ -152,7 +154,7 @@ def identity(run: Run) -> str:
     return digest([*(getattr(run, name) for name in names), PIPELINE_VERSIONS])
 
 
-def configuration(run: Run) -> Any:
+def configuration(run: Run) -> BaseModel:
     """Return the run's configuration as its method's `Config`."""
     return method(run.method).config.model_validate(run.config)
 
@@ -187,7 +189,7 @@ def packs(
     return sorted(packed, key=lambda members: -_cost(members))
 
 
-def _place(run: Run) -> tuple[Any, ...]:
+def _place(run: Run) -> tuple[int, int, tuple[str, str, str], str, int]:
     samplers = (run.sampler or "", run.inner_sampler or "", run.outer_sampler or "")
     return run.repeat, run.fold, samplers, run.arm, run.seed
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
-from bench.contract import Progress, Result
+from bench.contract import PlannedRun, Progress, Result
 from bench.errors import BadSetting, UnknownName
 from bench.names import DEVICES
 from bench.runs.evaluate import run_pack
@@ -19,9 +20,9 @@ from bench.runs.run import Run
 class Workbench(Materials):
     """The materials of a benchmark, and how a pack is run with them (`bench.contract.Bench`)."""
 
-    def run_pack(self, runs: Sequence[Run], progress: Progress) -> list[Result]:
+    def run_pack(self, runs: Sequence[PlannedRun], progress: Progress) -> list[Result]:
         """Run one pack and write every run's record (`bench.runs.evaluate.run_pack`)."""
-        return run_pack(self, runs, progress)
+        return run_pack(self, cast("Sequence[Run]", runs), progress)  # `bench.runs.run.plan` plans no others
 
 
 def choose_device(asked: str) -> str:

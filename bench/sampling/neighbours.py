@@ -31,7 +31,10 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Labels = NDArray[np.generic]  # of any type: a table's own are int8
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 CELL = 256  # rows in whose company near rows of the same class are looked for first, and how many at a time
 WIDER = (2**12, 2**15, 2**62)  # and in what widths then, the last being all
@@ -50,7 +53,7 @@ class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]  # imbalanced-l
 
     smote: DrawingSMOTE | None = None
 
-    def _fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def _fit_resample(self, X: Floats, y: Labels) -> tuple[Floats, Labels]:
         if not _provable(self, X, y):
             return super()._fit_resample(X, y)  # type: ignore[no-any-return]  # as above
         self._validate_estimator()
@@ -89,24 +92,25 @@ class ProvingSMOTEENN(SMOTEENN):  # type: ignore[misc]  # imbalanced-learn ships
 class DrawingSMOTE(SMOTE):  # type: ignore[misc]  # imbalanced-learn ships no types
     """SMOTE that remembers in `drawn` the label it made rows of, and the two ends of each (n, 2)."""
 
-    drawn: tuple[Any, Ids] | None = None
+    drawn: tuple[object, Ids] | None = None
 
     def _generate_samples(
         self,
-        X: Any,
-        nn_data: Any,
-        nn_num: Any,
-        rows: Any,
-        cols: Any,
-        steps: Any,
-        y_type: Any = None,
-        y: Any = None,
-    ) -> Any:
+        X: Floats,
+        nn_data: Floats,
+        nn_num: Ids,
+        rows: Ids,
+        cols: Ids,
+        steps: Doubles,
+        y_type: object = None,
+        y: Labels | None = None,
+    ) -> Floats:
         self.drawn = y_type, np.stack([rows, nn_num[rows, cols]], axis=1)
-        return super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
+        drawn: Floats = super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
+        return drawn
 
 
-def _provable(sampler: Any, X: Any, y: Any) -> bool:
+def _provable(sampler: EditedNearestNeighbours, X: object, y: Labels) -> bool:
     """Return whether this module covers such a table and settings; else imbalanced-learn's own code runs."""
     return (
         isinstance(X, np.ndarray)
@@ -119,7 +123,7 @@ def _provable(sampler: Any, X: Any, y: Any) -> bool:
 
 
 def sure_to_stay(
-    X: Floats, y: NDArray[Any], k: int, targets: Iterable[Any], smote: DrawingSMOTE | None = None
+    X: Floats, y: Labels, k: int, targets: Iterable[object], smote: DrawingSMOTE | None = None
 ) -> Mask:
     """Return which rows (n,) surely stay: k rows of their class are nearer than any row of the other.
 
@@ -168,8 +172,8 @@ def _segments(rows: Floats, ends: Ids | None) -> _Segments:
     return _Segments(start, step, radius, of_row)
 
 
-def _inverse(x: NDArray[Any]) -> NDArray[Any]:
-    inverse: NDArray[Any] = np.divide(1, x, out=np.zeros_like(x), where=x > 0)
+def _inverse(x: NDArray[_Float]) -> NDArray[_Float]:
+    inverse: NDArray[_Float] = np.divide(1, x, out=np.zeros_like(x), where=x > 0)
     return inverse
 
 
@@ -191,7 +195,7 @@ def _right(rows: Floats, norms: Doubles) -> Floats:
     return np.hstack([-2 * rows, np.ones((len(rows), 1), np.float32), norms[:, None].astype(np.float32)])
 
 
-def _dots(a: NDArray[Any], b: NDArray[Any]) -> Doubles:
+def _dots(a: Floats | Doubles, b: Floats | Doubles) -> Doubles:
     products: Doubles = np.einsum("ij,ij->i", a, b, dtype=np.float64)
     return products
 
@@ -303,7 +307,7 @@ def _by_place(rows: Floats) -> Ids:
     return np.asarray(KDTree(rows, leaf_size=CELL // 2).get_arrays()[1], dtype=np.int64)
 
 
-def _stay(X: Floats, y: NDArray[Any], label: Any, k: int, sure: Mask, index: NearestNeighbors) -> Mask:
+def _stay(X: Floats, y: Labels, label: object, k: int, sure: Mask, index: NearestNeighbors) -> Mask:
     """Return which rows of the class edited nearest neighbours keeps."""
     own, other = X[y == label], X[y != label]
     stay: Mask = sure[y == label]
@@ -356,7 +360,7 @@ def _threads() -> int:
     return max([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"], default=1)
 
 
-def _in_threads(work: Callable[[Any], _T], items: Iterable[Any]) -> list[_T]:
+def _in_threads(work: Callable[[_Item], _T], items: Iterable[_Item]) -> list[_T]:
     """Return `work` of each item in order. Each thread multiplies alone: small products gain nothing from more."""
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_threads()) as pool:
         return list(pool.map(work, items))

@@ -38,7 +38,7 @@ class lazy(Generic[Value]):  # noqa: N801  (a decorator, written as `property` i
     def __init__(self, function: Callable[[Any], Value]) -> None:
         self.function = function
 
-    def __get__(self, instance: Any, owner: type) -> Value:
+    def __get__(self, instance: object, owner: type) -> Value:
         value = self.function(instance)
         instance.__dict__[self.function.__name__] = value
         return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +21,7 @@ _WRITTEN = {
 }
 
 
-def write_atomically(path: Path, table: pa.Table, **options: Any) -> None:
+def write_atomically(path: Path, table: pa.Table, **options: object) -> None:
     """Write a parquet file with page checksums so that `path` is whole or absent; see `bench.disk.write_file`.
 
     `options` are pyarrow's.

@@ -22,7 +22,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
 from bench.arms.settings import brief
-from bench.contract import Arm, Result
+from bench.contract import Arm, PlannedRun, Result
 from bench.names import OK
 from bench.runs.engines.local import Crew
 from bench.runs.prepare import FullReporter
@@ -102,7 +102,7 @@ class _TrialProgress:
         total = self.trials * len(self.studies)
         self.reporter.trials(min(n_done + parts, total), total, ended=ended)
 
-    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Take no note: a trial is of several packs, and a pack of several trials."""
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:

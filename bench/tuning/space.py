@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.distributions import (
@@ -34,6 +34,7 @@ from bench.errors import BadSetting
 from bench.methods import method
 from bench.sampling.samplers import SAMPLERS
 
+T = TypeVar("T", bound="str | float | None")  # a choice
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
 DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it logs every study and trial
@@ -74,8 +75,13 @@ def tunable(arm: Arm) -> bool:
 def arm_at(arm: Arm, params: Mapping[str, object], classes: Classes) -> Arm:
     """Return the arm with the settings and samplers that `params`, values of its space, come to."""
     settings = method(arm.method).space(Suggestions(arm, classes, params))
-    roles = {name: settings.pop(name) for name in ROLES if name in settings}
+    roles: dict[str, Any] = {name: settings.pop(name) for name in ROLES if name in settings}
     return replace(arm, settings={**arm.settings, **settings}, **roles)
+
+
+def changeable(arm: Arm) -> set[str]:
+    """Return the names of the settings and samplers that a study may change of the arm."""
+    return set(method(arm.method).space(Suggestions(arm, Classes(1, 1))))
 
 
 def rounded(space: Space, params: Mapping[str, object]) -> dict[str, object]:
@@ -128,9 +134,10 @@ class Suggestions:
         """Return a whole number."""
         return int(self._suggest(name, IntDistribution(low, high, log=log, step=step), default))
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any], *, default: Any = None) -> Any:
+    def suggest_categorical(self, name: str, choices: Sequence[T], *, default: T | None = None) -> T:
         """Return one of the choices."""
-        return self._suggest(name, CategoricalDistribution(choices), default)
+        choice: T = self._suggest(name, CategoricalDistribution(choices), default)
+        return choice
 
     def sets(self, name: str) -> bool:
         """Return whether the arm sets this itself, so that it is not to be asked."""

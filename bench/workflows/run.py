@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import BaseModel
 
 from bench.arms.settings import configure
 from bench.arms.spelling import marked
@@ -174,7 +175,7 @@ def _tuned(
     return tuned, notes
 
 
-def _check_validation(configs: Mapping[str, Any], protocol: Protocol) -> None:
+def _check_validation(configs: Mapping[str, BaseModel], protocol: Protocol) -> None:
     """Raise BadSetting where an arm's network chooses on validation rows and the protocol holds none out."""
     for arm, config in () if protocol.validates else configs.items():
         if isinstance(config, SteppedConfig) and config.needs_validation:

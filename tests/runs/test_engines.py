@@ -11,6 +11,7 @@ from bench import plugins
 from bench.errors import BadPlugin, UnknownName
 from bench.runs.engines import engine_named, engines
 from bench.store.folder import Store
+from bench.store.parquet import read_checked
 from tests.conftest import Script
 
 RUN = ("run", "--dataset", "loan-sim", "--rows", "600", "--folds", "2", "--seeds", "1", "--set", "steps=40")
@@ -59,11 +60,11 @@ def plugin(folder: Path, name: str, text: str) -> dict[str, str]:
     return {plugins.VARIABLE: str(path)}
 
 
-def scores(folder: Path) -> dict[str, list[object]]:
-    """Return every run's scores, by key."""
+def scores(folder: Path) -> dict[str, object]:
+    """Return every run's scores, column by column, by key."""
     store = Store(folder)
-    tables = {key: store.read_scores("loan-sim", key) for key in store.keys("loan-sim")}
-    return {key: table.to_dict("list") for key, table in tables.items() if table is not None}
+    paths = {key: store.scores_path("loan-sim", key) for key in store.keys("loan-sim")}
+    return {key: read_checked(path).to_pydict() for key, path in paths.items()}
 
 
 def test_every_file_of_the_folder_has_one_engine_of_its_name() -> None:

@@ -19,12 +19,11 @@ from typing import Any
 
 import torch
 
-from bench.contract import Result
+from bench.contract import PlannedRun, Result
 from bench.errors import BenchError
 from bench.names import OK
 from bench.runs.engines.local import ENGINE
 from bench.runs.request import Request
-from bench.runs.run import Run
 from bench.workflows.run import make_plan
 from tests.speed.measure import Effort, Tell, Timing
 from tests.speed.rows import Row, timed
@@ -97,7 +96,7 @@ def _seconds_of(units: int, size: int, folder: Path, settings: Mapping[str, str]
 class _Silent:
     """A reporter that says nothing."""
 
-    def pack_started(self, worker: int, runs: Sequence[Run]) -> None:
+    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Say nothing."""
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:

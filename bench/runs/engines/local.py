@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from bench.contract import Bench, Reporter, Result
+from bench.contract import Bench, PlannedRun, Reporter, Result
 from bench.errors import BadWorker, BenchError
 from bench.machine import keep_freed_memory
 from bench.names import FAILED, TIMEOUT, cores
@@ -60,7 +60,7 @@ class Local:
 
     def run(
         self,
-        packs: Sequence[Sequence[Run]],
+        packs: Sequence[Sequence[PlannedRun]],
         bench: Bench,
         reporter: Reporter,
         *,
@@ -70,7 +70,9 @@ class Local:
         """Run all packs with a crew of their own and return their results (`Crew.run`)."""
         assert isinstance(bench, Workbench)  # noqa: S101  (for mypy: there is no other)
         with Crew(bench, workers) as crew:
-            return crew.run(packs, reporter, timeout)
+            return crew.run(
+                cast("Sequence[Sequence[Run]]", packs), reporter, timeout
+            )  # nor are there other runs
 
 
 ENGINE = Local()
