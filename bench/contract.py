@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.data.cards import Dataset
-from bench.data.encode import Encoded, Part, encode
+from bench.data.encode import Encoded, Part, Units, encode
 from bench.data.split import Split, check_split, inner_splits, seeds_by_size
 from bench.data.table import Table
 from bench.errors import BadSetting, BadSplit
 from bench.names import MAIN_METRIC, Spelling, canonical
+from bench.names import PlannedRun as PlannedRun
 from bench.stats.scored import Metric as Metric
 from bench.stats.scored import Scored as Scored
 
@@ -71,12 +72,14 @@ class Member:
 
     `pools` are the training rows, one part per entry of the method's `POOLS`, already resampled;
     `valid` is the validation part. The test part is not here: `Fitted.predict` meets it without labels.
+    `units` gives the encoded columns their own units back; None where the protocol's encoding does not say them.
     """
 
     config: Any
     seed: int
     pools: tuple[Part, ...]
     valid: Part
+    units: Units | None = None
 
 
 @dataclass(frozen=True)
@@ -222,8 +225,8 @@ class Trial(typing.Protocol):
 class Method:
     """A method as it is registered: what its file says, and defaults for what it leaves out.
 
-    In the file the names are upper case (`VERSION`, `POOLS` …), but `Config`, `space` and `fit`; `NAME` is the file's
-    name where it is not given, and the description is the docstring's first line.
+    In the file the names are upper case (`VERSION`, `POOLS` …), but `Config`, `space`, `fit` and `check`; `NAME` is the
+    file's name where it is not given, and the description is the docstring's first line.
 
     `version` is part of every run's key, raised when results change. `config` is a frozen pydantic model, which for a
     method that trains in steps is a `SteppedConfig`. `space` returns settings for it, and samplers by their role, as
@@ -233,7 +236,8 @@ class Method:
     start first. `arms` are rows that a table may have, of this method. `packages` are those, beside the usual, whose
     versions belong in a record, by the names under which they are installed, and `extra` is what of bench installs
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
-    they are missing.
+    they are missing. `PACKAGES` may be a function of the configuration (`packages_of`), where the packages hang on it.
+    `check` is given a configuration before anything trains, and raises BadSetting where it cannot be fitted.
     """
 
     name: str
@@ -247,7 +251,9 @@ class Method:
     cost: float = 0.0
     arms: tuple[Arm, ...] = ()
     packages: tuple[str, ...] = ()
+    packages_of: Callable[[BaseModel], tuple[str, ...]] | None = None
     extra: str | None = None
+    check: Callable[[BaseModel], None] | None = None
     file: str = ""
 
 
@@ -346,22 +352,6 @@ class Result:
     status: str
     error: str | None
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
-
-
-class PlannedRun(typing.Protocol):
-    """A run as engines and reporters know it: what it is called, and where it belongs."""
-
-    @property
-    def key(self) -> str:
-        """The hash of all that decides the run's result, by which its record is found."""
-
-    @property
-    def arm(self) -> str:
-        """The arm's name."""
-
-    @property
-    def method(self) -> str:
-        """The name of the arm's method."""
 
 
 class Reporter(typing.Protocol):

@@ -18,6 +18,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -64,18 +65,32 @@ _named: dict[Path, str] = {}  # files that the user named in this process, with 
 _only_named: list[bool] = [False]  # whether the environment was read elsewhere: see `Loaded`
 
 
-def use(files: Iterable[str | os.PathLike[str]]) -> None:
+def use(files: Iterable[str | os.PathLike[str]], asked_by: str = "--method-file") -> None:
     """Take these plugin files from now on; one that has changed since it was taken is read anew.
 
-    Raises BadPlugin where a file is missing, does not import, or holds nothing of bench.
+    Raises BadPlugin, which begins with `asked_by`, where a file is missing, and where it does not import, or holds
+    nothing of bench.
     """
     for file in files:
-        path = _existing(file, "--method-file")
+        path = _existing(file, asked_by)
         if path.suffix != ".py":
-            raise BadPlugin(f"--method-file {path}: give a Python file, NAME.py.")
+            raise BadPlugin(f"{asked_by} {path}: give a Python file, NAME.py.")
         content = _content(path)
         _module(path, content)
         _named[path] = content
+
+
+@contextmanager
+def taken(file: Path) -> Iterator[None]:
+    """Take a plugin file for a while, unless it is there already; raise BadPlugin as `use` does."""
+    before = dict(_named)
+    if not any(Path(plugin.file) == file for kind in _MARKS for plugin in [*_own(kind), *_installed(kind)]):
+        use([file], "bench check")
+    try:
+        yield
+    finally:
+        _named.clear()
+        _named.update(before)
 
 
 def forget() -> None:
@@ -163,7 +178,7 @@ def _installed(kind: Kind) -> list[Plugin]:
 
 def _from_entry(point: metadata.EntryPoint, kind: Kind) -> Plugin:
     what = f"The entry point {point.name} = {point.value} of {point.group}"
-    module = _run(point.load, what)
+    module = guarded(point.load, f"{what} does not import")
     if not isinstance(module, ModuleType) or not _holds(module, kind):
         raise BadPlugin(f"{what} gives no module with {_words(kind)}: name the module that has it.")
     return Plugin(point.name, module, str(module.__file__))
@@ -216,7 +231,7 @@ def _module(path: Path, content: str) -> ModuleType:
     sys.modules[name] = module  # where dataclasses and other processes look for it
     loader = spec.loader
     try:
-        _run(lambda: loader.exec_module(module), f"The plugin file {path}", path)
+        guarded(lambda: loader.exec_module(module), f"The plugin file {path} does not import", path)
         if not any(_holds(module, kind) for kind in _MARKS):
             raise BadPlugin(
                 f"The plugin file {path} holds nothing of bench: a method has `fit` and `Config`, "
@@ -247,11 +262,14 @@ def attempt(call: Callable[[], object]) -> tuple[object, str | None, BaseExcepti
         return None, f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].rstrip(". :"), error
 
 
-def _run(load: Callable[[], object], what: str, path: Path | None = None) -> object:
-    """Return what `load` returns; raise BadPlugin with the line and the fault where an author's code fails."""
-    value, fault, error = attempt(load)
+def guarded(work: Callable[[], object], what: str, path: Path | None = None) -> object:
+    """Return what `work` returns, in which an author's code runs.
+
+    Raises BadPlugin, which begins with `what` and tells the line of the file `path` and the fault, where it fails.
+    """
+    value, fault, error = attempt(work)
     if error is not None:
-        raise BadPlugin(f"{what} does not import{line_of(error, path)}: {fault}.") from error
+        raise BadPlugin(f"{what}{line_of(error, path)}: {fault}.") from error
     return value
 
 

@@ -6,20 +6,18 @@ A new entry is tested here by its presence. What an entry computes is held again
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 from typing import get_args
 
 import numpy as np
-import optuna
 import pytest
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bench.arms.arm import ARMS
 from bench.arms.matrices import MATRICES
 from bench.arms.settings import configure, select
-from bench.contract import Arm, Fitted, Member
+from bench.contract import Member
 from bench.data import table as tables
 from bench.data.cards import Dataset, card, cards_folder, dataset_names, read_card
 from bench.data.encode import Part, encode
@@ -30,9 +28,10 @@ from bench.networks.config import NetworkConfig
 from bench.networks.losses import LOSSES, slope, terms, value
 from bench.networks.optimisers import OPTIMISERS
 from bench.protocols import protocol_named, protocols
+from bench.runs.engines import engine_named, engines
 from bench.sampling.resample import SAMPLERS, resample
 from bench.stats.metrics import METRICS, measure
-from bench.tuning.space import Classes, arm_at, space_of
+from bench.testing import check_engine, check_method, check_metrics, check_protocol
 from tests.conftest import as_scored
 
 SIMULATED = [name for name in dataset_names() if card(name).simulator is not None]
@@ -127,116 +126,29 @@ def fit(name, seeds=(0, 1)):
 
 
 @pytest.mark.parametrize("name", methods())
-def test_a_method_has_its_four_names(name):
-    module = method(name)
-    assert module.name == name == slug(name)
-    assert type(module.version) is int
-    assert module.version >= 1
-    assert issubclass(module.config, BaseModel)
-    assert callable(module.space)
-    assert callable(module.fit)
-    assert module.description
-    assert set(module.pools) <= set(ROLES)
-    assert module.static is None or set(module.static) <= set(module.config.model_fields)
+def test_a_method_keeps_its_contract(name):
+    assert len(check_method(method(name).file, settings=BUDGET)) > 15
+    assert method(name).name == name
+    assert method(name).description
 
 
 @pytest.mark.parametrize("name", methods())
-def test_a_configuration_is_frozen_and_refuses_unknown_fields(name):
-    config = method(name).config()
-    with pytest.raises(ValidationError):
-        method(name).config(colour="red")
-    for field in method(name).config.model_fields:
-        with pytest.raises(ValidationError, match="frozen"):
-            setattr(config, field, getattr(config, field))
-
-
-@pytest.mark.parametrize("name", methods())
-def test_a_configuration_survives_json(name):
-    config = method(name).config()
-    dumped = config.model_dump(mode="json")
-    assert method(name).config.model_validate(json.loads(json.dumps(dumped))) == config
-
-
-CLASSES = Classes(500, 100)
-
-
-def arm_of(name):
-    """Return an arm of the method, with a sampler for each of its pools: the widest space."""
-    pools = method(name).pools
-    return Arm(name, name, **dict.fromkeys(pools, "smote"))
-
-
-@pytest.mark.parametrize("name", methods())
-@pytest.mark.parametrize("sampled", [False, True])
-def test_a_search_space_gives_settings_that_the_configuration_takes(name, sampled):
-    """At its defaults, over random trials, and at both ends of every interval."""
-    arm = arm_of(name) if sampled else Arm(name, name)
-    space = space_of(arm, CLASSES)
-    assert configure(arm_at(arm, space.defaults, CLASSES)) == configure(arm)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(20):
-        configure(arm_at(arm, study.ask(dict(space.distributions)).params, CLASSES))
-    for end in (0, -1):
-        configure(arm_at(arm, ends(space.distributions, end), CLASSES))
-
-
-@pytest.mark.parametrize("end", [0, -1])
-@pytest.mark.parametrize("name", methods())
-def test_both_ends_of_a_search_space_can_be_trained(name, end):
-    arm = Arm(name, name)
-    space = space_of(arm, Classes(120, 30))
-    moved = arm_at(arm, ends(space.distributions, end), Classes(120, 30))
-    config = configure(moved)
-    config |= {"steps": 4, "evaluations": 2} if "steps" in config else {}
-    (member,) = members(name, (0,))
-    member = replace(member, config=method(name).config.model_validate(config))
-    assert len(method(name).fit([member], torch.device("cpu"), lambda step, steps: None)) == 1
-
-
-def ends(distributions, end):
-    return {
-        name: d.choices[end] if hasattr(d, "choices") else (d.low, d.high)[end]
-        for name, d in distributions.items()
-    }
-
-
-@pytest.mark.parametrize("name", methods())
-def test_fit_returns_one_fitted_per_member_that_scores_within_zero_and_one(name):
-    fitted = fit(name)
-    assert len(fitted) == 2
-    for one in fitted:
-        assert isinstance(one, Fitted)
-        assert 0 <= one.best_step <= one.steps
-        assert one.samples_seen >= 0
-        assert all(type(count) is int for count in (one.steps, one.best_step, one.samples_seen))
-        for part in (encoded().valid, encoded().test):
-            scores = one.predict(part)
-            assert scores.shape == (len(part.X),)
-            assert scores.dtype == np.float64
-            assert np.isfinite(scores).all()
-            assert scores.min() >= 0
-            assert scores.max() <= 1
-
-
-@pytest.mark.parametrize("name", methods())
-def test_fitting_again_gives_the_same_bits_in_any_order(name):
-    first, again, turned = fit(name), fit(name), fit(name, seeds=(1, 0))[::-1]
-    for one, same, other in zip(first, again, turned, strict=True):
-        expected = one.predict(encoded().test).tobytes()
-        assert same.predict(encoded().test).tobytes() == expected
-        assert other.predict(encoded().test).tobytes() == expected
-
-
-@pytest.mark.parametrize("name", methods())
-def test_fit_and_predict_leave_the_parts_and_numpys_random_state_alone(name):
-    parts = (encoded().train, encoded().valid, encoded().test)
-    before = [part.X.tobytes() for part in parts]
+def test_scores_are_in_double_precision_and_the_global_random_states_are_left_alone(name):
     state, torch_state = np.random.get_state()[1].tobytes(), torch.get_rng_state()
     for one in fit(name):
-        one.predict(encoded().test)
-    assert [part.X.tobytes() for part in parts] == before
+        assert one.predict(encoded().test).dtype == np.float64
     assert np.random.get_state()[1].tobytes() == state
     assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+@pytest.mark.parametrize("name", [*protocols(), "published+stratified", "published+early-stopping"])
+def test_a_protocol_keeps_its_contract(name):
+    assert len(check_protocol(protocol_named(name))) == 8
+
+
+@pytest.mark.parametrize("name", engines())
+def test_an_engine_keeps_its_contract(name):
+    assert len(check_engine(engine_named(name))) == 5
 
 
 def test_bayes_optimal_is_the_known_probability_and_needs_one():
@@ -364,6 +276,10 @@ def test_a_metric_says_which_way_is_better(name):
     )
     assert perfect > blind if METRICS[name].higher_is_better else perfect < blind
     assert METRICS[name].description
+
+
+def test_metrics_keep_their_contract():
+    assert len(check_metrics(METRICS)) == 4 * len(METRICS)
 
 
 def test_the_main_metric_is_a_metric():

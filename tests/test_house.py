@@ -15,8 +15,8 @@ MODULES = sorted((ROOT / "bench").rglob("*.py"))
 # fmt: off
 ORDER = [
     "names", "errors", "plugins", "disk", "machine", "platforms", "calls", "stats", "data", "contract", "store",
-    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows", "cli",
-    "__main__",
+    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows",
+    "testing", "cli", "__main__",
 ]
 # fmt: on
 

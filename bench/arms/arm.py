@@ -20,7 +20,7 @@ from bench.arms.matrices import CELL, CELLS, GRID, METHODS
 from bench.arms.spelling import parse, respelled
 from bench.contract import Arm
 from bench.errors import BadPlugin, BadSetting, UnknownName
-from bench.methods import method, methods
+from bench.methods import estimator, method, methods
 from bench.names import Spelling
 from bench.sampling.samplers import SAMPLERS, sampler_named
 
@@ -113,7 +113,8 @@ def _takes(spelling: Spelling) -> bool:
 def read_arms(path: Path) -> list[Arm]:
     """Return the arms of a TOML file: one table `[name]` each, with `method`, samplers and settings.
 
-    Raises BadSetting that names the file and the fault.
+    A table may name an `estimator` or `steps` in place of a `method` (`bench.methods.estimator`). Raises BadSetting
+    that names the file and the fault.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -121,15 +122,19 @@ def read_arms(path: Path) -> list[Arm]:
         raise BadSetting(f"The arms file {path} could not be read: {error}.") from error
     if not tables:
         raise BadSetting(
-            f"The arms file {path} names no arm; give it tables [name] with `method = …` in each."
+            f"The arms file {path} names no arm; give it tables [name] with `method = …` or `estimator = …` in each."
         )
     return [_arm(name, entry, path) for name, entry in tables.items()]
 
 
 def _arm(name: str, entry: object, path: Path) -> Arm:
     roles = ("method", "description", "sampler", "inner_sampler", "outer_sampler")
+    if isinstance(entry, dict) and "method" not in entry and estimator.is_named(entry):
+        entry = {"method": estimator.NAME, **entry}
     if not isinstance(entry, dict) or "method" not in entry:
-        raise BadSetting(f"The arms file {path} needs a table [{name}] with at least `method = …` in it.")
+        raise BadSetting(
+            f"The arms file {path} needs a table [{name}] with at least `method = …` or `estimator = …` in it."
+        )
     if not name.strip() or not name.isprintable() or name != name.strip():
         raise BadSetting(
             f"The arms file {path} names an arm {name!r}; a name is printable, and starts with no blank."
@@ -145,5 +150,15 @@ def _arm(name: str, entry: object, path: Path) -> Arm:
         if not isinstance(entry.get(role, ""), str):
             raise BadSetting(f"The arms file {path}, table [{name}]: {role} is a name, not {entry[role]!r}.")
     settings = {key: value for key, value in entry.items() if key not in roles}
+    if entry["method"] == estimator.NAME:
+        settings = _of_estimator(settings, f"The arms file {path}, table [{name}]")
     given = {key: entry[key] for key in roles if key in entry}
     return Arm(name, settings=settings, fixed=frozenset({*given, *settings}), **given)
+
+
+def _of_estimator(entry: dict[str, object], where: str) -> dict[str, object]:
+    """Return the settings of an arm that names its estimator; raise BadSetting, which begins with `where`."""
+    try:
+        return estimator.settings_of(entry)
+    except BadSetting as error:
+        raise BadSetting(f"{where}: {error}") from error

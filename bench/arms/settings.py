@@ -17,7 +17,7 @@ from bench.arms.arm import arm_named, read_arms
 from bench.arms.matrices import MATRICES
 from bench.arms.spelling import parse, respelled
 from bench.contract import Arm
-from bench.errors import BadSetting, UnknownName
+from bench.errors import BadSetting, BenchError, UnknownName
 from bench.methods import method
 from bench.sampling.samplers import sampler_named
 
@@ -64,7 +64,7 @@ def typed(name: str) -> Arm:
 def adjust(arm: Arm, settings: Mapping[str, str]) -> Arm:
     """Return the arm with `--set field=value` applied where its method has the field, and a name that says so."""
     fields = method(arm.method).config.model_fields
-    taken = {name: _value(text) for name, text in settings.items() if name in fields}
+    taken = {name: value_of(text) for name, text in settings.items() if name in fields}
     if not taken:
         return arm
     label = ",".join(f"{name}={settings[name]}" for name in taken)
@@ -82,7 +82,7 @@ def adjust_all(arms: Iterable[Arm], settings: Mapping[str, str]) -> list[Arm]:
     return [adjust(arm, settings) for arm in arms]
 
 
-def _value(text: str) -> object:
+def value_of(text: str) -> object:
     """Return a TOML value where the text is one, else the text; raise BadSetting where it goes past a value."""
     if "#" in text or any(letter < " " for letter in text):
         raise BadSetting(f"{text!r} is more than a value; a setting has no comment and no line break.")
@@ -117,6 +117,18 @@ def configure(arm: Arm) -> dict[str, object]:
         if isinstance(value, float) and not isfinite(value):
             raise BadSetting(f"The arm {arm.name!r} sets {name} to {value}; it must be a finite number.")
     return dumped
+
+
+def check_settings(arm: Arm) -> None:
+    """Raise BadSetting where the arm's method says that it cannot fit the arm's configuration (`Method.check`)."""
+    which = method(arm.method)
+    if which.check is None:
+        return
+    configure(arm)
+    try:
+        which.check(which.config.model_validate(dict(arm.settings)))
+    except BenchError as error:
+        raise BadSetting(f"The arm {arm.name!r}: {error}") from error
 
 
 def brief(arm: Arm) -> dict[str, object]:

@@ -93,7 +93,7 @@ def show_forecast(ahead: Forecast, *, as_json: bool) -> None:
     )
     for place, each in enumerate(ahead.sources, 1):
         size = f" ({each.size_bytes / 1e6:,.1f}{_BLANK}MB)" if each.size_bytes else ""
-        _show_item(f"  {place}. ", f"{each.kind} {address(each)}: {each.file}{size}")
+        show_item(f"  {place}. ", f"{each.kind} {address(each)}: {each.file}{size}")
     show_text(f"{'; '.join(ahead.notes)}.")
     show_table(["arm", "runs"], [[name, n] for name, n in ahead.arms.items()])
     show_text(
@@ -156,7 +156,7 @@ def show_checks(checks: Sequence[Check]) -> None:
     """Print a line for each check, wrapped on a terminal; a path is never broken."""
     longest = max(len(check.name) for check in checks)
     for check in checks:
-        _show_item(f"{'ok' if check.ok else 'NO'}  {check.name.ljust(longest)}  ", str(check.found))
+        show_item(f"{'ok' if check.ok else 'NO'}  {check.name.ljust(longest)}  ", str(check.found))
 
 
 def stderr() -> Console:
@@ -228,7 +228,7 @@ def _filled(text: str, first: str, indent: str, width: int) -> str:
     return "\n".join(line.replace(_BLANK, " ").rstrip() for line in lines)
 
 
-def _show_item(label: str, text: str) -> None:
+def show_item(label: str, text: str) -> None:
     """Print a text after its label: on a terminal wrapped below itself, or from the margin where a word is too long."""
     width = _terminal()
     if width is None:

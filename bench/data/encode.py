@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from bench.data.split import RowIds, Split
@@ -49,13 +49,32 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Units:
+    """What was done to the columns' units: an encoded column is (its number − `center`) / `spread`; both (d,) float64.
+
+    A column that was left as it is has center 0 and spread 1.
+    """
+
+    center: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    def restore(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return encoded rows (n, d) in the columns' own units, as exact as float32 holds the encoded ones."""
+        return X.astype(np.float64) * self.spread + self.center
+
+
+@dataclass(frozen=True)
 class Encoded:
-    """The three parts of one split, encoded alike, with the encoded features' names."""
+    """The three parts of one split, encoded alike, with the encoded features' names and what was done to their units.
+
+    `units` is None where a protocol's own encoding does not say it.
+    """
 
     train: Part
     valid: Part
     test: Part
     feature_names: tuple[str, ...]
+    units: Units | None = None
 
 
 def encode(table: Table, split: Split) -> Encoded:
@@ -83,7 +102,19 @@ def encoded(table: Table, split: Split, transformer: ColumnTransformer) -> Encod
         test=part(split.test, None),
         # The prefix keeps apart, for scikit-learn, a number `a_b` and the value `b` of a category `a`.
         feature_names=tuple(name.partition("__")[2] for name in names),
+        units=_units(transformer, len(names)),
     )
+
+
+def _units(transformer: ColumnTransformer, n_features: int) -> Units:
+    """Return center and spread of every column that a fitted transformer's last step standardised."""
+    center, spread = np.zeros(n_features), np.ones(n_features)
+    for name, fitted, _ in transformer.transformers_:
+        place = transformer.output_indices_[name]
+        last = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+        if isinstance(last, StandardScaler) and place.stop > place.start:
+            center[place], spread[place] = last.mean_, last.scale_
+    return Units(center, spread)
 
 
 def _columns(table: Table, rows: RowIds) -> pd.DataFrame:

@@ -57,6 +57,14 @@ def check_installed(arm: Arm) -> None:
         )
 
 
+def packages_of(name: str, config: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the packages, beside the usual, whose versions belong in the record of a run of this configuration."""
+    which = method(name)
+    if which.packages_of is None:
+        return which.packages
+    return which.packages_of(which.config.model_validate(config))
+
+
 def place_of(error: BaseException, name: str) -> str:
     """Return the file of a method from outside that failed, and the line; nothing for a method of bench."""
     file = method(name).file
@@ -112,8 +120,10 @@ def _registered(plugin: plugins.Plugin) -> Method:
         static=None if values["STATIC"] is None else frozenset(values["STATIC"]),
         cost=float(values["COST"]),
         arms=tuple(values["ARMS"]),
-        packages=tuple(values["PACKAGES"]),
+        packages=() if callable(values["PACKAGES"]) else tuple(values["PACKAGES"]),
+        packages_of=values["PACKAGES"] if callable(values["PACKAGES"]) else None,
         extra=values["EXTRA"],
+        check=values["check"],
         file=plugin.file,
     )
     _check(new)
@@ -159,6 +169,7 @@ _OPTIONAL: Mapping[str, Any] = {
     "ARMS": (),
     "PACKAGES": (),
     "EXTRA": None,
+    "check": None,
 }
 # What each name of a method's file must be, in words, and whether a value is.
 _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -177,6 +188,7 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "STATIC": ("a set of names, or None", lambda names: names is None or _texts(list(names))),
     "COST": ("a number", lambda cost: isinstance(cost, int | float)),
     "ARMS": ("a tuple of bench.contract.Arm", lambda arms: all(isinstance(arm, Arm) for arm in arms)),
-    "PACKAGES": ("a tuple of names", _texts),
+    "PACKAGES": ("a tuple of names", lambda names: _texts(names) or callable(names)),
     "EXTRA": ("a text, or None", lambda extra: extra is None or isinstance(extra, str)),
+    "check": ("a function, or None", lambda check: check is None or callable(check)),
 }

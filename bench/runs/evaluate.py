@@ -117,7 +117,7 @@ def _prepare(bench: Materials, run: Run) -> _Prepared | Failure:
             bench.failures[run.split_sha256, sampler] = pool
             return pool
         pools.append(pool)
-    member = Member(configuration(run), run.stream_seed, tuple(pools), encoded.valid)
+    member = Member(configuration(run), run.stream_seed, tuple(pools), encoded.valid, encoded.units)
     return _Prepared(member, {"encoding": started - began, "resampling": time.perf_counter() - started})
 
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from bench.arms.settings import adjust_all, select
+from bench.arms.settings import adjust_all, check_settings, select
 from bench.contract import Arm, Protocol, Reporter, SteppedConfig
 from bench.data.cards import Dataset
 from bench.data.encode import MAX_CATEGORIES
@@ -100,6 +100,7 @@ def resolve(request: Request) -> Resolved:
     arms = [as_judged(arm, chosen, protocol) for arm in adjust_all(arms, request.settings)]
     for arm in arms:
         check_installed(arm)
+        check_settings(arm)
     folds, repeats = protocol.number_of_splits(request.folds, request.repeats)
     if request.seeds is not None and request.seeds < 1:
         raise BadSetting(f"Asked for {request.seeds} seeds; at least 1 is needed.")

@@ -18,7 +18,7 @@ from bench.contract import Fitted, Result
 from bench.data.encode import Encoded
 from bench.data.table import Table
 from bench.machine import checkout, peak_memory_mb, versions
-from bench.methods import method, place_of
+from bench.methods import packages_of, place_of
 from bench.names import FAILED, OK, TEST, VALID, canonical
 from bench.runs.materials import Materials
 from bench.runs.run import PIPELINE_VERSIONS, Run
@@ -122,7 +122,7 @@ def _blank(run: Run, status: str, started: datetime) -> Record:
         loss=run.config.get("loss"),
         seed=run.seed,
         status=status,
-        versions=versions(method(run.method).packages, **PIPELINE_VERSIONS),
+        versions=versions(packages_of(run.method, run.config), **PIPELINE_VERSIONS),
         started=started,
         finished=datetime.now(UTC),
         **checkout(),

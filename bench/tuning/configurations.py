@@ -12,6 +12,7 @@ refused, because some of them may now be test rows. `--tuned-anyway` takes it al
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from bench.names import ANYWAY, TUNED, digest
 from bench.runs.prepare import Prepared
 from bench.runs.run import identity, plan
 from bench.store.folder import published_beside
-from bench.tuning.space import ROLES, tunable
+from bench.tuning.space import ROLES, changeable, tunable
 from bench.tuning.trials import (
     COMPLETE,
     FAIL,
@@ -45,6 +46,7 @@ from bench.tuning.trials import (
     made_of,
 )
 
+_BARE = re.compile("[A-Za-z0-9_-]+")  # a key that TOML takes without quotes
 _NO_HASH = ""  # fits no configuration: that of one which was edited in the file
 HEAD = """# Tuned configurations: made by bench study, used by bench run --tuned.
 # One table per arm and fold; `value` is the mean {metric} on the inner folds of that fold's training rows,
@@ -112,7 +114,14 @@ class Tuned:
         Raises BadSetting where it is no longer the configuration that was tuned.
         """
         tuned = marked(_with(arm, self.settings or {}, self.samplers), mark)
-        if config_hash(configure(tuned), self.samplers) != self.config_sha256:
+        config, own, may = configure(tuned), configure(arm), changeable(arm)
+        if other := [name for name in arm.settings if name in own.keys() - may and config[name] != own[name]]:
+            raise BadSetting(
+                f"The configuration of {self.arm} on fold {self.repeat}.{self.fold} sets {other[0]} to "
+                f"{config[other[0]]!r}, which the arm sets to {own[other[0]]!r}: it was edited. bench study "
+                "writes it anew."
+            )
+        if config_hash(config, self.samplers) != self.config_sha256:
             raise BadSetting(
                 f"The configuration of {self.arm} on fold {self.repeat}.{self.fold} is not what its study ran: it was "
                 "edited, or the method's defaults have changed. bench study writes it anew."
@@ -285,9 +294,12 @@ def _table(entry: Tuned) -> str:
 
 
 def _value(value: object) -> str:
-    """Return a value as TOML; strings, numbers, lists and true are written as JSON writes them."""
+    """Return a value as TOML; strings, numbers and true are written as JSON writes them, and so are unusual keys."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name} = {_value(item)}" for name, item in value.items()) + "}"
+        pairs = ((name if _BARE.fullmatch(name) else json.dumps(name), item) for name, item in value.items())
+        return "{" + ", ".join(f"{key} = {_value(item)}" for key, item in pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 

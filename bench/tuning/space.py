@@ -79,6 +79,11 @@ def arm_at(arm: Arm, params: Mapping[str, object], classes: Classes) -> Arm:
     return replace(arm, settings={**arm.settings, **settings}, **roles)
 
 
+def changeable(arm: Arm) -> set[str]:
+    """Return the names of the settings and samplers that a study may change of the arm."""
+    return set(method(arm.method).space(Suggestions(arm, Classes(1, 1))))
+
+
 def rounded(space: Space, params: Mapping[str, object]) -> dict[str, object]:
     """Return the parameters as they are set: numbers of `DIGITS` digits, within their interval."""
     rounded_params = dict(params)

@@ -63,9 +63,10 @@ def bench(folder: Path, *words: Any, plugin: str | None = None) -> subprocess.Co
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run two arms with the metric's file, in a worker process."""
+    """Run two arms with the metric's file, named by the option, in a worker process."""
     folder = tmp_path_factory.mktemp("metric") / "results"
-    done = bench(folder, *FRAUD, "--workers", 1, plugin=FILE)
+    (folder.parent / "mine.py").write_text(FILE)
+    done = bench(folder, *FRAUD, "--workers", 1, "--method-file", folder.parent / "mine.py")
     assert done.returncode == 0, done.stderr
     assert "not measured" not in done.stderr
     assert "amount recall at 1pct review" in done.stdout
