@@ -29,6 +29,7 @@ from bench.data.split import Split, check_split, inner_splits, seeds_by_size
 from bench.data.table import Table
 from bench.errors import BadSetting, BadSplit
 from bench.names import MAIN_METRIC, Spelling, canonical
+from bench.names import PlannedRun as PlannedRun
 from bench.stats.scored import Metric as Metric
 from bench.stats.scored import Scored as Scored
 
@@ -348,18 +349,6 @@ class Result:
     status: str
     error: str | None
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
-
-
-class PlannedRun(typing.Protocol):
-    """A run as engines and reporters know it: what it is called, and where it belongs."""
-
-    @property
-    def key(self) -> str:
-        """The hash of all that decides the run's result, by which its record is found."""
-
-    @property
-    def arm(self) -> str:
-        """The arm's name."""
 
 
 class Reporter(typing.Protocol):

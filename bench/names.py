@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 
@@ -60,6 +60,26 @@ class Spelling:
 
     def __str__(self) -> str:
         return self.plain + self.mark
+
+
+class PlannedRun(Protocol):
+    """A run as engines and reporters know it (`bench.contract`): its key, and what it is called in messages."""
+
+    @property
+    def key(self) -> str:
+        """The hash of all that decides the run's result, by which its record is found."""
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name."""
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+
+    @property
+    def method(self) -> str:
+        """The name of the arm's method."""
 
 
 RESULTS_VARIABLE = "BENCH_RESULTS"  # of the environment: the results folder, where nothing else names one

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -135,6 +135,24 @@ class Dataset(_Frozen):
         return digest(self.recipe)
 
 
+class Roles(TypedDict, total=False):
+    """The fields of a card that a user gives for a table of their own, beside its name and target."""
+
+    positive: Label | None
+    drop: tuple[str, ...]
+    categorical: tuple[str, ...]
+    time: str | None
+    amount: str | None
+    expected: Expected | None
+    sources: tuple[Source, ...]
+
+
+class _Fields(Roles):
+    title: str
+    description: str
+    licence: str
+
+
 def cards_folder() -> Path:
     """Return the folder of the cards: a folder inside the package in a wheel, `datasets/` in a checkout."""
     return (Path(__file__).parent.parent / "_datasets").resolve()  # in a checkout a link
@@ -189,7 +207,7 @@ def dataset_option(name: str) -> list[str]:
     return ["--dataset", name] if name in dataset_names() else ["--data-file", "FILE", "--target", "COLUMN"]
 
 
-def card_for_file(path: Path, target: str, *, name: str | None = None, **roles: Any) -> Dataset:
+def card_for_file(path: Path, target: str, *, name: str | None = None, **roles: Unpack[Roles]) -> Dataset:
     """Return a card for a user's own file; `roles` are `positive`, `drop`, `time`, `amount`.
 
     Its name is `name`, else the file's (see `own_name`).
@@ -204,7 +222,7 @@ def card_for_file(path: Path, target: str, *, name: str | None = None, **roles: 
     )
 
 
-def card_for_frame(target: str, *, name: str | None = None, **roles: Any) -> Dataset:
+def card_for_frame(target: str, *, name: str | None = None, **roles: Unpack[Roles]) -> Dataset:
     """Return a card for a user's frame; `roles` as of a file. Its name is `name`, else ``frame``."""
     return _own(
         own_name(name or "frame", "frame"),
@@ -226,5 +244,5 @@ def own_name(text: str, kind: str) -> str:
     return f"{name}-{kind}" if name in dataset_names() else name
 
 
-def _own(name: str, target: str, **fields: Any) -> Dataset:
+def _own(name: str, target: str, **fields: Unpack[_Fields]) -> Dataset:
     return Dataset(name=name, domain="other", citation="none", target=target, **fields)

@@ -19,10 +19,10 @@ SEEDS = ("random_state",)
 THREADS = ("n_jobs", "thread_count")
 _METHODS = ("fit", "get_params", "set_params")
 
-Steps = Sequence[tuple[str, str, Mapping[str, Any]]]  # name, path and parameters of each
+Steps = Sequence[tuple[str, str, Mapping[str, object]]]  # name, path and parameters of each
 
 
-def build(path: str, parameters: Mapping[str, Any], steps: Steps | None = None) -> Any:
+def build(path: str, parameters: Mapping[str, object], steps: Steps | None = None) -> Any:
     """Return the estimator of the class at `path`, or the pipeline at `path` of these steps.
 
     Raises BadPlugin where the class cannot be imported or made, UnknownName for a name in the path or a parameter that
@@ -72,7 +72,7 @@ def _distributions() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
-def _made(path: str, parameters: Mapping[str, Any]) -> Any:
+def _made(path: str, parameters: Mapping[str, object]) -> Any:
     made_by = _class(path)
     known = _arguments(made_by)
     own = {name: _by_class(value) for name, value in parameters.items()}
@@ -108,7 +108,7 @@ def _arguments(made_by: type) -> list[str | None]:
     return [None if each.kind is each.VAR_KEYWORD else each.name for each in signature]
 
 
-def _by_class(value: Any) -> Any:
+def _by_class(value: object) -> object:
     """Return a parameter as it is, but a table with the keys "0" and "1" with the classes 0 and 1 in their place."""
     if isinstance(value, dict) and value and set(value) <= {"0", "1"}:
         return {int(label): number for label, number in value.items()}

@@ -139,7 +139,7 @@ def is_named(entry: Mapping[str, object]) -> bool:
     return "estimator" in entry or "steps" in entry
 
 
-def settings_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(entry: Mapping[str, object]) -> dict[str, object]:
     """Return the settings of an arm that names an estimator: what is no setting of it is the estimator's parameter.
 
     Raises BadSetting where it names none, or gives a parameter twice.
@@ -191,7 +191,7 @@ def PACKAGES(config: Config) -> tuple[str, ...]:  # noqa: N802  (a name of the c
     return tuple(dict.fromkeys(name for path in paths for name in distributions(path)))
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: Trial) -> dict[str, object]:
     """Return the parameters with those that the arm's `space` names as suggested; nothing where it names none."""
     config = Config.model_validate(dict(trial.arm.settings))
     parameters = dict(config.parameters)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import optuna
@@ -101,7 +100,7 @@ def settings_are_frozen(subject: Subject) -> None:
         expect(_is_refused(lambda: setattr(config, name, getattr(config, name))), f"{name} can be set")  # noqa: B023
 
 
-def _is_refused(change: Any) -> bool:
+def _is_refused(change: Callable[[], object]) -> bool:
     try:
         change()
     except ValidationError:
@@ -140,12 +139,12 @@ def space_starts_from_the_arm(subject: Subject) -> None:
             configure(arm_at(arm, params, CLASSES))
 
 
-def _ends(distributions: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
+def _ends(distributions: Mapping[str, BaseDistribution]) -> list[dict[str, object]]:
     """Return the first, or lowest, value of every parameter, and the last, or highest."""
     return [{name: _end(each, end) for name, each in distributions.items()} for end in (0, -1)]
 
 
-def _end(distribution: BaseDistribution, end: int) -> Any:
+def _end(distribution: BaseDistribution, end: int) -> object:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[end]
     return (distribution.low, distribution.high)[end]  # type: ignore[attr-defined]  # of numbers
