@@ -70,9 +70,9 @@ class Arm:
 class Member:
     """One run inside a pack: its settings, its seed, and the rows that it may see.
 
-    `pools` are the training rows, one part per entry of the method's `POOLS`, already resampled;
-    `valid` is the validation part. The test part is not here: `Fitted.predict` meets it without labels.
-    `units` gives the encoded columns their own units back; None where the protocol's encoding does not say them.
+    `pools` are the training rows, one part per entry of the method's `POOLS`, already resampled; `valid` is the
+    validation part. `Fitted.predict` meets the test part, without labels. `units` gives the encoded columns their own
+    units back; None where the protocol's encoding does not say them.
     """
 
     config: Any
@@ -139,10 +139,7 @@ class SteppedConfig(BaseModel, ABC):
 
     @abstractmethod
     def member_bytes(self, n_features: int) -> int:
-        """Return how much of the device's memory one run takes while it trains, in bytes, on the high side.
-
-        The rows that it trains on are not in it.
-        """
+        """Return how much of the device's memory one run takes beside its rows, in bytes, on the high side."""
 
 
 @dataclass(frozen=True)
@@ -227,14 +224,13 @@ class Method:
 
     `version` is part of every run's key, raised when results change. `config` is a frozen pydantic model, which for a
     method that trains in steps is a `SteppedConfig`. `space` returns settings for it, and samplers by their role, as
-    the trial suggests them. `fit` trains the members, whose `static` settings agree, and returns one `Fitted` each, in
-    order. `pools` are the samplers that feed a member, one part each. `static` are the settings that must agree within
-    a pack; None where runs are fitted one at a time. `cost` is roughly how long a run takes beside others; the costly
-    start first. `arms` are rows that a table may have, of this method. `packages` are those, beside the usual, whose
-    versions belong in a record, by the names under which they are installed, and `extra` is what of bench installs
+    the trial suggests them. `fit` trains the members and returns one `Fitted` each, in order. `check` is given a
+    configuration before anything trains, and raises BadSetting where it cannot be fitted. `pools` are the samplers that
+    feed a member, one part each. `static` are the settings that must agree within a pack; None where runs are fitted
+    one at a time. `cost` is roughly how long a run takes beside others. `arms` are rows that a table may have.
+    `packages` are those, beside the usual, whose versions belong in a record, and `extra` is what of bench installs
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
-    they are missing. `PACKAGES` may be a function of the configuration (`packages_of`), where the packages hang on it.
-    `check` is given a configuration before anything trains, and raises BadSetting where it cannot be fitted.
+    they are missing. `PACKAGES` may be a function of the configuration (`packages_of`).
     """
 
     name: str
@@ -339,10 +335,7 @@ class Protocol(ABC):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one run; its record is on disk when this exists.
-
-    `seconds` says where its time went, by stage; of a pack's training it is the run's share.
-    """
+    """What became of one run, which has its record; `seconds` are its own by stage, and its share of a pack's."""
 
     key: str
     arm: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -450,3 +452,20 @@ def test_a_configuration_is_read_without_importing_its_class(
     assert configure(arm)["estimator"] == "their_models.Theirs"
     with pytest.raises(BadSetting, match=r"cannot be imported.*SystemExit: imported"):
         check_settings(arm)
+
+
+PAGE = (Path(package.__file__).parent / "methods" / "README.md").read_text(encoding="utf-8")
+(EXAMPLES,) = (block for block in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "estimator =" in block)
+
+
+@pytest.mark.parametrize("name", tomllib.loads(EXAMPLES))
+def test_every_example_of_the_page_of_methods_is_an_arm_that_trains(
+    tmp_path: Path, parts: Encoded, name: str
+) -> None:
+    (tmp_path / "arms.toml").write_text(EXAMPLES)
+    (arm,) = (arm for arm in read_arms(tmp_path / "arms.toml") if arm.name == name)
+    check_settings(arm)
+    scores = fitted(parts, **arm.settings).predict(parts.test)
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+    assert tunable(arm) == ("space" in tomllib.loads(EXAMPLES)[name])
