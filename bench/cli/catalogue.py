@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from bench.contract import Method
 
-Row = dict[str, object]
-Kind = Literal[
+ListRow = dict[str, object]
+Listed = Literal[
     "datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices", "engines"
 ]
 
 
-def catalogue(kind: str) -> list[Row]:
+def catalogue(kind: str) -> list[ListRow]:
     """Return one dict per entry of the kind, `name` first, in the registry's order."""
     return _ROWS[kind]()
 
 
-def summary(kind: str) -> list[Row]:
+def summary(kind: str) -> list[ListRow]:
     """Return the rows for people to read: all cells of MetaBalance's grid are one."""
     from bench.arms.matrices import ALPHA, ALPHA_CELL, CELL, GRID, MATRICES
 
@@ -44,7 +44,7 @@ def _as_one(names: Sequence[str], cells: Collection[str], entry: str) -> list[st
     return [*others, f"{entry} ({n_cells} arms)"] if n_cells else [*names]
 
 
-def _datasets() -> list[Row]:
+def _datasets() -> list[ListRow]:
     from bench.data.cards import card, dataset_names
 
     cards = [card(name) for name in dataset_names()]
@@ -61,7 +61,7 @@ def _datasets() -> list[Row]:
     ]
 
 
-def _arms() -> list[Row]:
+def _arms() -> list[ListRow]:
     from bench.arms.arm import ARMS
     from bench.methods import method
 
@@ -78,7 +78,7 @@ def _arms() -> list[Row]:
     ]
 
 
-def _methods() -> list[Row]:
+def _methods() -> list[ListRow]:
     from bench.methods import methods
 
     return [
@@ -100,7 +100,7 @@ def _how_to_have(method: Method) -> str:
     return f" (not installed: {how_to_install(method)})" if missing_packages(method) else ""
 
 
-def _samplers() -> list[Row]:
+def _samplers() -> list[ListRow]:
     from bench.sampling.samplers import SAMPLERS
 
     return [
@@ -109,13 +109,13 @@ def _samplers() -> list[Row]:
     ]
 
 
-def _losses() -> list[Row]:
+def _losses() -> list[ListRow]:
     from bench.networks.losses import LOSSES
 
     return [{"name": name, "description": loss.description} for name, loss in LOSSES.items()]
 
 
-def _metrics() -> list[Row]:
+def _metrics() -> list[ListRow]:
     from bench.report.render import printed
     from bench.stats.metrics import metrics
 
@@ -131,7 +131,7 @@ def _metrics() -> list[Row]:
     ]
 
 
-def _protocols() -> list[Row]:
+def _protocols() -> list[ListRow]:
     from bench.protocols import protocols
 
     return [
@@ -146,13 +146,13 @@ def _protocols() -> list[Row]:
     ]
 
 
-def _matrices() -> list[Row]:
+def _matrices() -> list[ListRow]:
     from bench.arms.matrices import MATRICES
 
     return [{"name": name, "arms": list(arms)} for name, arms in MATRICES.items()]
 
 
-def _engines() -> list[Row]:
+def _engines() -> list[ListRow]:
     from bench.runs.engines import engines
 
     return [{"name": name, "description": engine.description} for name, engine in engines().items()]
@@ -169,7 +169,7 @@ _ROWS = {
     "matrices": _matrices,
     "engines": _engines,
 }
-KINDS: dict[str, tuple[str, str]] = {  # what one of them is called, and what they are
+LISTED: dict[str, tuple[str, str]] = {  # what one of them is called, and what they are
     "datasets": ("dataset", "tables with a label, fetched or simulated"),
     "arms": ("arm", "rows of a leaderboard: a method with its samplers, loss and settings"),
     "methods": ("method", "learners, with the settings that --set changes"),

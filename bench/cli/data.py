@@ -10,7 +10,7 @@ import typer
 
 from bench.calls import DATA
 from bench.cli import completion
-from bench.cli.catalogue import KINDS, Kind, Row, catalogue, summary
+from bench.cli.catalogue import LISTED, Listed, ListRow, catalogue, summary
 from bench.cli.interrupt import interruptible
 from bench.cli.options import Json, command
 from bench.cli.output import show_checks, show_fetched, show_json, show_table, stderr
@@ -21,8 +21,8 @@ from bench.names import SourceName
 @command
 def list_(
     kind: Annotated[
-        Kind | None,
-        typer.Argument(metavar="KIND", help=f"One of: {', '.join(KINDS)}. Without it: what these are."),
+        Listed | None,
+        typer.Argument(metavar="KIND", help=f"One of: {', '.join(LISTED)}. Without it: what these are."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -31,11 +31,11 @@ def list_(
     Example: bench list datasets
     """
     if kind is None:
-        entries: list[Row] = [{"name": name, "description": about} for name, (_, about) in KINDS.items()]
+        entries: list[ListRow] = [{"name": name, "description": about} for name, (_, about) in LISTED.items()]
         heading = "kind"
     else:
         entries = catalogue(kind) if as_json else summary(kind)
-        heading = KINDS[kind][0]
+        heading = LISTED[kind][0]
     if as_json:
         show_json({kind or "kinds": entries})
     else:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.calls import quiet_tqdm
-from bench.cli.progress import Lines, label, reporter, shortened
+from bench.cli.progress import Lines, pack_label, reporter, shortened
 from bench.contract import PlannedRun, Result
 from bench.errors import BadArgument
 from bench.names import OK
@@ -100,7 +100,7 @@ class Bar:
 
     def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Say what is trained."""
-        self.parts[worker] = label(runs), len(runs), 0.0
+        self.parts[worker] = pack_label(runs), len(runs), 0.0
         self._move()
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from bench.workflows.doctor import Check
+    from bench.workflows.doctor import Finding
     from bench.workflows.leaderboard import Outcome
     from bench.workflows.run import Forecast, Plan
 
@@ -152,7 +152,7 @@ def show_fetched(rows: Sequence[dict[str, str]]) -> None:
         show_path("file", Path(row["path"]))
 
 
-def show_checks(checks: Sequence[Check]) -> None:
+def show_checks(checks: Sequence[Finding]) -> None:
     """Print a line for each check, wrapped on a terminal; a path is never broken."""
     longest = max(len(check.name) for check in checks)
     for check in checks:

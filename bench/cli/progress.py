@@ -25,7 +25,7 @@ BAR_WIDTH = 44  # columns of a line's bar, numbers and times on a narrow termina
 ESTIMATE_SECONDS = 900.0  # the time left is told from the speed in so many; packs and trials may take minutes
 
 
-def label(runs: Sequence[PlannedRun]) -> str:
+def pack_label(runs: Sequence[PlannedRun]) -> str:
     """Return a pack's name: its arms and how many runs it holds."""
     arms = list(dict.fromkeys(run.arm for run in runs))
     named = ", ".join(arms[:3]) + (f" and {len(arms) - 3} more" if len(arms) > 3 else "")
@@ -77,7 +77,7 @@ class Lines:
 
     def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
         """Remember what the worker holds."""
-        self.running[worker] = label(runs)
+        self.running[worker] = pack_label(runs)
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:
         """Print nothing: a log has no use for steps."""
@@ -143,7 +143,7 @@ class Bars(Lines):
         """Open a bar below the runs' for the pack; its length is known at its first report."""
         super().pack_started(worker, runs)
         room = max(12, self.console.width - BAR_WIDTH)  # the bar, its numbers and times stand beside it
-        self.tasks[worker] = self.progress.add_task(f"  {shortened(label(runs), room)}", total=None)
+        self.tasks[worker] = self.progress.add_task(f"  {shortened(pack_label(runs), room)}", total=None)
 
     def pack_progress(self, worker: int, step: int, steps: int) -> None:
         """Move the pack's bar."""

@@ -74,7 +74,7 @@ class Simulator(_Frozen):
     seed: int = Field(ge=0)
 
 
-class Published(_Frozen):
+class PublishedSettings(_Frozen):
     """How the code of the MetaBalance paper used this set: what the protocol `published` takes from the card.
 
     `drop` are features left out, `standardise` those that are scaled (None: all), the others stay raw. `dropout`
@@ -121,7 +121,7 @@ class Dataset(_Frozen):
     expected: Expected | None = None
     sources: tuple[Source, ...] = ()
     simulator: Simulator | None = None
-    published: Published | None = None
+    published: PublishedSettings | None = None
 
     @property
     def recipe(self) -> dict[str, object]:

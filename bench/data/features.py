@@ -22,7 +22,7 @@ STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other text
 MAX_LEVELS = 1000  # a text column with more values than this, most of them seen once, is no category
 
 Floats = NDArray[np.float64]
-Column: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
+Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
 
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
 
@@ -49,7 +49,7 @@ def features(frame: pd.DataFrame, categorical: Collection[str] = ()) -> pd.DataF
     return X
 
 
-def _feature(column: Column, is_category: bool) -> Column:
+def _feature(column: Series, is_category: bool) -> Series:
     """Return one column as float64 or as a category."""
     if is_category or isinstance(column.dtype, pd.CategoricalDtype):
         return _category(column)
@@ -64,7 +64,7 @@ def _feature(column: Column, is_category: bool) -> Column:
     return pd.Series(values, name=column.name)
 
 
-def _refuse_stray_texts(column: Column) -> None:
+def _refuse_stray_texts(column: Series) -> None:
     """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost."""
     texts = column.dropna().astype(str)
     is_stray = pd.to_numeric(texts, errors="coerce").isna()
@@ -77,7 +77,7 @@ def _refuse_stray_texts(column: Column) -> None:
         )
 
 
-def numbers(column: Column) -> Floats | None:
+def numbers(column: Series) -> Floats | None:
     """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
     if column.dtype.kind in "biuf":
         return column.to_numpy(np.float64, na_value=np.nan, copy=True)
@@ -89,7 +89,7 @@ def numbers(column: Column) -> Floats | None:
     return values if np.array_equal(np.isnan(values), missing) else None
 
 
-def _category(column: Column) -> Column:
+def _category(column: Series) -> Series:
     """Return a column as a category over the sorted texts of its values."""
     try:
         codes, values = pd.factorize(column)
@@ -148,6 +148,6 @@ def _drops(names: list[str]) -> str:
     return " ".join(f"--drop {shlex.quote(name)}" for name in names)
 
 
-def _quoted(column: Column) -> str:
+def _quoted(column: Series) -> str:
     """Return a column's name as a shell takes it."""
     return shlex.quote(str(column.name))

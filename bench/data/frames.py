@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.features import Column
+from bench.data.features import Series
 from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_arrow
 from bench.errors import BadArgument, BadTable
 from bench.names import digest
 
-NAME = "The frame"  # what messages call it
+FRAME_NAME = "The frame"  # what messages call it
 
 
 class Frame(Protocol):
@@ -93,10 +93,10 @@ def plain_frame(frame: object, *, unread: Collection[str] = ()) -> pd.DataFrame:
         pa.nulls(len(given), pa.float64()) if name in unread else _arrow(given.iloc[:, place], name)
         for place, name in enumerate(names)
     ]
-    return read_arrow(pa.table(columns, names=names), NAME)
+    return read_arrow(pa.table(columns, names=names), FRAME_NAME)
 
 
-def _arrow(column: Column, name: str) -> pa.Array:
+def _arrow(column: Series, name: str) -> pa.Array:
     """Return a column in arrow's memory, missing values as null."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = pd.Series(np.asarray(column), name=column.name)
@@ -122,7 +122,7 @@ def content_sha256(frame: pd.DataFrame) -> str:
     return digest([len(frame), *([str(name), *_content(frame[name])] for name in frame)])
 
 
-def _content(column: Column) -> tuple[str, str]:
+def _content(column: Series) -> tuple[str, str]:
     """Return the kind of a column's values, and their hash."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "category", _texts(column)
@@ -139,11 +139,11 @@ def _content(column: Column) -> tuple[str, str]:
     return pd.api.types.infer_dtype(column, skipna=True), _texts(column)
 
 
-def _bytes(column: Column, dtype: str) -> str:
+def _bytes(column: Series, dtype: str) -> str:
     return digest(column.to_numpy(dtype).tobytes())
 
 
-def _times(column: Column) -> str:
+def _times(column: Series) -> str:
     """Return the hash of dates or times in nanoseconds; in microseconds where they reach further."""
     try:
         fine = column.dt.as_unit("ns")
@@ -152,7 +152,7 @@ def _times(column: Column) -> str:
     return _bytes(fine.astype("int64"), "<i8")
 
 
-def _texts(column: Column) -> str:
+def _texts(column: Series) -> str:
     """Return the hash of a column's values as texts, missing ones apart."""
     codes, values = pd.factorize(column)
     words = [str(value) for value in values]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.features import Column
+from bench.data.features import Series
 from bench.errors import BadTable
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -23,7 +23,7 @@ _UNDERSTOOD = (("0", "1"), ("no", "yes"))  # negative, positive
 _LOGICAL = {"false": "0", "true": "1"}
 
 
-def label(column: Column, positive: str | float | bool | None = None) -> NDArray[np.int8]:
+def label(column: Series, positive: str | float | bool | None = None) -> NDArray[np.int8]:
     """Return a column of two values as int8, shape (n,): 1 where it is `positive`, else 0.
 
     Raises

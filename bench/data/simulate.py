@@ -61,7 +61,7 @@ class Simulated:
 
 
 @dataclass(frozen=True)
-class Kind:
+class _Kind:
     """A kind of transaction in fraud-sim; shifts and scales are in units of a column's spread.
 
     `share` is its part of its class in the first and in the last period, `amount` the median and the
@@ -104,9 +104,9 @@ def _columns(values: Mapping[int, float], default: float) -> Floats:
     return np.array([values.get(column, default) for column in range(1, 29)]).reshape(4, 7)
 
 
-KINDS = (
-    Kind("card-present", False, (0.70, 0.64), (20.0, 1.3), drift={1: 0.6, 2: -0.4, 5: 0.5}),
-    Kind(
+_KINDS = (
+    _Kind("card-present", False, (0.70, 0.64), (20.0, 1.3), drift={1: 0.6, 2: -0.4, 5: 0.5}),
+    _Kind(
         "online",
         False,
         (0.30, 0.36),
@@ -115,7 +115,7 @@ KINDS = (
         ties=((2, 5, 0.5), (17, 18, -0.4), (22, 24, 0.4)),
         drift={1: 0.4, 2: -0.2, 3: -0.3},
     ),
-    Kind(
+    _Kind(
         "card-testing",
         True,
         (0.43, 0.33),
@@ -124,7 +124,7 @@ KINDS = (
         scale={3: 1.4, 4: 1.2, 7: 1.5, 14: 1.3},
         drift={3: 0.8, 4: -0.6},
     ),
-    Kind(
+    _Kind(
         "take-over",
         True,
         (0.39, 0.38),
@@ -132,7 +132,7 @@ KINDS = (
         mean={3: -1.4, 4: 1.6, 9: -1.5, 10: -3.2, 11: 2.8, 12: -3.6, 14: -4.6, 16: -2.2, 17: -2.8},
         scale={10: 1.4, 12: 1.4, 14: 1.5, 17: 1.4},
     ),
-    Kind(
+    _Kind(
         "collusion",
         True,
         (0.06, 0.11),
@@ -141,7 +141,7 @@ KINDS = (
         scale={17: 3.5, 18: 3.5, 19: 2.0},
         ties=((17, 18, 0.97),),
     ),
-    Kind(
+    _Kind(
         "bust-out",
         True,
         (0.07, 0.11),
@@ -150,7 +150,7 @@ KINDS = (
         scale={22: 4.0, 24: 3.0, 26: 4.0, 28: 4.0},
         ties=((22, 24, -0.9),),
     ),
-    Kind("friendly", True, (0.05, 0.07), (70.0, 1.2), mean={3: -0.6, 14: -0.9, 20: 0.8}),
+    _Kind("friendly", True, (0.05, 0.07), (70.0, 1.2), mean={3: -0.6, 14: -0.9, 20: 0.8}),
 )
 
 # Standard deviations of V1..V28 are of this order in ULB's file.
@@ -161,7 +161,7 @@ RATE = np.array([2.2, 0.8, 0.8, 1.0, 2.4, 0.9, 0.9, 1.2])  # a period's prevalen
 PREVALENCE = 492 / 284_807
 SHIFT = np.linspace(-1.0, 1.0, 8)  # a_t
 PERIOD_SECONDS = 21_600
-IS_FRAUD = np.array([kind.fraud for kind in KINDS])
+IS_FRAUD = np.array([kind.fraud for kind in _KINDS])
 
 # loan-sim: what each category adds to the log odds of default.
 CATEGORY_EFFECTS: dict[str, dict[str, float] | dict[int, float]] = {
@@ -189,7 +189,7 @@ INTERCEPT = -2.716  # makes P(default) 16.0 %: solved on 4,000,000 rows of seed 
 
 def joint() -> Floats:
     """Return JOINT, the probability of each period and kind, shape (8, 7); it sums to 1."""
-    first, last = np.array([kind.share for kind in KINDS]).T
+    first, last = np.array([kind.share for kind in _KINDS]).T
     share = first + np.linspace(0.0, 1.0, 8)[:, None] * (last - first)
     positive = PREVALENCE * RATE / (LOAD @ RATE)
     class_share = np.where(IS_FRAUD, positive[:, None], 1.0 - positive[:, None])
@@ -219,7 +219,7 @@ def simulate_fraud(rows: int, seed: int) -> Simulated:
     """Return fraud-sim: Time (seconds), V1..V28, Amount, Class; in the order of time."""
     rng = np.random.Generator(np.random.PCG64(seed))
     counts = rng.multinomial(rows, joint().ravel())
-    period, kind = np.divmod(np.repeat(np.arange(counts.size), counts), len(KINDS))
+    period, kind = np.divmod(np.repeat(np.arange(counts.size), counts), len(_KINDS))
     time = PERIOD_SECONDS * (period + rng.random(rows))
     order = np.argsort(time, kind="stable")
     period, kind = period[order], kind[order]
@@ -238,7 +238,7 @@ def _transactions(
     chi_square = rng.chisquare(FREEDOM, (len(kind), 4))
     units = rng.standard_normal((len(kind), 4, 7)) / np.sqrt(chi_square / FREEDOM)[:, :, None]
     log_amount = rng.standard_normal(len(kind))
-    for k, model in enumerate(KINDS):
+    for k, model in enumerate(_KINDS):
         rows = np.flatnonzero(kind == k)
         drawn = np.einsum("bij,nbj->nbi", model.root, units[rows]) + model.centre
         drawn[:, 0] += SHIFT[period[rows], None] * model.slope
@@ -259,14 +259,14 @@ def fraud_probability(frame: pd.DataFrame, chunk: int = 8192) -> Floats:
 def _posterior(units: Floats, log_amount: Floats) -> Floats:
     log_joint = np.log(joint())
     log_weight = np.stack(
-        [_log_density(kind, units, log_amount) + log_joint[:, k] for k, kind in enumerate(KINDS)]
+        [_log_density(kind, units, log_amount) + log_joint[:, k] for k, kind in enumerate(_KINDS)]
     )  # (kinds, n, periods)
     legitimate = _log_sum(log_weight[~IS_FRAUD])
     fraud = _log_sum(log_weight[IS_FRAUD])
     return _expit(fraud - legitimate)
 
 
-def _log_density(kind: Kind, units: Floats, log_amount: Floats) -> Floats:
+def _log_density(kind: _Kind, units: Floats, log_amount: Floats) -> Floats:
     """Return log f(V, Amount | kind, period) up to a term that all kinds share, (n, periods)."""
     inverse = np.linalg.inv(kind.root)
     white = np.stack([(units[:, b] - kind.centre[b]) @ inverse[b].T for b in range(4)])

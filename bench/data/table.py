@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.features import Column, Floats, features, numbers
+from bench.data.features import Floats, Series, features, numbers
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.labels import label
 from bench.data.raw import fetch
@@ -28,7 +28,7 @@ from bench.data.raw.readers import read_frame
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.names import digest
 
-Progress = Callable[[str, int, int | None], None]
+DownloadProgress = Callable[[str, int, int | None], None]
 
 _EPOCH = pd.Timestamp(0, tz="UTC")
 _DATES = ("ISO8601", "%b-%Y", "%d-%b-%Y")  # the spellings of dates that can be read in one way only
@@ -119,7 +119,7 @@ def load(
     frame: object = None,
     source: str = "auto",
     rows: int | None = None,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Table:
     """Return the table of a card.
 
@@ -272,7 +272,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(column: Column) -> Floats:
+def _times(column: Series) -> Floats:
     """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC)."""
     times = None if column.dtype.kind in "mM" else numbers(column)
     if times is None:
@@ -285,7 +285,7 @@ def _times(column: Column) -> Floats:
     return times
 
 
-def _seconds(column: Column) -> Floats:
+def _seconds(column: Series) -> Floats:
     """Return dates, of a date type or in the texts of `_DATES`, as seconds since 1970; missing as NaN."""
     texts = column.astype(object)
     for spelling in _DATES:
@@ -297,7 +297,7 @@ def _seconds(column: Column) -> Floats:
     )
 
 
-def _amounts(column: Column) -> Floats:
+def _amounts(column: Series) -> Floats:
     """Return the amount column as float64, NaN where missing."""
     amounts = numbers(column)
     if amounts is None or np.isinf(amounts).any():

@@ -65,7 +65,7 @@ def packages_of(name: str, config: Mapping[str, object]) -> tuple[str, ...]:
     return which.packages_of(which.config.model_validate(config))
 
 
-def place_of(error: BaseException, name: str) -> str:
+def where_raised(error: BaseException, name: str) -> str:
     """Return the file of a method from outside that failed, and the line; nothing for a method of bench."""
     file = method(name).file
     if Path(file).parent == Path(__file__).parent:

@@ -15,14 +15,14 @@ from typing import Any
 from bench.errors import BadSetting, UnknownName
 from bench.plugins import guarded
 
-SEEDS = ("random_state",)
+_SEEDS = ("random_state",)
 THREADS = ("n_jobs", "thread_count")
 _METHODS = ("fit", "get_params", "set_params")
 
-Steps = Sequence[tuple[str, str, Mapping[str, object]]]  # name, path and parameters of each
+PipelineSteps = Sequence[tuple[str, str, Mapping[str, object]]]  # name, path and parameters of each
 
 
-def build(path: str, parameters: Mapping[str, object], steps: Steps | None = None) -> Any:
+def build(path: str, parameters: Mapping[str, object], steps: PipelineSteps | None = None) -> Any:
     """Return the estimator of the class at `path`, or the pipeline at `path` of these steps.
 
     Raises BadPlugin where the class cannot be imported or made, UnknownName for a name in the path or a parameter that
@@ -78,8 +78,8 @@ def _made(path: str, parameters: Mapping[str, object]) -> Any:
     own = {name: _by_class(value) for name, value in parameters.items()}
     within = {name: own.pop(name) for name in [*own] if "__" in name and name not in known}
     for name in parameters:
-        if name.rpartition("__")[2] in (*SEEDS, *THREADS):
-            whose = "the seed of the run (--seeds)" if name.endswith(SEEDS) else "the threads of the worker"
+        if name.rpartition("__")[2] in (*_SEEDS, *THREADS):
+            whose = "the seed of the run (--seeds)" if name.endswith(_SEEDS) else "the threads of the worker"
             raise BadSetting(f"{path}: leave out {name}, which bench sets to {whose}.")
         if name in own and name not in known and None not in known:
             raise UnknownName(f"parameter of {path},", name, [*filter(None, known)])

@@ -37,13 +37,13 @@ from pydantic import (
 from bench.contract import Fitted, Member, Progress, Trial
 from bench.data.encode import Part
 from bench.errors import BadSetting, UnknownName
-from bench.methods._importing import SEEDS, THREADS, build, distributions, give, parameters_of
+from bench.methods._importing import _SEEDS, THREADS, build, distributions, give, parameters_of
 from bench.methods._importing import check as check_model
 
 NAME = "estimator"
 VERSION = 1
 COST = 10.0  # as an ensemble
-PIPELINE = "imblearn.pipeline.Pipeline"
+_PIPELINE = "imblearn.pipeline.Pipeline"
 PLACEHOLDER = "sklearn.dummy.DummyClassifier"  # of no arm: an arms file names an estimator
 WARNINGS = 3  # that a record keeps
 _STEPS = '[["smote", "imblearn.over_sampling.SMOTE", {k_neighbors = 3}], ["svm", "sklearn.svm.LinearSVC"]]'
@@ -60,8 +60,8 @@ def _plain(value: JsonValue) -> JsonValue:
     return value
 
 
-Parameters = dict[str, Annotated[JsonValue, BeforeValidator(_plain)]]
-Step = tuple[str, str, Parameters]  # its name in the pipeline, the path of its class
+_Parameters = dict[str, Annotated[JsonValue, BeforeValidator(_plain)]]
+_PipelineStep = tuple[str, str, _Parameters]  # its name in the pipeline, the path of its class
 Choices = Annotated[tuple[StrictBool | Number | StrictStr, ...], Field(min_length=2)]
 
 
@@ -121,8 +121,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     estimator: str = PLACEHOLDER
-    parameters: Parameters = Field(default_factory=dict)
-    pipeline: tuple[Step, ...] | None = Field(default=None, min_length=1)
+    parameters: _Parameters = Field(default_factory=dict)
+    pipeline: tuple[_PipelineStep, ...] | None = Field(default=None, min_length=1)
     scale: StrictBool = True
     space: dict[str, Range] = Field(default_factory=dict, exclude=True)
 
@@ -130,7 +130,7 @@ class Config(BaseModel):
     @classmethod
     def _steps_are_a_pipeline(cls, values: object) -> object:
         if isinstance(values, Mapping) and values.get("pipeline") is not None:
-            return {"estimator": PIPELINE, **values}
+            return {"estimator": _PIPELINE, **values}
         return values
 
 
@@ -226,7 +226,7 @@ def _value(config: Config, name: str, model: Any = None) -> Any:
         if name not in known:
             raise UnknownName(f"parameter in the space of {config.estimator},", name, known)
         value = known[name]
-    if name.rpartition("__")[2] in (*SEEDS, *THREADS):
+    if name.rpartition("__")[2] in (*_SEEDS, *THREADS):
         raise BadSetting(f"leave {name} out of the space: bench sets it.")
     if value not in config.space[name]:
         raise BadSetting(
@@ -252,7 +252,7 @@ def _fit(member: Member) -> Fitted:
             f"{config.estimator} has no predict_proba, and the sigmoid that maps its decision_function to [0, 1] is "
             "fitted on validation rows, of which there are none here."
         )
-    give(model, SEEDS, member.seed % 2**31)
+    give(model, _SEEDS, member.seed % 2**31)
     give(model, THREADS, torch.get_num_threads())
     with _kept_warnings() as kept:
         model.fit(_features(member, rows), rows.labels)

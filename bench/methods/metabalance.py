@@ -28,7 +28,7 @@ VERSION = 2
 COST = 5.0
 POOLS = ("inner_sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
-SAMPLERS = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")  # the quick ones
+STUDIED_SAMPLERS = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")  # the quick ones
 _METABALANCE = Arm(
     "metabalance",
     "metabalance",
@@ -111,8 +111,8 @@ def space(trial: Trial) -> dict[str, object]:
     if settings["inner_lr"]:
         settings["order"] = trial.suggest_categorical("order", (1, 2))
     if settings["inner_lr"] or settings["inner_weight"]:
-        settings |= trial.sampler("inner_sampler", SAMPLERS)
-    return {**settings, **trial.sampler("outer_sampler", SAMPLERS)}
+        settings |= trial.sampler("inner_sampler", STUDIED_SAMPLERS)
+    return {**settings, **trial.sampler("outer_sampler", STUDIED_SAMPLERS)}
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bench.data.cards import card, dataset_names
-from bench.methods.metabalance import SAMPLERS
+from bench.methods.metabalance import STUDIED_SAMPLERS
 from bench.names import OK
 from bench.paper.alpha import PAPER_METRICS
 from bench.paper.claims import BEFORE, MAIN_RIVALS, Tables, counts
@@ -172,7 +172,8 @@ def _tuned(claims: pd.DataFrame) -> list[str]:
             )
     sentences.append(
         "Its inner and outer rows were left as they are or resampled, in four steps up to equal classes, by "
-        f"{', '.join(SAMPLERS)}: SVM-SMOTE, which the paper used within, and the other slow ones were not open to it. "
+        f"{', '.join(STUDIED_SAMPLERS)}: SVM-SMOTE, which the paper used within, and the other slow ones were not open "
+        "to it. "
         "How many trials and seconds each had: `tuned/*-ledger.md`; every arm beside its default: "
         "`leaderboards/*-tuned.md`. Tuned MetaBalance less the tuned rival:"
     )

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from bench.arms.arm import ARMS
 from bench.contract import Arm, Protocol
 from bench.data.cards import Dataset, dataset_names
-from bench.data.cards import Published as PublishedCard
+from bench.data.cards import PublishedSettings as PublishedCard
 from bench.data.cards import card as registered
 from bench.data.encode import Encoded, encoded
 from bench.data.split import VALID_SHARE, Split, stratified
@@ -32,7 +32,7 @@ from bench.methods import method
 from bench.names import digest
 
 STRATIFIED_FOLDS = 5
-ROLES = ("inner_sampler", "outer_sampler")
+PAIR_ROLES = ("inner_sampler", "outer_sampler")
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # that an arm may choose from where the search is equal
 _SGD = {"optimiser": "sgd", "momentum": 0.9, "weight_decay": 5e-4}
 _PUBLISHED: dict[str, dict[str, Any]] = {
@@ -149,7 +149,9 @@ class Published(Protocol):
         arm = _with_samplers(arm, published)
         fields = method(arm.method).config.model_fields
         if arm.method in _PUBLISHED:
-            numbers = {name: value for name, value in _entry(arm, published).items() if name not in ROLES}
+            numbers = {
+                name: value for name, value in _entry(arm, published).items() if name not in PAIR_ROLES
+            }
             if arm.method == "meta-weight-net":  # its virtual step is the step to come
                 numbers["inner_lr"] = numbers["lr"]
             settings = _network(arm, published, self) | numbers | dict(arm.settings)
@@ -191,7 +193,9 @@ def _published(card: Dataset, what: str) -> PublishedCard:
 
 
 def _with_samplers(arm: Arm, published: PublishedCard) -> Arm:
-    roles: dict[str, Any] = {name: value for name, value in _entry(arm, published).items() if name in ROLES}
+    roles: dict[str, Any] = {
+        name: value for name, value in _entry(arm, published).items() if name in PAIR_ROLES
+    }
     return replace(arm, **roles)
 
 
@@ -238,7 +242,7 @@ def _entry(arm: Arm, published: PublishedCard) -> dict[str, float | str]:
         if name in published.arms:
             given = published.arms[name]
             own = name == plain
-            return {key: value for key, value in given.items() if own or key not in ROLES}
+            return {key: value for key, value in given.items() if own or key not in PAIR_ROLES}
     return {}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = "pd.Series[Any]"  # one row of a frame, by column
 GAP = 2  # blanks between two columns
 PROSE = 24  # columns that a text of several words should have
-NAME = 8  # columns that a name keeps when it is folded
+NAME_WIDTH = 8  # columns that a name keeps when it is folded
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
     """
     widths = [column.needed for column in columns]
     over = needed(columns) - width
-    for kind, least in (("prose", PROSE), ("name", NAME), ("prose", NAME)):
+    for kind, least in (("prose", PROSE), ("name", NAME_WIDTH), ("prose", NAME_WIDTH)):
         for i, column in enumerate(columns):
             if over > 0 and column.kind == kind:
                 less = min(over, max(0, widths[i] - least))

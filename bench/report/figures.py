@@ -61,7 +61,7 @@ class Drawing:
         return self.paths(path)
 
 
-def numbers(board: pd.DataFrame) -> str:
+def numbers_sha256(board: pd.DataFrame) -> str:
     """Return the hash of a figure's numbers."""
     return digest(board.to_csv())
 

@@ -24,7 +24,7 @@ from bench.machine import forget_peak_memory
 from bench.methods import method
 from bench.names import FAILED, OOM, TEST, TIMEOUT, VALID
 from bench.runs.materials import Failure, Materials
-from bench.runs.recording import Outcome, reason_of, record_failure, record_run
+from bench.runs.recording import Scoring, reason_of, record_failure, record_run
 from bench.runs.run import Run, configuration
 from bench.sampling.resample import resample
 
@@ -123,7 +123,7 @@ def _prepare(bench: Materials, run: Run) -> _Prepared | Failure:
 
 def _fit_and_score(
     bench: Materials, runs: Sequence[Run], prepared: Sequence[_Prepared], progress: Progress
-) -> list[Outcome]:
+) -> list[Scoring]:
     trained: dict[int, tuple[Fitted, float]] = {}  # by place in the pack, with the run's share of seconds
     widths = [each.member.valid.X.shape[1] for each in prepared]
     # Categories differ from fold to fold, and with them the width of the first layer.
@@ -145,10 +145,10 @@ def _fit_and_score(
     return outcomes
 
 
-def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> Outcome:
+def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> Scoring:
     started = time.perf_counter()
     parts = {VALID: encoded.valid, TEST: encoded.test}
     scores = {
         name: np.asarray(fitted.predict(part), np.float64) for name, part in parts.items() if len(part.rows)
     }
-    return Outcome(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
+    return Scoring(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})

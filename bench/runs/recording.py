@@ -18,7 +18,7 @@ from bench.contract import Fitted, Result
 from bench.data.encode import Encoded
 from bench.data.table import Table
 from bench.machine import checkout, peak_memory_mb, versions
-from bench.methods import packages_of, place_of
+from bench.methods import packages_of, where_raised
 from bench.names import FAILED, OK, TEST, VALID, canonical
 from bench.runs.materials import Materials
 from bench.runs.run import PIPELINE_VERSIONS, Run
@@ -29,7 +29,7 @@ from bench.store.schema import Record
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Scoring:
     """What a run came to before it is measured: its scores by part, and seconds by stage."""
 
     fitted: Fitted
@@ -38,7 +38,7 @@ class Outcome:
     seconds: Mapping[str, float]
 
 
-def record_run(bench: Materials, run: Run, outcome: Outcome, started: datetime, pack_size: int) -> Result:
+def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, pack_size: int) -> Result:
     """Measure and write one run; a score that cannot be measured makes it a failed run."""
     encoded = outcome.encoded
     began = time.perf_counter()
@@ -88,10 +88,10 @@ def record_failure(
 def reason_of(error: Exception, by: str | None = None) -> str:
     """Return the error in one line, as a record holds it; with the file where it is of an author's method `by`."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500] + (place_of(error, by) if by else "")
+    return f"{type(error).__name__}: {text}"[:500] + (where_raised(error, by) if by else "")
 
 
-def _scored(table: Table, outcome: Outcome) -> dict[str, Scored]:
+def _scored(table: Table, outcome: Scoring) -> dict[str, Scored]:
     """Return by part what the run scored, at the threshold chosen on validation rows, where there are any."""
     valid, test, scores = outcome.encoded.valid, outcome.encoded.test, outcome.scores
     labels = {VALID: valid.labels, TEST: table.y[test.rows]}

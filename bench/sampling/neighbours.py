@@ -36,13 +36,13 @@ _T = TypeVar("_T")
 _Item = TypeVar("_Item")
 _Float = TypeVar("_Float", np.float32, np.float64)
 
-CELL = 256  # rows in whose company near rows of the same class are looked for first, and how many at a time
+_CELL = 256  # rows in whose company near rows of the same class are looked for first, and how many at a time
 WIDER = (2**12, 2**15, 2**62)  # and in what widths then, the last being all
 TILE = 4096  # rows to which distances are held at a time
-BLOCK = 2**20  # distances held at a time
+_BLOCK = 2**20  # distances held at a time
 FEW_SEGMENTS = 10  # bounds are tried where there are so many rows to a segment that covers the other class
-TINY = 1e-30  # more than float32 loses of a small square at its lower end
-LARGEST = 1e15  # no square of a larger number is looked at in float32
+_TINY = 1e-30  # more than float32 loses of a small square at its lower end
+_LARGEST = 1e15  # no square of a larger number is looked at in float32
 
 
 class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]  # imbalanced-learn ships no types
@@ -135,7 +135,7 @@ def sure_to_stay(
     few = labels[np.argmin(counts)] if drawn is None else drawn[0]
     small, large = X[y == few], X[y != few]
     segments = _segments(small, None if drawn is None else drawn[1])
-    if FEW_SEGMENTS * len(segments.start) > len(y) or len(y) < CELL or np.abs(X).max() > LARGEST:
+    if FEW_SEGMENTS * len(segments.start) > len(y) or len(y) < _CELL or np.abs(X).max() > _LARGEST:
         return sure
     gap_large, gap_small = _gaps(large, segments)
     for label in targets:
@@ -162,11 +162,11 @@ def _segments(rows: Floats, ends: Ids | None) -> _Segments:
     )
     of_row = of_row.reshape(-1)
     start, step = rows[pairs[:, 0]], rows[pairs[:, 1]] - rows[pairs[:, 0]]
-    step[_dots(step, step) < TINY] = 0
+    step[_dots(step, step) < _TINY] = 0
     radius = 0.0
-    for i in range(0, len(rows), BLOCK // 64):
-        own = of_row[i : i + BLOCK // 64]
-        away, along = rows[i : i + BLOCK // 64] - start[own].astype(np.float64), step[own]
+    for i in range(0, len(rows), _BLOCK // 64):
+        own = of_row[i : i + _BLOCK // 64]
+        away, along = rows[i : i + _BLOCK // 64] - start[own].astype(np.float64), step[own]
         t = np.clip(_dots(away, along) * _inverse(_dots(along, along)), 0, 1)
         radius = max(radius, float(np.linalg.norm(away - t[:, None] * along, axis=1).max()))
     return _Segments(start, step, radius, of_row)
@@ -203,7 +203,7 @@ def _dots(a: Floats | Doubles, b: Floats | Doubles) -> Doubles:
 def _gaps(large: Floats, segments: _Segments) -> tuple[Floats, Floats]:
     """Return lower bounds (n,), (S,) on the squared distances of rows and segments to the nearest of the other."""
     margin = _margin(large.shape[1])
-    rows = _left(large, (1 - margin) * _dots(large, large) - TINY)
+    rows = _left(large, (1 - margin) * _dots(large, large) - _TINY)
     of_large, of_segment = np.full(len(large), np.inf, dtype=np.float32), []
     for i in range(0, len(segments.start), TILE):
         squared = _squared(rows, segments.start[i : i + TILE], segments.step[i : i + TILE], margin)
@@ -221,7 +221,7 @@ def _squared(rows: Floats, start: Floats, step: Floats, margin: float) -> list[t
     along[-1] = -_dots(start, step)
     length = _dots(step, step).astype(np.float32)
     inverse = _inverse(length)
-    size = max(1, BLOCK // len(start))
+    size = max(1, _BLOCK // len(start))
 
     def of_block(i: int) -> tuple[Floats, Floats]:
         distance = rows[i : i + size] @ to_start  # (block, S): |x − start|²
@@ -250,10 +250,10 @@ def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
     They are looked for among few near rows, then among more, as long as most of all rows are sure by then.
     """
     sure = np.zeros(len(own), dtype=bool)
-    if len(own) < CELL:
+    if len(own) < _CELL:
         return sure
     order = _by_place(own)
-    norms = (1 + _margin(own.shape[1])) * _dots(own, own) + TINY
+    norms = (1 + _margin(own.shape[1])) * _dots(own, own) + _TINY
     left, right, gap = _left(own, norms)[order], _right(own, norms)[order], gap[order]
     sure_in_order = _in_cells(left, right, gap, need)
     for width in WIDER:
@@ -273,9 +273,9 @@ def _in_cells(left: Floats, right: Floats, gap: Floats, need: int) -> Mask:
         return enough
 
     sure = np.zeros(len(gap), dtype=bool)
-    starts = np.append(np.arange(0, len(gap) - CELL, CELL), len(gap) - CELL)  # the last may overlap
-    cells = starts[:, None] + np.arange(CELL)
-    chunks = [cells[i : i + BLOCK // CELL**2] for i in range(0, len(cells), BLOCK // CELL**2)]
+    starts = np.append(np.arange(0, len(gap) - _CELL, _CELL), len(gap) - _CELL)  # the last may overlap
+    cells = starts[:, None] + np.arange(_CELL)
+    chunks = [cells[i : i + _BLOCK // _CELL**2] for i in range(0, len(cells), _BLOCK // _CELL**2)]
     for chunk, enough in zip(chunks, _in_threads(of_cells, chunks), strict=True):
         sure[chunk] |= enough
     return sure
@@ -294,7 +294,7 @@ def _widen(left: Floats, right: Floats, gap: Floats, sure: Mask, need: int, widt
         return count >= need
 
     unsure = [i + np.flatnonzero(~sure[i : i + width]) for i in range(0, len(sure), width)]
-    chunks = [rows[i : i + CELL] for rows in unsure for i in range(0, len(rows), CELL)]
+    chunks = [rows[i : i + _CELL] for rows in unsure for i in range(0, len(rows), _CELL)]
     for rows, enough in zip(chunks, _in_threads(of_rows, chunks), strict=True):
         sure[rows] = enough
 
@@ -304,7 +304,7 @@ def _by_place(rows: Floats) -> Ids:
     d = rows.shape[1]
     if d > 8:
         rows = rows @ np.random.default_rng(0).normal(size=(d, 8)).astype(np.float32)
-    return np.asarray(KDTree(rows, leaf_size=CELL // 2).get_arrays()[1], dtype=np.int64)
+    return np.asarray(KDTree(rows, leaf_size=_CELL // 2).get_arrays()[1], dtype=np.int64)
 
 
 def _stay(X: Floats, y: Labels, label: object, k: int, sure: Mask, index: NearestNeighbors) -> Mask:

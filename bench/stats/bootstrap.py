@@ -28,7 +28,7 @@ from bench.stats.sums import Array, Floats
 log = logging.getLogger(__name__)
 
 RANKED = ("average_precision", "roc_auc")  # cheap enough to be measured on more resamples
-HELD = 1 << 25  # bytes of weights drawn at once
+_HELD = 1 << 25  # bytes of weights drawn at once
 WAVE = 5  # draws held at once
 MOST_STEPS = 4095  # on either side of 0: thirteen bits
 PIECE = 1 << 19  # random bytes drawn at once
@@ -177,7 +177,7 @@ class _Draw:
 def _draws(n: int, row_replicates: int, rank_replicates: int, names: list[str]) -> list[_Draw]:
     """Share a fold's resamples out: at first those for all metrics, then the rest for `RANKED`."""
     ranked = [name for name in names if name in RANKED]
-    step = max(1, min(WIDTH, HELD // n))
+    step = max(1, min(WIDTH, _HELD // n))
     starts = range(row_replicates, rank_replicates if ranked else 0, step)
     rest = [_Draw(start, min(step, rank_replicates - start), ranked) for start in starts]
     return [_Draw(0, row_replicates, names), *rest]
@@ -311,7 +311,7 @@ def bootstrap_ranks(y: Array, score: Array, *, replicates: int = 2000, seed: int
     ranking = rank(y, score)
     # A count costs as much as drawing and counting some 40 rows.
     draw = _by_block if 40 * len(ranking.cuts) < len(ranking.order) else _by_row
-    step = max(1, min(replicates, HELD // (50 * len(ranking.cuts))))
+    step = max(1, min(replicates, _HELD // (50 * len(ranking.cuts))))
     parts = [
         draw(ranking, min(step, replicates - start), seed_from("ranks", seed, start))
         for start in range(0, replicates, step)

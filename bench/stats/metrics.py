@@ -29,7 +29,7 @@ from bench.stats.scored import COLUMNS, Metric, Scored
 from bench.stats.sums import Array, Floats
 
 ECE_BINS = 15
-HELD = 1 << 26  # bytes of weights and counts held at once
+_HELD = 1 << 26  # bytes of weights and counts held at once
 WIDTH = 2048  # resamples measured at once
 
 
@@ -75,7 +75,7 @@ def measure_ranked(ranking: Ranking, weights: Array, *, names: Iterable[str]) ->
         raise ValueError(f"Weights of shape {weights.shape} for {len(ranking.order)} rows: expected (R, n).")
     tallies = {name: tally for name in names if (tally := METRICS[name].tally)}
     values = {name: np.empty(len(weights)) for name in tallies}
-    step = max(1, min(WIDTH, HELD // (len(ranking.order) + 50 * len(ranking.cuts))))
+    step = max(1, min(WIDTH, _HELD // (len(ranking.order) + 50 * len(ranking.cuts))))
     for start in range(0, len(weights), step):
         part = slice(start, start + step)
         counts = Tally(ranking, np.ascontiguousarray(weights[part].T))
@@ -250,7 +250,7 @@ def _word(percent: float) -> str:
 
 
 REVIEWS = (0.1, 0.5, 1, 5)  # percent of rows
-RATES = (1, 5)  # percent of negatives
+_RATES = (1, 5)  # percent of negatives
 
 METRICS: dict[str, Metric] = {
     "average_precision": _tallied(
@@ -259,7 +259,7 @@ METRICS: dict[str, Metric] = {
     "roc_auc": _tallied(lambda t: t.roc_area, True, "chance that a positive outranks a negative, ties half"),
     **{f"recall_at_{_word(q)}pct_review": _recall_at_review(q) for q in REVIEWS},
     **{f"precision_at_{_word(q)}pct_review": _precision_at_review(q) for q in REVIEWS},
-    **{f"recall_at_{_word(x)}pct_fpr": _recall_at_fpr(x) for x in RATES},
+    **{f"recall_at_{_word(x)}pct_fpr": _recall_at_fpr(x) for x in _RATES},
     "ks": _tallied(_ks, True, "largest gap between true and false positive rate (Kolmogorov and Smirnov)"),
     "gini": _tallied(lambda t: 2 * t.roc_area - 1, True, "2 ROC-AUC - 1", (-1.0, 1.0)),
     "brier": _tallied(lambda t: t.mean_losses[0], False, "mean squared error of the probability"),

@@ -26,7 +26,7 @@ from bench.testing.checks import Check, examine, expect, loans
 from bench.tuning.space import Classes, arm_at, space_of
 
 CPU = torch.device("cpu")
-SEEDS = (0, 1)
+_SEEDS = (0, 1)
 REGISTERED = "It says what a method must: VERSION, Config, space, fit"
 CLASSES = Classes(300, 60)
 TRIALS = 20  # random ones, of a space
@@ -59,7 +59,7 @@ class Subject:
 
     def fit(
         self,
-        seeds: Sequence[int] = SEEDS,
+        seeds: Sequence[int] = _SEEDS,
         train: Part | None = None,
         valid: Part | None = None,
         config: BaseModel | None = None,
@@ -154,7 +154,7 @@ def fit_gives_one_per_member(subject: Subject) -> None:
     """`fit` returns one Fitted for each member."""
     fitted = subject.fitted
     expect(isinstance(fitted, Sequence), f"it returns a {type(fitted).__name__}; expected a list")
-    expect(len(fitted) == len(SEEDS), f"it returns {len(fitted)} for {len(SEEDS)} members")
+    expect(len(fitted) == len(_SEEDS), f"it returns {len(fitted)} for {len(_SEEDS)} members")
     for each in fitted:
         expect(
             isinstance(each, Fitted), f"it returns a {type(each).__name__}; expected a bench.contract.Fitted"
@@ -207,7 +207,7 @@ def labels_are_not_asked_for(subject: Subject) -> None:
 
 def a_seed_decides(subject: Subject) -> None:
     """The same seeds give the same bits again, whatever the order of the members and the global random state."""
-    turned = subject.fit(SEEDS[::-1])[::-1]
+    turned = subject.fit(_SEEDS[::-1])[::-1]
     with _other_random_state():
         again = subject.fit()
     for words, others in (("members in another order", turned), ("fitted again", again)):
@@ -230,7 +230,7 @@ def _other_random_state() -> Iterator[None]:
 
 def company_does_not_matter(subject: Subject) -> None:
     """A member alone is scored as in company."""
-    for seed, fitted in zip(SEEDS, subject.fitted, strict=True):
+    for seed, fitted in zip(_SEEDS, subject.fitted, strict=True):
         (alone,) = subject.fit([seed])
         expect(
             _equal(fitted, alone, subject.encoded.test),
@@ -262,7 +262,7 @@ def it_does_without_validation(subject: Subject) -> None:
     if isinstance(config, SteppedConfig) and config.needs_validation:
         return
     try:
-        (fitted,) = subject.fit(SEEDS[:1], valid=_first(subject.encoded.valid, 0))
+        (fitted,) = subject.fit(_SEEDS[:1], valid=_first(subject.encoded.valid, 0))
     except (BenchError, ValueError) as error:
         if "validation" in str(error):
             return
@@ -277,14 +277,14 @@ def one_feature_is_enough(subject: Subject) -> None:
         Part(part.rows, np.ascontiguousarray(part.X[:, :1]), part.y, part.probability)
         for part in (encoded.train, encoded.valid, encoded.test)
     )
-    (fitted,) = subject.fit(SEEDS[:1], train, valid)
+    (fitted,) = subject.fit(_SEEDS[:1], train, valid)
     _check_scores(fitted.predict(test), test)
 
 
 def few_positives_are_enough(subject: Subject) -> None:
     """It trains on three positives, with two to validate on."""
     encoded = subject.encoded
-    (fitted,) = subject.fit(SEEDS[:1], _with_positives(encoded.train, 3), _with_positives(encoded.valid, 2))
+    (fitted,) = subject.fit(_SEEDS[:1], _with_positives(encoded.train, 3), _with_positives(encoded.valid, 2))
     _check_scores(fitted.predict(encoded.test), encoded.test)
 
 
@@ -297,7 +297,7 @@ def both_ends_can_be_fitted(subject: Subject) -> None:
     kept = {name: value for name, value in subject.defaults.items() if name not in space.distributions}
     for params in _ends(space.distributions):
         settings = configure(arm_at(arm, params, classes)) | kept
-        (fitted,) = subject.fit(SEEDS[:1], config=subject.method.config.model_validate(settings))
+        (fitted,) = subject.fit(_SEEDS[:1], config=subject.method.config.model_validate(settings))
         _check_scores(fitted.predict(subject.encoded.test), subject.encoded.test)
 
 

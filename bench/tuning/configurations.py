@@ -29,11 +29,12 @@ from bench.contract import Arm
 from bench.data.split import Split
 from bench.disk import write_text
 from bench.errors import BadSetting, BadStore, BenchError
+from bench.methods import ROLES
 from bench.names import ANYWAY, TUNED, digest
 from bench.runs.prepare import Prepared
 from bench.runs.run import identity, plan
 from bench.store.folder import published_beside
-from bench.tuning.space import ROLES, changeable, tunable
+from bench.tuning.space import changeable, tunable
 from bench.tuning.trials import (
     COMPLETE,
     FAIL,

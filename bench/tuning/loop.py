@@ -23,6 +23,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from bench.arms.settings import brief
 from bench.contract import Arm, PlannedRun, Result
+from bench.methods import ROLES
 from bench.names import OK
 from bench.runs.engines.local import Crew
 from bench.runs.prepare import FullReporter
@@ -32,7 +33,7 @@ from bench.store.folder import Store
 from bench.store.schema import Record
 from bench.tuning.plan import StudyPlan, hash_of
 from bench.tuning.shared import SharedStudy
-from bench.tuning.space import ROLES, arm_at, rounded
+from bench.tuning.space import arm_at, rounded
 from bench.tuning.storage import Presence, open_storage, storage_errors
 from bench.tuning.trials import COMPLETE, DECIMALS, FAIL, PRUNED, Studied, Tried
 

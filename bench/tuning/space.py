@@ -31,11 +31,10 @@ from optuna.distributions import (
 from bench.contract import Arm
 from bench.contract import Classes as Classes
 from bench.errors import BadSetting
-from bench.methods import method
+from bench.methods import ROLES, method
 from bench.sampling.samplers import SAMPLERS
 
 T = TypeVar("T", bound="str | float | None")  # a choice
-ROLES = ("sampler", "inner_sampler", "outer_sampler")
 DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it logs every study and trial
 

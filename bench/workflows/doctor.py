@@ -23,7 +23,7 @@ FREE_GB = 2.0  # less free space than this is worth a warning
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """One thing looked at: `ok` False is something that would stop a run."""
 
     name: str
@@ -31,17 +31,19 @@ class Check:
     found: str
 
 
-def examine(results: Path) -> list[Check]:
+def examine(results: Path) -> list[Finding]:
     """Return all checks: versions, cores, device, cache, results folder, cards, Kaggle credentials."""
     packages = json.loads(versions(**PIPELINE_VERSIONS))
-    checks = [Check(name, True, number) for name, number in packages.items()]
+    checks = [Finding(name, True, number) for name, number in packages.items()]
     revision = checkout()
     if revision["commit"]:
         checks.append(
-            Check("checkout", True, revision["commit"][:12] + (" with changes" if revision["dirty"] else ""))
+            Finding(
+                "checkout", True, revision["commit"][:12] + (" with changes" if revision["dirty"] else "")
+            )
         )
     checks += [
-        Check("cores", True, str(cores())),
+        Finding("cores", True, str(cores())),
         _device(),
         _kernel(),
         _cards(),
@@ -52,16 +54,16 @@ def examine(results: Path) -> list[Check]:
     return checks
 
 
-def _device() -> Check:
+def _device() -> Finding:
     import torch
 
     if torch.cuda.is_available():
-        return Check("device", True, f"cuda: {torch.cuda.get_device_name()}")
+        return Finding("device", True, f"cuda: {torch.cuda.get_device_name()}")
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU"
-    return Check("device", True, f"cpu (a {build} build of torch; no CUDA device found)")
+    return Finding("device", True, f"cpu (a {build} build of torch; no CUDA device found)")
 
 
-def _kernel() -> Check:
+def _kernel() -> Finding:
     """Say what trains the networks on the CPU; without the kernel torch does, only slower.
 
     It is tried in a temporary folder, so that the cache stays as it is.
@@ -77,13 +79,13 @@ def _kernel() -> Check:
         with _cache_elsewhere(kept):
             try_kernel(torch.empty(0))
             if reason := why_torch():
-                return Check("kernel", True, f"torch alone, which is slower: {reason}")
+                return Finding("kernel", True, f"torch alone, which is slower: {reason}")
             path = kept / library("float").name
     except BenchError as error:
-        return Check("kernel", False, str(error))
+        return Finding("kernel", False, str(error))
     if path.is_file():
-        return Check("kernel", True, f"compiled: {path}")
-    return Check("kernel", True, f"compiles here, agrees with torch; the first run keeps it in {kept}")
+        return Finding("kernel", True, f"compiled: {path}")
+    return Finding("kernel", True, f"compiles here, agrees with torch; the first run keeps it in {kept}")
 
 
 @contextmanager
@@ -106,24 +108,24 @@ def _cache_elsewhere(kernel: Path) -> Iterator[None]:
                 os.environ["BENCH_CACHE"] = before
 
 
-def _cards() -> Check:
+def _cards() -> Finding:
     names = dataset_names()
-    return Check("cards", bool(names), ", ".join(names) or "none: the installation is incomplete")
+    return Finding("cards", bool(names), ", ".join(names) or "none: the installation is incomplete")
 
 
-def _folder(name: str, path: Path, option: str) -> Check:
+def _folder(name: str, path: Path, option: str) -> Finding:
     """Say where a folder is and whether it could be written, by what is there of it; nothing is made."""
     nearest = next(place for place in (path, *path.parents) if place.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         reason = "no permission" if nearest.is_dir() else f"{nearest} is a file"
-        return Check(name, False, f"{path} cannot be written ({reason}). Choose another with {option}.")
+        return Finding(name, False, f"{path} cannot be written ({reason}). Choose another with {option}.")
     free = shutil.disk_usage(nearest).free / 1e9
     missing = "" if path.exists() else "not made yet, "
     little = "; that is little" if free < FREE_GB else ""
-    return Check(name, True, f"{path} ({missing}{free:,.0f} GB free{little})")
+    return Finding(name, True, f"{path} ({missing}{free:,.0f} GB free{little})")
 
 
-def _kaggle() -> Check:
+def _kaggle() -> Finding:
     """Say whether credentials are where Kaggle's client looks, never what they are; public data sets need none."""
     pair = [name for name in ("KAGGLE_USERNAME", "KAGGLE_KEY") if os.environ.get(name)]
     tokens = ["KAGGLE_API_TOKEN"] if os.environ.get("KAGGLE_API_TOKEN") else []
@@ -133,7 +135,7 @@ def _kaggle() -> Check:
         _kaggle_folder() / "kaggle.json",
     ]
     places = [*tokens, *pair, *(str(path) for path in files if path.is_file())]
-    return Check("kaggle credentials", True, ", ".join(places) or "none (only competitions need them)")
+    return Finding("kaggle credentials", True, ", ".join(places) or "none (only competitions need them)")
 
 
 def _kaggle_folder() -> Path:

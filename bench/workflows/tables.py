@@ -292,13 +292,13 @@ def study_boards(results: Path, dataset: str) -> list[Board]:
     curves, shares = ledger.curves(studied), ledger.importances(studied)
     title, metric = f"{dataset}: what tuning gave on validation rows", str(board["metric"].iloc[0])
     drawing = figures.Drawing(
-        figures.numbers(curves), partial(charts.draw_curves, curves, title, metric), SVG
+        figures.numbers_sha256(curves), partial(charts.draw_curves, curves, title, metric), SVG
     )
     drawn[path.with_name(f"{dataset}-curves")] = drawing
     if not shares.empty:
         words = f"{dataset}: importance of parameters (PED-ANOVA, mean over folds)"
         drawing = figures.Drawing(
-            figures.numbers(shares), partial(charts.draw_importances, shares, words), SVG
+            figures.numbers_sha256(shares), partial(charts.draw_importances, shares, words), SVG
         )
         drawn[path.with_name(f"{dataset}-importances")] = drawing
     return [Board(board, path, {path.with_suffix(".md"): ledger.markdown(board)}, drawn)]
@@ -312,7 +312,7 @@ def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
     if grid.empty:
         return {}
     title = f"MetaBalance by samplers: {name}, {judged}"
-    drawing = figures.Drawing(figures.numbers(grid), lambda: draw_grid(grid, title, metric))
+    drawing = figures.Drawing(figures.numbers_sha256(grid), lambda: draw_grid(grid, title, metric))
     return {path.with_name(f"{path.stem}-grid"): drawing}
 
 
@@ -332,7 +332,7 @@ def _across_protocols(
         return
     path = folder / f"{name}-ladder.parquet"
     title = f"{name}: from published to strict, one repair at a time"
-    drawing = figures.Drawing(figures.numbers(climbed), lambda: draw_ladder(climbed, title))
+    drawing = figures.Drawing(figures.numbers_sha256(climbed), lambda: draw_ladder(climbed, title))
     drawn = {path.with_suffix(""): drawing}
     yield Board(climbed, path, {path.with_suffix(".md"): ladder.markdown(climbed, name)}, figures=drawn)
 
@@ -351,5 +351,5 @@ def draw_slices(results: Path, studied: Sequence[Studied]) -> list[Path]:
         title = f"{dataset}, {arm}: gain over the default on inner folds, all folds"
         path = results / "studies" / "slices" / f"{dataset}-{slug(arm)}"
         draw = partial(charts.draw_slices, trials, title, scales)
-        paths += figures.Drawing(figures.numbers(trials), draw, SVG).write(path)
+        paths += figures.Drawing(figures.numbers_sha256(trials), draw, SVG).write(path)
     return paths

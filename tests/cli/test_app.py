@@ -20,7 +20,7 @@ from bench.arms.arm import ARMS
 from bench.arms.matrices import MATRICES
 from bench.cli import app as cli
 from bench.cli import catalogue, completion, output
-from bench.cli.catalogue import KINDS, Kind, summary
+from bench.cli.catalogue import LISTED, Listed, summary
 from bench.data.cards import card, dataset_names
 from bench.data.raw.cache import address
 from bench.names import PRUNERS, SEARCHES, FormatName
@@ -29,7 +29,7 @@ from bench.protocols.published import REPAIRS
 from bench.report import leaderboard as boards
 from bench.runs.engines import engines
 from bench.store.folder import Store
-from bench.workflows.doctor import Check, _kaggle, _kernel
+from bench.workflows.doctor import Finding, _kaggle, _kernel
 from tests.conftest import Script, offline
 
 SMALL = ("run", "--dataset", "loan-sim", "--rows", "600", "--folds", "3", "--seeds", "1", "--workers", "0")
@@ -167,16 +167,16 @@ def test_list_without_a_kind_says_what_there_is_to_list(call: Call) -> None:
     shown = call("list")
     assert (shown.code, shown.err) == (0, "")
     lines = shown.out.splitlines()
-    assert all(any(line.startswith(f"{kind} ") for line in lines) for kind in KINDS)
+    assert all(any(line.startswith(f"{kind} ") for line in lines) for kind in LISTED)
     told = json.loads(call("list", "--json").out)["kinds"]
-    assert [kind["name"] for kind in told] == list(KINDS)
+    assert [kind["name"] for kind in told] == list(LISTED)
 
 
 def test_the_words_offered_are_those_that_the_suite_knows() -> None:
     from bench.report.render import FORMATS
     from bench.tuning.shared import SEARCH_SAMPLERS, TRIAL_PRUNERS
 
-    assert get_args(Kind) == tuple(KINDS) == tuple(catalogue._ROWS)
+    assert get_args(Listed) == tuple(LISTED) == tuple(catalogue._ROWS)
     assert [*FormatName] == [*FORMATS]
     assert set(SEARCHES) == set(SEARCH_SAMPLERS)
     assert set(PRUNERS) == set(TRIAL_PRUNERS)
@@ -276,7 +276,7 @@ def test_the_version_is_printed(call: Call) -> None:
     assert call("--version") == Ended(0, f"{bench.__version__}\n", "")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LISTED)
 def test_every_kind_is_listed_for_people_and_for_programs(kind: str, call: Call) -> None:
     entries = json.loads(call("list", kind, "--json").out)[kind]
     assert len({entry["name"] for entry in entries}) == len(entries) > 0
@@ -580,7 +580,7 @@ def test_the_doctor_finds_kaggle_credentials_where_the_client_does_and_shows_non
     path = tmp_path / folder / file
     path.parent.mkdir(parents=True)
     path.write_text('{"username": "someone", "key": "a secret"}')
-    assert _kaggle() == Check("kaggle credentials", True, str(path))
+    assert _kaggle() == Finding("kaggle credentials", True, str(path))
     monkeypatch.setenv("KAGGLE_API_TOKEN", "another secret")
     assert _kaggle().found == f"KAGGLE_API_TOKEN, {path}"
 
@@ -600,7 +600,7 @@ def columns(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LISTED)
 def test_a_list_fits_the_terminal_and_cuts_no_name_or_number(
     kind: str, width: int, call: Call, columns: Callable[[int], None]
 ) -> None:
@@ -640,9 +640,9 @@ def test_the_doctor_on_a_terminal_tears_no_name_and_no_path(
     columns(width)
     output.show_checks(
         [
-            Check("cards", True, ", ".join(dataset_names())),
-            Check("kernel", True, f"compiled: {short}/float.so"),
-            Check("cache", True, f"{long} (9 GB free)"),
+            Finding("cards", True, ", ".join(dataset_names())),
+            Finding("kernel", True, f"compiled: {short}/float.so"),
+            Finding("cache", True, f"{long} (9 GB free)"),
         ]
     )
     lines = capsys.readouterr().out.splitlines()

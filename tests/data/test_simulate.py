@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.data.cards import card
 from bench.data.simulate import (
+    _KINDS,
     FREEDOM,
-    KINDS,
     LEAST_ROWS,
     PREVALENCE,
     SHIFT,
@@ -162,7 +162,7 @@ def by_hand(row: pd.Series) -> float:
     v = row[[f"V{i}" for i in range(1, 29)]].to_numpy(dtype=float)
     weight = {True: 0.0, False: 0.0}
     for t, a in enumerate(SHIFT):
-        for k, kind in enumerate(KINDS):
+        for k, kind in enumerate(_KINDS):
             density = stats.lognorm.pdf(row["Amount"], s=kind.amount[1], scale=kind.amount[0])
             for b in range(4):
                 spread = SPREAD[7 * b : 7 * b + 7]
@@ -193,7 +193,7 @@ def test_fraud_probability_needs_neither_time_nor_class_nor_company(default):
 def test_kinds_are_drawn_with_ties_and_scales_as_stated():
     """A kind's correlation is L Lᵀ: positive definite, with the stated scales and ties."""
     assert joint().sum() == pytest.approx(1.0)
-    for kind in KINDS:
+    for kind in _KINDS:
         scatter = kind.root @ kind.root.transpose(0, 2, 1)
         scale = np.sqrt(np.array([np.diag(block) for block in scatter]).ravel())
         np.testing.assert_allclose(scale, [kind.scale.get(c, 1.0) for c in range(1, 29)])
@@ -202,7 +202,7 @@ def test_kinds_are_drawn_with_ties_and_scales_as_stated():
             assert scatter[b, i, j] / (scale[first - 1] * scale[second - 1]) == pytest.approx(rho)
     for period in (0, 1):
         for fraud in (True, False):
-            assert sum(kind.share[period] for kind in KINDS if kind.fraud == fraud) == pytest.approx(1.0)
+            assert sum(kind.share[period] for kind in _KINDS if kind.fraud == fraud) == pytest.approx(1.0)
 
 
 def test_loan_probability_is_a_function_of_the_observed_row(default):

@@ -19,7 +19,7 @@ from bench.arms.arm import arm_named
 from bench.arms.matrices import MATRICES
 from bench.arms.settings import configure
 from bench.contract import Fitted, Member
-from bench.data.cards import Published, card
+from bench.data.cards import PublishedSettings, card
 from bench.data.encode import Encoded
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadTable, UnknownName
@@ -37,7 +37,7 @@ from bench.workflows.run import make_plan
 
 CPU = torch.device("cpu")
 PUBLISHED = protocol_named("published")
-HOW = Published(
+HOW = PublishedSettings(
     drop=("housing", "purpose", "region", "product"),
     standardise=(
         "age",

@@ -11,11 +11,11 @@ from bench.arms.matrices import GRID, MATRICES
 from bench.arms.settings import adjust, configure
 from bench.data.cards import card
 from bench.errors import BadSetting
-from bench.methods import method, methods
-from bench.methods.metabalance import SAMPLERS as CHOICES
+from bench.methods import ROLES, method, methods
+from bench.methods.metabalance import STUDIED_SAMPLERS
 from bench.protocols import as_judged, protocol_named
 from bench.sampling.samplers import SAMPLERS
-from bench.tuning.space import ROLES, Classes, arm_at, holds, rounded, space_of
+from bench.tuning.space import Classes, arm_at, holds, rounded, space_of
 
 FIVE, SIXTEEN = Classes(500, 100), Classes(1600, 100)
 TUNABLE = [name for name in ARMS if space_of(ARMS[name], FIVE).distributions and name not in GRID]
@@ -39,7 +39,7 @@ def test_an_arm_with_the_papers_samplers_keeps_them(name: str, dataset: str) -> 
     same = arm_at(arm, space.defaults, FIVE)
     for role in ROLES:
         assert getattr(same, role) == getattr(arm, role)
-        if (getattr(arm, role) or "none") not in ("none", *CHOICES):
+        if (getattr(arm, role) or "none") not in ("none", *STUDIED_SAMPLERS):
             assert role not in space.distributions
 
 
@@ -105,7 +105,7 @@ def test_metabalance_opens_both_samplers_unless_its_name_says_them() -> None:
 
 
 def test_samplers_that_a_study_may_choose_are_samplers() -> None:
-    assert set(CHOICES) <= set(SAMPLERS)
+    assert set(STUDIED_SAMPLERS) <= set(SAMPLERS)
 
 
 def test_a_setting_that_the_user_gave_is_not_asked() -> None:

@@ -305,12 +305,12 @@ def test_without_a_format_what_is_there_is_made_again_and_both_sides_in_all(
 
 def test_a_figure_of_other_numbers_or_of_none_is_stale(climbed: Store, tmp_path: Path) -> None:
     board = report.ladder(measure_tables(climbed, "loan"), card("loan"))
-    drawing = figures.Drawing(figures.numbers(board), lambda: draw_ladder(board, "a title"))
+    drawing = figures.Drawing(figures.numbers_sha256(board), lambda: draw_ladder(board, "a title"))
     path = tmp_path / "loan-ladder"
     svg, png = drawing.write(path)
     assert drawing.stale(path) == []
     other = board.assign(roc_auc_mean=board["roc_auc_mean"] + 1e-12)
-    assert figures.Drawing(figures.numbers(other), drawing.draw).stale(path) == [svg, png]
+    assert figures.Drawing(figures.numbers_sha256(other), drawing.draw).stale(path) == [svg, png]
     svg.write_bytes(b"")
     png.unlink()
     png.mkdir()

@@ -21,8 +21,8 @@ from bench.data.cards import Sha256, Source
 from bench.data.raw.download import without_query
 from bench.data.raw.files import (
     Fingerprint,
+    fingerprint,
     keeps_promise,
-    measure,
     promise,
     replacing_in_cache,
     unwritable,
@@ -116,7 +116,7 @@ def is_cached(path: Path, source: Source) -> bool:
     """Return whether `look_up` would give the file at `path`; nothing is moved."""
     promised = with_noted_hash(source, read_note(path, source))
     try:
-        return _checkable(path, promised) and keeps_promise(measure(path), promised)
+        return _checkable(path, promised) and keeps_promise(fingerprint(path), promised)
     except OSError:
         return False
 
@@ -130,7 +130,7 @@ def look_up(path: Path, source: Source) -> tuple[Fingerprint | None, str | None]
     promised = with_noted_hash(source, read_note(path, source))
     if not _checkable(path, promised):
         return None, None
-    content = measure(path)
+    content = fingerprint(path)
     if keeps_promise(content, promised):
         return content, None
     aside = path.with_name(f"{path.name}.corrupt")

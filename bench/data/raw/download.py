@@ -44,7 +44,7 @@ LONGEST_WAIT_SECONDS = 60.0  # a server that asks for more is not waited for
 TIMEOUT_SECONDS = (5.0, 30.0)  # to connect; between two bytes
 PASSING = frozenset({408, 425, 429})  # and every 5xx
 
-Progress = Callable[[str, int, int | None], None]
+DownloadProgress = Callable[[str, int, int | None], None]
 Answer = Callable[[], AbstractContextManager[requests.Response]]
 
 
@@ -107,7 +107,12 @@ def get(url: str, endpoints: Endpoints) -> Iterator[requests.Response]:
 
 
 def download(
-    source: Source, answer: Answer, target: Path, *, endpoints: Endpoints, progress: Progress | None = None
+    source: Source,
+    answer: Answer,
+    target: Path,
+    *,
+    endpoints: Endpoints,
+    progress: DownloadProgress | None = None,
 ) -> Fingerprint:
     """Save what `answer` gives as `target`, if it is what `source` promises.
 
@@ -145,7 +150,7 @@ def download(
 
 
 def _attempt(
-    source: Source, answer: Answer, target: Path, *, endpoints: Endpoints, progress: Progress | None
+    source: Source, answer: Answer, target: Path, *, endpoints: Endpoints, progress: DownloadProgress | None
 ) -> Fingerprint:
     try:
         with answer() as response:
@@ -163,7 +168,7 @@ def _attempt(
 
 
 def _receive(
-    source: Source, response: requests.Response, target: Path, progress: Progress | None
+    source: Source, response: requests.Response, target: Path, progress: DownloadProgress | None
 ) -> Fingerprint:
     with replacing_in_cache(target) as temporary:
         content = write(_chunks(response, source.file, progress), temporary)
@@ -224,7 +229,7 @@ def _fault(error: requests.RequestException) -> Exception:
     return Unavailable(f"the request to {host} failed ({type(error).__name__})")
 
 
-def _chunks(response: requests.Response, name: str, progress: Progress | None) -> Iterator[bytes]:
+def _chunks(response: requests.Response, name: str, progress: DownloadProgress | None) -> Iterator[bytes]:
     """Yield the body; refuse a web page, and a body shorter than announced."""
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdigit() and "Content-Encoding" not in response.headers else None

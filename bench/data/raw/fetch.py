@@ -28,8 +28,8 @@ from bench.data.raw.cache import (
     with_noted_hash,
     write_note,
 )
-from bench.data.raw.download import Answer, Endpoints, Progress, Unreachable, download, get
-from bench.data.raw.files import Fingerprint, keeps_promise, measure, promise
+from bench.data.raw.download import Answer, DownloadProgress, Endpoints, Unreachable, download, get
+from bench.data.raw.files import Fingerprint, fingerprint, keeps_promise, promise
 from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
 from bench.names import SOURCES, own_path
 
@@ -71,7 +71,7 @@ class _Call:
     card: Dataset
     folder: Path
     endpoints: Endpoints
-    progress: Progress | None
+    progress: DownloadProgress | None
 
     def path(self, source: Source) -> Path:
         return self.folder / source.kind / source.file
@@ -86,7 +86,7 @@ def fetch(
     source: str = "auto",
     force: bool = False,
     cache: Path | None = None,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     endpoints: Endpoints | None = None,
 ) -> RawFile:
     """Return the card's raw file from the cache or from the first source that gives it.
@@ -261,7 +261,7 @@ def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
             raise BadTable(
                 f"--data-file {path} is a pipe or device, which cannot be read twice; give a file."
             )
-        content = measure(path)
+        content = fingerprint(path)
     except OSError as error:
         why = (
             "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"

@@ -40,7 +40,7 @@ class Fingerprint:
         return f"sha256 {self.sha256}, {self.size_bytes:,} bytes"
 
 
-def measure(path: Path) -> Fingerprint:
+def fingerprint(path: Path) -> Fingerprint:
     """Return size and hashes of a file."""
     with path.open("rb") as file:
         return _fingerprint(iter(lambda: file.read(CHUNK_BYTES), b""))

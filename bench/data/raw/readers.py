@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from bench.data.raw.archives import MAX_BYTES, listed, unpacked
 from bench.errors import BadTable
 
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "None")
+MISSING_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "None")
 
 # In order of preference among separators that cut every row into the same number of cells: a tab or a
 # semicolon in every row is hardly ever an accident, a comma may be a decimal one.
@@ -151,7 +151,7 @@ def _plain(column: pa.ChunkedArray, column_name: str, name: str) -> pa.ChunkedAr
 def _stripped(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a string column without surrounding blanks, the words of `MISSING` as nulls."""
     column = pc.utf8_trim_whitespace(column)
-    missing = pc.is_in(column, value_set=pa.array(MISSING, column.type))
+    missing = pc.is_in(column, value_set=pa.array(MISSING_WORDS, column.type))
     return pc.if_else(missing, pa.scalar(None, column.type), column)
 
 
@@ -254,7 +254,7 @@ def _has_header(rows: list[list[str]], columns: tuple[str, ...] | None) -> bool:
         return not columns
     over_numbers = [cell for cell, cells in zip(first, below, strict=True) if _are_numbers(cells)]
     if over_numbers:
-        return any(not _are_numbers({cell}) for cell in over_numbers if cell not in MISSING) or not any(
+        return any(not _are_numbers({cell}) for cell in over_numbers if cell not in MISSING_WORDS) or not any(
             _are_numbers({cell}) for cell in over_numbers
         )
     return not columns and not all(cell in cells for cell, cells in zip(first, below, strict=True))
@@ -262,7 +262,7 @@ def _has_header(rows: list[list[str]], columns: tuple[str, ...] | None) -> bool:
 
 def _are_numbers(cells: set[str]) -> bool:
     """Tell whether all cells that are not missing are numbers, and at least one is there."""
-    present = cells.difference(MISSING)
+    present = cells.difference(MISSING_WORDS)
     return bool(present) and all(_NUMBER.fullmatch(cell) for cell in present)
 
 
@@ -324,7 +324,7 @@ def _parsed_as(
             ),
             pacsv.ConvertOptions(
                 column_types=types,
-                null_values=MISSING,
+                null_values=MISSING_WORDS,
                 strings_can_be_null=True,
                 true_values=["true", "True", "TRUE"],
                 false_values=["false", "False", "FALSE"],

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from bench.data.raw import archives
 from bench.data.raw.archives import unpacked_limit
-from bench.data.raw.readers import MISSING, read_frame
+from bench.data.raw.readers import MISSING_WORDS, read_frame
 from bench.errors import BadTable
 
 Write = Callable[..., Path]
 
-words = st.text("abcdeéß", min_size=1, max_size=6).filter(lambda word: word not in MISSING)
+words = st.text("abcdeéß", min_size=1, max_size=6).filter(lambda word: word not in MISSING_WORDS)
 phrases = st.lists(words, min_size=1, max_size=3).map(" ".join)
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
 whole = st.integers(-(2**53), 2**53)
@@ -80,7 +80,7 @@ def check_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     line_end=st.sampled_from(["\n", "\r\n", "\r"]),
     packing=st.sampled_from(["", "gzip", "zip"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
-    missing=st.sampled_from(MISSING),
+    missing=st.sampled_from(MISSING_WORDS),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_separator_line_end_encoding_and_packing_reads_back(
