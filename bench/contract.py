@@ -88,7 +88,7 @@ class Fitted:
 
     `steps` are optimiser steps (boosting rounds, solver iterations), `best_step` the one kept,
     `samples_seen` the rows drawn in all steps, `selected` the settings that were chosen on validation. `device` ("cpu",
-    "cuda"), `engine` and `threads` are what was really used; None is the CPU with the threads that a worker has.
+    "cuda"), `engine` and `threads` are what was really used; None means the CPU, with the worker's threads.
     """
 
     predict: Callable[[Part], NDArray[np.float64]]
@@ -101,9 +101,18 @@ class Fitted:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise TypeError for what no record can hold: counts that are no whole numbers, `selected` that is no JSON."""
-        for name in ("steps", "best_step", "samples_seen"):
+        """Raise TypeError for what no record can hold: counts that are no whole numbers, words that are no text."""
+        for name in (
+            "steps",
+            "best_step",
+            "samples_seen",
+            *(["threads"] if self.threads is not None else []),
+        ):
             object.__setattr__(self, name, index(getattr(self, name)))
+        for name in ("device", "engine"):
+            if not isinstance(getattr(self, name), str | None):
+                kind = type(getattr(self, name)).__name__
+                raise TypeError(f"Fitted({name}=…) takes a text, such as 'cpu', and was given a {kind}.")
         canonical(dict(self.selected))
 
 
@@ -354,7 +363,7 @@ class Reporter(typing.Protocol):
         """Take note that a pack stands at `step` of at most `steps`."""
 
     def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
-        """Take note of the runs of a pack that have their record; others of it come again in smaller packs."""
+        """Take note of a pack's runs that have a record; its others are tried again in smaller packs."""
 
 
 class Bench(typing.Protocol):

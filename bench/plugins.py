@@ -6,7 +6,8 @@ and files that the user names, with `--method-file F.py` (`method_file=` in Pyth
 BENCH_PLUGINS: files or folders, whose *.py are plugin files and whose *.toml are data set cards.
 
 A plugin file says by its names what it holds: a method has `fit` and `Config`, a protocol `PROTOCOL`, an engine
-`ENGINE`, metrics `METRICS`; it may hold several of them. Its code runs because the user named it, and only then.
+`ENGINE`, metrics `METRICS`; it may hold several of them. Its code runs only because the user named it, or installed the
+package that names it.
 `modules(kind)` is what the registries ask; `key()` says whether their answer still holds.
 """
 

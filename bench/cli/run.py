@@ -15,8 +15,8 @@ from bench.errors import SOME_FAILED
 from bench.runs.request import Request
 
 
-@command
 @interruptible()
+@command
 def run(
     request: Request,
     *,
@@ -75,8 +75,8 @@ def _foresee(request: Request, *, as_json: bool) -> None:
     return show_plan(plan, as_json=as_json)
 
 
-@command
 @interruptible()
+@command
 def repair(request: Request, *, as_json: Json = False) -> None:
     """Go from the paper's protocol to strict, one repair at a time, and print what each does to every arm.
 

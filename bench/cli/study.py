@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bench.workflows.study import Tuning
 
 
-@command
 @interruptible()
+@command
 def study(
     request: Request,
     search: Search,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bench.workflows.tables import Board
 
 
-@command
 @interruptible()
+@command
 def compare(
     arm_a: Annotated[
         str, typer.Argument(metavar="ARM", help="An arm that has run.", autocompletion=completion.arms)
@@ -53,8 +53,8 @@ def compare(
         show_text(comparison.caption(board, dataset, name, (arm_a, arm_b)))
 
 
-@command
 @interruptible()
+@command
 def compact(*, dataset: str | None, results: Path, as_json: Json = False) -> None:
     """Write every data set's records into two small files, from which the tables can be made without the scores.
 
@@ -75,8 +75,8 @@ def compact(*, dataset: str | None, results: Path, as_json: Json = False) -> Non
         show_file(path, f"{path.stat().st_size / 1e6:.2f} MB")
 
 
-@command
 @interruptible()
+@command
 def tables(
     *,
     dataset: str | None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import nan
 from pathlib import Path
 
 import pandas as pd
@@ -98,7 +99,8 @@ def _describe(arm: str, records: Sequence[Record]) -> dict[str, object]:
 
 def _budget(record: Record) -> float:
     config = json.loads(record.config)
-    return float(config.get("steps", config.get("rounds", config.get("max_iter", float("nan")))))
+    budget = config.get("steps", config.get("rounds", config.get("max_iter")))
+    return float(budget) if isinstance(budget, int | float) else nan
 
 
 def _metrics(replicates: Replicates) -> dict[str, object]:

@@ -119,7 +119,7 @@ def _blank(run: Run, status: str, started: datetime) -> Record:
         fold=run.fold,
         arm=run.arm,
         **run.setup._asdict(),
-        loss=run.config.get("loss"),
+        loss=loss if isinstance(loss := run.config.get("loss"), str) else None,
         seed=run.seed,
         status=status,
         versions=versions(packages_of(run.method, run.config), **PIPELINE_VERSIONS),

@@ -116,7 +116,7 @@ def who_watches_is_told(subject: Subject) -> None:
     wanted = {run.key for run in subject.runs}
     for words, keys in (("began", subject.told.begun), ("ended", subject.told.ended)):
         missing = len(wanted - set(keys))
-        expect(not missing, f"that {missing} of {len(wanted)} runs {words} was not told")
+        expect(not missing, f"the reporter was not told that {missing} of {len(wanted)} runs {words}")
 
 
 def nothing_to_do_is_done(subject: Subject) -> None:

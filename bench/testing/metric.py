@@ -57,7 +57,7 @@ def it_is_a_number(subject: Subject) -> None:
 
 
 def order_does_not_matter(subject: Subject) -> None:
-    """It does not hang on the order of the rows."""
+    """It does not depend on the order of the rows."""
     value = subject.value(subject.scored)
     turned = subject.value(_rows(subject.scored, np.arange(len(subject.scored.y))[::-1]))
     expect(isclose(value, turned, rel_tol=1e-6, abs_tol=1e-9), f"{value!r}, and {turned!r} in another order")

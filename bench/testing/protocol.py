@@ -121,7 +121,7 @@ def rows_are_encoded(subject: Subject) -> None:
 
 
 def nothing_is_learnt_from_test_rows(subject: Subject) -> None:
-    """The encoding of training rows does not hang on the rows that test, nor on their labels."""
+    """The encoding of training rows does not depend on test rows, nor on their labels."""
     split, table = subject.splits[0], loans()
     X, y = table.X.copy(), table.y.copy()
     y[split.test] = 1 - y[split.test]

@@ -164,7 +164,7 @@ def is_kept_whole(results: Path) -> bool:
 
 
 def orphans(results: Path, all_boards: Sequence[Board]) -> list[Path]:
-    """Return the files among the leaderboards that no record makes, `made` being all that there is to make."""
+    """Return the files among the leaderboards that no record makes, `all_boards` being all that there is to make."""
     known = {path for board in all_boards for path in board.files}
     folders = (results / "leaderboards", _sweeps(Store(results)).root / "leaderboards")
     return sorted(path for folder in folders for path in folder.glob("*.*") if path not in known)
