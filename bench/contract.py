@@ -112,7 +112,7 @@ class Fitted:
         for name in ("device", "engine"):
             if not isinstance(getattr(self, name), str | None):
                 kind = type(getattr(self, name)).__name__
-                raise TypeError(f"Fitted({name}=…) takes a text, such as 'cpu', and was given a {kind}.")
+                raise TypeError(f"Fitted({name}=…) takes a text, such as 'cpu', and was given: {kind}.")
         canonical(dict(self.selected))
 
 

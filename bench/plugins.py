@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module, metadata
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Literal, NamedTuple
 
 from bench.errors import BadPlugin
@@ -221,11 +222,23 @@ def _content(path: Path) -> str:
         raise BadPlugin(f"The plugin file {path} could not be read: {error.strerror}.") from error
 
 
+class _Source(SourceFileLoader):
+    """A loader that reads the source every time.
+
+    Python's own cache knows a file by its size and the second of its last change. A file that changed twice within a
+    second would be taken from there as it was.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file as it is now."""
+        return self.source_to_code(self.get_data(self.path), self.get_filename(fullname))
+
+
 @cache
 def _module(path: Path, content: str) -> ModuleType:
     """Return the module of a plugin file with this content; it is imported under a name that no other module has."""
     name = f"bench_plugin_{path.stem}_{digest([str(path), content])[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
     if spec is None or spec.loader is None:
         raise BadPlugin(f"The plugin file {path} is no Python file.")
     module = importlib.util.module_from_spec(spec)

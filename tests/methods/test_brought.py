@@ -359,6 +359,17 @@ def test_a_file_that_does_not_import_ends_the_command_with_a_short_error(
         ("(far - near)))", "(far - near))) + 2", "Scores must be probabilities in [0, 1]"),
         ("steps=1,", "steps=1.5,", "TypeError: 'float' object cannot be interpreted as an integer"),
         (
+            "steps=1,",
+            "steps=1, device=1,",
+            "TypeError: Fitted(device=…) takes a text, such as 'cpu', and was given: int",
+        ),
+        ('engine="numpy"', "engine=b'c'", "TypeError: Fitted(engine=…) takes a text"),
+        (
+            "threads=1",
+            "threads='two'",
+            "TypeError: 'str' object cannot be interpreted as an integer",
+        ),
+        (
             "return [_fit(member) for member in members]",
             "return []",
             "`fit` returned 0 results for 1 members",
