@@ -315,7 +315,7 @@ def test_the_bootstrap_of_ranks_is_the_same_again_and_held_in_parts(monkeypatch,
     for name, values in first.items():
         assert np.array_equal(values, again[name])
         assert not np.array_equal(values, other[name])
-    monkeypatch.setattr(measured, "HELD", 1)
+    monkeypatch.setattr(measured, "_HELD", 1)
     parts = bootstrap_ranks(y, score, replicates=7)
     assert len(np.unique(parts["roc_auc"])) == 7
 

@@ -258,7 +258,11 @@ def test_a_method_may_say_that_it_needs_validation_rows(tmp_path: Path) -> None:
             "rows[:first], rows[first:first], rows[second:]",
             "its validation part (0 rows) lacks a class",
         ),
-        ("rows = np.arange", "first += np.random.randint(9); rows = np.arange", "the rows are others"),
+        (
+            "rows = np.arange",
+            "globals()['calls'] = globals().get('calls', 0) + 1; first += calls; rows = np.arange",
+            "the rows are others",
+        ),
         ("[Split(0, 0,", "2 * [Split(0, 0,", "repeats and folds are [(0, 0), (0, 0)]"),
         ("return 1, 1", "return 2, 1", "1 splits for 2 folds and 1 repeats; expected 2"),
         ('main_metric="roc_auc"', 'main_metric="auc"', "the main metric 'auc'"),
