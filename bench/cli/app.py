@@ -64,8 +64,7 @@ def _stop(message: str, code: int) -> None:
 
 def _said(error: Exception) -> str:
     """Return in a line what cannot be read; of a choice the nearest and all; nothing where the help was printed."""
-    # Every `_Unreadable` has it, a class whose import differs between versions of typer.
-    words = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    words = " ".join(error.format_message().split())  # type: ignore[attr-defined]  # every `_Unreadable` has it
     message = words.replace("Value error, ", "").rstrip(".")
     option, context = getattr(error, "param", None), getattr(error, "ctx", None)
     choice = re.search(r"'([^']*)' is not one of (.*)$", message)

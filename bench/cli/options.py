@@ -67,8 +67,13 @@ class Command(_Plain, TyperCommand):
 
     help_panel = OUTPUT
 
-    # `help` is typer's name for it: it is passed by that name.
-    def __init__(self, name: str | None, *, help: str | None = None, **attrs: Any) -> None:  # noqa: A002
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        help: str | None = None,  # noqa: A002  (typer's name for it, by which it is passed)
+        **attrs: Any,
+    ) -> None:
         super().__init__(name, help=_whole_paragraphs(help), **attrs)
 
 
