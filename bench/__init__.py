@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.data.table import Table
-    from bench.names import DeviceName, PrunerName, SearchName, SourceName
+    from bench.names import Dates, DeviceName, HighCardinality, PrunerName, SearchName, SourceName, Unlabelled
     from bench.report.board import Leaderboard
 
     __version__: str
@@ -62,9 +62,23 @@ def load(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
+    negative: Sequence[str] = (),
+    unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    high_cardinality: HighCardinality = "onehot",
+    dates: Dates = "refuse",
+    date_format: str | None = None,
     time: str | None = None,
     amount: str | None = None,
+    entity: str | None = None,
+    skip_rows: int = 0,
+    comment: str | None = None,
+    decimal: str | None = None,
+    member: str | None = None,
+    table: str | None = None,
+    format: str | None = None,  # noqa: A002  (the option's name)
     rows: int | None = None,
     source: SourceName = "auto",
 ) -> Table:
@@ -72,7 +86,9 @@ def load(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, drop, time, amount, rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, \
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, \
+    rows, source
         What to load, as in `run`.
 
     Returns
@@ -95,12 +111,12 @@ def load(
     ((600, 12), 80)
     """
     options = dict(locals())  # the arguments, and nothing else yet
-    from bench.data import table
+    from bench.data.table import load as load_table
     from bench.runs.card import the_card
     from bench.runs.request import Request
 
     request = Request(**options)
-    return table.load(
+    return load_table(
         the_card(request),
         data_file=request.data_file,
         frame=request.data,
@@ -120,9 +136,23 @@ def run(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
+    negative: Sequence[str] = (),
+    unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    high_cardinality: HighCardinality = "onehot",
+    dates: Dates = "refuse",
+    date_format: str | None = None,
     time: str | None = None,
     amount: str | None = None,
+    entity: str | None = None,
+    skip_rows: int = 0,
+    comment: str | None = None,
+    decimal: str | None = None,
+    member: str | None = None,
+    table: str | None = None,
+    format: str | None = None,  # noqa: A002  (the option's name)
     rows: int | None = None,
     source: SourceName = "auto",
     protocol: str = "strict",
@@ -170,11 +200,30 @@ def run(
     target : str, optional
         The label's column in your own table.
     positive : str, int, float or bool, optional
-        The label's positive value; needed unless its two values are 0 and 1, no and yes, or false and true.
+        The label's positive value, against all others; needed unless its two values are 0 and 1, no and yes, or false
+        and true.
+    negative : list of str
+        Keep only rows with these labels, and the positive ones.
+    unlabelled : str
+        What to do with rows without a label: ``refuse`` the table, or ``drop`` them.
     drop : list of str
         Columns of your own table that are no features, such as identifiers.
-    time, amount : str, optional
-        The columns of your own table that hold the time (no feature) and the amount.
+    categorical, numeric : list of str
+        Columns whose values are categories, though numbers; columns whose values must all be numbers.
+    high_cardinality : str
+        How categories of more than 50 values are encoded: ``onehot``, the most frequent of them, or ``target``, by the
+        target's mean in the training rows.
+    dates : str
+        What to do with columns of dates: ``refuse`` them, or make them ``numeric``.
+    date_format : str, optional
+        How dates are written, where that can be read in two ways: ``%d/%m/%Y``.
+    time, amount, entity : str, optional
+        The columns of your own table that hold the time (no feature), the amount, and whom a row is of (no feature):
+        rows of one entity are never on two sides of a split.
+    skip_rows, comment, decimal, member, table, format
+        How your own file is read: lines to leave out above the table, how a line to leave out begins, the decimal mark,
+        the file in a zip of several, the table of a database or sheet of a workbook, and a format that does not show
+        (``libsvm``).
     rows : int, optional
         How many rows to simulate, of a data set that is simulated.
     source : str
@@ -261,9 +310,23 @@ def tune(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
+    negative: Sequence[str] = (),
+    unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    high_cardinality: HighCardinality = "onehot",
+    dates: Dates = "refuse",
+    date_format: str | None = None,
     time: str | None = None,
     amount: str | None = None,
+    entity: str | None = None,
+    skip_rows: int = 0,
+    comment: str | None = None,
+    decimal: str | None = None,
+    member: str | None = None,
+    table: str | None = None,
+    format: str | None = None,  # noqa: A002  (the option's name)
     rows: int | None = None,
     source: SourceName = "auto",
     protocol: str = "strict",
@@ -298,7 +361,9 @@ def tune(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, drop, time, amount, rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, \
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, \
+    rows, source
         What to tune on, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.

@@ -80,7 +80,11 @@ option = _as_metadata(Option)  # the metadata of a field that is an option
 
 
 # Options whose argument has another name, or holds more than one value.
-_SPELLED = {"arm": "arms=[…]", "drop": "drop=[…]", "set": "settings={…}"}
+_SPELLED = {
+    "arm": "arms=[…]",
+    "set": "settings={…}",
+    **{name: f"{name}=[…]" for name in ("drop", "categorical", "numeric", "negative")},
+}
 
 
 def python_call(call: Callable[P, R]) -> Callable[P, R]:
@@ -250,8 +254,18 @@ def _settings(value: object) -> dict[str, str]:
 
 
 _NAMES = "a list of names"
+_WORDS = (
+    "str",
+    "SourceName",
+    "DeviceName",
+    "SearchName",
+    "PrunerName",
+    "Unlabelled",
+    "Dates",
+    "HighCardinality",
+)
 _KINDS: Mapping[str, tuple[Callable[[object], object], str]] = {
-    **dict.fromkeys(("str", "SourceName", "DeviceName", "SearchName", "PrunerName"), (_text, "a text")),
+    **dict.fromkeys(_WORDS, (_text, "a text")),
     "bool": (_flag, "True or False"),
     "int": (_whole, "a whole number"),
     "float": (_number, "a number"),

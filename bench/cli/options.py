@@ -25,7 +25,7 @@ from typer.models import OptionInfo
 from bench.calls import OPTION, OUTPUT, PANELS, UNSET, Option
 from bench.cli import completion
 from bench.errors import BadSetting
-from bench.names import DeviceName, PrunerName, SearchName, SourceName
+from bench.names import Dates, DeviceName, HighCardinality, PrunerName, SearchName, SourceName, Unlabelled
 from bench.runs.request import Request
 
 
@@ -129,6 +129,9 @@ _TYPES: dict[str, Any] = {  # by the type of a field: what typer reads from the 
     "DeviceName": DeviceName,
     "SearchName": SearchName,
     "PrunerName": PrunerName,
+    "Unlabelled": Unlabelled,
+    "Dates": Dates,
+    "HighCardinality": HighCardinality,
     "tuple[str, ...]": list[str],
     "tuple[Path, ...]": list[Path],
     "Mapping[str, str]": list[str],

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from bench import plugins
 from bench.errors import BadCard, UnknownName
-from bench.names import digest, slug
+from bench.names import Dates, HighCardinality, Unlabelled, digest, slug
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -59,6 +59,23 @@ class Source(_Frozen):
         return self
 
 
+class Reading(_Frozen):
+    """How a file is read, where its content does not say it: what a user or a card declares.
+
+    `skip_rows` lines before the table are left out, and all lines that begin with `comment`. `decimal` is the decimal
+    mark of numbers written as text; None takes what the whole file agrees on. `member` is the file inside a zip of
+    several, `table` the table of a database or the sheet of a workbook. `format` is needed where neither name nor
+    content say it: ``libsvm``.
+    """
+
+    skip_rows: int = Field(default=0, ge=0)
+    comment: str | None = Field(default=None, min_length=1)
+    decimal: Literal[".", ","] | None = None
+    member: str | None = None
+    table: str | None = None
+    format: str | None = None
+
+
 class Expected(_Frozen):
     """What the loaded table must have: rows, columns of the raw file (target included), positives."""
 
@@ -98,9 +115,17 @@ class Dataset(_Frozen):
 
     Column roles: `target` is the label and `positive` its positive value; `drop` are columns that
     are no features (identifiers); `time` and `amount` name columns with that meaning (`time` is kept
-    for protocols and is no feature); `categorical` are columns to be read as categories even where
-    they hold numbers; every other column is numeric if its values are. `columns` names the columns of
-    a file without a header.
+    for protocols and is no feature); `entity` names whom a row is of (a customer, a card), is no feature, and is
+    never on two sides of a split; `categorical` are columns to be read as categories even where
+    they hold numbers, `numeric` those that must be numbers; every other column is numeric if its values are.
+    `columns` names the columns of a file without a header.
+
+    Rows: with `negative` only rows with these labels, and with `positive`, are kept; else all others are negative.
+    Rows without a label are refused, or left out where `unlabelled` is ``drop``. `missing` has by column the numbers
+    that stand for a missing value there, such as 96 and 98.
+
+    `dates` is what becomes of columns of dates: they are refused, or turned into numbers. `date_format` is how they
+    are written where that can be read in two ways. `high_cardinality` is how a category of many values is encoded.
     """
 
     name: str
@@ -117,7 +142,16 @@ class Dataset(_Frozen):
     categorical: tuple[str, ...] = ()
     time: str | None = None
     amount: str | None = None
+    entity: str | None = None
     columns: tuple[str, ...] | None = None
+    numeric: tuple[str, ...] = ()
+    negative: tuple[Label, ...] = ()
+    unlabelled: Unlabelled = "refuse"
+    missing: dict[str, tuple[float, ...]] = {}
+    dates: Dates = "refuse"
+    date_format: str | None = None
+    high_cardinality: HighCardinality = "onehot"
+    reading: Reading = Reading()
     expected: Expected | None = None
     sources: tuple[Source, ...] = ()
     simulator: Simulator | None = None
@@ -126,8 +160,13 @@ class Dataset(_Frozen):
     @property
     def recipe(self) -> dict[str, object]:
         """The fields that decide what table a raw file becomes; part of every run's key."""
-        fields = {"target", "positive", "drop", "categorical", "time", "amount", "columns"}
-        return self.model_dump(mode="json", include=fields)
+        said = self.model_dump(mode="json", include=_ALWAYS | _WHERE_SAID)
+        defaults = type(self).model_fields
+        return {
+            name: value
+            for name, value in said.items()
+            if name in _ALWAYS or getattr(self, name) != defaults[name].default
+        }
 
     @property
     def recipe_sha256(self) -> str:
@@ -135,14 +174,37 @@ class Dataset(_Frozen):
         return digest(self.recipe)
 
 
+# The fields of a recipe: those of every one, and those that stand in it where a card gives them.
+_ALWAYS = {"target", "positive", "drop", "categorical", "time", "amount", "columns"}
+_WHERE_SAID = {
+    "entity",
+    "numeric",
+    "negative",
+    "unlabelled",
+    "missing",
+    "dates",
+    "date_format",
+    "high_cardinality",
+    "reading",
+}
+
+
 class Roles(TypedDict, total=False):
     """The fields of a card that a user gives for a table of their own, beside its name and target."""
 
     positive: Label | None
+    negative: tuple[str, ...]
+    unlabelled: Unlabelled
     drop: tuple[str, ...]
     categorical: tuple[str, ...]
+    numeric: tuple[str, ...]
+    dates: Dates
+    date_format: str | None
+    high_cardinality: HighCardinality
     time: str | None
     amount: str | None
+    entity: str | None
+    reading: Reading
     expected: Expected | None
     sources: tuple[Source, ...]
 

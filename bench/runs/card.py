@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from bench.data.cards import Dataset, card, card_for_file, card_for_frame
+from dataclasses import fields
+
+from bench.data.cards import Dataset, Reading, card, card_for_file, card_for_frame
 from bench.data.frames import column_names
 from bench.data.raw.archives import listed
 from bench.errors import BadSetting
 from bench.runs.request import Request
+
+# The options of a table of one's own: what its columns and rows mean, and how its file is read.
+_ROLES = (
+    "positive",
+    "negative",
+    "unlabelled",
+    "drop",
+    "categorical",
+    "numeric",
+    "high_cardinality",
+    "dates",
+    "date_format",
+    "time",
+    "amount",
+    "entity",
+)
+_READING = tuple(Reading.model_fields)
+_DEFAULTS = {entry.name: entry.default for entry in fields(Request)}
 
 MAX_NAME = 100  # letters of a table's name, which is part of files' names
 
@@ -14,10 +34,10 @@ MAX_NAME = 100  # letters of a table's name, which is part of files' names
 def the_card(request: Request) -> Dataset:
     """Return the card that the request means; raise BadSetting where it means none."""
     if request.dataset is not None:
-        given = [name for name in ("target", "positive", "drop", "time", "amount") if getattr(request, name)]
+        given = [name for name in ("target", *_ROLES, *_READING) if getattr(request, name) != _DEFAULTS[name]]
         if given:
             raise BadSetting(
-                f"--{given[0]} goes with a file of your own; {request.dataset!r} has a card that says it already. "
+                f"--{given[0].replace('_', '-')} goes with a file of your own; {request.dataset!r} has a card that says it already. "
                 "Leave out --dataset to run the file under its own name."
             )
         if request.name is not None:
@@ -37,13 +57,29 @@ def _own_card(request: Request) -> Dataset:
     """Return a card for the request's frame or file."""
     if request.name is not None and len(request.name) > MAX_NAME:
         raise BadSetting(f"name= has {len(request.name)} letters; a table's name has at most {MAX_NAME}.")
-    roles = {name: getattr(request, name) for name in ("name", "positive", "drop", "time", "amount")}
+    roles = {name: getattr(request, name) for name in ("name", *_ROLES)}
+    roles["reading"] = _reading(request)
     if request.data is not None:
         return card_for_frame(_target_of_frame(request), **roles)
     assert request.data_file is not None  # noqa: S101  (for mypy; the caller has looked)
     if request.target is None:
         raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
     return card_for_file(request.data_file, request.target, **roles)
+
+
+def _reading(request: Request) -> Reading:
+    """Return how the request's file is read; raise BadSetting for what no file can have."""
+    if request.decimal not in (None, ".", ","):
+        raise BadSetting(f"--decimal {request.decimal!r}: a decimal mark is a point or a comma.")
+    if request.skip_rows < 0:
+        raise BadSetting(
+            f"--skip-rows {request.skip_rows}: give the number of lines above the table, 0 or more."
+        )
+    if request.comment == "":
+        raise BadSetting(
+            "--comment '': say how a line begins that is none of the table, for example --comment '#'."
+        )
+    return Reading.model_validate({name: getattr(request, name) for name in _READING})
 
 
 def _target_of_frame(request: Request) -> str:

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 from bench import plugins
 from bench.calls import DATA, HOW, OUTPUT, RECORDS, WHAT, option, take_as_declared
 from bench.errors import BadArgument
-from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName, own_path, results_folder
+from bench.names import (
+    RESULTS_VARIABLE,
+    SOURCES,
+    Dates,
+    DeviceName,
+    HighCardinality,
+    SourceName,
+    Unlabelled,
+    own_path,
+    results_folder,
+)
 
 if TYPE_CHECKING:
     from bench.data.cards import Label
@@ -67,20 +77,86 @@ class Request:
     positive: Label | None = field(
         default=None,
         metadata=option(
-            "The label's positive value; needed unless its two values are 0 and 1, no and yes, or false and true.",
+            "The label's positive value, against all others; needed unless its two values are 0 and 1, no and yes, "
+            "or false and true.",
             DATA,
             "VALUE",
         ),
     )
+    negative: tuple[str, ...] = field(
+        default=(),
+        metadata=option("Keep only rows with this label, and the positive ones. Repeatable.", DATA, "VALUE"),
+    )
+    unlabelled: Unlabelled = field(
+        default="refuse",
+        metadata=option("What to do with rows without a label: refuse the table, or drop them.", DATA),
+    )
     drop: tuple[str, ...] = field(
         default=(),
         metadata=option("A column to leave out, such as a customer number. Repeatable.", DATA, "COLUMN"),
+    )
+    categorical: tuple[str, ...] = field(
+        default=(),
+        metadata=option("A column whose values are categories, though numbers. Repeatable.", DATA, "COLUMN"),
+    )
+    numeric: tuple[str, ...] = field(
+        default=(),
+        metadata=option("A column whose values must all be numbers. Repeatable.", DATA, "COLUMN"),
+    )
+    high_cardinality: HighCardinality = field(
+        default="onehot",
+        metadata=option(
+            "How categories of more than 50 values are encoded: the most frequent one-hot, or by the target's mean "
+            "in the training rows.",
+            DATA,
+        ),
+    )
+    dates: Dates = field(
+        default="refuse",
+        metadata=option("What to do with columns of dates: refuse them, or make them numbers.", DATA),
+    )
+    date_format: str | None = field(
+        default=None,
+        metadata=option(
+            "How dates are written, where that can be read in two ways: %d/%m/%Y.", DATA, "FORMAT"
+        ),
     )
     time: str | None = field(
         default=None, metadata=option("The time column; it is not a feature.", DATA, "COLUMN")
     )
     amount: str | None = field(
         default=None, metadata=option("The amount column; it stays a feature.", DATA, "COLUMN")
+    )
+    entity: str | None = field(
+        default=None,
+        metadata=option(
+            "Whom a row is of, such as a customer or card; rows of one are never on two sides. It is not a feature.",
+            DATA,
+            "COLUMN",
+        ),
+    )
+    skip_rows: int = field(default=0, metadata=option("Lines above your table to leave out.", DATA, "N"))
+    comment: str | None = field(
+        default=None, metadata=option("Leave out lines of your file that begin with this.", DATA, "TEXT")
+    )
+    decimal: str | None = field(
+        default=None,
+        metadata=option(
+            "The decimal mark of numbers, a point or a comma; by default what the whole file agrees on.",
+            DATA,
+            "MARK",
+        ),
+    )
+    member: str | None = field(
+        default=None, metadata=option("The file inside your zip, where there are several.", DATA, "NAME")
+    )
+    table: str | None = field(
+        default=None,
+        metadata=option("The table of your database, or the sheet of your workbook.", DATA, "NAME"),
+    )
+    format: str | None = field(
+        default=None,
+        metadata=option("The format of your file, where it does not show: libsvm.", DATA, "NAME"),
     )
     rows: int | None = field(
         default=None, metadata=option("Rows to simulate, for a simulated data set.", DATA, "N")
