@@ -260,13 +260,13 @@ def test_parquet_types_become_plain(tmp_path: Path) -> None:
         (bytes(range(256)) * 4, r"is binary"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", r"is an Excel workbook"),
         (b"\n<!DOCTYPE html><html>", r"is a web page"),
-        (b'[{"a": 1, "b": 2}]', r"is JSON"),
+        (b'{"a": {"0": 1}, "b": {"0": 2}}', r"is JSON with one object"),
         (b"% comment\n@RELATION x\n@attribute a numeric\n", r"is an ARFF file"),
         (b"\x80\x04\x95", r"is a Python pickle"),
         (gzip.compress(gzip.compress(b"a,b\n1,2\n", mtime=0), mtime=0), r"an archive inside an archive"),
         (zipped({}), r"holds no file"),
         (zipped({"a.csv": b"a,b\n1,2\n", "b.csv": b"a,b\n1,2\n"}), r"holds 2 files: 'a.csv', 'b.csv'"),
-        (zipped({"[Content_Types].xml": b"", "xl/a.xml": b""}), r"is an Office document"),
+        (zipped({"[Content_Types].xml": b"", "word/a.xml": b""}), r"is an Office document"),
         (gzip.compress(b"0,1\n" * 20_000_000, 9, mtime=0), r"unpacks to more than 67,108,864 bytes"),
     ],
 )
@@ -307,10 +307,11 @@ def test_a_parquet_file_of_lists_is_refused(tmp_path: Path) -> None:
         read_frame(tmp_path / "t.parquet")
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere.csv"):
-        with pytest.raises(BadTable, match=r"cannot be read"):
-            read_frame(path)
+def test_a_missing_file_and_a_folder_without_tables_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match=r"cannot be read"):
+        read_frame(tmp_path / "nowhere.csv")
+    with pytest.raises(BadTable, match=r"folder without parquet files; it is empty"):
+        read_frame(tmp_path)
 
 
 def test_the_cap_leaves_room_for_tables_and_none_for_bombs() -> None:

@@ -1,0 +1,141 @@
+"""The lines of a text that are no rows of its table: above it, between its rows and below it.
+
+Lines are left out by making them blank, so that a row keeps its number. Left out are those that the user declares,
+and those that mean nothing: rows of empty cells and a header that comes again. A line that sums up or tells something
+is refused with the option that leaves it out.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from bench.data.raw.content import Content
+from bench.data.raw.encodings import line_of
+from bench.data.raw.layout import Layout
+from bench.errors import BadTable
+
+_BLANK_LINES = re.compile(rb"(?:[ \t,;|]*(?:\r\n|\r|\n))*")
+_SEP_LINE = re.compile(rb"(?i)\"?sep=([^\w\s\"]|\t| )\"?[ \t,;]*(?:\r\n|\r|\n)")
+_SUM = re.compile(r"(?i)((grand|sub)[ -]?)?(totals?|sum|average|mean|count|summe|gesamt)\b")
+_END = rb"(?=[\r\n]|\Z)"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A text from its table's first row on, how many lines stood above it, and the separator if it is declared."""
+
+    data: bytes
+    above: int
+    separator: str | None
+    notes: tuple[str, ...]
+
+
+def prepared(data: bytes, content: Content) -> Lines:
+    """Return a text without the lines that the user leaves out, Excel's line of the separator, and blank ones."""
+    reading, notes, separator = content.reading, list[str](), None
+    place = _below(data, reading.skip_rows, content.name)
+    if place:
+        notes.append(f"Left out above the table: {reading.skip_rows:,} lines (--skip-rows).")
+    if reading.comment is not None:
+        data, count = _without_comments(data, place, reading.comment.encode())
+        notes.append(f"Left out: {count:,} lines that begin with {reading.comment!r} (--comment).")
+    place = _after_blanks(data, place)
+    if declared := _SEP_LINE.match(data, place):
+        separator, place = declared.group(1).decode(), _after_blanks(data, declared.end())
+        notes.append(f"The first line declares the separator {separator!r}.")
+    return Lines(data[place:], line_of(data, place) - 1, separator, tuple(notes))
+
+
+def _below(data: bytes, n_lines: int, name: str) -> int:
+    """Return where the text below its first lines begins."""
+    ends = re.finditer(rb"\r\n|\r|\n", data)
+    place = 0
+    for _ in range(n_lines):
+        end = next(ends, None)
+        if end is None:
+            raise BadTable(
+                f"{name} has {line_of(data, len(data)):,} lines; --skip-rows {n_lines} leaves no table."
+            )
+        place = end.end()
+    return place
+
+
+def _after_blanks(data: bytes, place: int) -> int:
+    blank = _BLANK_LINES.match(data, place)
+    return blank.end() if blank else place
+
+
+def _without_comments(data: bytes, place: int, mark: bytes) -> tuple[bytes, int]:
+    """Return a text whose lines of comment are blank, outside quotes, and how many there were."""
+    inside, count, lines = False, 0, data[place:].splitlines(keepends=True)
+    for i, line in enumerate(lines):
+        if not inside and line.lstrip(b' \t"').startswith(mark):
+            lines[i], count = line[len(line.rstrip(b"\r\n")) :], count + 1
+        elif line.count(b'"') % 2:
+            inside = not inside
+    return data[:place] + b"".join(lines), count
+
+
+def without_idle_rows(data: bytes, layout: Layout) -> tuple[bytes, tuple[str, ...]]:
+    """Return a text without rows of empty cells and repeated headers, and notes of how many there were."""
+    notes, separator = [], layout.separator.encode()
+    if separator == b" ":
+        return data, ()
+    if any(end + separator in data for end in (b"\n", b"\r")):
+        data, count = re.subn(rb"([\r\n])(?:%s *)+%s" % (re.escape(separator), _END), rb"\1", data)
+        if count:
+            notes.append(f"Left out: {count:,} rows of empty cells.")
+    header = re.split(rb"[\r\n]", data, maxsplit=1)[0]
+    if layout.header and any(end + header in data for end in (b"\n", b"\r")):
+        data, count = re.subn(rb"([\r\n])%s *%s" % (re.escape(header), _END), rb"\1", data)
+        if count:
+            notes.append(f"Left out: {count:,} rows that repeat the header.")
+    return data, tuple(notes)
+
+
+def refuse_footers(data: bytes, layout: Layout, content: Content) -> None:
+    """Raise BadTable for a row that has words in its first cell only, or that sums up the rows above it."""
+    separator, width = layout.separator.encode(), len(layout.names)
+    told = None
+    if width > 3 and separator * (width - 1) in data:
+        words = rb"[\r\n](\"?[^\r\n\"%s]*[A-Za-z][^\r\n\"%s]* [^\r\n\"%s]*\"?)%s%s"
+        seps = (re.escape(separator),) * 3
+        told = re.search(words % (*seps, re.escape(separator) * (width - 1), _END), data)
+    end = len(data.rstrip())
+    last = max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end)) + 1
+    cells = data[last:end].split(separator)
+    summed = last > 0 and len(cells) > 1 and _SUM.match(cells[0].decode().strip(' "'))
+    if summed and len(re.findall(rb"[\r\n]%s" % re.escape(cells[0]), data)) > 1:
+        summed = None  # a word of the column
+    if told is None and not summed:
+        return
+    place, cell = (told.start(1), told.group(1)) if told is not None else (last, cells[0])
+    raise BadTable(
+        f"{content.name}: row {layout.lines_above + line_of(data, place)} tells or sums up something and is none of "
+        f"the table: {cell.decode().strip()[:60]!r}. Leave it out: --comment {shlex.quote(_mark(cell.decode()))}"
+    )
+
+
+def ragged(data: bytes, layout: Layout, name: str, *, line: int, n_cells: int, words: str) -> str:
+    """Say which row has another number of cells than the first, and how to leave it out where it is no row."""
+    first = "header" if layout.header else "first row"
+    fault = (
+        f"{name}: row {line} has {n_cells} cells, not {len(layout.names)} as the {first} (separator: {layout.word}): "
+        f"{words[:60]!r}; "
+    )
+    mark = _mark(words)
+    alike = re.findall(rb"(?:\A|[\r\n])[ \t\"]*(%s[^\r\n]*)" % re.escape(mark.encode()), data)
+    is_row = any(line.count(layout.separator.encode()) >= len(layout.names) - 1 for line in alike)
+    if not mark or is_row or (n_cells > 2 and mark.isalnum()):
+        return fault + "mend or remove it."
+    return fault + f"mend it, or leave it out: --comment {shlex.quote(mark)}"
+
+
+def _mark(words: str) -> str:
+    """Return how a line that is no row begins: a sign of comment, or its first two words."""
+    sign = re.match(r"[#%!*/]+", words.strip(' \t"'))
+    word = re.match(r"[^\W\d_]+(\s+[\w-]+)?", words.strip(' \t"'))
+    match = sign or word
+    return match.group() if match else ""
