@@ -28,9 +28,13 @@ OFFICE = "[Content_Types].xml"  # in every zip that is a document of Office
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".parquet", ".pq")
-_OTHER_SUFFIXES = (".arff", ".feather", ".arrow", ".jsonl", ".ndjson", ".json", ".xlsx", ".xlsm")
-_OTHER_SUFFIXES += (".db", ".sqlite", ".sqlite3", ".dta", ".sas7bdat", ".xpt", ".svm", ".libsvm")
-_Stream = AbstractContextManager[IO[bytes]]
+# fmt: off
+_OTHER_SUFFIXES = (
+    ".arff", ".feather", ".arrow", ".jsonl", ".ndjson", ".json", ".xlsx", ".xlsm", ".db", ".sqlite", ".sqlite3", ".dta",
+    ".sas7bdat", ".xpt", ".svm", ".libsvm",
+)
+# fmt: on
+_Stream = AbstractContextManager[IO[bytes] | gzip.GzipFile]
 
 
 def _zstd(path: Path) -> _Stream:
@@ -121,11 +125,12 @@ def _one_member(archive: zipfile.ZipFile, path: Path, name: str | None) -> zipfi
         raise BadTable(f"{path.name} holds no file; give an archive with one table.")
     names = [m.filename for m in tables or files]
     raise BadTable(
-        f"{path.name} holds {len(names)} files: {listed(names)}; say which: --member {shlex.quote(names[0])}."
+        f"{path.name} holds {len(names)} files: {listed(names)}; say which: --member "
+        f"{shlex.quote(next((name for name in names if not name.endswith('.txt')), names[0]))}."
     )
 
 
-def _drained(stream: IO[bytes], path: Path) -> bytes:
+def _drained(stream: IO[bytes] | gzip.GzipFile, path: Path) -> bytes:
     """Read a compressed stream to its end, but never past what a table could unpack to."""
     limit = unpacked_limit(path.stat().st_size)
     chunks, total = [], 0

@@ -59,7 +59,7 @@ def read_arff(content: Content) -> Raw:
 
 def _attributes(lines: Iterator[tuple[int, str]], name: str) -> list[_Attribute]:
     """Return the declared attributes, the lines up to @data taken."""
-    attributes = []
+    attributes = list[_Attribute]()
     for line, text in lines:
         text = text.strip()
         if text.lower().startswith("@data"):

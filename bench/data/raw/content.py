@@ -106,6 +106,11 @@ def choose(names: Sequence[str], content: Content, kind: str) -> str:
     return asked
 
 
+def counted(count: int, word: str) -> str:
+    """Return a count with its word."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def drops(names: Collection[str]) -> str:
     """Return the options that drop the columns, as a shell takes them."""
     return " ".join(f"--drop {shlex.quote(name)}" for name in names)

@@ -30,7 +30,10 @@ _OTHER = {
         "a Git LFS pointer, not the file itself",
         "run git lfs pull in its repository",
     ),
-    rb"[./\w-]*/?\.?git/annex/|/annex/objects/": ("a git-annex pointer, not the file", "run git annex get"),
+    rb"[./\w-]*/?\.?git/annex/|/annex/objects/": (
+        "a git-annex pointer, not the file",
+        "run git annex get, or download it",
+    ),
     rb"\xd0\xcf\x11\xe0": ("an Excel workbook of 97-2003, or one with a password", "save it as .xlsx or CSV"),
     rb"7z\xbc\xaf|Rar!": ("an archive that is not read", "unpack it and give the file inside"),
     rb"\x1f\x8b|BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd": ("an archive inside an archive", "unpack it first"),
@@ -71,7 +74,8 @@ def refuse_other_kinds(data: bytes, name: str) -> None:
     fault = next((fault for magic, fault in _OTHER.items() if re.match(magic, head, re.DOTALL)), None)
     if fault is not None:
         what, remedy = fault
-        raise BadTable(f"{name} is {what}, not a table this suite reads; {remedy}.")
+        other = ", not a table this suite reads" if remedy == _SAVE else ""
+        raise BadTable(f"{name} is {what}{other}; {remedy}.")
     if name.lower().endswith((".parquet", ".pq")):
         raise BadTable(f"{name} is named like parquet but is text; rename it to .csv, or fetch it again.")
 

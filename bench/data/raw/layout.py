@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bench.data.raw.archives import listed
-from bench.data.raw.content import MISSING_WORDS, Content, names_of
+from bench.data.raw.content import MISSING_WORDS, Content, counted, names_of
 from bench.errors import BadTable
 
 # In order of preference among separators that cut every row into the same number of cells: a tab or a
@@ -73,7 +73,9 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     fit = _fitted(rows, head, content)
     columns = _for_all_cells(content.columns, fit, rows.width)
     rows = _Rows([fit.first, *rows.cells[1:]], rows.lines, rows.width)
-    header = _has_header(rows.cells, columns)
+    others = [row for row in rows.cells[1:] if row != fit.first]
+    again = len(others) < len(rows.cells) - 1 and _is_over_numbers(fit.first, others)
+    header = again or _has_header(rows.cells, columns)
     _refuse_lower_header(rows, content)
     own = fit.first if header else [f"c{i}" for i in range(1, rows.width + 1)]
     names = names_of(own, Content(content.data, content.name, columns))
@@ -135,7 +137,7 @@ def _separator(head: str, name: str) -> str:
         if share > best_share:
             best, best_share = separator, share
     lines = [line for line in head.splitlines()[:_HEAD_ROWS] if line.strip()]
-    if best in ("", " ") and all(map(_LIBSVM.fullmatch, lines)):
+    if lines and best in ("", " ") and all(map(_LIBSVM.fullmatch, lines)):
         raise BadTable(f"{name} looks like libsvm ({lines[0][:40]!r}); if it is, give --format libsvm.")
     if not best:
         words = ", ".join(SEPARATORS.values())
@@ -172,7 +174,7 @@ def _fitted(rows: _Rows, head: str, content: Content) -> _Fit:
     others = [row for row in rows.cells[1:] if len(row) == width]
     n_short = width - len(first)
     if n_short < 0 and others and not any(map(str.strip, first[width:])):
-        note = f"The header ends with {-n_short} more separators than the rows: its empty names are left out."
+        note = f"Left out at the end of the header: {counted(-n_short, 'empty name')}, for which the rows have no cell."
         return _Fit(first[:width], notes=(note,))
     padded = first + [""] * n_short
     n_empty = 0
@@ -254,7 +256,7 @@ def _names_columns(row: list[str], below: list[list[str]]) -> bool:
     """Tell whether a row has a word in every column that holds only numbers below it."""
     columns = [{other[i].strip() for other in below} for i in range(len(row))]
     over_numbers = [row[i].strip() for i, cells in enumerate(columns) if _are_numbers(cells)]
-    if not over_numbers or not all(map(_is_word, over_numbers)):
+    if not any(map(_is_word, over_numbers)) or any(map(_is_number_or_missing, over_numbers)):
         return False
     return len(over_numbers) > 1 or not any(
         cell.strip() in cells for cell, cells in zip(row, columns, strict=True)
@@ -262,8 +264,12 @@ def _names_columns(row: list[str], below: list[list[str]]) -> bool:
 
 
 def _is_word(cell: str) -> bool:
-    """Tell whether a cell can be a name: it has a letter and does not mean a missing value."""
-    return cell not in {*MISSING_WORDS, *_NO_NAMES} and any(map(str.isalpha, cell))
+    """Tell whether a cell can be a name: it has a letter."""
+    return any(map(str.isalpha, cell))
+
+
+def _is_number_or_missing(cell: str) -> bool:
+    return cell in {*MISSING_WORDS, *_NO_NAMES} or bool(_NUMBER.fullmatch(cell))
 
 
 def _has_header(rows: list[list[str]], columns: tuple[str, ...] | None) -> bool:
@@ -281,6 +287,13 @@ def _has_header(rows: list[list[str]], columns: tuple[str, ...] | None) -> bool:
             _are_numbers({cell}) for cell in over_numbers
         )
     return not columns and not all(cell in cells for cell, cells in zip(first, below, strict=True))
+
+
+def _is_over_numbers(row: list[str], others: Sequence[list[str]]) -> bool:
+    """Tell whether a row is words over columns of numbers only: a header, also where it comes again."""
+    cells = zip(row, *(other for other in others if len(other) == len(row)), strict=True)
+    over_numbers = [first for first, *below in cells if _are_numbers({*map(str.strip, below)})]
+    return bool(over_numbers) and all(map(_is_word, over_numbers))
 
 
 def _are_numbers(cells: set[str]) -> bool:

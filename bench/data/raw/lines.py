@@ -11,7 +11,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from bench.data.raw.content import Content
+from bench.data.raw.content import Content, counted
 from bench.data.raw.encodings import line_of
 from bench.data.raw.layout import Layout
 from bench.errors import BadTable
@@ -37,10 +37,10 @@ def prepared(data: bytes, content: Content) -> Lines:
     reading, notes, separator = content.reading, list[str](), None
     place = _below(data, reading.skip_rows, content.name)
     if place:
-        notes.append(f"Left out above the table: {reading.skip_rows:,} lines (--skip-rows).")
+        notes.append(f"Left out above the table: {counted(reading.skip_rows, 'line')} (--skip-rows).")
     if reading.comment is not None:
         data, count = _without_comments(data, place, reading.comment.encode())
-        notes.append(f"Left out: {count:,} lines that begin with {reading.comment!r} (--comment).")
+        notes.append(f"Left out: {counted(count, 'line')} beginning with {reading.comment!r} (--comment).")
     place = _after_blanks(data, place)
     if declared := _SEP_LINE.match(data, place):
         separator, place = declared.group(1).decode(), _after_blanks(data, declared.end())
@@ -86,12 +86,12 @@ def without_idle_rows(data: bytes, layout: Layout) -> tuple[bytes, tuple[str, ..
     if any(end + separator in data for end in (b"\n", b"\r")):
         data, count = re.subn(rb"([\r\n])(?:%s *)+%s" % (re.escape(separator), _END), rb"\1", data)
         if count:
-            notes.append(f"Left out: {count:,} rows of empty cells.")
+            notes.append(f"Left out: {counted(count, 'row')} of empty cells.")
     header = re.split(rb"[\r\n]", data, maxsplit=1)[0]
     if layout.header and any(end + header in data for end in (b"\n", b"\r")):
         data, count = re.subn(rb"([\r\n])%s *%s" % (re.escape(header), _END), rb"\1", data)
         if count:
-            notes.append(f"Left out: {count:,} rows that repeat the header.")
+            notes.append(f"Left out: {counted(count, 'row')} repeating the header.")
     return data, tuple(notes)
 
 
@@ -106,15 +106,19 @@ def refuse_footers(data: bytes, layout: Layout, content: Content) -> None:
     end = len(data.rstrip())
     last = max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end)) + 1
     cells = data[last:end].split(separator)
-    summed = last > 0 and len(cells) > 1 and _SUM.match(cells[0].decode().strip(' "'))
-    if summed and len(re.findall(rb"[\r\n]%s" % re.escape(cells[0]), data)) > 1:
+    n_blank = next((i for i, cell in enumerate(cells) if cell.strip(b' "')), 0)
+    cell = separator.join(cells[: n_blank + 1])
+    summed = last > 0 and len(cells) > 1 and _SUM.match(cells[n_blank].decode().strip(' "'))
+    if summed and len(re.findall(rb"[\r\n]%s" % re.escape(cell), data)) > 1:
         summed = None  # a word of the column
     if told is None and not summed:
         return
-    place, cell = (told.start(1), told.group(1)) if told is not None else (last, cells[0])
+    place, cell = (told.start(1), told.group(1)) if told is not None else (last, cell)
+    words = cell.decode().strip()
+    mark = words.strip('"') if n_blank and told is None else _mark(words)
     raise BadTable(
         f"{content.name}: row {layout.lines_above + line_of(data, place)} tells or sums up something and is none of "
-        f"the table: {cell.decode().strip()[:60]!r}. Leave it out: --comment {shlex.quote(_mark(cell.decode()))}"
+        f"the table: {words[:60]!r}. Leave it out: --comment {shlex.quote(mark)}"
     )
 
 

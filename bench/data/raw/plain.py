@@ -60,10 +60,8 @@ def _stored(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 def _texts_of_periods(column: pa.ChunkedArray, freq: str) -> pa.ChunkedArray:
     encoded = column.dictionary_encode().combine_chunks()
-    periods = pd.PeriodIndex.from_ordinals(encoded.dictionary.to_numpy(), freq=freq)
-    return pa.chunked_array(
-        [pa.array([str(period) for period in periods], pa.string()).take(encoded.indices)]
-    )
+    words = [str(pd.Period(ordinal=ordinal, freq=freq)) for ordinal in encoded.dictionary.to_pylist()]
+    return pa.chunked_array([pa.array(words, pa.string()).take(encoded.indices)])
 
 
 def _texts_of_intervals(column: pa.ChunkedArray, closed: str) -> pa.ChunkedArray:
@@ -155,11 +153,7 @@ def _plain_category(column: pa.ChunkedArray, column_name: str, content: Content)
 def _plain_decimal(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return exact decimals as float64, but whole ones that it does not hold as int64 where they fit."""
     doubles = column.cast(pa.float64())
-    if (
-        column.type.scale > 0
-        or column.null_count == len(column)
-        or not pc.max(pc.abs(doubles)).as_py() > EXACT
-    ):
+    if column.type.scale > 0 or column.null_count == len(column) or pc.max(pc.abs(doubles)).as_py() < EXACT:
         return doubles
     try:
         return column.cast(pa.int64())

@@ -7,6 +7,7 @@ what does not show, such as libsvm, is declared.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -89,15 +90,15 @@ def read_frame(
         If the file is no such table: empty, binary, ragged, repeated names, encrypted, too large; if an option of
         `reading` is missing, or of no use for this file.
     """
-    asked = {"columns": columns, "reading": reading or Reading()}
-    asked |= {"unread": frozenset(unread), "verbatim": frozenset(verbatim)}
+    reading = reading or Reading()
+    asked = Content(b"", path.name, columns, reading, frozenset(unread), frozenset(verbatim))
     if path.is_dir():
-        return _frame(read_folder(path, Content(b"", path.name, **asked)), path.name)
-    data, name = unpacked(path, asked["reading"].member)
+        return _frame(read_folder(path, asked), path.name)
+    data, name = unpacked(path, reading.member)
     if not data.strip():
         raise BadTable(f"{name} is empty or blank; give a file with a table.")
     _refuse_log_beside(path)
-    return _frame(_read(Content(data, name, **asked)), name)
+    return _frame(_read(replace(asked, data=data, name=name)), name)
 
 
 def read_arrow(table: pa.Table, name: str, *, verbatim: Collection[str] = ()) -> pd.DataFrame:

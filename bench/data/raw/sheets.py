@@ -79,7 +79,7 @@ def _workbook(content: Content, *, values: bool) -> Workbook:
 
 def _cells(book: Workbook, title: str) -> Cells:
     """Return a sheet's values from its first cell, without empty rows and columns at its right and lower edges."""
-    rows = [list(row) for row in book[title].iter_rows(values_only=True)]
+    rows = [list(row) for row in book[title].iter_rows(min_row=1, values_only=True)]
     while rows and not any(map(_is_filled, rows[-1])):
         rows.pop()
     filled = [i for row in rows for i, value in enumerate(row) if _is_filled(value)]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from bench.data.raw.content import MISSING_WORDS, Content, Raw, all_match, first_line, with_columns
+from bench.data.raw.content import MISSING_WORDS, Content, Raw, all_match, counted, first_line, with_columns
 from bench.data.raw.decimals import as_said
 from bench.data.raw.encodings import as_utf8, line_of
 from bench.data.raw.layout import Layout, find_layout, numbered_records
@@ -128,7 +128,7 @@ def _without_idle_columns(table: pa.Table, text: _Text) -> tuple[pa.Table, tuple
     empty = [name for name in layout.empty if name not in unread]
     if empty and all(table[name].null_count == len(table) for name in empty):
         notes.append(
-            f"Each row ends with a separator: {len(empty)} empty columns without a name are left out."
+            f"Left out at the end of each row: {counted(len(empty), 'column')} without a name or a value."
         )
     else:
         empty = []
