@@ -45,12 +45,7 @@ def read_folder(folder: Path, content: Content) -> Raw:
     """Read a folder of parquet files as one table, with a column for each part of their paths like ``year=2020``."""
     files = parquet_files(folder)
     try:
-        dataset = pads.dataset(
-            [str(path) for path in files],
-            format="parquet",
-            partitioning=pads.partitioning(flavor="hive"),
-            partition_base_dir=str(folder),
-        )
+        dataset = _dataset(folder, files)
         fragments = [fragment.physical_schema for fragment in dataset.get_fragments()]
         _refuse_other_columns(files, fragments)
         own = pa.unify_schemas(
@@ -60,7 +55,7 @@ def read_folder(folder: Path, content: Content) -> Raw:
         schema = pa.schema([*own, *parts])
         wanted = _wanted(schema, content)
         _refuse_huge(dataset.count_rows(), len(wanted), content.name)
-        table = dataset.replace_schema(schema).to_table(columns=wanted)
+        table = _dataset(folder, files, schema).to_table(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         raise BadTable(
             f"{content.name} is no folder of equal parquet files ({first_line(error)})."
@@ -68,6 +63,16 @@ def read_folder(folder: Path, content: Content) -> Raw:
     raw = _raw(table, schema, content)
     note = f"Read as one table: {len(files):,} parquet files, from {files[0].name!r} to {files[-1].name!r}."
     return Raw(raw.table, (note, *raw.notes))
+
+
+def _dataset(folder: Path, files: list[Path], schema: pa.Schema | None = None) -> pads.Dataset:
+    return pads.dataset(
+        [str(path) for path in files],
+        schema=schema,
+        format="parquet",
+        partitioning=pads.partitioning(flavor="hive"),
+        partition_base_dir=str(folder),
+    )
 
 
 def parquet_files(folder: Path) -> list[Path]:

@@ -260,9 +260,10 @@ def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
     files, HashMismatch for a file that is none of the card's. A card without any hash takes every file at its word.
     """
     if _ADDRESS.match(str(path)):
+        address_given = re.sub(r":/+", "://", str(path), count=1)
         raise BadTable(
-            f"--data-file {path} is an address, not a file: download it and give the file, or write a card that names "
-            "the address as a source (bench run --help, --card)."
+            f"--data-file {address_given} is an address, not a file: download it and give the file. What is fetched "
+            "has a card, which promises its hash: write one with this address as its source (BENCH_PLUGINS)."
         )
     path = own_path(path)
     try:

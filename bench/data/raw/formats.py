@@ -141,6 +141,9 @@ def _of_table(table: pa.Table, content: Content, notes: tuple[str, ...] = ()) ->
 
 def read_sqlite(content: Content) -> Raw:
     """Read a table or view of an SQLite database, from a copy in memory."""
+    page, n_pages = int.from_bytes(content.data[16:18], "big"), int.from_bytes(content.data[28:32], "big")
+    if len(content.data) < (page if page > 1 else 2**16) * n_pages:
+        raise BadTable(f"{content.name} is an SQLite database cut short; fetch it again.")
     data = (
         content.data[:18] + b"\1\1" + content.data[20:]
     )  # as if it never had a log: there is none beside it

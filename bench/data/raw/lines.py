@@ -83,8 +83,8 @@ def without_idle_rows(data: bytes, layout: Layout) -> tuple[bytes, tuple[str, ..
     notes, separator = [], layout.separator.encode()
     if separator == b" ":
         return data, ()
-    if any(end + separator in data for end in (b"\n", b"\r")):
-        data, count = re.subn(rb"([\r\n])(?:%s *)+%s" % (re.escape(separator), _END), rb"\1", data)
+    if any(end in data for end in (b"\n" + separator, b"\r" + separator, b"\n ", b"\r ")):
+        data, count = re.subn(rb"([\r\n]) *(?:%s *)+%s" % (re.escape(separator), _END), rb"\1", data)
         if count:
             notes.append(f"Left out: {counted(count, 'row')} of empty cells.")
     header = re.split(rb"[\r\n]", data, maxsplit=1)[0]

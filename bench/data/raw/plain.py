@@ -147,7 +147,10 @@ def _plain_category(column: pa.ChunkedArray, column_name: str, content: Content)
     stripped = _plain(words, column_name, content)
     if _is_text(value_type) and stripped.equals(words.cast(stripped.type)):
         return column
-    return _plain(column.cast(value_type), column_name, content).dictionary_encode()
+    level = stripped.combine_chunks()
+    return pa.chunked_array(
+        [level.take(chunk.indices) for chunk in texts.chunks], level.type
+    ).dictionary_encode()
 
 
 def _plain_decimal(column: pa.ChunkedArray) -> pa.ChunkedArray:

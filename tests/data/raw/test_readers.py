@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +16,12 @@ from bench.data.raw import archives
 from bench.data.raw.archives import unpacked_limit
 from bench.data.raw.readers import MISSING_WORDS, read_frame
 from bench.errors import BadTable
-
-Write = Callable[..., Path]
+from tests.data.raw.conftest import Write
 
 words = st.text("abcdeéß", min_size=1, max_size=6).filter(lambda word: word not in MISSING_WORDS)
 phrases = st.lists(words, min_size=1, max_size=3).map(" ".join)
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
 whole = st.integers(-(2**53), 2**53)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def written(content: str | bytes, name: str = "table.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return written
 
 
 def packed(content: bytes, packing: str) -> bytes:
