@@ -97,29 +97,42 @@ def without_idle_rows(data: bytes, layout: Layout) -> tuple[bytes, tuple[str, ..
 
 def refuse_footers(data: bytes, layout: Layout, content: Content) -> None:
     """Raise BadTable for a row that has words in its first cell only, or that sums up the rows above it."""
-    separator, width = layout.separator.encode(), len(layout.names)
-    told = None
-    if width > 3 and separator * (width - 1) in data:
-        words = rb"[\r\n](\"?[^\r\n\"%s]*[A-Za-z][^\r\n\"%s]* [^\r\n\"%s]*\"?)%s%s"
-        seps = (re.escape(separator),) * 3
-        told = re.search(words % (*seps, re.escape(separator) * (width - 1), _END), data)
-    end = len(data.rstrip())
-    last = max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end)) + 1
-    cells = data[last:end].split(separator)
-    n_blank = next((i for i, cell in enumerate(cells) if cell.strip(b' "')), 0)
-    cell = separator.join(cells[: n_blank + 1])
-    summed = last > 0 and len(cells) > 1 and _SUM.match(cells[n_blank].decode().strip(' "'))
-    if summed and len(re.findall(rb"[\r\n]%s" % re.escape(cell), data)) > 1:
-        summed = None  # a word of the column
-    if told is None and not summed:
+    footer = _words_alone(data, layout) or _sum(data, layout)
+    if footer is None:
         return
-    place, cell = (told.start(1), told.group(1)) if told is not None else (last, cell)
+    place, cell = footer
     words = cell.decode().strip()
-    mark = words.strip('"') if n_blank and told is None else _mark(words)
+    mark = words if words.startswith(layout.separator) else _mark(words)
     raise BadTable(
         f"{content.name}: row {layout.lines_above + line_of(data, place)} tells or sums up something and is none of "
         f"the table: {words[:60]!r}. Leave it out: --comment {shlex.quote(mark)}"
     )
+
+
+def _words_alone(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
+    """Return where the first row is whose first cell alone is filled, with words that no other row begins with."""
+    separator, width = layout.separator.encode(), len(layout.names)
+    empty = separator * (width - 1)
+    if width < 4 or empty not in data:
+        return None
+    cell = rb"[^\r\n\"%s]*" % re.escape(separator)
+    pattern = rb"[\r\n](\"?%s[A-Za-z]%s %s\"?)%s%s" % (cell, cell, cell, re.escape(empty), _END)
+    for row in re.finditer(pattern, data):
+        if len(re.findall(rb"[\r\n]%s%s" % (re.escape(row.group(1)), re.escape(separator)), data)) == 1:
+            return row.start(1), row.group(1)
+    return None
+
+
+def _sum(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
+    """Return where the last row is if its first filled cell says that it sums up, as no other row's does."""
+    separator, end = layout.separator.encode(), len(data.rstrip())
+    last = max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end)) + 1
+    cells = data[last:end].split(separator)
+    n_blank = next((i for i, cell in enumerate(cells) if cell.strip(b' "')), 0)
+    start = separator.join(cells[: n_blank + 1])
+    if not last or len(cells) < 2 or not _SUM.match(cells[n_blank].decode("utf-8", "replace").strip(' "')):
+        return None
+    return (last, start) if len(re.findall(rb"[\r\n]%s" % re.escape(start), data)) == 1 else None
 
 
 def ragged(data: bytes, layout: Layout, name: str, *, line: int, n_cells: int, words: str) -> str:

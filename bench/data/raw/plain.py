@@ -141,16 +141,13 @@ def _plain_category(column: pa.ChunkedArray, column_name: str, content: Content)
         if pa.types.is_nested(value_type):
             _plain(values, column_name, content)  # raises
         return column
-    texts = column.unify_dictionaries()
-    words = texts.chunk(0).dictionary if texts.num_chunks else pa.array([], value_type)
-    words = pa.chunked_array([words])
-    stripped = _plain(words, column_name, content)
-    if _is_text(value_type) and stripped.equals(words.cast(stripped.type)):
-        return column
-    level = stripped.combine_chunks()
-    return pa.chunked_array(
-        [level.take(chunk.indices) for chunk in texts.chunks], level.type
-    ).dictionary_encode()
+    texts, changed = [], not pa.types.is_string(value_type)
+    for chunk in column.chunks:
+        words = pa.chunked_array([chunk.dictionary])
+        stripped = _plain(words, column_name, content)
+        changed = changed or not stripped.equals(words)
+        texts.append(stripped.combine_chunks().take(chunk.indices))
+    return pa.chunked_array(texts).dictionary_encode() if changed and texts else column
 
 
 def _plain_decimal(column: pa.ChunkedArray) -> pa.ChunkedArray:

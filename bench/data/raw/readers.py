@@ -1,7 +1,8 @@
-"""A file as a DataFrame, in whatever format a table comes: what is read by which reader, and what a frame promises.
+"""A file as a DataFrame: text, parquet, Arrow (Feather), JSON lines, ARFF, Excel, SQLite, Stata, SAS, libsvm.
 
-The content decides, not the name: most formats are known by their first bytes, and anything else must be text. Only
-what does not show, such as libsvm, is declared.
+Each may be plain, compressed or in a zip, and a folder of parquet files is one table. The content decides, not the
+name: most formats are known by their first bytes, and anything else must be text. Only what does not show, such as
+libsvm, is declared.
 """
 
 from __future__ import annotations
@@ -54,9 +55,6 @@ def read_frame(
 ) -> pd.DataFrame:
     """Read a table of any supported format into a DataFrame.
 
-    Formats: text, parquet, Arrow (Feather), JSON lines, ARFF, Excel, SQLite, Stata, SAS, libsvm, each plain,
-    compressed or in a zip; a folder of parquet files.
-
     Text may be separated by commas, tabs, semicolons, pipes or blanks, have any line ends, a byte order
     mark, be UTF-8, UTF-16 or Windows-1252. It has a header unless every numeric column starts with a number
     (1…N or 0…N-1 in order are names all the same) or, without numeric columns, every cell of the first row
@@ -68,14 +66,11 @@ def read_frame(
     ----------
     path : Path
         The file, or a folder of parquet files.
-    columns : tuple of str, optional
-        The columns' names by position, in place of the file's own where it has any.
-    reading : Reading, optional
-        What is declared of the file: lines to leave out, the decimal mark, the member, table or format.
-    unread : collection of str
-        Columns of which only the names are wanted: they are not judged, and have no values.
-    verbatim : collection of str
-        Columns whose words are all values; only an empty cell is missing there.
+    columns, reading : tuple of str, Reading, optional
+        The columns' names by position, in place of the file's own; what is declared of the file.
+    unread, verbatim : collection of str
+        Columns of which only the names are wanted: they are not judged, and have no values. Columns whose words are
+        all values, and only an empty cell is missing.
 
     Returns
     -------
