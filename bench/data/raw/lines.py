@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 
 from bench.data.raw.content import Content, counted
@@ -19,6 +20,7 @@ from bench.errors import BadTable
 _BLANK_LINES = re.compile(rb"(?:[ \t,;|]*(?:\r\n|\r|\n))*")
 _SEP_LINE = re.compile(rb"(?i)\"?sep=([^\w\s\"]|\t| )\"?[ \t,;]*(?:\r\n|\r|\n)")
 _SUM = re.compile(r"(?i)((grand|sub)[ -]?)?(totals?|sum|average|mean|count|summe|gesamt)\b")
+_TAIL = 2**16  # bytes in which the last row surely begins
 _END = rb"(?=[\r\n]|\Z)"
 
 
@@ -80,16 +82,13 @@ def _without_comments(data: bytes, place: int, mark: bytes) -> tuple[bytes, int]
 
 def without_idle_rows(data: bytes, layout: Layout) -> tuple[bytes, tuple[str, ...]]:
     """Return a text without rows of empty cells and repeated headers, and notes of how many there were."""
-    notes, separator = [], layout.separator.encode()
-    if separator == b" ":
-        return data, ()
-    if any(end in data for end in (b"\n" + separator, b"\r" + separator, b"\n ", b"\r ")):
-        data, count = re.subn(rb"([\r\n]) *(?:%s *)+%s" % (re.escape(separator), _END), rb"\1", data)
-        if count:
-            notes.append(f"Left out: {counted(count, 'row')} of empty cells.")
-    header = re.split(rb"[\r\n]", data, maxsplit=1)[0]
-    if layout.header and any(end + header in data for end in (b"\n", b"\r")):
-        data, count = re.subn(rb"([\r\n])%s *%s" % (re.escape(header), _END), rb"\1", data)
+    notes, separator = [], re.escape(layout.separator.encode())
+    data, count = re.subn(rb"([\r\n]) *(?:%s *)+%s" % (separator, _END), rb"\1", data)
+    if count:
+        notes.append(f"Left out: {counted(count, 'row')} of empty cells.")
+    header = re.match(rb"[^\r\n]*", data)
+    if layout.header and header:
+        data, count = re.subn(rb"([\r\n])%s *%s" % (re.escape(header.group()), _END), rb"\1", data)
         if count:
             notes.append(f"Left out: {counted(count, 'row')} repeating the header.")
     return data, tuple(notes)
@@ -115,19 +114,20 @@ def _words_alone(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
     empty = separator * (width - 1)
     if width < 4 or empty not in data:
         return None
-    cell = rb"[^\r\n\"%s]*" % re.escape(separator)
-    pattern = rb"[\r\n](\"?%s[A-Za-z]%s %s\"?)%s%s" % (cell, cell, cell, re.escape(empty), _END)
-    for row in re.finditer(pattern, data):
-        if len(re.findall(rb"[\r\n]%s%s" % (re.escape(row.group(1)), re.escape(separator)), data)) == 1:
+    start = rb"[\r\n](\"?[^\r\n\"%s]+\"?)%s" % ((re.escape(separator),) * 2)
+    firsts = Counter(first.strip(b'"') for first in re.findall(start, data))
+    for row in re.finditer(start + re.escape(empty[len(separator) :]) + _END, data):
+        words = row.group(1).strip(b'"').decode()
+        if " " in words.strip() and any(map(str.isalpha, words)) and firsts[words.encode()] == 1:
             return row.start(1), row.group(1)
     return None
 
 
 def _sum(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
     """Return where the last row is if its first filled cell says that it sums up, as no other row's does."""
-    separator, end = layout.separator.encode(), len(data.rstrip())
-    last = max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end)) + 1
-    cells = data[last:end].split(separator)
+    separator, tail = layout.separator.encode(), data[-_TAIL:].rstrip()
+    line = re.split(rb"[\r\n]", tail)[-1]
+    last, cells = max(len(data) - _TAIL, 0) + len(tail) - len(line), line.split(separator)
     n_blank = next((i for i, cell in enumerate(cells) if cell.strip(b' "')), 0)
     start = separator.join(cells[: n_blank + 1])
     if not last or len(cells) < 2 or not _SUM.match(cells[n_blank].decode("utf-8", "replace").strip(' "')):

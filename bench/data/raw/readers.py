@@ -90,7 +90,7 @@ def read_frame(
     if path.is_dir():
         return _frame(read_folder(path, asked), path.name)
     data, name = unpacked(path, reading.member)
-    if not data.strip():
+    if not data or data.isspace():
         raise BadTable(f"{name} is empty or blank; give a file with a table.")
     _refuse_log_beside(path)
     return _frame(_read(replace(asked, data=data, name=name)), name)

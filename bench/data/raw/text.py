@@ -37,12 +37,16 @@ def read_text(content: Content, *, typed: bool = False) -> Raw:
     if not lines.data or lines.data.isspace():
         raise BadTable(f"{content.name} is empty or blank; give a file with a table.")
     layout = find_layout(lines.data, content, lines_above=lines.above, separator=lines.separator)
-    data, left_out = without_idle_rows(lines.data, layout)
-    refuse_footers(data, layout, content)
-    text = _Text(data, layout, content)
+    refuse_footers(lines.data, layout, content)
+    text = _Text(lines.data, layout, content)
     if layout.separator == " ":  # pyarrow separates by one character only
         text = _Text(_tabbed(text), replace(layout, separator="\t"), content)
-    table, no_columns = _without_idle_columns(_parsed(text), text)
+    table, left_out = _parsed(text), ()
+    if _may_have_idle_rows(table):
+        data, left_out = without_idle_rows(text.data, text.layout)
+        text = replace(text, data=data)
+        table = _parsed(text) if left_out else table
+    table, no_columns = _without_idle_columns(table, text)
     table = plain_table(table, content)
     notes += (*lines.notes, *layout.notes, *left_out, *no_columns)
     if typed:
@@ -109,6 +113,13 @@ def _parsed(text: _Text) -> pa.Table:
     verbatim = _parse(text, worded, missing=("",))
     columns |= dict(zip(verbatim.column_names, verbatim.columns, strict=True))
     return with_columns(table, columns)
+
+
+def _may_have_idle_rows(table: pa.Table) -> bool:
+    """Tell whether there may be rows without a value, or with names: if no column lacks nulls, or all are texts."""
+    columns = table.columns
+    has_nulls = all(column.null_count for column in columns)
+    return has_nulls or all(pa.types.is_string(column.type) for column in columns)
 
 
 def _without_idle_columns(table: pa.Table, text: _Text) -> tuple[pa.Table, tuple[str, ...]]:
