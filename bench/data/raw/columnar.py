@@ -61,7 +61,7 @@ def read_folder(folder: Path, content: Content) -> Raw:
             f"{content.name} is no folder of equal parquet files ({first_line(error)})."
         ) from error
     raw = _raw(table, schema, content)
-    note = f"Read as one table: {len(files):,} parquet files, from {files[0].name!r} to {files[-1].name!r}."
+    note = f"read as one table: {len(files):,} parquet files"
     return Raw(raw.table, (note, *raw.notes))
 
 

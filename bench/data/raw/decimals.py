@@ -61,7 +61,7 @@ def as_said(
         numbers = [name for name, column in changed.items() if column.type != table[name].type]
         table = with_columns(table, changed)
         if numbers:
-            notes.append(f"Read with decimal commas: {listed(numbers)}.")
+            notes.append(f"read with decimal commas: {listed(numbers)}")
     if separator != ";" and not commas:
         return Said(table, None)
     thousands, has_points = _thousands(table, texts)

@@ -69,7 +69,7 @@ def _decoded(data: bytes, encoding: str, name: str, *, marked: bool) -> Text:
         ) from error
     if "\0" in text:
         raise BadTable(f"{name} is binary, not a table this suite reads; save it as CSV or parquet.")
-    notes = () if marked else (f"Read as {encoding.upper()}, though it has no byte order mark.",)
+    notes = () if marked else (f"read as {encoding.upper()}, though it has no byte order mark",)
     return Text(text.removeprefix("\ufeff").encode(), notes)
 
 
@@ -108,7 +108,7 @@ def _of_single_bytes(data: bytes, error: UnicodeDecodeError, name: str) -> Text:
     shown = re.split(r"[\r\n,;\t|]", text[begins : begins + 40])[0].strip('"')
     return Text(
         text.encode(),
-        (f"Read as {encoding}, as it is no UTF-8; the first such word is {shown!r} in {where}.",),
+        (f"read as {encoding}, as it is no UTF-8; the first such word is {shown!r} in {where}",),
     )
 
 

@@ -162,7 +162,7 @@ def read_sqlite(content: Content) -> Raw:
     return _of_columns(
         {name: values.get(name, (None,) * len(rows)) for name in own},
         content,
-        (f"Read the table {table!r}.",),
+        (f"read the table {table!r}",),
     )
 
 
@@ -185,16 +185,14 @@ def read_stata(content: Content) -> Raw:
         labelled = _by_pandas(pd.read_stata, content)
     except BadTable:  # labels that are not distinct
         labelled = coded
-        notes.append("The labels of values are not distinct, so columns have their numbers instead.")
+        notes.append("the labels of values are not distinct, so columns have their numbers instead")
     for name in coded:
         column = labelled[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             if all(isinstance(level, str) for level in column.cat.categories):
                 coded[name] = column
             else:
-                notes.append(
-                    f"The column {name!r} has labels for some of its values only, so it has its numbers."
-                )
+                notes.append(f"{name!r} has labels for some of its values only, so it has its numbers")
     return _of_table(pa.Table.from_pandas(coded, preserve_index=False), content, tuple(notes))
 
 
@@ -234,5 +232,5 @@ def read_libsvm(content: Content) -> Raw:
         raise BadTable(f"{content.name} has {X.shape[0]:,} rows × {X.shape[1]:,} features, too many to load.")
     label = y.astype(np.int64) if np.array_equal(y, np.round(y)) else y
     columns = {"label": label, **{f"f{i}": column for i, column in enumerate(X.toarray().T, start=1)}}
-    note = f"Read as libsvm: the label is the column 'label', the features are f1 to f{X.shape[1]}."
+    note = f"read as libsvm: the label is the column 'label', the features are f1 to f{X.shape[1]}"
     return _of_table(pa.table(columns), content, (note,))

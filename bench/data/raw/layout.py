@@ -82,7 +82,7 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     notes = fit.notes
     if not header and columns is None:
         notes += (
-            f"No header was found: the columns are c1 to c{rows.width}, and the first row has {_shown(fit.first)}.",
+            f"no header was found: the columns are c1 to c{rows.width}, and the first row has {_shown(fit.first)}",
         )
     return Layout(
         separator,
@@ -174,7 +174,7 @@ def _fitted(rows: _Rows, head: str, content: Content) -> _Fit:
     others = [row for row in rows.cells[1:] if len(row) == width]
     n_short = width - len(first)
     if n_short < 0 and others and not any(map(str.strip, first[width:])):
-        note = f"Left out at the end of the header: {counted(-n_short, 'empty name')}, for which the rows have no cell."
+        note = f"left out at the end of the header: {counted(-n_short, 'empty name')}, for which the rows have no cell"
         return _Fit(first[:width], notes=(note,))
     padded = first + [""] * n_short
     n_empty = 0
@@ -184,8 +184,8 @@ def _fitted(rows: _Rows, head: str, content: Content) -> _Fit:
         return _Fit(padded, n_empty)
     if n_short == 1 and _have_row_names(others, head):
         note = (
-            "The header has one name less than the rows have cells, as R writes row names: the first cell of each row "
-            f"({_shown([row[0] for row in others[:3]])}) is left out."
+            "the header has one name less than the rows have cells, as R writes row names: the first cell of each row "
+            f"({_shown([row[0] for row in others[:3]])}) is left out"
         )
         return _Fit(["", *first], n_row_names=1, notes=(note,))
     if n_short:

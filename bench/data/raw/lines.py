@@ -39,14 +39,14 @@ def prepared(data: bytes, content: Content) -> Lines:
     reading, notes, separator = content.reading, list[str](), None
     place = _below(data, reading.skip_rows, content.name)
     if place:
-        notes.append(f"Left out above the table: {counted(reading.skip_rows, 'line')} (--skip-rows).")
+        notes.append(f"left out above the table: {counted(reading.skip_rows, 'line')} (--skip-rows)")
     if reading.comment is not None:
         data, count = _without_comments(data, place, reading.comment.encode())
-        notes.append(f"Left out: {counted(count, 'line')} beginning with {reading.comment!r} (--comment).")
+        notes.append(f"left out: {counted(count, 'line')} beginning with {reading.comment!r} (--comment)")
     place = _after_blanks(data, place)
     if declared := _SEP_LINE.match(data, place):
         separator, place = declared.group(1).decode(), _after_blanks(data, declared.end())
-        notes.append(f"The first line declares the separator {separator!r}.")
+        notes.append(f"the first line declares the separator {separator!r}")
     return Lines(data[place:], line_of(data, place) - 1, separator, tuple(notes))
 
 
@@ -85,12 +85,12 @@ def without_idle_rows(data: bytes, layout: Layout) -> tuple[bytes, tuple[str, ..
     notes, separator = [], re.escape(layout.separator.encode())
     data, count = re.subn(rb"([\r\n]) *(?:%s *)+%s" % (separator, _END), rb"\1", data)
     if count:
-        notes.append(f"Left out: {counted(count, 'row')} of empty cells.")
+        notes.append(f"left out: {counted(count, 'row')} of empty cells")
     header = re.match(rb"[^\r\n]*", data)
     if layout.header and header:
         data, count = re.subn(rb"([\r\n])%s *%s" % (re.escape(header.group()), _END), rb"\1", data)
         if count:
-            notes.append(f"Left out: {counted(count, 'row')} repeating the header.")
+            notes.append(f"left out: {counted(count, 'row')} repeating the header")
     return data, tuple(notes)
 
 

@@ -142,8 +142,8 @@ def _frame(raw: Raw, name: str) -> pd.DataFrame:
     if not table.num_rows:
         raise BadTable(f"{name} names {table.num_columns} columns but has no rows; give a file with rows.")
     notes += tuple(
-        f"The column {column!r} has whole numbers beyond 2^53: of {exact:,} different ones, float64 keeps "
-        f"{rounded:,} apart. Drop it if it is an identifier."
+        f"{column!r} has whole numbers beyond 2^53: of {exact:,} different ones, float64 keeps "
+        f"{rounded:,} apart; drop it if it is an identifier"
         for column, (exact, rounded) in inexact(table).items()
     )
     frame = framed(table)

@@ -41,7 +41,7 @@ def read_sheet(content: Content) -> Raw:
     out = io.StringIO()
     csv.writer(out, delimiter="\t", lineterminator="\n").writerows([map(_word, row) for row in cells])
     raw = read_text(replace(content, data=out.getvalue().encode()), typed=True)
-    return replace(raw, notes=(f"Read the sheet {title!r}.", *raw.notes), separator=None)
+    return replace(raw, notes=(f"read the sheet {title!r}", *raw.notes), separator=None)
 
 
 def _refuse_other_documents(content: Content) -> None:

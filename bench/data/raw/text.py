@@ -139,7 +139,7 @@ def _without_idle_columns(table: pa.Table, text: _Text) -> tuple[pa.Table, tuple
     empty = [name for name in layout.empty if name not in unread]
     if empty and all(table[name].null_count == len(table) for name in empty):
         notes.append(
-            f"Left out at the end of each row: {counted(len(empty), 'column')} without a name or a value."
+            f"left out at the end of each row: {counted(len(empty), 'column')} without a name or a value"
         )
     else:
         empty = []

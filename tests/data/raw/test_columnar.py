@@ -187,7 +187,7 @@ def test_a_folder_of_parquet_files_is_one_table_with_the_columns_of_its_paths(fo
         "year": [2020] * 4 + [2021] * 4,
         "area": ["a", "a", "b", "b"] * 2,
     }
-    assert frame.attrs["notes"][0].startswith("Read as one table: 4 parquet files")
+    assert frame.attrs["notes"][0].startswith("read as one table: 4 parquet files")
     assert read_frame(folder, unread=["year"])["year"].isna().all()
     assert of(folder).n_rows == 8
 

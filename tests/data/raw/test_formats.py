@@ -182,7 +182,7 @@ def test_the_only_table_of_a_database_is_read_without_a_change(tmp_path: Path) -
     assert frame["x"].fillna(-1).tolist() == [1.5, -1, 2]
     assert frame["g"].fillna("-").tolist() == ["a", "-", "b"]
     assert frame["m"].tolist() == ["1", "u", "2.5"]
-    assert frame.attrs["notes"] == ("Read the table 'loans'.",)
+    assert frame.attrs["notes"] == ("read the table 'loans'",)
     assert path.read_bytes() == before
     with pytest.raises(BadTable, match="column 'raw' holds bytes that are no text; give --drop raw"):
         read_frame(path)
@@ -222,9 +222,7 @@ def test_stata_with_labels_of_all_values_and_of_some(write: Write) -> None:
     assert read["g"].fillna("-").tolist() == ["a", "-", "b"]
     assert read["y"].tolist() == ["no", "yes", "no"]
     assert read["code"].tolist() == [1, 2, 3]
-    assert read.attrs["notes"] == (
-        "The column 'code' has labels for some of its values only, so it has its numbers.",
-    )
+    assert read.attrs["notes"] == ("'code' has labels for some of its values only, so it has its numbers",)
     with pytest.raises(BadTable, match="cannot be read by pandas"):
         read_frame(write(out.getvalue()[:300]))
 
@@ -292,7 +290,7 @@ def test_libsvm_is_read_where_it_is_declared(write: Write) -> None:
     frame = read_frame(write("1 1:0.5 3:2 # a\n-1 2:1\n"), reading=Reading(format="libsvm"))
     assert frame.to_dict("list") == {"label": [1, -1], "f1": [0.5, 0], "f2": [0, 1], "f3": [2, 0]}
     assert frame.attrs["notes"] == (
-        "Read as libsvm: the label is the column 'label', the features are f1 to f3.",
+        "read as libsvm: the label is the column 'label', the features are f1 to f3",
     )
     with pytest.raises(BadTable, match="is no libsvm file"):
         read_frame(write("a,b\n1,2\n"), reading=Reading(format="libsvm"))
@@ -327,7 +325,7 @@ def test_the_only_sheet_with_data_is_read(write: Write) -> None:
     assert frame["g"].fillna("-").tolist() == ["a", "b", "-"]
     assert frame["day"].fillna("-").tolist() == ["2020-01-02", "2020-01-02 03:04:00", "-"]
     assert frame["ok"].tolist() == [True, False, True]
-    assert frame.attrs == {"notes": ("Read the sheet 'Data'.",), "separator": None, "decimal": None}
+    assert frame.attrs == {"notes": ("read the sheet 'Data'",), "separator": None, "decimal": None}
 
 
 def test_of_several_sheets_one_is_named(write: Write) -> None:

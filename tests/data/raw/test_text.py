@@ -74,8 +74,8 @@ READ_RIGHT: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {},
         ["1 row repeating the header"],
     ),
-    "UTF-16 without a mark": (PLAIN.encode("utf-16-le").decode("latin-1"), {}, ["Read as UTF-16-LE"]),
-    "UTF-16 the other way": (PLAIN.encode("utf-16-be").decode("latin-1"), {}, ["Read as UTF-16-BE"]),
+    "UTF-16 without a mark": (PLAIN.encode("utf-16-le").decode("latin-1"), {}, ["read as UTF-16-LE"]),
+    "UTF-16 the other way": (PLAIN.encode("utf-16-be").decode("latin-1"), {}, ["read as UTF-16-BE"]),
     "UTF-32": (PLAIN.encode("utf-32").decode("latin-1"), {}, []),
 }
 
@@ -158,7 +158,7 @@ def test_the_option_that_is_named_reads_the_table(write: Write, kind: str) -> No
     match = re.search(r"--skip-rows (\d+)", str(caught.value))
     assert match is not None
     frame = read_frame(path, reading=Reading(skip_rows=int(match.group(1))))
-    check(frame, EXPECTED, "Left out above the table")
+    check(frame, EXPECTED, "left out above the table")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_windows_1252_is_told_with_its_first_word(write: Write) -> None:
     frame = read_frame(write("name,y\nBonn,1\nMünchen,0\n5 €,1\n".encode("cp1252")))
     assert frame["name"].tolist() == ["Bonn", "München", "5 €"]
     assert frame.attrs["notes"] == (
-        "Read as Windows-1252, as it is no UTF-8; the first such word is 'München' in row 3.",
+        "read as Windows-1252, as it is no UTF-8; the first such word is 'München' in row 3",
     )
 
 
