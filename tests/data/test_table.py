@@ -293,3 +293,18 @@ def test_codes_of_which_one_is_a_letter_stay_categories() -> None:
     frame = pd.DataFrame({"a": [*"123456789" * 30, "U"], "y": [i % 3 == 0 for i in range(271)]})
     table = table_from_frame(frame, card_for_file(Path("t.csv"), "y"), sha256="0" * 64)
     assert table.categorical == ["a"]
+
+
+@pytest.mark.parametrize("gap", ["", "9007199254740992"])
+def test_identifiers_that_are_one_float64_are_no_constant(tmp_path: Path, gap: str) -> None:
+    """They differ, and only float64 makes them equal."""
+    path = tmp_path / "t.csv"
+    rows = [f"{9007199254740992 + i % 2},{i},{i % 2}" for i in range(8)] + [f"{gap},8,1"]
+    path.write_text("\n".join(["id,x,y", *rows]))
+    with pytest.raises(
+        BadTable, match=r"beyond 2\^53 that become one number.* 'id'; give --drop id, or --categorical"
+    ):
+        load(card_for_file(path, "y"), data_file=path)
+    result = load(card_for_file(path, "y", categorical=("id",)), data_file=path)
+    assert result.X["id"].cat.categories.tolist() == ["9007199254740992", "9007199254740993"]
+    assert "of 2 different ones, float64 keeps 1 apart" in result.notes[0]

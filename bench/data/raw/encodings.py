@@ -34,7 +34,9 @@ def as_utf8(data: bytes, name: str) -> Text:
     encoding = _MARKS[mark] if mark is not None else _utf16_without_mark(data)
     if encoding is not None:
         return _decoded(data, encoding, name, marked=mark is not None)
-    data = data.removeprefix(codecs.BOM_UTF8)
+    while data.startswith(codecs.BOM_UTF8):
+        data = data.removeprefix(codecs.BOM_UTF8)
+    data = data.removesuffix(b"\x1a")  # with which DOS ended its texts
     _refuse_binary(data, name)
     try:
         data.decode("utf-8")
@@ -54,9 +56,9 @@ def _utf16_without_mark(data: bytes) -> str | None:
     if len(start) < 4:
         return None
     zeros = [start[place::2].count(0) / (len(start) // 2) for place in (0, 1)]
-    if zeros[0] < 0.05 and zeros[1] > 0.4:
+    if zeros[0] < zeros[1] / 10 and zeros[1] > 0.1:
         return "utf-16-le"
-    return "utf-16-be" if zeros[1] < 0.05 and zeros[0] > 0.4 else None
+    return "utf-16-be" if zeros[1] < zeros[0] / 10 and zeros[0] > 0.1 else None
 
 
 def _decoded(data: bytes, encoding: str, name: str, *, marked: bool) -> Text:
@@ -75,15 +77,15 @@ def _decoded(data: bytes, encoding: str, name: str, *, marked: bool) -> Text:
 
 def _refuse_binary(data: bytes, name: str) -> None:
     """Raise BadTable for bytes that are no text, or a text with a zero byte in it."""
-    start = data[:_START]
+    start = data[:_START].rstrip(b"\0")  # a file cut short may end in zeros
     n_controls = len(start) - len(start.translate(None, _CONTROLS))
     if n_controls > len(start) / 100:
         raise BadTable(f"{name} is binary, not a table this suite reads; save it as CSV or parquet.")
     if (place := data.find(0)) >= 0:
-        count, line = data.count(0), _line_around(data, place)
+        count, line = data.count(0), _line_around(data, place).rstrip("\0")
         raise BadTable(
             f"{name}: row {line_of(data, place)} holds a zero byte (NUL; {count:,} in the file): {line!r}. "
-            "Remove it, with tr -d '\\000' for example; a table torn in the middle must be fetched again."
+            "Remove it, or fetch the file again where it is cut short."
         )
 
 

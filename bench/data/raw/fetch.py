@@ -260,6 +260,8 @@ def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
     files, HashMismatch for a file that is none of the card's. A card without any hash takes every file at its word.
     """
     if _ADDRESS.match(str(path)):
+        if str(path).startswith("file:"):
+            raise BadTable(f"--data-file {path}: give the path alone, without file:.")
         address_given = re.sub(r":/+", "://", str(path), count=1)
         raise BadTable(
             f"--data-file {address_given} is an address, not a file: download it and give the file. What is fetched "

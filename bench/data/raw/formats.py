@@ -231,6 +231,9 @@ def read_libsvm(content: Content) -> Raw:
     if 8 * X.shape[0] * X.shape[1] > MAX_BYTES:
         raise BadTable(f"{content.name} has {X.shape[0]:,} rows × {X.shape[1]:,} features, too many to load.")
     label = y.astype(np.int64) if np.array_equal(y, np.round(y)) else y
-    columns = {"label": label, **{f"f{i}": column for i, column in enumerate(X.toarray().T, start=1)}}
+    seen = np.flatnonzero(X.getnnz(axis=0))
+    columns = {"label": label, **{f"f{i + 1}": X[:, [i]].toarray().ravel() for i in seen}}
     note = f"read as libsvm: the label is the column 'label', the features are f1 to f{X.shape[1]}"
+    if n_unseen := X.shape[1] - len(seen):
+        note += f" without {n_unseen:,} that no row has"
     return _of_table(pa.table(columns), content, (note,))

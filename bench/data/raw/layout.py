@@ -28,18 +28,29 @@ _HEAD_BYTES, _HEAD_ROWS = 2**20, 100
 _HEADER_WITHIN = 20  # rows in which the row of names may stand
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _NO_NAMES = ("#N/A", "#N/A N/A", "#DIV/0!", "#NULL!", "#REF!", "#VALUE!", "<NA>", "(null)", "\\N", "unknown")
+_IN_APOSTROPHES = re.compile(r"\s*'.*'\s*", re.DOTALL)
+_AFTER_BLANKS = re.compile(r'\s+".*"\s*', re.DOTALL)
 _LIBSVM = re.compile(r"\s*\S+(\s+(qid:)?\d+:[^\s:]+)+\s*(#.*)?")
+
+
+@dataclass(frozen=True)
+class Quoting:
+    """How cells are quoted: by which sign, and whether blanks may stand before it."""
+
+    sign: str = '"'
+    after_blanks: bool = False
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a text is cut: its separator, a name for each cell of a row, and whether the first row is a header.
 
-    `lines_above` are the lines of the file before the first row. The names `no_columns` are of cells that belong to
-    no column: `empty` ones at the end of each row, or R's row names.
+    `lines_above` are the lines of the file before the first row. `empty` and `row_names` are the names of cells that
+    belong to no column: empty ones at the end of each row, and R's row names.
     """
 
     separator: str
+    quoting: Quoting
     names: tuple[str, ...]
     header: bool
     lines_above: int
@@ -69,7 +80,9 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     """
     head = _head(data)
     separator = separator or _separator(head, content.name)
-    rows = _first_rows(head, separator, lines_above)
+    rows = _first_rows(head, separator, Quoting(), lines_above)
+    if (quoting := _quoting(rows, head)) != Quoting():
+        rows = _first_rows(head, separator, quoting, lines_above)
     fit = _fitted(rows, head, content)
     columns = _for_all_cells(content.columns, fit, rows.width)
     rows = _Rows([fit.first, *rows.cells[1:]], rows.lines, rows.width)
@@ -79,13 +92,14 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     _refuse_lower_header(rows, content)
     own = fit.first if header else [f"c{i}" for i in range(1, rows.width + 1)]
     names = names_of(own, Content(content.data, content.name, columns))
-    notes = fit.notes
+    notes = fit.notes if quoting.sign == '"' else (*fit.notes, f"read with {quoting.sign} as the quote")
     if not header and columns is None:
         notes += (
             f"no header was found: the columns are c1 to c{rows.width}, and the first row has {_shown(fit.first)}",
         )
     return Layout(
         separator,
+        quoting,
         names,
         header,
         lines_above,
@@ -95,12 +109,17 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     )
 
 
-def numbered_records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def numbered_records(
+    text: str,
+    separator: str,
+    quoting: Quoting = Quoting(),
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a text as lists of cells with the line where each begins; blank lines are left out."""
     lines: Iterator[str] = iter(io.StringIO(text, newline=None))
     if separator == " ":
         lines = (line.replace("\t", " ").strip() for line in lines)
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator == " ")
+    blanks = separator == " " or quoting.after_blanks
+    reader = csv.reader(lines, delimiter=separator, quotechar=quoting.sign, skipinitialspace=blanks)
     last = 0
     for row in reader:
         if len(row) > 1 or "".join(row).strip():
@@ -115,10 +134,22 @@ def _head(data: bytes) -> str:
     return text[:end] if len(data) > _HEAD_BYTES and end > 0 else text
 
 
-def _first_rows(head: str, separator: str, lines_above: int) -> _Rows:
-    numbered = list(islice(numbered_records(head, separator), _HEAD_ROWS))
+def _first_rows(head: str, separator: str, quoting: Quoting, lines_above: int) -> _Rows:
+    numbered = list(islice(numbered_records(head, separator, quoting), _HEAD_ROWS))
     cells = [row for _, row in numbered]
     return _Rows(cells, [lines_above + line for line, _ in numbered], _usual_width(cells)[0])
+
+
+def _quoting(rows: _Rows, head: str) -> Quoting:
+    """Return how cells are quoted: as one column shows, all of whose cells are quoted in another way."""
+    full = [row for row in rows.cells if len(row) == rows.width]
+    for column in zip(*full, strict=True):
+        cells = [cell for cell in column[1:] if cell.strip() not in MISSING_WORDS]
+        if len(cells) > 1 and '"' not in head and all(map(_IN_APOSTROPHES.fullmatch, cells)):
+            return Quoting("'", after_blanks=True)
+        if len(cells) > 1 and all(map(_AFTER_BLANKS.fullmatch, cells)):
+            return Quoting(after_blanks=True)
+    return Quoting()
 
 
 def _usual_width(rows: Sequence[list[str]]) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from bench.errors import BadTable
 
 _BLANK_LINES = re.compile(rb"(?:[ \t,;|]*(?:\r\n|\r|\n))*")
 _SEP_LINE = re.compile(rb"(?i)\"?sep=([^\w\s\"]|\t| )\"?[ \t,;]*(?:\r\n|\r|\n)")
+_RULER = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)([ |+:=-]*--[ |+:=-]*)(?=[\r\n])")
 _SUM = re.compile(r"(?i)((grand|sub)[ -]?)?(totals?|sum|average|mean|count|summe|gesamt)\b")
 _TAIL = 2**16  # bytes in which the last row surely begins
 _END = rb"(?=[\r\n]|\Z)"
@@ -47,7 +48,14 @@ def prepared(data: bytes, content: Content) -> Lines:
     if declared := _SEP_LINE.match(data, place):
         separator, place = declared.group(1).decode(), _after_blanks(data, declared.end())
         notes.append(f"the first line declares the separator {separator!r}")
+    data = _without_ruler(data, place)
     return Lines(data[place:], line_of(data, place) - 1, separator, tuple(notes))
+
+
+def _without_ruler(data: bytes, place: int) -> bytes:
+    """Return a text without a line below its first that is drawn of dashes, as database programs print."""
+    ruler = _RULER.match(data, place)
+    return data if ruler is None else data[: ruler.start(1)] + data[ruler.end(1) :]
 
 
 def _below(data: bytes, n_lines: int, name: str) -> int:
@@ -146,13 +154,14 @@ def ragged(data: bytes, layout: Layout, name: str, *, line: int, n_cells: int, w
     alike = re.findall(rb"(?:\A|[\r\n])[ \t\"]*(%s[^\r\n]*)" % re.escape(mark.encode()), data)
     is_row = any(line.count(layout.separator.encode()) >= len(layout.names) - 1 for line in alike)
     if not mark or is_row or (n_cells > 2 and mark.isalnum()):
-        return fault + "mend or remove it."
+        unclosed = re.search(r"[\r\n]", words.strip())
+        return fault + ("is a quote in it unclosed?" if unclosed else "mend or remove it.")
     return fault + f"mend it, or leave it out: --comment {shlex.quote(mark)}"
 
 
 def _mark(words: str) -> str:
     """Return how a line that is no row begins: a sign of comment, or its first two words."""
-    sign = re.match(r"[#%!*/]+", words.strip(' \t"'))
+    sign = re.match(r"[#%!*/(]+|[-=]{2,}", words.strip(' \t"'))
     word = re.match(r"[^\W\d_]+(\s+[\w-]+)?", words.strip(' \t"'))
     match = sign or word
     return match.group() if match else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 from bench.data.raw.content import MISSING_WORDS, Content, Raw, all_match, counted, first_line, with_columns
 from bench.data.raw.decimals import as_said
 from bench.data.raw.encodings import as_utf8, line_of
-from bench.data.raw.layout import Layout, find_layout, numbered_records
+from bench.data.raw.layout import Layout, Quoting, find_layout, numbered_records
 from bench.data.raw.lines import prepared, ragged, refuse_footers, without_idle_rows
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -39,9 +39,9 @@ def read_text(content: Content, *, typed: bool = False) -> Raw:
     layout = find_layout(lines.data, content, lines_above=lines.above, separator=lines.separator)
     refuse_footers(lines.data, layout, content)
     text = _Text(lines.data, layout, content)
-    if layout.separator == " ":  # pyarrow separates by one character only
+    if layout.separator == " " or layout.quoting != Quoting():  # pyarrow separates by one character only
         text = _Text(_tabbed(text), replace(layout, separator="\t"), content)
-    table, left_out = _parsed(text), ()
+    table, left_out = _parsed(text), tuple[str, ...]()
     if _may_have_idle_rows(table):
         data, left_out = without_idle_rows(text.data, text.layout)
         text = replace(text, data=data)
@@ -76,12 +76,12 @@ class _Text:
 
 
 def _tabbed(text: _Text) -> bytes:
-    """Return a text separated by runs of blanks as one separated by single tabs."""
+    """Return a text separated by runs of blanks, or quoted in another way, as one separated by single tabs."""
     out = io.StringIO()
     write = csv.writer(out, delimiter="\t", lineterminator="\n").writerow
     width = len(text.layout.names)
     try:
-        for i, (line, row) in enumerate(numbered_records(text.data.decode("utf-8"), " ")):
+        for i, (line, row) in enumerate(_records(text)):
             if i == 0 and text.layout.row_names:
                 row = ["", *row]
             if len(row) != width:
@@ -93,8 +93,14 @@ def _tabbed(text: _Text) -> bytes:
                 )
             write(row)
     except csv.Error as error:
-        raise BadTable(f"{text.name} cannot be cut at its blanks ({error}); is a quote unclosed?") from error
+        raise BadTable(
+            f"{text.name} cannot be cut at its separator, {text.layout.word} ({error}); is a quote unclosed?"
+        ) from error
     return out.getvalue().encode()
+
+
+def _records(text: _Text) -> Iterator[tuple[int, list[str]]]:
+    return numbered_records(text.data.decode("utf-8"), text.layout.separator, text.layout.quoting)
 
 
 def _parsed(text: _Text) -> pa.Table:

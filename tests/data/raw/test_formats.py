@@ -9,6 +9,7 @@ import io
 import lzma
 import sqlite3
 import struct
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,12 @@ def test_torn_sas_files_are_refused(write: Write) -> None:
             read_frame(write(content))
 
 
+def test_features_that_no_row_of_libsvm_has_are_left_out(write: Write) -> None:
+    frame = read_frame(write("1 2:0.5\n0 2:1 9:3\n"), reading=Reading(format="libsvm"))
+    assert list(frame) == ["label", "f2", "f9"]
+    assert frame.attrs["notes"][0].endswith("f1 to f9 without 7 that no row has")
+
+
 def test_libsvm_is_read_where_it_is_declared(write: Write) -> None:
     frame = read_frame(write("1 1:0.5 3:2 # a\n-1 2:1\n"), reading=Reading(format="libsvm"))
     assert frame.to_dict("list") == {"label": [1, -1], "f1": [0.5, 0], "f2": [0, 1], "f3": [2, 0]}
@@ -347,6 +354,15 @@ def test_a_sheet_has_titles_and_names_as_a_text_has(write: Write) -> None:
 def test_a_formula_without_a_value_is_refused_by_its_cell(write: Write) -> None:
     with pytest.raises(BadTable, match=r"the cell B2 of the sheet 'Data' holds the formula '=A2\*2'"):
         read_frame(write(workbook(Data=[["a", "b"], [1, "=A2*2"], [2, 3]])))
+
+
+def test_without_openpyxl_the_error_says_how_to_install_it(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""})
+    monkeypatch.setitem(sys.modules, "openpyxl", None)  # importing it fails, as where it is not installed
+    with pytest.raises(NotInstalled, match=r'pip install "imbalance-bench\[excel\]"'):
+        read_frame(write(content, "t.xlsx"))
 
 
 def test_other_documents_are_named(write: Write) -> None:

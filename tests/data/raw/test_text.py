@@ -74,6 +74,11 @@ READ_RIGHT: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {},
         ["1 row repeating the header"],
     ),
+    "cells in apostrophes": (re.sub(r"([^,\n]+)", r"'\1'", PLAIN), {}, ["read with ' as the quote"]),
+    "quotes after blanks": (re.sub(r",([^,\n]+)", r', "\1"', PLAIN), {}, []),
+    "the end of DOS": (PLAIN + "\x1a", {}, []),
+    "a ruler": (PLAIN.replace(",", " | ").replace("\n", "\n---+----+---+---\n", 1), {}, []),
+    "two marks of UTF-8": ("\xef\xbb\xbf" * 2 + PLAIN, {}, []),
     "UTF-16 without a mark": (PLAIN.encode("utf-16-le").decode("latin-1"), {}, ["read as UTF-16-LE"]),
     "UTF-16 the other way": (PLAIN.encode("utf-16-be").decode("latin-1"), {}, ["read as UTF-16-BE"]),
     "UTF-32": (PLAIN.encode("utf-32").decode("latin-1"), {}, []),
@@ -124,6 +129,9 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "a sum": (PLAIN + "Total,,,14\n", r"row 31 .*'Total'\. Leave it out: --comment Total"),
     "a sum in the second cell": (PLAIN + ",Grand total,,14\n", r"--comment ',Grand total'"),
+    "a count of rows": (PLAIN + "(29 rows)\n", r"row 31 has 1 cells.*--comment '\('"),
+    "an unclosed quote": (PLAIN + '30,"x,1\n31,2,a,1\n', r"is a quote in it unclosed\?"),
+    "zeros at the end": (PLAIN + "\0" * 99, r"row 31 holds a zero byte \(NUL; 99 in the file\)"),
     "a short header": (
         "x,g,y\n7,1,p,0\n3,2,q,1\n",
         r"header in row 1 has 3 names .*4 cells.*mend the header",
@@ -315,3 +323,13 @@ def test_a_declared_decimal_mark_decides(write: Write) -> None:
         BadTable, match=r"the column 'a' has the number '1.25' with a point, but --decimal ','"
     ):
         read_frame(write("a;b\n1.25;1,5\n1.234;2,5\n"), reading=Reading(decimal=","))
+
+
+def test_apostrophes_in_texts_beside_quotes_are_letters(write: Write) -> None:
+    frame = read_frame(write("a,b\n'x',\"p, q\"\n'y',r\n"))
+    assert frame.to_dict("list") == {"a": ["'x'", "'y'"], "b": ["p, q", "r"]}
+
+
+def test_utf_16_of_other_letters_is_told_by_its_separators(write: Write) -> None:
+    text = "имя,город,y\n" + "Анна,Москва,1\n" * 9
+    assert read_frame(write(text.encode("utf-16-le")))["город"].tolist() == ["Москва"] * 9
