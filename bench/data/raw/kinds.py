@@ -10,8 +10,8 @@ HEAD_BYTES = 2**20
 
 # Formats that are read, by how their content begins.
 _READ = {
-    rb"PAR1": "parquet",
-    rb"ARROW1|FEA1|\xff\xff\xff\xff[^\xff]": "arrow",
+    rb"PAR1(?!\w*[,;|\t\r\n])": "parquet",  # no header of text
+    rb"ARROW1\0|FEA1\0|\xff\xff\xff\xff[^\xff]": "arrow",
     rb"SQLite format 3\0": "sqlite",
     rb"PK\x03\x04": "office",
     rb"<stata_dta>|[\x69\x6c\x6e-\x73][\x01\x02]\x01\0": "stata",
@@ -20,7 +20,7 @@ _READ = {
 }
 # Formats of text that are read.
 _READ_TEXT = {
-    r"(?i)(\s*%[^\r\n]*)*\s*@relation": "arff",
+    r"(?i)(?>\s*%[^\r\n]*)*+\s*@relation": "arff",
     r"\s*(\{\s*\"|\[\s*\{\s*\")": "json",
 }
 # What is no table that this suite reads, and what to do instead.
@@ -43,14 +43,14 @@ _OTHER = {
     rb"\x93NUMPY": ("a NumPy array", _SAVE),
     rb"RD[AX][23]\n|X\n\0\0\0|A\n[23]\n": ("a file of R", "save it with write.csv"),
     rb"\$FL[23]": ("an SPSS file", _SAVE),
-    rb"ORC": ("an ORC file", _SAVE),
+    rb"ORC[^\w ,;|\t\r\n]": ("an ORC file", _SAVE),
     rb"Obj\x01": ("an Avro file", _SAVE),
     rb"%PDF": ("a PDF document", _SAVE),
     rb"(\x89PNG|\xff\xd8\xff)": ("an image", "give a table"),
     rb"\0\x05\x16\x07": ("a file with which macOS describes another", "give the file without ._ in its name"),
     rb"(?i)\s*<\?xml|\s*<error>": ("XML", _SAVE),
 }
-_PAGE = re.compile(rb"(?i)(\s|<!--.*?-->)*<(!doctype html|html|head|body|table|meta|title)", re.DOTALL)
+_PAGE = re.compile(rb"(?i)(?>\s|<!--.*?-->)*+<(!doctype html|html|head|body|table|meta|title)", re.DOTALL)
 _TITLE = re.compile(rb"(?is)<title[^>]*>\s*(.*?)\s*</title>")
 _SIGN_IN = re.compile(rb"(?i)sign in|log ?in|authenticat")
 

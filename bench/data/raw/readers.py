@@ -88,6 +88,9 @@ def read_frame(
     reading = reading or Reading()
     asked = Content(b"", path.name, columns, reading, frozenset(unread), frozenset(verbatim))
     if path.is_dir():
+        if reading.member is not None:
+            raise BadTable(f"{path.name} is a folder; leave out --member.")
+        _refuse_options(asked, "a folder of parquet files")
         return _frame(read_folder(path, asked), path.name)
     data, name = unpacked(path, reading.member)
     if not data or data.isspace():

@@ -219,6 +219,12 @@ def test_a_folder_that_is_no_plain_table_is_refused(folder: Path) -> None:
         parquet_files(folder)
 
 
+def test_options_that_mean_nothing_for_a_folder_are_refused(folder: Path) -> None:
+    for reading, option in ((Reading(skip_rows=1), "--skip-rows"), (Reading(member="a"), "--member")):
+        with pytest.raises(BadTable, match=rf"is a folder.*{option}"):
+            read_frame(folder, reading=reading)
+
+
 def test_options_that_mean_nothing_for_a_format_are_refused(write: Write) -> None:
     content = parquet(pa.table({"a": [1, 2], "y": [0, 1]}))
     for reading, message in (

@@ -333,3 +333,14 @@ def test_apostrophes_in_texts_beside_quotes_are_letters(write: Write) -> None:
 def test_utf_16_of_other_letters_is_told_by_its_separators(write: Write) -> None:
     text = "имя,город,y\n" + "Анна,Москва,1\n" * 9
     assert read_frame(write(text.encode("utf-16-le")))["город"].tolist() == ["Москва"] * 9
+
+
+@pytest.mark.parametrize("name", ["PAR1", "FEA1", "ORC_x", "ARROW1", "BZ"])
+def test_a_header_may_look_like_another_format(write: Write, name: str) -> None:
+    assert list(read_frame(write(f"{name},b\n1,2\n"))) == [name, "b"]
+
+
+def test_a_long_line_of_percent_signs_takes_no_time(write: Write) -> None:
+    """Its comments can be cut in 2^90 ways."""
+    with pytest.raises(BadTable, match="--comment %"):
+        read_frame(write("%" * 90 + " a\n" + PLAIN))
