@@ -13,7 +13,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from bench.data.raw.archives import listed
@@ -80,9 +80,14 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     """
     head = _head(data)
     separator = separator or _separator(head, content.name)
-    rows = _first_rows(head, separator, Quoting(), lines_above)
-    if (quoting := _quoting(rows, head)) != Quoting():
-        rows = _first_rows(head, separator, quoting, lines_above)
+    try:
+        rows = _first_rows(head, separator, Quoting(), lines_above)
+        if (quoting := _quoting(rows, head)) != Quoting():
+            rows = _first_rows(head, separator, quoting, lines_above)
+    except csv.Error as error:
+        raise BadTable(
+            f"{content.name} cannot be cut at {separator!r} ({error}); is a quote unclosed?"
+        ) from error
     fit = _fitted(rows, head, content)
     columns = _for_all_cells(content.columns, fit, rows.width)
     rows = _Rows([fit.first, *rows.cells[1:]], rows.lines, rows.width)
@@ -91,7 +96,7 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     header = again or _has_header(rows.cells, columns)
     _refuse_lower_header(rows, content)
     own = fit.first if header else [f"c{i}" for i in range(1, rows.width + 1)]
-    names = names_of(own, Content(content.data, content.name, columns))
+    names = names_of(own, replace(content, columns=columns))
     notes = fit.notes if quoting.sign == '"' else (*fit.notes, f"read with {quoting.sign} as the quote")
     if not header and columns is None:
         notes += (
@@ -230,14 +235,13 @@ def _is_empty(name: str, others: Sequence[list[str]], place: int) -> bool:
 
 
 def _have_row_names(rows: Sequence[list[str]], head: str) -> bool:
-    """Tell whether the first cells can be R's row names: distinct, and quoted, or texts, or numbers that rise."""
+    """Tell whether the first cells can be R's row names: distinct, and quoted, or texts, or 1 to N."""
     cells = [row[0].strip() for row in rows]
     if not cells or len(rows[0]) < 3 or len({*cells}) < len(cells):
         return False
-    if not all(cell.isdecimal() for cell in cells):
-        return head.splitlines()[-1].lstrip()[:1] in ('"', "'") or not any(map(_NUMBER.fullmatch, cells))
-    numbers = [int(cell) for cell in cells]
-    return numbers == sorted(numbers)
+    is_quoted = head.splitlines()[-1].lstrip()[:1] in ('"', "'")
+    counted = cells == [str(i) for i in range(1, len(cells) + 1)]
+    return is_quoted or counted or not any(map(_NUMBER.fullmatch, cells))
 
 
 def _for_all_cells(columns: tuple[str, ...] | None, fit: _Fit, width: int) -> tuple[str, ...] | None:

@@ -136,6 +136,7 @@ REFUSED: dict[str, tuple[str, str]] = {
         "x,g,y\n7,1,p,0\n3,2,q,1\n",
         r"header in row 1 has 3 names .*4 cells.*mend the header",
     ),
+    "numbers that may be a column": ("x,y\n10,5.5,0\n25,6,1\n", r"header in row 1 has 2 names .*3 cells"),
     "a long header": ("x,g,y,z\n7,1,p\n3,2,q\n", r"header in row 1 has 4 names .*3 cells.*mend the header"),
     "more skipped than there is": ("a,b\n1,2\n", r"has 3 lines; --skip-rows 9"),
     "a zero byte": (
@@ -202,7 +203,7 @@ def test_words_in_the_first_row_of_a_column_are_not_taken_for_names(write: Write
     "text",
     [
         '"x" "g" "y"\n"1" 1.5 "p" 0\n"2" 2 "q" 1\n"7" 3 "q" 0\n',
-        "x g y\n1 1.5 p 0\n2 2 q 1\n7 3 q 0\n",
+        "x g y\n1 1.5 p 0\n2 2 q 1\n3 3 q 0\n",
         '"x","g","y"\n"Ann",1.5,"p",0\n"Bob",2,"q",1\n"Cyd",3,"q",0\n',
         "x\tg\ty\n1\t1.5\tp\t0\n2\t2\tq\t1\n3\t3\tq\t0\n",
     ],
@@ -344,3 +345,8 @@ def test_a_long_line_of_percent_signs_takes_no_time(write: Write) -> None:
     """Its comments can be cut in 2^90 ways."""
     with pytest.raises(BadTable, match="--comment %"):
         read_frame(write("%" * 90 + " a\n" + PLAIN))
+
+
+def test_a_quote_that_is_never_closed_is_told(write: Write) -> None:
+    with pytest.raises(BadTable, match="is a quote unclosed"):
+        read_frame(write('sep=;\na;b\n"' + "x;1\n" * 50_000))
