@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import datetime as dt
 import gzip
@@ -11,6 +12,7 @@ import sqlite3
 import struct
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +280,26 @@ def test_sas_transport_files(write: Write) -> None:
     frame = read_frame(write(xport([(1, "a"), (0.5, "NA"), (123, "b"), (7, "c"), (8, "d")]), "t.xpt"))
     assert frame["X"].tolist() == [1, 0.5, 123, 7, 8]
     assert frame["G"].fillna("-").tolist() == ["a", "-", "b", "c", "d"]
+
+
+# A sas7bdat file as the library ReadStat writes it, deflated: x 1.5, missing, 3; g a, NA, b; day the first days of 2020.
+SAS7BDAT = (
+    "eNpjYECAQ68aEzaLCJ7fO4mDgfO4YY+EvICgsRKDsTEjkyEjRIkIAwMzI4q4MaOyMYOICIMCMyPMnGDHYAU3Tx9XF8cQx2DXEAVc"
+    "gIEAAOlHUvegsfuOIxKNCgQgmBFN2FLPwMTA0NfUJzOvtAJJ3FjP0EDPQNfQ0MxAz9BQzxDduAoLs3gzExShBz5++a0wjK5+xq47"
+    "/9DcOQpGwSgYBaNgFIyCUTAKRsEoGAWjYBQMGjAT0W9FAfrsUAYTHwM3kLrBA+FqMKOqOwAVl0DTn8EFoSOYUMUVoOIeMAFoh/0N"
+    "J4Q2QRNfABX3QRPPgIpboIlrQMUd0NzzggO7+AoC4mjGQ8EPe7Df0646JCKPZVz8UQ+m0686+Dkij3FwgI13AIonETn2MQpGwSgY"
+    "BaNgFIwCBoZ/v/+DAbHqDRhYKNJPqf0Y+iHa/6tA+TJQmhkIGRmY4TxGBtQG0x+oPgs088DNExZG8LQHgs/EwIEmjwygRv1HND5U"
+    "oO0aDSitw4DWvGP4C9WDNBUigj6PA57nCXENAM2vpANxSmIlaO7GFZtHYP6AxQ47jdILDztq+MFCgg2tPceG5k9GNPeh8/+jqWNF"
+    "U8eKFt+MaP5E50OTFcF09YtIdT//U5ZOhxr4BgSQnIMKvgMBiP4A5fOiyQsaKKH0W5hxmI8uLoMWz/AMCAX+aOnk/wiLD1r1R0kF"
+    "sHzGhMbnQuPzoPH50PgcNPMpB1INJYJkDw+YLUOkzSxAlzJipNIVONMvelcWAHSW5hs="
+)
+
+
+def test_a_sas_data_set(write: Write) -> None:
+    frame = read_frame(write(zlib.decompress(base64.b64decode(SAS7BDAT)), "t.sas7bdat"))
+    assert frame["x"].fillna(-1).tolist() == [1.5, -1, 3]
+    assert frame["g"].fillna("-").tolist() == ["a", "-", "b"]
+    assert frame["day"].astype(str).tolist() == ["2020-01-01", "2020-01-02", "2020-01-03"]
 
 
 def test_torn_sas_files_are_refused(write: Write) -> None:
