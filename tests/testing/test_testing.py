@@ -23,8 +23,8 @@ from bench.testing import (
     check_protocol,
 )
 from tests.conftest import Script
-from tests.methods.test_brought import MEANS, TORCH
-from tests.protocols.test_own import LAST_ROWS, PARTS
+from tests.methods.test_methods_own import MEANS, TORCH
+from tests.protocols.test_protocols_own import LAST_ROWS, PARTS
 
 OWN_PROTOCOL = LAST_ROWS.replace("{parts}", PARTS)
 ENGINE = '''
