@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bench.calls import python_call
 from bench.errors import BadSetting
@@ -24,18 +24,12 @@ from bench.errors import BadSetting
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.data.frames import Frame
     from bench.data.table import Table
     from bench.names import DeviceName, PrunerName, SearchName, SourceName
     from bench.report.board import Leaderboard
 
     __version__: str
-
-    class Frame(Protocol):
-        """A table in memory that pandas can have: of polars, pyarrow and others."""
-
-        def to_pandas(self) -> pd.DataFrame:
-            """Return the table as a frame of pandas."""
-
 
 __all__ = ["Leaderboard", "load", "run", "tune"]
 
