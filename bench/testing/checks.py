@@ -63,11 +63,15 @@ def examine(tests: Sequence[Callable[[T], None]], subject: T, file: str = "") ->
     """
     checks: list[Check] = []
     for test in tests:
-        what = " ".join((inspect.getdoc(test) or test.__name__).split()).rstrip(".")
-        checks.append(Check(what, _fault(test, subject, file)))
+        checks.append(Check(what_holds(test), _fault(test, subject, file)))
         if checks[0].fault:
             break
     return checks
+
+
+def what_holds(test: Callable[[T], None]) -> str:
+    """Return what a test looks at, in words."""
+    return " ".join((inspect.getdoc(test) or test.__name__).split()).rstrip(".")
 
 
 def unregistered(registry: Callable[[], object], what: str) -> list[Check]:

@@ -75,13 +75,13 @@ class Subject:
 def examine_method(method: Method, settings: Mapping[str, object]) -> list[Check]:
     """Return what holds and what does not of a registered method."""
     subject = Subject(method, settings)
-    checks = [Check(REGISTERED), *examine(_SAYS, subject, method.file)]
+    checks = [Check(REGISTERED), *examine(SAYS, subject, method.file)]
     if checks[1].fault:
         return checks
     if missing := missing_packages(method):
         fault = f"{' and '.join(missing)} not installed here: {how_to_install(method)}"
         return [*checks, Check("Its packages are installed", fault)]
-    return checks + examine(_FITS, subject, method.file)
+    return checks + examine(FITS, subject, method.file)
 
 
 def settings_have_defaults(subject: Subject) -> None:
@@ -118,8 +118,9 @@ def settings_survive_json(subject: Subject) -> None:
 def arms_configure(subject: Subject) -> None:
     """Its arms are listed, are described, and have settings that `Config` takes."""
     for arm in subject.method.arms:
-        expect(ARMS[arm.name] == arm, f"{arm.name!r} is another arm in the list")
-        expect(arm.description, f"{arm.name!r} has no description")
+        expect(
+            ARMS[arm.name].description, f"{arm.name!r} has no description"
+        )  # BadPlugin for two of one name
         configure(arm)
 
 
@@ -192,6 +193,17 @@ def steps_are_counted(subject: Subject) -> None:
             0 <= fitted.best_step <= fitted.steps and fitted.samples_seen >= 0,
             f"step {fitted.best_step} of {fitted.steps} is the best one, and {fitted.samples_seen} rows were drawn",
         )
+
+
+def what_was_used_is_told(subject: Subject) -> None:
+    """It says on what it really ran: the device it was given, an engine by name, at least one thread, or None."""
+    for fitted in subject.fitted:
+        expect(
+            fitted.device in (None, CPU.type),
+            f"the device is {fitted.device!r}, and it was given {CPU.type!r}",
+        )
+        expect(fitted.engine is None or fitted.engine.strip(), "the engine has an empty name")
+        expect(fitted.threads is None or fitted.threads >= 1, f"{fitted.threads} threads; expected 1 or more")
 
 
 def labels_are_not_asked_for(subject: Subject) -> None:
@@ -324,17 +336,18 @@ def _same(scores: Scores, others: Scores) -> bool:
     return np.asarray(scores).tobytes() == np.asarray(others).tobytes()
 
 
-_SAYS = (
+SAYS = (
     settings_have_defaults,
     settings_are_frozen,
     settings_survive_json,
     arms_configure,
     space_starts_from_the_arm,
 )
-_FITS = (
+FITS = (
     fit_gives_one_per_member,
     scores_are_probabilities,
     steps_are_counted,
+    what_was_used_is_told,
     labels_are_not_asked_for,
     a_seed_decides,
     company_does_not_matter,
