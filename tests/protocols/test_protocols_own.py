@@ -74,8 +74,11 @@ def test_a_protocol_in_a_folder_judges_a_run(bench: Script, tmp_path: Path, work
 def test_tables_are_made_when_the_protocols_file_is_gone(bench: Script, tmp_path: Path) -> None:
     plugins = named(tmp_path, LAST_ROWS.replace("{parts}", PARTS))
     assert bench(*RUN, "--protocol", "last-rows", "--workers", "0", **plugins).returncode == 0
+    page = tmp_path / "results" / "leaderboards" / "loan-sim-last-rows.md"
+    page.unlink()
     made = bench("tables")
     assert made.returncode == 0, made.stderr
+    assert "logistic-regression" in page.read_text()
 
 
 @pytest.mark.parametrize(
