@@ -99,9 +99,9 @@ def doctor(*, results: Path, as_json: Json = False) -> None:
 
     Example: bench doctor
     """
-    from bench.workflows.doctor import examine
+    from bench.workflows.doctor import diagnose
 
-    checks = examine(results)
+    checks = diagnose(results)
     if as_json:
         show_json({"checks": [asdict(check) for check in checks]})
     else:

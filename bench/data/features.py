@@ -12,16 +12,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.data.raw.archives import listed
 from bench.errors import BadTable
+from bench.stats.sums import Floats
 
 CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
 STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
 MAX_LEVELS = 1000  # a text column with more values than this, most of them seen once, is no category
 
-Floats = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
 
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")

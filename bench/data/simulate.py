@@ -38,10 +38,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import BadSetting, UnknownName
+from bench.stats.sums import Floats
 
 VERSION = "1"
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

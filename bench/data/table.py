@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.features import Floats, Series, features, numbers
+from bench.data.features import Series, features, numbers
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.labels import label
 from bench.data.raw import fetch
@@ -27,6 +27,7 @@ from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_frame
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.names import digest
+from bench.stats.sums import Floats
 
 DownloadProgress = Callable[[str, int, int | None], None]
 
