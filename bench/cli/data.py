@@ -28,6 +28,8 @@ def list_(
 ) -> None:
     """List what there is: data sets, arms, methods and all else that has a name.
 
+    What files of your own bring is listed too, where the variable BENCH_PLUGINS names them.
+
     Example: bench list datasets
     """
     if kind is None:
