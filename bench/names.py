@@ -21,6 +21,7 @@ OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 VALID, TEST = "valid", "test"  # the parts whose scores are stored
 
 MAIN_METRIC = "average_precision"
+DEFAULT_PROTOCOL = "strict"
 
 # The values of options: the command line offers them before anything heavy is imported.
 SourceName = Literal["auto", "kaggle", "mirror", "openml"]

@@ -17,9 +17,12 @@ from bench.arms.arm import arm_named, read_arms
 from bench.arms.matrices import MATRICES
 from bench.arms.spelling import parse, respelled
 from bench.contract import Arm
+from bench.data.cards import Dataset, published_settings
 from bench.errors import BadSetting, BenchError, UnknownName
 from bench.methods import method
 from bench.sampling.samplers import sampler_named
+
+PAIR_ROLES = ("inner_sampler", "outer_sampler")
 
 
 def select(
@@ -41,6 +44,18 @@ def select(
             f"The arm {bad[0]!r} needs a simulated data set (fraud-sim, loan-sim): it is its P(y=1 | x)."
         )
     return list({arm.name: arm for arm in chosen}.values())
+
+
+def on_data_set(arm: Arm, card: Dataset) -> Arm:
+    """Return an arm that is `as_published` with the samplers that the card names for it, any other as it is.
+
+    Raises BadSetting for a data set that the paper did not use.
+    """
+    if not arm.as_published:
+        return arm
+    given = published_settings(card, f"The arm {arm.name!r}").arms.get(arm.spelling.rows, {})
+    roles = {role: name for role, name in given.items() if role in PAIR_ROLES}
+    return replace(arm, **roles)  # type: ignore[arg-type]  # roles are fields
 
 
 def typed(name: str) -> Arm:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.features import Floats, Series, features, numbers
+from bench.data.features import Numbers, Series, features, numbers
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.labels import label
 from bench.data.raw import fetch
@@ -63,9 +63,9 @@ class Table:
     y: NDArray[np.int8]
     sha256: str
     source: str
-    time: Floats | None = None
-    amount: Floats | None = None
-    probability: Floats | None = None
+    time: Numbers | None = None
+    amount: Numbers | None = None
+    probability: Numbers | None = None
 
     def __repr__(self) -> str:
         percent = 100 * self.prevalence
@@ -96,7 +96,7 @@ class Table:
         return self.n_positives / self.n_rows
 
     @property
-    def row_columns(self) -> dict[str, Floats]:
+    def row_columns(self) -> dict[str, Numbers]:
         """What there is of each row beside features and label, by name: float64, (n,)."""
         columns = {"amount": self.amount, "time": self.time, "probability": self.probability}
         return {name: values for name, values in columns.items() if values is not None}
@@ -190,7 +190,7 @@ def table_from_frame(
     *,
     sha256: str,
     source: str = "file",
-    probability: Floats | None = None,
+    probability: Numbers | None = None,
 ) -> Table:
     """Return the table that a card makes of a raw frame.
 
@@ -272,7 +272,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(column: Series) -> Floats:
+def _times(column: Series) -> Numbers:
     """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC)."""
     times = None if column.dtype.kind in "mM" else numbers(column)
     if times is None:
@@ -285,7 +285,7 @@ def _times(column: Series) -> Floats:
     return times
 
 
-def _seconds(column: Series) -> Floats:
+def _seconds(column: Series) -> Numbers:
     """Return dates, of a date type or in the texts of `_DATES`, as seconds since 1970; missing as NaN."""
     texts = column.astype(object)
     for spelling in _DATES:
@@ -297,7 +297,7 @@ def _seconds(column: Series) -> Floats:
     )
 
 
-def _amounts(column: Series) -> Floats:
+def _amounts(column: Series) -> Numbers:
     """Return the amount column as float64, NaN where missing."""
     amounts = numbers(column)
     if amounts is None or np.isinf(amounts).any():

@@ -28,7 +28,7 @@ from bench.runs.recording import Scoring, reason_of, record_failure, record_run
 from bench.runs.run import Run, configuration
 from bench.sampling.resample import resample
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[Result]:
@@ -74,7 +74,7 @@ def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[
     return [results[run.key] for run in runs]
 
 
-def _attempt(work: Callable[[], T], by: str | None = None) -> T | Failure:
+def _attempt(work: Callable[[], _T], by: str | None = None) -> _T | Failure:
     """Return what the work returns, or a Failure; what is no run's fault passes. `by` is the method at work."""
     try:
         return work()

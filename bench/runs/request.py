@@ -15,13 +15,25 @@ from typing import TYPE_CHECKING, Any
 from bench import plugins
 from bench.calls import DATA, HOW, OUTPUT, RECORDS, WHAT, option, take_as_declared
 from bench.errors import BadArgument
-from bench.names import RESULTS_VARIABLE, SOURCES, DeviceName, SourceName, own_path, results_folder
+from bench.names import (
+    DEFAULT_PROTOCOL,
+    RESULTS_VARIABLE,
+    SOURCES,
+    DeviceName,
+    SourceName,
+    own_path,
+    results_folder,
+)
 
 if TYPE_CHECKING:
     from bench.data.cards import Label
 
 _RUN = ("run",)
 _ONE_DATASET = {"help": "Only this data set.", "panel": RECORDS}
+_FILE_OF_RECORDS = {
+    "help": "A Python file of your own with the records' protocol, or with metrics; it is run. Repeatable.",
+    "panel": RECORDS,
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ class Request:
         ),
     )
     protocol: str = field(
-        default="strict",
+        default=DEFAULT_PROTOCOL,
         metadata=option(
             "How the arms are judged: strict, published, or published+REPAIR; bench list protocols explains them.",
             WHAT,
@@ -140,6 +152,7 @@ class Request:
             "A Python file of your own with a method, protocol, engine or metrics; it is run. Repeatable.",
             WHAT,
             "FILE",
+            differs=dict.fromkeys(("compare", "compact", "tables"), _FILE_OF_RECORDS),
         ),
     )
     settings: Mapping[str, str] = field(
@@ -149,6 +162,7 @@ class Request:
             WHAT,
             "FIELD=VALUE",
             spelling="--set",
+            complete="settings",
         ),
     )
     seeds: int | None = field(
@@ -175,7 +189,7 @@ class Request:
     engine: str = field(
         default="local",
         metadata=option(
-            "Where the runs are done; bench list engines names the places. It changes no result.",
+            "Where the runs are done; bench list engines names the places. It changes no result. Not for studies.",
             HOW,
             "NAME",
             complete="engines",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.arms.arm import ARMS
 from bench.contract import Arm, Engine, PlannedRun, Result
-from bench.names import FAILED, OK, TIMEOUT
-from bench.protocols import DEFAULT, protocol_named
+from bench.names import DEFAULT_PROTOCOL, FAILED, OK, TIMEOUT
+from bench.protocols import protocol_named
 from bench.runs.run import Run, packs, plan
 from bench.runs.workbench import Workbench
 from bench.store.folder import Store
@@ -62,7 +62,7 @@ class Subject:
     @cached_property
     def bench(self) -> Workbench:
         """The benchmark: two folds of the simulated table."""
-        splits = protocol_named(DEFAULT).splits(loans(), folds=2)
+        splits = protocol_named(DEFAULT_PROTOCOL).splits(loans(), folds=2)
         return Workbench(loans(), {split.sha256: split for split in splits}, self.store, "cpu")
 
     @cached_property

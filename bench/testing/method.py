@@ -21,7 +21,8 @@ from bench.contract import Arm, Fitted, Member, Method, SteppedConfig
 from bench.data.encode import Encoded, Part, encode
 from bench.errors import BenchError
 from bench.methods import how_to_install, missing_packages
-from bench.protocols import DEFAULT, protocol_named
+from bench.names import DEFAULT_PROTOCOL
+from bench.protocols import protocol_named
 from bench.testing.checks import Check, examine, expect, loans
 from bench.tuning.space import Classes, arm_at, space_of
 
@@ -261,7 +262,7 @@ def rows_are_left_alone(subject: Subject) -> None:
 
 
 def _encoded() -> Encoded:
-    return encode(loans(), protocol_named(DEFAULT).splits(loans(), folds=3)[0])
+    return encode(loans(), protocol_named(DEFAULT_PROTOCOL).splits(loans(), folds=3)[0])
 
 
 def _bytes(part: Part) -> tuple[bytes, bytes | None]:

@@ -45,6 +45,8 @@ def it_is_named(subject: Subject) -> None:
         named.main_metric in metrics(),
         f"the main metric {named.main_metric!r}; bench list metrics has the known",
     )
+    lacking = [word for word in named.words if named.variant([word]) is None]
+    expect(not lacking, f"the words {lacking}: `variant` knows no protocol {named.name}+WORD of them")
     expect(named.seeds is None or named.seeds >= 1, f"{named.seeds} seeds; expected 1 or more, or None")
 
 

@@ -22,6 +22,7 @@ from bench.data.table import Table
 from bench.errors import BadPlugin, BadSetting
 from bench.methods import method
 from bench.names import OK, TUNED
+from bench.networks.config import check_validation
 from bench.runs.card import the_card
 from bench.runs.engines import engine_named
 from bench.runs.prepare import FullReporter, Prepared, prepare, resolve, seeds_per_split
@@ -176,13 +177,9 @@ def _tuned(
 
 
 def _check_validation(configs: Mapping[str, BaseModel], protocol: Protocol) -> None:
-    """Raise BadSetting where an arm's network chooses on validation rows and the protocol holds none out."""
+    """Raise BadSetting where an arm chooses on validation rows and the protocol holds none out."""
     for arm, config in () if protocol.validates else configs.items():
-        if isinstance(config, SteppedConfig) and config.needs_validation:
-            raise BadSetting(
-                f"{arm} chooses its best step or rate on validation rows, and {protocol.name} holds none out: "
-                'set keep="last", or run published+early-stopping.'
-            )
+        check_validation(config, arm, protocol.name, protocol.with_validation)
 
 
 def _shard(runs: list[Run], shard: tuple[int, int] | None) -> list[Run]:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner, Result
 
+import bench as package
+from bench import plugins
+from bench.cli.app import app
+from bench.errors import BadPlugin
+from bench.testing import BrokenContract, check_protocol
 from tests.conftest import Script
 
 LAST_ROWS = """
@@ -71,14 +80,92 @@ def test_a_protocol_in_a_folder_judges_a_run(bench: Script, tmp_path: Path, work
     assert again.returncode == 0, again.stderr
 
 
-def test_tables_are_made_when_the_protocols_file_is_gone(bench: Script, tmp_path: Path) -> None:
-    plugins = named(tmp_path, LAST_ROWS.replace("{parts}", PARTS))
-    assert bench(*RUN, "--protocol", "last-rows", "--workers", "0", **plugins).returncode == 0
-    page = tmp_path / "results" / "leaderboards" / "loan-sim-last-rows.md"
-    page.unlink()
-    made = bench("tables")
-    assert made.returncode == 0, made.stderr
-    assert "logistic-regression" in page.read_text()
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a protocol's file, and with the results of arms that ran under it."""
+    folder = tmp_path_factory.mktemp("recorded")
+    named(folder, LAST_ROWS.replace("{parts}", PARTS))
+    file = folder / "plugins" / "last_rows.py"
+    asked: dict[str, Any] = {
+        "rows": 600,
+        "arms": ["prevalence", "logistic-regression"],
+        "protocol": "last-rows",
+    }
+    package.run("loan-sim", method_file=file, results=folder / "results", **asked)
+    plugins.forget()
+    return folder
+
+
+@pytest.fixture
+def call(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a function that runs a command on a copy of the results; it forgets plugin files at its end."""
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, **variables: str) -> Result:
+        ended = CliRunner(env=variables).invoke(app, words)
+        plugins.forget()
+        return ended
+
+    return run
+
+
+FILE = "plugins/last_rows.py"
+COMPARE = ("compare", "prevalence", "logistic-regression", "--dataset", "loan-sim", "--protocol", "last-rows")
+GONE = "No file given here has the protocol last-rows"
+
+
+@pytest.mark.parametrize("words", [("tables",), ("tables", "--protocol", "last-rows"), COMPARE])
+def test_what_is_made_without_the_protocols_file_is_made_and_said(
+    call: Callable[..., Result], words: tuple[str, ...]
+) -> None:
+    """A table ranks by average precision then, and not by the protocol's own metric; with the file nothing is said."""
+    without = call(*words)
+    assert without.exit_code == 0, without.exception
+    told = " ".join(without.stderr.split())
+    assert told.count(GONE) == 1
+    assert f"--method-file FILE, or BENCH_PLUGINS=FILE bench {words[0]}" in told
+    assert ("average precision" in told) is (words[0] == "tables")
+    for given in (call(*words, "--method-file", FILE), call(*words, BENCH_PLUGINS=FILE)):
+        assert (given.exit_code, given.stderr) == (0, "")
+
+
+def test_a_check_without_the_protocols_file_says_why_tables_differ(call: Callable[..., Result]) -> None:
+    checked = call("tables", "--check")
+    assert checked.exit_code != 0
+    assert "are not what the records give" in str(checked.exception)
+    assert GONE in checked.stderr
+    assert call("tables", "--check", "--method-file", FILE).exit_code == 0
+
+
+def test_compact_takes_the_file_that_the_records_were_made_with(call: Callable[..., Result]) -> None:
+    assert call("compact", "--method-file", FILE).exit_code == 0
+    assert isinstance(call("compact", "--method-file", "gone.py").exception, BadPlugin)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("tables", "--protocol", "last-row"), "Unknown protocol 'last-row'"),
+        ((*COMPARE[:-1], "last-row"), "Unknown protocol 'last-row'"),
+        (
+            ("compare", "none", *COMPARE[2:]),
+            "holds no good run of none on loan-sim under the protocol last-rows",
+        ),
+    ],
+)
+def test_a_protocol_without_file_and_records_is_unknown(
+    call: Callable[..., Result], words: tuple[str, ...], answer: str
+) -> None:
+    assert answer in str(call(*words).exception)
+
+
+def test_words_are_those_that_variant_takes(tmp_path: Path) -> None:
+    named(tmp_path, LAST_ROWS.replace("{parts}", PARTS).replace("seeds=2", 'seeds=2, words=("later",)'))
+    with pytest.raises(
+        BrokenContract, match=r"the words \['later'\]: `variant` knows no protocol last-rows\+WORD"
+    ):
+        check_protocol(tmp_path / "plugins" / "last_rows.py")
 
 
 @pytest.mark.parametrize(
