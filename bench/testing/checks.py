@@ -16,7 +16,7 @@ import numpy as np
 from bench.data.cards import card
 from bench.data.table import Table, load
 from bench.errors import BadPlugin, BenchError
-from bench.plugins import attempt, line_of
+from bench.plugins.guards import attempt, line_of
 
 ROWS = 600  # of the simulated table
 T = TypeVar("T")
