@@ -30,6 +30,7 @@ from bench.data.table import Table
 from bench.errors import BadSetting, BadSplit
 from bench.names import MAIN_METRIC, Spelling, canonical
 from bench.names import PlannedRun as PlannedRun
+from bench.plugins.guards import Guarded
 from bench.stats.scored import Metric as Metric
 from bench.stats.scored import Scored as Scored
 
@@ -123,7 +124,7 @@ class Budget:
     epochs: int | None = None
 
 
-class SteppedConfig(BaseModel, ABC):
+class SteppedConfig(Guarded, BaseModel, ABC):
     """The `Config` of a method that trains in steps, on batches of rows.
 
     So its budget stands in a run's outcome, its packs fit the device's memory, and a protocol without validation rows
@@ -260,7 +261,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Protocol(ABC):
+class Protocol(Guarded, ABC):
     """How a data set is judged: which rows train, validate and test, and what else differs between protocols.
 
     A protocol of your own is a frozen subclass with a method `split`; everything else has a default, which is what

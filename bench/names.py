@@ -130,6 +130,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "table"
 
 
+def is_slug(name: object) -> bool:
+    """Return whether a value is a name of lower-case letters, digits and hyphens."""
+    return isinstance(name, str) and slug(name) == name
+
+
 def without_secrets(url: str) -> str:
     """Return a URL with everything after `://` hidden if it has a user or options; any other text as it is."""
     return re.sub(r"(?s)://.*[@?].*", "://***", url)

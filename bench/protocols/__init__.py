@@ -19,16 +19,7 @@ def protocols() -> dict[str, Protocol]:
 
 @cache
 def _registered(_: plugins.Key) -> dict[str, Protocol]:
-    files: dict[str, str] = {}
-    by_name: dict[str, Protocol] = {}
-    for plugin in plugins.modules("protocols"):
-        protocol = _checked(plugin)
-        if protocol.name in by_name:
-            raise BadPlugin(
-                f"Two protocols are called {protocol.name!r}: one in {files[protocol.name]}, one in {plugin.file}. "
-                "Give one of them another name."
-            )
-        files[protocol.name], by_name[protocol.name] = plugin.file, protocol
+    by_name = plugins.by_name("protocols", _checked)
     return {DEFAULT_PROTOCOL: by_name[DEFAULT_PROTOCOL], **by_name}
 
 
@@ -39,10 +30,6 @@ def _checked(plugin: plugins.Plugin) -> Protocol:
         raise BadPlugin(
             f"PROTOCOL in {plugin.file} is a {type(protocol).__name__}; give an object of a class that derives from "
             "bench.contract.Protocol."
-        )
-    if not protocol.name or set(protocol.name) & set("+/ \\"):
-        raise BadPlugin(
-            f"PROTOCOL in {plugin.file} is called {protocol.name!r}; a name has letters, digits and hyphens."
         )
     return protocol
 

@@ -250,8 +250,8 @@ class Request:
     def __post_init__(self) -> None:
         """Take every value as the option's type, and a name given as `data` for the data set's; tuned anyway is tuned.
 
-        Its plugin files are taken from now on (`bench.plugins.use`). Raises BadArgument (a BadSetting and a TypeError)
-        for a value of another kind, BadPlugin for a file that is none.
+        Its plugin files are taken from now on, if it has any (`bench.plugins.use`). Raises BadArgument (a BadSetting
+        and a TypeError) for a value of another kind, BadPlugin for a file that is none.
         """
         if self.dataset is not None and not isinstance(self.dataset, str):
             _refuse_frame(self.dataset)

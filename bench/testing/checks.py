@@ -16,7 +16,7 @@ import numpy as np
 from bench.data.cards import card
 from bench.data.table import Table, load
 from bench.errors import BadPlugin, BenchError
-from bench.plugins import attempt, line_of
+from bench.plugins.guards import attempt, line_of
 
 ROWS = 600  # of the simulated table
 _T = TypeVar("_T")
@@ -69,7 +69,7 @@ def examine(tests: Sequence[Callable[[_T], None]], subject: _T, file: str = "") 
     return checks
 
 
-def what_holds(test: Callable[[T], None]) -> str:
+def what_holds(test: Callable[[_T], None]) -> str:
     """Return what a test looks at, in words."""
     return " ".join((inspect.getdoc(test) or test.__name__).split()).rstrip(".")
 

@@ -23,6 +23,7 @@ from bench.errors import BadPlugin, BadSetting
 from bench.methods import method
 from bench.names import OK, TUNED
 from bench.networks.config import check_validation
+from bench.plugins.guards import guard
 from bench.runs.card import the_card
 from bench.runs.engines import engine_named
 from bench.runs.prepare import FullReporter, Prepared, prepare, resolve, seeds_per_split
@@ -221,7 +222,9 @@ def run_plan(plan: Plan, reporter: FullReporter) -> Execution:
 def _execute(plan: Plan, reporter: FullReporter) -> list[Result]:
     """Have the request's engine run the packs."""
     engine, request = engine_named(plan.request.engine), plan.request
-    results = engine.run(plan.packs, plan.bench, reporter, workers=plan.workers, timeout=request.timeout)
+    run_packs = guard(engine.run, (list, tuple), "a list of bench.contract.Result")
+    returned = run_packs(plan.packs, plan.bench, reporter, workers=plan.workers, timeout=request.timeout)
+    results = [result for result in returned if isinstance(result, Result)]
     ended = {result.key for result in results}
     if left := [run for run in plan.todo if run.key not in ended]:
         raise BadPlugin(

@@ -16,6 +16,7 @@ import bench as package
 from bench import plugins
 from bench.cli.app import app
 from bench.errors import BadPlugin
+from bench.protocols import protocols
 from bench.testing import BrokenContract, check_protocol
 from tests.conftest import Script
 
@@ -200,6 +201,21 @@ def test_two_protocols_of_one_name_are_told_with_their_files(bench: Script, tmp_
     assert refused.stderr.startswith("Error: Two protocols are called 'strict'")
     assert "last_rows.py" in refused.stderr
     assert "strict.py" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["Last-Rows", "last_rows", "last+rows", "", " last"])
+def test_a_name_is_lower_case_letters_digits_and_hyphens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """A plus joins the words of a variant, and a name is part of files' names."""
+    text = LAST_ROWS.replace("{parts}", PARTS).replace('"last-rows"', repr(name))
+    monkeypatch.setenv(*named(tmp_path, text).popitem())
+    with pytest.raises(BadPlugin) as refused:
+        protocols()
+    expected = (
+        f"last_rows.py: the protocol is called {name!r}; expected lower-case letters, digits and hyphens."
+    )
+    assert str(refused.value).endswith(expected)
 
 
 def test_what_is_no_protocol_is_told(bench: Script, tmp_path: Path) -> None:
