@@ -26,13 +26,13 @@ ORDER = [
 DOUBLE_NAMES = {
     "what a file must call it for bench to find it (bench.contract)": {"ARMS", "VERSION", "check"},
     "a command, or a call from Python, and what it does in the rooms below": {
-        "check", "draw_slices", "engines", "examine", "fetch", "load", "main", "protocols", "run", "tune",
+        "check", "draw_slices", "engines", "fetch", "load", "main", "protocols", "run", "tune",
     },
     "a page: each has some of these functions, and they are called by its module, `ledger.caption`": {
-        "as_csv", "caption", "cells", "headings", "latex", "main_metric", "markdown",
+        "as_csv", "caption", "cells", "headings", "latex", "markdown",
     },
     "a file's content: called by its module, `compact.read`": {"check", "read", "write"},
-    "a log, a type variable or a short word for a type, the same in each module": {"Floats", "T", "log"},
+    "a log, the same in each module": {"log"},
 }
 # The same of modules, and of the rooms themselves.
 DOUBLE_MODULES = {
