@@ -80,10 +80,10 @@ def load(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, \
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, \
-    rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
         What to load, as in `run`.
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
+        How it is read, as in `run`.
 
     Returns
     -------
@@ -92,10 +92,8 @@ def load(
 
     Raises
     ------
-    UnknownName, BadSetting, BadTable
-        If there is no such data set or column, the arguments do not go together, or the table cannot be judged.
-    Unavailable, HashMismatch
-        If no source gives the file, or the file is another one. All of these are BenchError.
+    UnknownName, BadSetting, BadTable, Unavailable, HashMismatch
+        As `run` does. All of these are BenchError.
 
     Examples
     --------
@@ -166,8 +164,8 @@ def run(
     """Run a benchmark as `bench run` does and return its leaderboard, one row per arm, best first.
 
     Published runs on the same rows and splits, and earlier ones in `results`, stand in it too; an arm that you run
-    stands with your runs alone. Runs that have a record in `results` are not run again. Failed runs are counted in the board and listed in
-    `board.failed`.
+    stands with your runs alone. Runs that have a record in `results` are not run again. Failed runs are
+    counted in the board and listed in `board.failed`.
 
     Parameters
     ----------
@@ -342,10 +340,10 @@ def tune(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, \
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, \
-    rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
         What to tune on, as in `run`.
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
+        How it is read, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.
     device, pack, workers, timeout, results, progress
