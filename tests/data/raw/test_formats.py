@@ -282,7 +282,7 @@ def test_sas_transport_files(write: Write) -> None:
     assert frame["G"].fillna("-").tolist() == ["a", "-", "b", "c", "d"]
 
 
-# A sas7bdat file as the library ReadStat writes it, deflated: x 1.5, missing, 3; g a, NA, b; day the first days of 2020.
+# A sas7bdat file as ReadStat writes it, deflated: x is 1.5, missing, 3; g is a, NA, b; day begins with 2020-01-01.
 SAS7BDAT = (
     "eNpjYECAQ68aEzaLCJ7fO4mDgfO4YY+EvICgsRKDsTEjkyEjRIkIAwMzI4q4MaOyMYOICIMCMyPMnGDHYAU3Tx9XF8cQx2DXEAVc"
     "gIEAAOlHUvegsfuOIxKNCgQgmBFN2FLPwMTA0NfUJzOvtAJJ3FjP0EDPQNfQ0MxAz9BQzxDduAoLs3gzExShBz5++a0wjK5+xq47"
