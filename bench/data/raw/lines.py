@@ -1,6 +1,6 @@
 """The lines of a text that are no rows of its table: above it, between its rows and below it.
 
-Lines are left out by making them blank, so that a row keeps its number. Left out are those that the user declares,
+TextLines are left out by making them blank, so that a row keeps its number. Left out are those that the user declares,
 and those that mean nothing: rows of empty cells and a header that comes again. A line that sums up or tells something
 is refused with the option that leaves it out.
 """
@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bench.data.raw.content import Content, counted
-from bench.data.raw.encodings import line_of
+from bench.data.raw.encodings import row_of
 from bench.data.raw.layout import Layout
 from bench.errors import BadTable
 
@@ -26,7 +26,7 @@ _END = rb"(?=[\r\n]|\Z)"
 
 
 @dataclass(frozen=True)
-class Lines:
+class TextLines:
     """A text from its table's first row on, how many lines stood above it, and the separator if it is declared."""
 
     data: bytes
@@ -35,7 +35,7 @@ class Lines:
     notes: tuple[str, ...]
 
 
-def prepared(data: bytes, content: Content) -> Lines:
+def prepared(data: bytes, content: Content) -> TextLines:
     """Return a text without the lines that the user leaves out, Excel's line of the separator, and blank ones."""
     reading, notes, separator = content.reading, list[str](), None
     place = _below(data, reading.skip_rows, content.name)
@@ -49,7 +49,7 @@ def prepared(data: bytes, content: Content) -> Lines:
         separator, place = declared.group(1).decode(), _after_blanks(data, declared.end())
         notes.append(f"the first line declares the separator {separator!r}")
     data = _without_ruler(data, place)
-    return Lines(data[place:], line_of(data, place) - 1, separator, tuple(notes))
+    return TextLines(data[place:], row_of(data, place) - 1, separator, tuple(notes))
 
 
 def _without_ruler(data: bytes, place: int) -> bytes:
@@ -66,7 +66,7 @@ def _below(data: bytes, n_lines: int, name: str) -> int:
         end = next(ends, None)
         if end is None:
             raise BadTable(
-                f"{name} has {line_of(data, len(data)):,} lines; --skip-rows {n_lines} leaves no table."
+                f"{name} has {row_of(data, len(data)):,} lines; --skip-rows {n_lines} leaves no table."
             )
         place = end.end()
     return place
@@ -111,7 +111,7 @@ def refuse_footers(data: bytes, layout: Layout, content: Content) -> None:
     words = cell.decode().strip()
     mark = words if words.startswith(layout.separator) else _mark(words)
     raise BadTable(
-        f"{content.name}: row {layout.lines_above + line_of(data, place)} tells or sums up something and is none of "
+        f"{content.name}: row {layout.lines_above + row_of(data, place)} tells or sums up something and is none of "
         f"the table: {words[:60]!r}. Leave it out: --comment {shlex.quote(mark)}"
     )
 

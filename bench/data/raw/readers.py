@@ -81,20 +81,16 @@ def read_frame(
 
     Raises
     ------
-    BadTable
+    BadTable, NotInstalled
         If the file is no such table: empty, binary, ragged, repeated names, encrypted, too large; if an option of
-        `reading` is missing, or of no use for this file.
+        `reading` is missing, or of no use for this file. If its format needs a package that is not there.
     """
     reading = reading or Reading()
     asked = Content(b"", path.name, columns, reading, frozenset(unread), frozenset(verbatim))
     if path.is_dir():
-        if reading.member is not None:
-            raise BadTable(f"{path.name} is a folder; leave out --member.")
-        _refuse_options(asked, "a folder of parquet files")
+        _refuse_options(asked, "a folder")
         return _frame(read_folder(path, asked), path.name)
     data, name = unpacked(path, reading.member)
-    if not data or data.isspace():
-        raise BadTable(f"{name} is empty or blank; give a file with a table.")
     _refuse_log_beside(path)
     return _frame(_read(replace(asked, data=data, name=name)), name)
 
@@ -109,6 +105,8 @@ def read_arrow(table: pa.Table, name: str, *, verbatim: Collection[str] = ()) ->
 
 def _read(content: Content) -> Raw:
     """Read a content by the reader of its format."""
+    if not content.data or content.data.isspace():
+        raise BadTable(f"{content.name} is empty or blank; give a file with a table.")
     declared = content.reading.format
     if declared is not None:
         if declared not in _DECLARED:
@@ -132,6 +130,7 @@ def _refuse_options(content: Content, kind: str) -> None:
     useless = {
         "--skip-rows": reading.skip_rows and kind not in _OF_LINES,
         "--comment": reading.comment is not None and kind not in _OF_LINES,
+        "--member": reading.member is not None and kind == "a folder",
         "--table": reading.table is not None and kind not in _WITH_TABLES,
     }
     for option, is_given in useless.items():

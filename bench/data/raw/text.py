@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 
 from bench.data.raw.content import MISSING_WORDS, Content, Raw, all_match, counted, first_line, with_columns
 from bench.data.raw.decimals import as_said
-from bench.data.raw.encodings import as_utf8, line_of
+from bench.data.raw.encodings import as_utf8, row_of
 from bench.data.raw.layout import Layout, Quoting, find_layout, numbered_records
 from bench.data.raw.lines import prepared, ragged, refuse_footers, without_idle_rows
 from bench.data.raw.plain import plain_table
@@ -211,7 +211,7 @@ def _fault(torn: list[pacsv.InvalidRow], text: _Text, error: Exception) -> str:
         )
     places = [(_place_of(row.text, text.data), row) for row in torn]
     place, row = min(places, key=lambda pair: pair[0])
-    line = text.layout.lines_above + line_of(text.data, place)
+    line = text.layout.lines_above + row_of(text.data, place)
     return ragged(text.data, text.layout, text.name, line=line, n_cells=row.actual_columns, words=row.text)
 
 
