@@ -10,6 +10,7 @@ import bz2
 import gzip
 import lzma
 import shlex
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -25,6 +26,9 @@ MAX_BYTES = 8 * 2**30  # of a table, unpacked or as float64 cells
 MAX_RATIO = 300  # tables of few distinct values reach about 100; deflate can reach 1,032
 FREE_BYTES = 2**26  # what any archive may unpack to, whatever its ratio
 OFFICE = "[Content_Types].xml"  # in every zip that is a document of Office
+
+# What the standard library raises for a torn archive; RuntimeError also for a compression that it does not know.
+TORN_ZIP = (EOFError, RuntimeError, ValueError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".parquet", ".pq")
@@ -75,8 +79,7 @@ def unpacked(path: Path, member: str | None = None) -> tuple[bytes, str]:
                 with opened(path) as stream:
                     return _drained(stream, path), path.name.removesuffix(suffix)
         return path.read_bytes(), path.name
-    # What gzip and zipfile raise for a torn archive; NotImplementedError is a compression that they do not know.
-    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+    except TORN_ZIP as error:
         raise BadTable(f"{path.name} is a broken archive ({error}); fetch or pack it again.") from error
     except OSError as error:
         if error.strerror is None and magic:  # bz2 and zstd say so where what they unpack is torn

@@ -34,6 +34,7 @@ def read_ipc(content: Content) -> Raw:
     try:
         with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source) as reader:
             table = reader.read_all()
+        table.validate(full=True)  # a torn file could point outside itself
     except (pa.ArrowException, OSError) as error:
         raise BadTable(
             f"{content.name} is a broken Arrow file ({first_line(error)}); fetch it again."

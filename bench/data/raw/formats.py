@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,16 +23,13 @@ from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
 
+# What pandas raises for a torn file of another program.
+# fmt: off
 _TORN = (
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    struct.error,
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, EOFError, OSError,
+    NotImplementedError, StopIteration, struct.error,
 )
+# fmt: on
 Values = Sequence[object]
 
 
@@ -193,19 +191,29 @@ def read_stata(content: Content) -> Raw:
                 coded[name] = column
             else:
                 notes.append(f"{name!r} has labels for some of its values only, so it has its numbers")
-    return _of_table(pa.Table.from_pandas(coded, preserve_index=False), content, tuple(notes))
+    return _of_frame(coded, content, tuple(notes))
 
 
 def read_sas(content: Content) -> Raw:
     """Read a SAS data set (sas7bdat)."""
     frame = _by_pandas(pd.read_sas, content, format="sas7bdat", encoding="infer")
-    return _of_table(pa.Table.from_pandas(frame, preserve_index=False), content)
+    return _of_frame(frame, content)
 
 
 def read_xport(content: Content) -> Raw:
     """Read a SAS transport file (xpt)."""
     frame = _by_pandas(pd.read_sas, content, format="xport")
-    return _of_table(pa.Table.from_pandas(frame, preserve_index=False), content)
+    return _of_frame(frame, content)
+
+
+def _of_frame(frame: pd.DataFrame, content: Content, notes: tuple[str, ...] = ()) -> Raw:
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except _TORN as error:
+        raise BadTable(
+            f"{content.name} has a column of mixed values ({first_line(error)}); save it as CSV."
+        ) from error
+    return _of_table(table, content, notes)
 
 
 def _by_pandas(read: Callable[..., pd.DataFrame], content: Content, **options: object) -> pd.DataFrame:
@@ -213,11 +221,12 @@ def _by_pandas(read: Callable[..., pd.DataFrame], content: Content, **options: o
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of many columns, of times in other units
-            return read(io.BytesIO(content.data), **options)
+            frame = read(io.BytesIO(content.data), **options)
     except _TORN as error:
         raise BadTable(
             f"{content.name} cannot be read by pandas ({first_line(error)}); save it as CSV."
         ) from error
+    return frame.set_axis(names_of(list(map(str, frame)), replace(content, columns=None)), axis=1)
 
 
 def read_libsvm(content: Content) -> Raw:

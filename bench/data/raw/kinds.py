@@ -11,7 +11,7 @@ HEAD_BYTES = 2**20
 # Formats that are read, by how their content begins.
 _READ = {
     rb"PAR1(?!\w*[,;|\t\r\n])": "parquet",  # no header of text
-    rb"ARROW1\0|FEA1\0|\xff\xff\xff\xff[^\xff]": "arrow",
+    rb"ARROW1\0|\xff\xff\xff\xff[^\xff]": "arrow",
     rb"SQLite format 3\0": "sqlite",
     rb"PK\x03\x04": "office",
     rb"<stata_dta>|[\x69\x6c\x6e-\x73][\x01\x02]\x01\0": "stata",
@@ -45,6 +45,7 @@ _OTHER = {
     rb"\$FL[23]": ("an SPSS file", _SAVE),
     rb"ORC[^\w ,;|\t\r\n]": ("an ORC file", _SAVE),
     rb"Obj\x01": ("an Avro file", _SAVE),
+    rb"FEA1\0": ("a Feather file of version 1", "save it again with to_feather"),
     rb"%PDF": ("a PDF document", _SAVE),
     rb"(\x89PNG|\xff\xd8\xff)": ("an image", "give a table"),
     rb"\0\x05\x16\x07": ("a file with which macOS describes another", "give the file without ._ in its name"),

@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.data.raw.archives import unpacked_limit
+from bench.data.raw.archives import OFFICE, TORN_ZIP, unpacked_limit
 from bench.data.raw.content import Content, Raw, choose, first_line
 from bench.data.raw.text import read_text
 from bench.errors import BadTable, NotInstalled
@@ -50,8 +50,12 @@ def _refuse_other_documents(content: Content) -> None:
             names = archive.namelist()
             if sum(member.file_size for member in archive.infolist()) > unpacked_limit(len(content.data)):
                 raise BadTable(f"{content.name} unpacks to more than a table should; save the sheet as CSV.")
-    except zipfile.BadZipFile as error:
+            if (torn := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"{torn} is not what was packed")
+    except TORN_ZIP as error:
         raise BadTable(f"{content.name} is a broken archive ({error}); fetch it again.") from error
+    if OFFICE not in names:
+        raise BadTable(f"{content.name} is an archive inside an archive; unpack it first.")
     if "xl/workbook.xml" not in names:
         raise BadTable(
             f"{content.name} is an Office document but no .xlsx workbook; save the sheet as .xlsx or CSV."

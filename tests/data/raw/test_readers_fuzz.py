@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
+import sqlite3
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -209,3 +211,40 @@ def test_mangled_tables_are_read_or_refused(tmp_path: Path, batch: int) -> None:
             load(card_for_file(path, "y", reading=reading), data_file=path)
         except BenchError as error:
             assert str(error)  # noqa: PT017 - either outcome is right
+
+
+def written(kind: str, folder: Path) -> bytes:
+    """Return a table in a format of another program."""
+    frame = pd.DataFrame({"a": range(20), "x": np.linspace(0, 1, 20), "g": ["u", "v"] * 10, "y": [0, 1] * 10})
+    path = folder / f"whole.{kind}"
+    if kind == "db":
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            frame.to_sql("t", connection, index=False)
+    elif kind == "xlsx":
+        pytest.importorskip("openpyxl")
+        frame.to_excel(path, index=False)
+    elif kind == "dta":
+        frame.to_stata(path, write_index=False)
+    elif kind == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    elif kind in ("parquet", "feather"):
+        getattr(frame, f"to_{kind}")(path)
+    else:
+        frame.to_csv(path, index=False, compression={"method": kind} if kind else None)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "kind", ["parquet", "feather", "db", "xlsx", "dta", "jsonl", "zip", "gzip", "bz2", "xz"]
+)
+def test_mangled_files_of_other_formats_are_read_or_refused(tmp_path: Path, kind: str) -> None:
+    content, path = written(kind, tmp_path), tmp_path / "table"
+    n_refused = 0
+    for seed in range(N_TABLES // 10):
+        path.write_bytes(mangled(np.random.default_rng([21, seed]), content))
+        try:
+            read_frame(path)
+        except BenchError as error:
+            assert str(error)  # noqa: PT017 - either outcome is right
+            n_refused += 1
+    assert n_refused
