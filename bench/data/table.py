@@ -288,7 +288,8 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     typed = (*card.categorical, *card.numeric)
     for name in (card.target, *single, *typed, *card.missing, *dropped):
         if name not in frame:
-            raise UnknownName("column", name, frame.columns)
+            read = [note for note in frame.attrs.get("notes", ()) if "header" in note]
+            raise UnknownName("column", name, frame.columns, "".join(f" As read: {note}." for note in read))
     if card.target in (*single, *typed, *card.drop):
         raise BadTable(
             f"The target {card.target!r} is also dropped, time, amount, entity, category or number; give it one role."

@@ -292,6 +292,14 @@ def test_codes_of_which_one_is_a_letter_stay_categories() -> None:
     assert table.categorical == ["a"]
 
 
+def test_a_column_that_is_not_there_is_told_with_how_the_header_was_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("2020,2021\n1,0\n5,1\n7,0\n")
+    with pytest.raises(
+        UnknownName, match=r"Known: c1, c2\. As read: no header was found: .* '2020', '2021'\."
+    ):
+        load(card_for_file(tmp_path / "t.csv", "2021"), data_file=tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize("gap", ["", "9007199254740992"])
 def test_identifiers_that_are_one_float64_are_no_constant(tmp_path: Path, gap: str) -> None:
     """They differ, and only float64 makes them equal."""
