@@ -144,24 +144,28 @@ def _sum(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
 
 
 def ragged(data: bytes, layout: Layout, name: str, *, line: int, n_cells: int, words: str) -> str:
-    """Say which row has another number of cells than the first, and how to leave it out where it is no row."""
+    """Say which row has another number of cells than the first, and how to leave it out where it is no row.
+
+    `line` is 0 where it is not known.
+    """
     first = "header" if layout.header else "first row"
     fault = (
-        f"{name}: row {line} has {n_cells} cells, not {len(layout.names)} as the {first} (separator: {layout.word}): "
+        f"{name}: {f'row {line}' if line else 'a row'} has {n_cells} cells, not {len(layout.names)} as the {first} (separator: {layout.word}): "
         f"{words[:60]!r}; "
     )
     mark = _mark(words)
     alike = re.findall(rb"(?:\A|[\r\n])[ \t\"]*(%s[^\r\n]*)" % re.escape(mark.encode()), data)
     is_row = any(line.count(layout.separator.encode()) >= len(layout.names) - 1 for line in alike)
+    if re.search(r"[\r\n]", words.strip()):
+        return fault + "is a quote in it unclosed?"
     if not mark or is_row or (n_cells > 2 and mark.isalnum()):
-        unclosed = re.search(r"[\r\n]", words.strip())
-        return fault + ("is a quote in it unclosed?" if unclosed else "mend or remove it.")
+        return fault + "mend or remove it."
     return fault + f"mend it, or leave it out: --comment {shlex.quote(mark)}"
 
 
 def _mark(words: str) -> str:
     """Return how a line that is no row begins: a sign of comment, or its first two words."""
     sign = re.match(r"[#%!*/(]+|[-=]{2,}", words.strip(' \t"'))
-    word = re.match(r"[^\W\d_]+(\s+[\w-]+)?", words.strip(' \t"'))
+    word = re.match(r"[^\W\d_]+([ \t]+[\w-]+)?", words.strip(' \t"'))
     match = sign or word
     return match.group() if match else ""

@@ -211,11 +211,11 @@ def _fault(torn: list[pacsv.InvalidRow], text: _Text, error: Exception) -> str:
         )
     places = [(_place_of(row.text, text.data), row) for row in torn]
     place, row = min(places, key=lambda pair: pair[0])
-    line = text.layout.lines_above + row_of(text.data, place)
+    line = 0 if place < 0 else text.layout.lines_above + row_of(text.data, place)
     return ragged(text.data, text.layout, text.name, line=line, n_cells=row.actual_columns, words=row.text)
 
 
 def _place_of(words: str, data: bytes) -> int:
-    """Return where a whole line first stands in a text."""
+    """Return where a whole line first stands in a text; -1 where it does not."""
     line = re.search(rb"(?:\A|[\r\n])(%s)(?=[\r\n]|\Z)" % re.escape(words.encode().rstrip(b"\r\n")), data)
-    return line.start(1) if line else 0
+    return line.start(1) if line else -1
