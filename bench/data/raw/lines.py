@@ -149,8 +149,9 @@ def ragged(data: bytes, layout: Layout, name: str, *, line: int, n_cells: int, w
     `line` is 0 where it is not known.
     """
     first = "header" if layout.header else "first row"
+    where = f"row {line}" if line else "a row"
     fault = (
-        f"{name}: {f'row {line}' if line else 'a row'} has {n_cells} cells, not {len(layout.names)} as the {first} (separator: {layout.word}): "
+        f"{name}: {where} has {n_cells} cells, not {len(layout.names)} as the {first} (separator: {layout.word}): "
         f"{words[:60]!r}; "
     )
     mark = _mark(words)
