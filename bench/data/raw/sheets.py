@@ -40,7 +40,10 @@ def read_sheet(content: Content) -> Raw:
     _refuse_unknown_values(content, title)
     out = io.StringIO()
     csv.writer(out, delimiter="\t", lineterminator="\n").writerows([map(_word, row) for row in cells])
-    raw = read_text(replace(content, data=out.getvalue().encode()), typed=True)
+    reading = content.reading.model_copy(
+        update={"decimal": None}
+    )  # which is of texts; numbers are written here
+    raw = read_text(replace(content, data=out.getvalue().encode(), reading=reading), typed=True)
     return replace(raw, notes=(f"read the sheet {title!r}", *raw.notes), separator=None)
 
 

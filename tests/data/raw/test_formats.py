@@ -366,6 +366,13 @@ def test_of_several_sheets_one_is_named(write: Write) -> None:
         read_frame(path, reading=Reading(table="Notes"))
 
 
+def test_the_decimal_mark_of_texts_changes_no_number_of_a_sheet(write: Write) -> None:
+    frame = read_frame(
+        write(workbook(Data=[["a", "b"], [0.5, "1,5"], [2, "2,5"]])), reading=Reading(decimal=",")
+    )
+    assert frame.to_dict("list") == {"a": [0.5, 2], "b": ["1,5", "2,5"]}
+
+
 def test_a_sheet_has_titles_and_names_as_a_text_has(write: Write) -> None:
     path = write(workbook(Data=[["Loans", None], [], *SHEET]))
     with pytest.raises(BadTable, match=r"row 3 \('id', .*--skip-rows 2"):
