@@ -130,7 +130,7 @@ def test_the_options_of_a_run_stand_in_panels(call: Call, monkeypatch: pytest.Mo
     places = [shown.index(f"─ {panel} ─") for panel in ("Data", "What to run", "How to run it", "Output")]
     assert places == sorted(places)
     assert re.search(r"--source\s+SOURCE", shown)
-    assert "auto, kaggle, mirror, openml" in re.sub(r"[│\s]+", " ", shown)
+    assert "auto, wheel, kaggle, mirror, openml" in re.sub(r"[│\s]+", " ", shown)
     assert "<auto|cpu|cuda>" in shown
     assert re.search(r"--dry-run\s+Only say", shown)
     assert re.search(r"--timeout\s+SECONDS", shown)
@@ -810,7 +810,7 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("run", "--dataset", "loan-sim", "--device", "gpu"), "Did you mean 'cpu'? Known: auto, cpu, cuda"),
         (("study", "--dataset", "loan-sim", "--search", "tpee"), "Did you mean 'tpe'"),
         (("study", "--dataset", "loan-sim", "--pruner", "all"), "Known: none, median, halving"),
-        (("fetch", "loan", "--source", "web"), "Known: auto, kaggle, mirror, openml"),
+        (("fetch", "loan", "--source", "web"), "Known: auto, wheel, kaggle, mirror, openml"),
         (("fetch",), "Missing argument 'NAME'. Help: bench fetch --help"),
         (("compare", "none"), "Missing argument 'ARM'. Help: bench compare --help"),
         (("compare", "none", "smote"), "Missing option '--dataset'"),
