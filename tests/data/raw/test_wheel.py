@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
-import json
 import os
 import sys
 import tarfile
@@ -23,13 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import bench
 from bench.data.cards import Dataset, Source, card, cards_folder, dataset_names
 from bench.data.raw.fetch import fetch, local_file, to_fetch
 from bench.data.raw.readers import read_frame
 from bench.data.suites import suites
 from bench.data.table import load
 from bench.errors import HashMismatch, Unavailable
-from tests.conftest import Script
 
 ROWS = b"id,x,y\n" + b"".join(b"%d,%d,%d\n" % (i, i * 7919 % 1047, i % 9 == 0) for i in range(900))
 BODY = gzip.compress(ROWS, mtime=0)
@@ -236,7 +235,9 @@ def test_no_index_reached_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> No
         (503, "no package index was reached"),
     ],
 )
-def test_an_index_that_refuses(status: int, reason: str, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_refuses(
+    status: int, reason: str, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PIP_RETRIES", "0")
     index.status = status
     assert f"wheel toy-data==1.0: {reason}" in failure()
@@ -296,7 +297,9 @@ def test_half_a_wheel_is_refused(wheels: Path) -> None:
     assert "wheel toy-data==1.0: pip failed: " in failure()
 
 
-def test_settings_that_pip_refuses_are_said_in_its_words(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_pip_refuses_are_said_in_its_words(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build(wheels)
     monkeypatch.setenv("PIP_REQUIRE_HASHES", "1")
     assert "wheel toy-data==1.0: pip failed: " in failure()
@@ -386,7 +389,7 @@ def test_a_source_names_what_its_kind_needs_and_nothing_else(fields: dict[str, s
         Source.model_validate(fields)
 
 
-# The command line
+# From card to leaderboard
 
 
 TOY = """\
@@ -406,18 +409,23 @@ member = "toy_data/data/table.csv.gz"
 """
 
 
-def test_a_users_card_runs_on_data_of_a_wheel(bench: Script, wheels: Path, tmp_path: Path) -> None:
+def test_a_users_card_runs_on_data_of_a_wheel(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build(wheels)
     (tmp_path / "toy.toml").write_text(TOY)
-    words = ("--dataset", "toy", "--arm", "prevalence", "--folds", "2", "--seeds", "1")
-    ahead = bench("run", *words, "--dry-run", BENCH_PLUGINS="toy.toml")
-    assert "1. wheel toy-data==1.0: table.csv.gz" in ahead.stdout, ahead.stderr
-    fetched = bench("fetch", "toy", "--source", "wheel", "--json", BENCH_PLUGINS="toy.toml")
-    assert json.loads(fetched.stdout)["fetched"][0]["sha256"] == SHA256, fetched.stderr
-    ended = bench("run", *words, "--json", BENCH_PLUGINS="toy.toml")
-    assert json.loads(ended.stdout)["runs"] == 2, ended.stderr
-    refused = bench("fetch", "toy", "--source", "kaggle", BENCH_PLUGINS="toy.toml")
-    assert "names no source 'kaggle'; its sources: wheel" in refused.stderr
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / "toy.toml"))
+    board = bench.run(
+        "toy", arms=["prevalence"], folds=2, seeds=1, source="wheel", results=tmp_path / "results"
+    )
+    assert len(board) == 1
+    assert (tmp_path / "cache/raw/toy/wheel/table.csv.gz").read_bytes() == BODY
+
+
+def test_a_source_that_the_card_lacks_is_answered_with_the_one_it_has(wheels: Path) -> None:
+    with pytest.raises(Unavailable, match=r"names no source 'kaggle'; its sources: wheel\.") as failed:
+        fetch(dataset(), source="kaggle")
+    assert "another source: --source wheel\n" in str(failed.value)
 
 
 # The cards of bench
@@ -491,19 +499,6 @@ def test_suites_hold_what_they_are_called_after() -> None:
 def test_suites_are_no_data_set() -> None:
     assert "suites" not in dataset_names()
     assert "suites" not in tomllib.loads((cards_folder() / "suites.toml").read_text())
-
-
-def test_suites_are_listed(bench: Script) -> None:
-    told = json.loads(bench("list", "suites", "--json").stdout)["suites"]
-    assert [row["name"] for row in told] == list(suites())
-    assert told[0] == {
-        "name": "credit",
-        "datasets": list(suites()["credit"].datasets),
-        "title": suites()["credit"].title,
-    }
-    shown = bench("list", "suites").stdout
-    assert "pakdd-2009" in shown
-    assert "suites" in bench("list").stdout
 
 
 # An index of the test's own
