@@ -25,10 +25,12 @@ NO_PIP = "this Python has no pip (to have it: python -m ensurepip, or uv pip ins
 _NO_PASSWORD = re.compile(
     r"EOFError|\b40[13] (Client )?Error"
 )  # pip asked for one, and nobody was there to answer
-_NO_ANSWER = re.compile(r"connection error|after connection broken|Max retries exceeded")
+_NO_ANSWER = re.compile(
+    r"connection error|after connection broken|Max retries exceeded|CERTIFICATE_VERIFY_FAILED"
+)
 _WHY = {  # of no answer
-    "certificate": "it shows no trusted certificate",
-    "ProxyError": "the proxy does not answer",
+    "CERTIFICATE_VERIFY_FAILED": "it shows no trusted certificate (PIP_CERT)",
+    "connect to proxy": "the proxy does not answer",
 }
 _VERSIONS = re.compile(r"\(from versions: (.*?)\)")
 
@@ -87,7 +89,7 @@ def _downloaded(requirement: str, folder: Path) -> Path:
         check=False,
     )
     if ended.returncode != 0:
-        raise _fault(requirement, f"{ended.stdout}\n{ended.stderr}")
+        raise _fault(requirement, ended.stdout + ended.stderr, ended.stderr.strip() or ended.stdout)
     name = _normal(requirement.partition("==")[0])
     wheels = [path for path in folder.glob("*.whl") if _normal(path.name.partition("-")[0]) == name]
     if len(wheels) != 1:
@@ -100,8 +102,8 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _fault(requirement: str, output: str) -> Unavailable:
-    """Return what to raise for a pip that failed, by what it printed."""
+def _fault(requirement: str, output: str, errors: str) -> Unavailable:
+    """Return what to raise for a pip that failed, by all that it printed and its part about errors."""
     if _NO_PASSWORD.search(output):
         return Unavailable(
             "the package index asks for a name and password (pip config list shows your settings)"
@@ -115,9 +117,19 @@ def _fault(requirement: str, output: str) -> Unavailable:
     if no_answer:
         why = next((f": {why}" for word, why in _WHY.items() if word in output), "")
         return Unreachable(f"no package index was reached{why}")
+    if "not a trusted or secure host" in output:
+        return Unavailable(
+            "the package index is not https, and pip is not told to trust it (PIP_TRUSTED_HOST)"
+        )
     if versions:
         return Unavailable(
             f"no wheel {requirement} for this Python is in the package index or folder that pip uses"
         )
-    errors = re.findall(r"(?m)^ *ERROR: (.+)$", output) or [output.strip().rpartition("\n")[2]]
-    return Unavailable(f"pip failed: {without_secrets(errors[-1])[:200] or 'without a word'}")
+    return Unavailable(f"pip failed: {without_secrets(_error(errors))[:200] or 'without a word'}")
+
+
+def _error(output: str) -> str:
+    """Return the line in which pip says what is wrong: its first error, or the last line of a traceback."""
+    errors = [line for line in re.findall(r"(?m)^ *ERROR: (.+)$", output) if line != "Exception:"]
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or [""]
+    return errors[0] if errors else lines[-1] if "Traceback" in output else lines[0]

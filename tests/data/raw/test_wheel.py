@@ -297,14 +297,62 @@ def test_half_a_wheel_is_refused(wheels: Path) -> None:
     assert "wheel toy-data==1.0: pip failed: " in failure()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("PIP_REQUIRE_HASHES", "1", "Hashes are required in --require-hashes mode"),
+        ("PIP_TIMEOUT", "soon", "option timeout: invalid floating-point value: 'soon'"),
+        ("PIP_CONSTRAINT", "other.txt", "Cannot install toy-data==1.0 because these package versions"),
+        ("PIP_CONFIG_FILE", "other.txt", "Configuration file could not be loaded"),
+    ],
+)
 def test_settings_that_pip_refuses_are_said_in_its_words(
-    wheels: Path, monkeypatch: pytest.MonkeyPatch
+    setting: str, value: str, words: str, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(wheels)
-    monkeypatch.setenv("PIP_REQUIRE_HASHES", "1")
-    assert "wheel toy-data==1.0: pip failed: " in failure()
-    monkeypatch.setenv("PIP_TIMEOUT", "soon")
-    assert "soon" in failure()
+    (tmp_path / "other.txt").write_text("toy-data==0.5\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(setting, value)
+    text = failure()
+    assert "wheel toy-data==1.0: pip failed: " in text
+    assert words in text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"PIP_NO_BINARY": ":all:", "PIP_ONLY_BINARY": ":none:"},
+        {"PIP_TARGET": "elsewhere", "PIP_DEST": "elsewhere", "PIP_USER": "1"},
+        {"PIP_QUIET": "3", "FORCE_COLOR": "1", "PIP_LOG": "log"},
+        {"PIP_NO_INDEX": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"},
+    ],
+    ids=["sources wanted", "other folders", "words", "an index that is down beside a folder"],
+)
+def test_settings_that_change_nothing_of_the_file(
+    settings: dict[str, str], wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(wheels)
+    monkeypatch.chdir(tmp_path)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert fetch(dataset()).sha256 == SHA256
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ("http://nowhere.invalid/simple", "the package index is not https, and pip is not told to trust it"),
+        ("https://nowhere.invalid/simple", "no package index was reached: the proxy does not answer"),
+    ],
+)
+def test_an_index_that_pip_does_not_ask(index: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_INDEX_URL", index)
+    assert f"wheel toy-data==1.0: {reason}" in failure()
 
 
 def test_no_temporary_folder_is_said(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
