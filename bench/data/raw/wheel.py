@@ -22,9 +22,8 @@ from bench.names import without_secrets
 
 NO_PIP = "this Python has no pip (to have it: python -m ensurepip, or uv pip install pip)"
 
-_NO_PASSWORD = re.compile(
-    r"EOFError|\b40[13] (Client )?Error"
-)  # pip asked for one, and nobody was there to answer
+# The second is a pip that asked for a password while nobody was there to answer.
+_NO_PASSWORD = re.compile(r"\b40[13] (Client )?Error|EOFError")
 _NO_ANSWER = re.compile(
     r"connection error|after connection broken|Max retries exceeded|CERTIFICATE_VERIFY_FAILED"
 )
