@@ -111,18 +111,11 @@ def load(
     ((600, 12), 80)
     """
     options = dict(locals())  # the arguments, and nothing else yet
-    from bench.data.table import load as load_table
-    from bench.runs.card import the_card
+    from bench.runs.card import load_requested, the_card
     from bench.runs.request import Request
 
     request = Request(**options)
-    return load_table(
-        the_card(request),
-        data_file=request.data_file,
-        frame=request.data,
-        source=request.source,
-        rows=request.rows,
-    )
+    return load_requested(request, the_card(request))
 
 
 # `run` and `tune` are as long as their options, each with a type, a default and a line of its own; a test holds them

@@ -63,12 +63,19 @@ class Option:
     metavar: str | None = None
     spelling: str | None = None
     complete: str | None = None
-    commands: Collection[str] = ("run", "study")
+    commands: Collection[str] = ()
     differs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     before: str | None = None
     default: object = UNSET
     variable: str | None = None  # of the environment, which has a value where none is given
     parse: Callable[[str], object] | None = None
+
+    def __post_init__(self) -> None:
+        """Take the commands that have it where none are named: those that train, and for data the one that reads."""
+        if not self.commands:
+            object.__setattr__(
+                self, "commands", ("run", "study", *(["describe"] if self.panel == DATA else []))
+            )
 
 
 def _as_metadata(make: Callable[P, Option]) -> Callable[P, dict[str, Option]]:

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.check import check
-from bench.cli.data import doctor, fetch, list_
+from bench.cli.data import describe, doctor, fetch, list_
 from bench.cli.options import Command, Group
 from bench.cli.output import show_error
 from bench.cli.run import repair, run
@@ -90,5 +90,5 @@ def _root(
 
 
 app.command("list", cls=Command)(list_)
-for _command in (fetch, run, repair, study, compare, compact, tables, doctor, check):
+for _command in (fetch, describe, run, repair, study, compare, compact, tables, doctor, check):
     app.command(cls=Command)(_command)

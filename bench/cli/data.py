@@ -1,4 +1,4 @@
-"""The commands about what there is: `bench list`, `bench fetch` and `bench doctor`."""
+"""The commands about what there is: `bench list`, `bench fetch`, `bench describe` and `bench doctor`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from bench.cli import completion
 from bench.cli.catalogue import LISTED, Listed, ListRow, catalogue, summary
 from bench.cli.interrupt import interruptible
 from bench.cli.options import Json, command
-from bench.cli.output import show_checks, show_fetched, show_json, show_table, stderr
+from bench.cli.output import show_checks, show_description, show_fetched, show_json, show_table, stderr
 from bench.errors import BadSetting, BadStore
 from bench.names import SourceName
+from bench.runs.request import Request
 
 
 @command
@@ -89,6 +90,26 @@ def fetch(
         show_json({"fetched": rows})
     else:
         show_fetched(rows)
+
+
+@command
+def describe(request: Request, *, as_json: Json = False) -> None:
+    """Show what is read of a table: rows, label, columns by kind, what is missing, and what may mislead.
+
+    Nothing is trained or written.
+
+    Example: bench describe --data-file loans.csv --target default
+    """
+    from bench.cli.progress import reporter
+    from bench.data.describe import describe as description
+    from bench.runs.card import load_requested, the_card
+
+    with interruptible(), reporter(stderr()) as progress:
+        about = description(load_requested(request, the_card(request), progress.download))
+    if as_json:
+        show_json(asdict(about))
+    else:
+        show_description(about)
 
 
 @command

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from bench.data.describe import Description
     from bench.workflows.doctor import Finding
     from bench.workflows.leaderboard import Outcome
     from bench.workflows.run import Forecast, Plan
@@ -150,6 +151,22 @@ def show_fetched(rows: Sequence[dict[str, str]]) -> None:
     for row in rows:
         typer.echo(f"{row['name']}, from {row['source']}\nsha256: {row['sha256']}")
         show_path("file", Path(row["path"]))
+
+
+def show_description(about: Description) -> None:
+    """Print what was read of a table: its lines, then a row for each column."""
+    from bench.data.describe import first_lines
+
+    for line in first_lines(about):
+        show_text(line)
+    head = ["column", "kind", "missing", "values", "examples"]
+    show_table(
+        head,
+        [
+            [column.name, column.kind, column.n_missing, column.n_values, ", ".join(column.examples)]
+            for column in about.columns
+        ],
+    )
 
 
 def show_checks(checks: Sequence[Finding]) -> None:

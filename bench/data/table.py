@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from bench.data.raw import fetch
 from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_frame
 from bench.errors import BadSetting, BadTable, UnknownName
-from bench.names import digest
+from bench.names import canonical, digest
 
 DownloadProgress = Callable[[str, int, int | None], None]
 
@@ -56,6 +57,10 @@ class Table:
         The card's amount column, which is also a feature unless dropped.
     probability : ndarray of float64, (n,), or None
         Simulators only: the exact P(y = 1 | x).
+    entity : ndarray of int64, (n,), or None
+        A number for whom each row is of, by the card's entity column, no feature; a row without one is by itself.
+    notes : tuple of str
+        What reading did that its owner should know, a line each.
     """
 
     card: Dataset
@@ -66,6 +71,8 @@ class Table:
     time: Floats | None = None
     amount: Floats | None = None
     probability: Floats | None = None
+    entity: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         percent = 100 * self.prevalence
@@ -100,6 +107,12 @@ class Table:
         """What there is of each row beside features and label, by name: float64, (n,)."""
         columns = {"amount": self.amount, "time": self.time, "probability": self.probability}
         return {name: values for name, values in columns.items() if values is not None}
+
+    @cached_property
+    def recipe(self) -> str:
+        """How the raw table became this one, as JSON: what the card says, how columns were read, the notes."""
+        read = {"numbers": self.numeric, "categories": self.categorical, "notes": list(self.notes)}
+        return canonical({**self.card.recipe, **read})
 
     @property
     def numeric(self) -> list[str]:
@@ -216,21 +229,51 @@ def table_from_frame(
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     _check_columns(frame, card)
-    y = label(frame[card.target], card.positive)
-    _check_expected(frame, y, card)
-    names = [name for name in frame if name not in {card.target, card.time, *card.drop}]
+    target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
+    _check_expected(frame, target.y, card)
+    names = [name for name in frame if name not in {card.target, card.time, card.entity, *card.drop}]
     if not names:
         raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
+    notes = [*frame.attrs.get("notes", ()), *target.notes]
+    if len(target.rows) < len(frame):
+        frame = frame.iloc[target.rows].reset_index(drop=True)
+        probability = None if probability is None else probability[target.rows]
+    frame, codes_left_out = _without_codes(frame, card)
+    notes += codes_left_out
     return Table(
         card=card,
         X=features(frame[names], card.categorical),
-        y=y,
+        y=target.y,
         sha256=sha256,
         source=source,
         time=None if card.time is None else _times(frame[card.time]),
         amount=None if card.amount is None else _amounts(frame[card.amount]),
         probability=None if probability is None else np.asarray(probability, dtype=np.float64),
+        entity=None if card.entity is None else _entities(frame[card.entity]),
+        notes=tuple(notes),
     )
+
+
+def _without_codes(frame: pd.DataFrame, card: Dataset) -> tuple[pd.DataFrame, list[str]]:
+    """Return the frame with the numbers that the card calls missing as missing values, and a line for each column."""
+    notes, changed = [], {}
+    for name, codes in card.missing.items():
+        values = numbers(frame[name])
+        if values is None:
+            raise BadTable(f"The card of {card.name!r} names missing numbers of {name!r}, which holds texts.")
+        is_code = np.isin(values, codes)
+        changed[name] = np.where(is_code, np.nan, values)
+        shown = " and ".join(f"{code:g}" for code in codes)
+        notes.append(f"{name!r}: {shown} stand for a missing value in {is_code.sum():,} rows, by the card")
+    return frame.assign(**changed), notes
+
+
+def _entities(column: Series) -> NDArray[np.int64]:
+    """Return a number for whom each row is of, (n,); a row where that is missing has one of its own."""
+    codes = pd.factorize(column)[0].astype(np.int64)
+    unknown = np.flatnonzero(codes < 0)
+    codes[unknown] = codes.max(initial=-1) + 1 + np.arange(len(unknown))
+    return codes
 
 
 def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
@@ -238,16 +281,19 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     repeated = list(frame.columns[frame.columns.duplicated()].unique())
     if repeated:
         raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
-    single = [name for name in (card.time, card.amount) if name is not None]
+    single = [name for name in (card.time, card.amount, card.entity) if name is not None]
     optional = registered(card.name).drop if card.name in dataset_names() else ()
     dropped = [name for name in card.drop if name not in optional]
-    for name in (card.target, *single, *card.categorical, *dropped):
+    typed = (*card.categorical, *card.numeric)
+    for name in (card.target, *single, *typed, *card.missing, *dropped):
         if name not in frame:
             raise UnknownName("column", name, frame.columns)
-    if card.target in (*single, *card.categorical, *card.drop):
+    if card.target in (*single, *typed, *card.drop):
         raise BadTable(
-            f"The target {card.target!r} is also dropped, time, amount or category; give it one role."
+            f"The target {card.target!r} is also dropped, time, amount, entity, category or number; give it one role."
         )
+    if both := [name for name in card.numeric if name in card.categorical]:
+        raise BadTable(f"The column {both[0]!r} is to be numbers and categories; give it one role.")
     if frame.empty:
         raise BadTable(
             f"The table {card.name!r} has {len(frame.columns)} columns but no rows; give one with rows."

@@ -1,4 +1,4 @@
-"""The card that a request means: a registered data set's, or one made for a frame or file of the user's own."""
+"""The card that a request means, a registered data set's or one made for a frame or file, and its table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import fields
 from bench.data.cards import Dataset, Reading, card, card_for_file, card_for_frame
 from bench.data.frames import column_names
 from bench.data.raw.archives import listed
+from bench.data.table import DownloadProgress, Table, load
 from bench.errors import BadSetting
 from bench.runs.request import Request
 
@@ -37,8 +38,8 @@ def the_card(request: Request) -> Dataset:
         given = [name for name in ("target", *_ROLES, *_READING) if getattr(request, name) != _DEFAULTS[name]]
         if given:
             raise BadSetting(
-                f"--{given[0].replace('_', '-')} goes with a file of your own; {request.dataset!r} has a card that says it already. "
-                "Leave out --dataset to run the file under its own name."
+                f"--{given[0].replace('_', '-')} goes with a file of your own; {request.dataset!r} has a card that "
+                "says it already. Leave out --dataset to run the file under its own name."
             )
         if request.name is not None:
             raise BadSetting(
@@ -51,6 +52,18 @@ def the_card(request: Request) -> Dataset:
             "in Python also a frame, data=frame with target=COLUMN."
         )
     return _own_card(request)
+
+
+def load_requested(request: Request, card: Dataset, progress: DownloadProgress | None = None) -> Table:
+    """Return the table of the request's card; raise as `bench.data.table.load` does."""
+    return load(
+        card,
+        data_file=request.data_file,
+        frame=request.data,
+        source=request.source,
+        rows=request.rows,
+        progress=progress,
+    )
 
 
 def _own_card(request: Request) -> Dataset:

@@ -15,17 +15,18 @@ import torch
 from bench.arms.settings import adjust_all, check_settings, select
 from bench.contract import Arm, Protocol, Reporter, SteppedConfig
 from bench.data.cards import Dataset
+from bench.data.describe import describe, first_lines
 from bench.data.encode import MAX_CATEGORIES
 from bench.data.raw.fetch import SOURCES, cache_folder
 from bench.data.split import Split
-from bench.data.table import Table, load
+from bench.data.table import Table
 from bench.errors import BadSetting, UnknownName
 from bench.methods import check_installed, method
 from bench.names import cores
 from bench.networks.memory import fitting_members, free_bytes
 from bench.networks.selfcheck import try_kernel
 from bench.protocols import as_judged, protocol_named
-from bench.runs.card import the_card
+from bench.runs.card import load_requested, the_card
 from bench.runs.request import Request
 from bench.runs.run import Run, configuration
 from bench.runs.workbench import choose_device
@@ -68,12 +69,9 @@ class Prepared:
     limit: Callable[[Sequence[Run]], int] | None
 
     @property
-    def note(self) -> str:
-        """The table in a line."""
-        table = self.table
-        return (
-            f"{table.name}: {table.n_rows:,} rows, {table.n_positives:,} positives ({table.prevalence:.4%})"
-        )
+    def notes(self) -> list[str]:
+        """What was read, and what its owner should look at, a line each."""
+        return first_lines(describe(self.table))
 
 
 @dataclass(frozen=True)
@@ -131,14 +129,7 @@ def prepare(
     resolved = resolve(request)
     protocol, device, workers = resolved.protocol, resolved.device, resolved.workers
     store = Store(request.results, read_only=read_only)
-    table = load(
-        resolved.card,
-        data_file=request.data_file,
-        frame=request.data,
-        source=request.source,
-        rows=request.rows,
-        progress=download,
-    )
+    table = load_requested(request, resolved.card, download)
     seeds = seeds_per_split(request, resolved, table.n_rows)
     splits = protocol.splits(table, folds=request.folds, repeats=request.repeats)
     if not read_only:

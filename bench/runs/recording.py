@@ -51,6 +51,7 @@ def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, 
     record = replace(
         _blank(run, OK, started),
         data_source=bench.table.source,
+        recipe=bench.table.recipe,
         n_train=len(encoded.train.rows),
         n_valid=len(encoded.valid.rows),
         n_test=len(encoded.test.rows),
@@ -80,8 +81,10 @@ def record_failure(
     store: Store, run: Run, status: str, error: str, started: datetime, table: Table | None = None
 ) -> Result:
     """Write the record of a run that came to nothing, and return its result."""
-    source = table.source if table is not None else None
-    store.write(replace(_blank(run, status, started), error=error, data_source=source), None)
+    record = replace(_blank(run, status, started), error=error)
+    if table is not None:
+        record = replace(record, data_source=table.source, recipe=table.recipe)
+    store.write(record, None)
     return Result(run.key, run.arm, status, error)
 
 

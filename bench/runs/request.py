@@ -167,7 +167,7 @@ class Request:
             f"Where to fetch from: {', '.join(SOURCES)}. With auto, the sources are tried in the card's order.",
             DATA,
             "SOURCE",
-            commands=("run", "study", "fetch"),
+            commands=("run", "study", "describe", "fetch"),
         ),
     )
     protocol: str = field(

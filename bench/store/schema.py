@@ -44,7 +44,8 @@ class Record:
     """One run and what came out of it.
 
     Fields without a default are in every record; of a good run on test rows the `NEEDED_IF_OK` are known too.
-    Times are in seconds, `peak_memory_mb` is in MiB, `started` and `finished` are in UTC.
+    `recipe` says as JSON how the raw table was read (`bench.data.table.Table.recipe`). Times are in seconds,
+    `peak_memory_mb` is in MiB, `started` and `finished` are in UTC.
     """
 
     key: str
@@ -53,6 +54,7 @@ class Record:
     data_sha256: str | None = None
     data_source: str | None = None
     recipe_sha256: str | None = None
+    recipe: str | None = None
     protocol: str
     scope: str
     split_sha256: str | None = None

@@ -119,7 +119,7 @@ def make_plan(
     _check_validation({arm: configuration(run) for arm, run in {r.arm: r for r in runs}.items()}, protocol)
     wanted = _shard(runs, request.shard)
     todo = [run for run in wanted if not _is_done(store, run, retry_failed=request.retry_failed)]
-    notes = [ready.note, *told, *_not_measured(table, request)]
+    notes = [*ready.notes, *told, *_not_measured(table, request)]
     if request.seeds is None and ready.seeds < (protocol.seeds or 0):
         notes.append(
             f"more than {BIG_TABLE_ROWS:,} rows: {ready.seeds} seed per fold by default; --seeds N asks for more"

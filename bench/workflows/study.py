@@ -45,7 +45,8 @@ class Tuning:
 def tune(request: Request, search: Search, reporter: FullReporter) -> Tuning:
     """Tune the request's arms on every fold, and write what that gave."""
     plan = plan_studies(request, search, reporter.download)
-    reporter.note(plan.ready.note)
+    for note in plan.ready.notes:
+        reporter.note(note)
     if plan.untunable:
         reporter.note(f"nothing to tune: {', '.join(plan.untunable)}")
     unchanged = sum(bool(job.adopted) for job in plan.jobs)

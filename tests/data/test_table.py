@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.data.cards import Dataset, Expected, Simulator, Source, card, card_for_file
-from bench.data.labels import label, spelled
 from bench.data.table import Table, load, table_from_frame
 from bench.errors import BadSetting, BadTable, HashMismatch, UnknownName
 
@@ -99,66 +96,6 @@ def test_time_columns_of_a_date_type() -> None:
     when = pd.date_range("1970-01-01", periods=ROWS, freq="h")
     for dates in (when, when.tz_localize("UTC")):
         np.testing.assert_array_equal(table(frame(when=dates), time="when").time, 3600.0 * np.arange(6))
-
-
-@pytest.mark.parametrize(
-    ("values", "positive", "expected"),
-    [
-        ([0, 1, 1], None, [0, 1, 1]),
-        ([0.0, 1.0, 1.0], None, [0, 1, 1]),
-        (["0", "1", "1.0"], None, [0, 1, 1]),
-        ([True, False, True], None, [1, 0, 1]),
-        (["Yes", "No", "No"], None, [1, 0, 0]),
-        (["TRUE", "FALSE", "FALSE"], None, [1, 0, 0]),
-        ([True, "false", 0], None, [1, 0, 0]),
-        ([1, 2, 2], "2", [0, 1, 1]),
-        ([1, 2, 2], 1.0, [1, 0, 0]),
-        (["1", "2", "2"], 2, [0, 1, 1]),
-        ([0, 1, 1], "0", [1, 0, 0]),
-        ([0, 1, 1], True, [0, 1, 1]),
-        ([True, False, False], "1", [1, 0, 0]),
-        ([True, False, False], "false", [0, 1, 1]),
-        (["good", "bad", "good"], "bad", [0, 1, 0]),
-        (["good", "bad", "good"], " Bad", [0, 1, 0]),
-        (pd.Categorical(["a", "b", "a"], categories=["c", "b", "a"]), "a", [1, 0, 1]),
-        ([-1, 1, 1], 1, [0, 1, 1]),
-    ],
-)
-def test_labels(values: Any, positive: Any, expected: list[int]) -> None:
-    found = label(pd.Series(values, name="y"), positive)
-    assert found.dtype == np.int8
-    assert found.tolist() == expected
-
-
-@pytest.mark.parametrize(
-    ("values", "positive", "message"),
-    [
-        ([1, 2, 2], None, r"2 \(2 rows\), 1 \(1 rows\).*give --positive 1 or --positive 2"),
-        (["so so", "b", "b"], None, r"--positive b or --positive 'so so'"),
-        ([-1, 1, 1], None, r"--positive -1 or --positive 1"),
-        ([1, 2, 2], 3, r"'3' is not one value of the target 'y', which has 2 \(2 rows\), 1 \(1 rows\)"),
-        (["a", "A", "A"], "b", r"'b' is not"),
-        ([1, 1, 1], None, r"must have two values; it has 1 \(3 rows\)"),
-        ([0, 1, 2], 1, r"must have two values; it has 0 \(1 rows\)"),
-        (list(range(9)), None, r"it has 9, such as 0 \(1 rows\), 1 .* 4 \(1 rows\)\.$"),
-        ([0, None, None], None, r"missing in 2 rows"),
-    ],
-)
-def test_labels_that_do_not_say(values: Any, positive: Any, message: str) -> None:
-    with pytest.raises(BadTable, match=message):
-        label(pd.Series(values, name="y"), positive)
-
-
-@given(st.integers(-(2**53), 2**53), st.sampled_from([str, int, float, "{}.0".format, " {}".format]))
-def test_whole_numbers_have_one_spelling(number: int, spell: Any) -> None:
-    assert spelled(spell(number)) == str(number)
-
-
-@given(st.lists(st.booleans(), min_size=2).filter(lambda flags: len(set(flags)) == 2), st.booleans())
-def test_a_label_and_its_reverse_are_each_other_s_complement(flags: list[bool], positive: bool) -> None:
-    column = pd.Series(["p" if flag else "q" for flag in flags])
-    np.testing.assert_array_equal(label(column, "p"), 1 - label(column, "q"))
-    np.testing.assert_array_equal(label(column, "p"), np.array(flags, dtype=np.int8))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""What in a table may tell the label where it should not, named before anything trains; nothing is left out in silence.
+
+A column may be an identifier, the order of the file, a copy of the label, a weight, or nearly equal to the label; the
+whole file may have been resampled before it was given. Each is a suspicion in one line that says what to type. They are
+looked for on all rows, since it is their owner who reads them and no method.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.neighbors import NearestNeighbors
+
+from bench.data.features import Floats, Series
+from bench.data.table import Table
+
+SUSPECT_AUC = 0.995  # of one column: above it, the column nearly is the label
+SAMPLED = 20_000  # rows of which a column is judged
+FEWEST = 5  # rows of each class, below which no column is judged by them
+ORDERED = 20  # different values that a column in the order of the file has at least
+NEIGHBOURS, LOOKED_AT = 20, 300  # of positives that may lie on lines between others
+STRAIGHT = 1 - 1e-7  # |cosine| of two directions that are one line
+RESAMPLED_SHARE, RESAMPLED_TIMES = (
+    0.2,
+    5,
+)  # of positives that look made, and how many times that of the negatives
+
+_INDEX = re.compile(r"(Unnamed: ?\d+|index|level_\d+|_c0|X\.?|rownames|__index_level_\d+__)", re.IGNORECASE)
+_WEIGHT = re.compile(r"(.*[_ .-])?(weights?|wgt|wt|fnlwgt)", re.IGNORECASE)
+
+
+def suspicions(table: Table) -> list[str]:
+    """Return, in a line each, what may tell the label of `table` where it should not; empty where nothing does."""
+    rows = _sampled(table.y)
+    columns = [line for name in table.X if (line := _suspicion(table.X[name], table.y, rows))]
+    return [*columns, *_resampled(table)]
+
+
+def identifiers(X: pd.DataFrame) -> list[str]:
+    """Return the columns with another whole number or text in every row: they tell no row from its duplicate."""
+    return [str(name) for name in X if len(X) > 1 and _is_unique(X[name])]
+
+
+def _suspicion(column: Series, y: NDArray[np.int8], rows: NDArray[np.int64]) -> str | None:
+    """Return what is suspicious of one column, in a line."""
+    fault = _fault(column, y, rows)
+    return f"{column.name!r} {fault}: --drop {shlex.quote(str(column.name))}" if fault else None
+
+
+def _fault(column: Series, y: NDArray[np.int8], rows: NDArray[np.int64]) -> str | None:
+    name = str(column.name)
+    if area := _copies(column.iloc[rows], y[rows]):
+        return area
+    if _INDEX.fullmatch(name):
+        return "is named like the index of a saved table"
+    if _is_ordered(column):
+        return "goes with the order of the file, an identifier or a time (--time)"
+    if _is_unique(column):
+        return "has another value in every row, an identifier"
+    if _WEIGHT.fullmatch(name) and not isinstance(column.dtype, pd.CategoricalDtype):
+        return "is named like a weight of rows"
+    return None
+
+
+def _copies(column: Series, y: NDArray[np.int8]) -> str | None:
+    """Say how a column tells the label by itself; None where it does not."""
+    if min(y.sum(), (1 - y).sum()) < FEWEST:
+        return None
+    missing = column.isna().to_numpy()
+    if (area := _area(missing.astype(np.float64), y)) > SUSPECT_AUC:
+        return f"is missing where the label is one value, and only there (ROC-AUC {area:.4f})"
+    area = _area(_as_numbers(column, y), y)
+    if area == 1 and column.nunique() <= 2 and not missing.any():
+        return "is a copy of the label"
+    return f"alone tells the label (ROC-AUC {area:.4f})" if area > SUSPECT_AUC else None
+
+
+def _as_numbers(column: Series, y: NDArray[np.int8]) -> Floats:
+    """Return a column as numbers: of a category, the share of positives among the other rows of its value."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        values = column.to_numpy(np.float64)
+        return np.where(np.isnan(values), -np.inf, values)
+    codes = column.cat.codes.to_numpy().astype(np.int64) + 1
+    rows, positives = np.bincount(codes), np.bincount(codes, weights=y)
+    others = rows[codes] - 1
+    # A value that is in no other row says nothing; one that is in few is drawn towards all rows' share.
+    return (positives[codes] - y + y.mean()) / (others + 1)
+
+
+def _area(score: Floats, y: NDArray[np.int8]) -> float:
+    """Return the area under the ROC curve, of a score or of its reverse, whichever is larger."""
+    n_positives = int(y.sum())
+    ranks = rankdata(score)[y == 1].sum()
+    area = (ranks - n_positives * (n_positives + 1) / 2) / (n_positives * (len(y) - n_positives))
+    return float(max(area, 1 - area))
+
+
+def _is_ordered(column: Series) -> bool:
+    """Return whether a column of numbers never falls, or never rises, from row to row."""
+    if isinstance(column.dtype, pd.CategoricalDtype) or column.nunique() <= ORDERED:
+        return False
+    values = column.dropna()
+    return bool(values.is_monotonic_increasing or values.is_monotonic_decreasing)
+
+
+def _is_unique(column: Series) -> bool:
+    """Return whether every row has another whole number or text."""
+    if not column.is_unique or column.isna().any():
+        return False
+    return isinstance(column.dtype, pd.CategoricalDtype) or bool((column % 1 == 0).all())
+
+
+def _sampled(y: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Return the rows that columns are judged on: all, or an equal number of either class where that is enough."""
+    if len(y) <= SAMPLED:
+        return np.arange(len(y))
+    rng = np.random.default_rng(0)
+    by_class = [rng.permutation(np.flatnonzero(y == label)) for label in (0, 1)]
+    few = min(SAMPLED // 2, *(len(rows) for rows in by_class))
+    most = SAMPLED - few
+    return np.sort(np.concatenate([rows[:most] for rows in by_class]))
+
+
+def _resampled(table: Table) -> list[str]:
+    """Return a line where the positives look as if a sampler had made them."""
+    lines = []
+    if (line := _copied(table)) is not None:
+        lines.append(line)
+    made, usual = (_between_others(table, label) for label in (1, 0))
+    if made > RESAMPLED_SHARE and made > RESAMPLED_TIMES * usual:
+        lines.append(
+            f"{made:.0%} of the positives lie on a straight line between others ({usual:.0%} of the negatives): the "
+            "file looks over-sampled, as by SMOTE; give the table from before, since made-up rows would test"
+        )
+    return lines
+
+
+def _copied(table: Table) -> str | None:
+    """Say that positives are copies of one another where negatives are not."""
+    features = table.X.drop(columns=identifiers(table.X))
+    if not features.shape[1]:
+        return None
+    is_copy = features.duplicated(keep=False).to_numpy()
+    made, usual = (float(is_copy[table.y == label].mean()) for label in (1, 0))
+    if made > RESAMPLED_SHARE and made > RESAMPLED_TIMES * usual:
+        return (
+            f"{made:.0%} of the positives are copies of another row ({usual:.0%} of the negatives): the file looks "
+            "over-sampled; give the table from before"
+        )
+    return None
+
+
+def _between_others(table: Table, label: int) -> float:
+    """Return the share of rows of a class that lie on a line with two of their neighbours of that class.
+
+    Rows of three or more numbers do so by a sampler's doing, hardly ever by chance; with fewer, 0.
+    """
+    numeric = [name for name in table.numeric if table.X[name].notna().all()]
+    values = table.X.loc[table.y == label, numeric].to_numpy(np.float64)
+    values = values[np.random.default_rng(0).permutation(len(values))[: SAMPLED // 4]]
+    spread = values.std(axis=0) if len(values) else np.zeros(len(numeric))
+    values = np.unique((values / np.where(spread > 0, spread, 1))[:, spread > 0], axis=0)
+    if values.shape[1] < 3 or len(values) <= NEIGHBOURS:
+        return 0.0
+    looked_at = values[np.random.default_rng(1).permutation(len(values))[:LOOKED_AT]]
+    near = (
+        NearestNeighbors(n_neighbors=NEIGHBOURS + 1).fit(values).kneighbors(looked_at, return_distance=False)
+    )
+    direction = values[near[:, 1:]] - looked_at[:, None]  # (rows, neighbours, features)
+    direction /= np.linalg.norm(direction, axis=2, keepdims=True)
+    cosine = np.abs(direction @ direction.transpose(0, 2, 1))
+    cosine[:, np.arange(NEIGHBOURS), np.arange(NEIGHBOURS)] = 0
+    return float((cosine.max(axis=(1, 2)) > STRAIGHT).mean())

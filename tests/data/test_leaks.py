@@ -1,0 +1,83 @@
+"""Suspicions: what may tell the label is named, what may not is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from imblearn.over_sampling import SMOTE, RandomOverSampler
+
+from bench.data.cards import card, card_for_frame
+from bench.data.leaks import identifiers, suspicions
+from bench.data.table import Table, load
+
+N = 1000
+RNG = np.random.default_rng(0)
+Y = (RNG.random(N) < 0.1).astype(int)
+PLAIN = {"a": RNG.normal(size=N), "b": RNG.normal(size=N) + Y, "c": RNG.normal(size=N).round(1)}
+
+
+def table(**columns: Any) -> Table:
+    """Return a table of three plain columns and these."""
+    return load(card_for_frame("y"), frame=pd.DataFrame({**PLAIN, **columns, "y": Y}))
+
+
+def test_plain_columns_are_not_suspicious() -> None:
+    assert suspicions(table()) == []
+
+
+@pytest.mark.parametrize("name", ["fraud-sim", "loan-sim"])
+def test_simulated_sets_are_not_suspicious(name: str) -> None:
+    assert suspicions(load(card(name), rows=5000)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "fault"),
+    [
+        ("id", RNG.permutation(N), "has another value in every row, an identifier"),
+        ("seq", np.arange(N) * 3.7, "goes with the order of the file"),
+        ("falling", -np.arange(N) // 5, "goes with the order of the file"),
+        ("Unnamed: 0", RNG.integers(0, 50, N), "is named like the index of a saved table"),
+        ("level_0", RNG.integers(0, 50, N), "is named like the index"),
+        ("copy", Y, "is a copy of the label"),
+        ("reverse", 1 - Y, "is a copy of the label"),
+        ("words", np.where(Y, "bad", "good"), "is a copy of the label"),
+        ("scored", Y + RNG.normal(0, 0.2, N), "alone tells the label (ROC-AUC"),
+        ("reason", np.where(Y, RNG.choice(["lost", "stolen"], N), "none"), "alone tells the label"),
+        ("closed", np.where(Y, RNG.random(N), np.nan), "is missing where the label is one value"),
+        ("sample_weight", RNG.random(N), "is named like a weight of rows"),
+    ],
+)
+def test_a_suspicious_column_is_named_with_what_to_type(name: str, values: Any, fault: str) -> None:
+    (line,) = suspicions(table(**{name: values}))
+    assert line.startswith(f"{name!r} {fault}")
+    assert line.endswith(f": --drop '{name}'" if " " in name else f": --drop {name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("grade", np.sort(RNG.integers(0, 7, N))),
+        ("amount", RNG.random(N) * 1e5),
+        ("city", RNG.choice([f"c{i}" for i in range(400)], N)),
+        ("strong", Y + RNG.normal(0, 0.6, N)),
+        ("index_of_prices", RNG.random(N)),
+    ],
+)
+def test_an_ordinary_column_is_left_alone(name: str, values: Any) -> None:
+    assert suspicions(table(**{name: values})) == []
+
+
+@pytest.mark.parametrize("sampler", [SMOTE(random_state=0), RandomOverSampler(random_state=0)])
+def test_a_file_that_was_resampled_is_said_to_be(sampler: Any) -> None:
+    X, y = sampler.fit_resample(pd.DataFrame(PLAIN), Y)
+    lines = suspicions(load(card_for_frame("y"), frame=X.assign(y=y).sample(frac=1, random_state=0)))
+    assert len(lines) == 1
+    assert "the file looks over-sampled" in lines[0]
+
+
+def test_identifiers_are_whole_numbers_or_texts_that_are_unique() -> None:
+    X = table(id=np.arange(N), key=RNG.permutation(N), code=RNG.integers(0, 9, N)).X
+    assert identifiers(X) == ["id", "key"]
