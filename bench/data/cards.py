@@ -101,7 +101,7 @@ class Reading(_Frozen):
 
 
 class Expected(_Frozen):
-    """What the loaded table must have: rows, columns of the raw file (target included), positives."""
+    """What the loaded table must have: rows that are kept, columns of the raw file (target included), positives."""
 
     rows: int = Field(gt=0)
     columns: int = Field(gt=1)
