@@ -150,7 +150,7 @@ def test_a_protocol_keeps_its_contract(name):
 
 @pytest.mark.parametrize("name", engines())
 def test_an_engine_keeps_its_contract(name):
-    assert len(check_engine(engine_named(name))) == 5
+    assert len(check_engine(engine_named(name))) == 6
 
 
 def test_bayes_optimal_is_the_known_probability_and_needs_one():

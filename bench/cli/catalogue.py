@@ -97,14 +97,14 @@ def _arms() -> list[ListRow]:
 
 
 def _methods() -> list[ListRow]:
-    from bench.methods import methods
+    from bench.methods import as_json, methods
 
     return [
         {
             "name": method.name,
             "version": method.version,
             "settings": dict.fromkeys(method.config.model_fields)
-            | method.config.model_construct().model_dump(mode="json"),
+            | as_json(method, method.config.model_construct),
             "description": method.description + _how_to_have(method),
         }
         for method in methods().values()

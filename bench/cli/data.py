@@ -29,6 +29,8 @@ def list_(
 ) -> None:
     """List what there is: data sets, arms, methods and all else that has a name.
 
+    What files of your own bring is listed too, where the variable BENCH_PLUGINS names them.
+
     Example: bench list datasets
     """
     if kind is None:
@@ -120,9 +122,9 @@ def doctor(*, results: Path, as_json: Json = False) -> None:
 
     Example: bench doctor
     """
-    from bench.workflows.doctor import examine
+    from bench.workflows.doctor import diagnose
 
-    checks = examine(results)
+    checks = diagnose(results)
     if as_json:
         show_json({"checks": [asdict(check) for check in checks]})
     else:

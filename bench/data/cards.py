@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypedDict, TypeVar, Unpack
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from bench import plugins
-from bench.errors import BadCard, UnknownName
+from bench.errors import BadCard, BadSetting, UnknownName
 from bench.names import Dates, HighCardinality, Unlabelled, digest, slug
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -295,6 +295,20 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
         raise BadCard(f"The card {path} is not valid: {faults}.") from error
+
+
+def published_settings(dataset: Dataset, asked_by: str) -> PublishedSettings:
+    """Return what the card says of the paper.
+
+    Raises BadSetting, which begins with `asked_by`, for a data set that the paper did not use.
+    """
+    if dataset.published is None:
+        sets = [name for name in dataset_names() if card(name).published]
+        raise BadSetting(
+            f"{asked_by} is of the paper, which used {' and '.join(sets)}; {dataset.name!r} is another set. "
+            "--protocol strict takes every set and arm."
+        )
+    return dataset.published
 
 
 def dataset_option(name: str) -> list[str]:

@@ -31,7 +31,7 @@ class Finding:
     found: str
 
 
-def examine(results: Path) -> list[Finding]:
+def diagnose(results: Path) -> list[Finding]:
     """Return all checks: versions, cores, device, cache, results folder, cards, Kaggle credentials."""
     packages = json.loads(versions(**PIPELINE_VERSIONS))
     checks = [Finding(name, True, number) for name, number in packages.items()]
