@@ -22,6 +22,7 @@ from bench import plugins
 from bench.contract import Engine, Metric, Protocol
 from bench.errors import BadPlugin
 from bench.methods import methods
+from bench.names import own_path
 from bench.protocols import protocols
 from bench.runs.engines import engines
 from bench.stats.metrics import metrics
@@ -210,7 +211,7 @@ def _file_of(module_or_file: ModuleType | File) -> Path:
     """Return the whole path of a file, or of a module's file."""
     if isinstance(module_or_file, ModuleType):
         return Path(str(module_or_file.__file__)).resolve()
-    return Path(module_or_file).expanduser().resolve()
+    return own_path(module_or_file).resolve()
 
 
 def _modules(path: Path, kind: plugins.Kind) -> Sequence[ModuleType]:
