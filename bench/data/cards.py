@@ -24,7 +24,7 @@ Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Https = Annotated[str, StringConstraints(pattern=r"^https://")]
 # One version by name: no address, which would pass by the user's index, and nothing that pip reads as an option.
 Requirement = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?==[0-9][\w.!+-]*$")]
-Member = Annotated[str, StringConstraints(pattern=r"^[^/\\]*[^/\\.][^/\\]*(/[^/\\]*[^/\\.][^/\\]*)*$")]
+PathInWheel = Annotated[str, StringConstraints(pattern=r"^[^/\\]*[^/\\.][^/\\]*(/[^/\\]*[^/\\.][^/\\]*)*$")]
 Label = str | int | float | bool
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -49,7 +49,7 @@ class Source(_Frozen):
     kind: Literal["wheel", "kaggle", "kaggle-competition", "mirror", "openml"]
     file: str
     requirement: Requirement | None = None
-    member: Member | None = None
+    member: PathInWheel | None = None
     ref: str | None = None
     url: Https | None = None
     sha256: Sha256 | None = None
