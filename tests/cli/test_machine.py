@@ -30,7 +30,7 @@ def test_without_a_home_the_cache_is_asked_for_by_name(monkeypatch: pytest.Monke
         raise KeyError("no such user")
 
     monkeypatch.setattr("pwd.getpwuid", nobody)  # what the system answers for a user that it does not know
-    with pytest.raises(BadStore, match="HOME is not set.*BENCH_CACHE"):
+    with pytest.raises(BadStore, match=r"HOME is not set.*BENCH_CACHE"):
         cache_place()
 
 
@@ -54,14 +54,14 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(words: list[str]
 
 def test_a_sampler_that_can_make_no_rows_says_why(bench: Script, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(rng.normal(size=(400, 3)), columns=list("abc")).assign(y=[0, 1] * 200)
+    frame = pd.DataFrame(rng.normal(size=(400, 3)), columns=list("abc")).assign(y=[0, 1] * 195 + [0] * 10)
     frame.to_csv(tmp_path / "d.csv", index=False)
     words = ("--data-file", "d.csv", "--target", "y", "--arm", "adasyn", "--arm", "prevalence")
     ended = bench("run", *words, "--folds", 2, "--seeds", 1, "--workers", 0, "--set", "steps=20")
     assert ended.returncode == 4
-    assert "the label is balanced (50.0% positives)" in ended.stderr
+    assert "the label is balanced (48.8% positives)" in ended.stderr
     assert (
-        "adasyn makes no rows here: the classes are as good as balanced (80 and 80 training rows)"
+        "adasyn makes no rows here: the classes are as good as balanced"
         in ended.stderr
     )
     assert "Traceback" not in ended.stderr
