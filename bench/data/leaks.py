@@ -81,15 +81,19 @@ def _copies(column: Series, y: NDArray[np.int8]) -> str | None:
 
 
 def _as_numbers(column: Series, y: NDArray[np.int8]) -> Numbers:
-    """Return a column as numbers: of a category, the share of positives among the other rows of its value."""
+    """Return a column as numbers: of a category, the share of positives of its value in the other half."""
     if not isinstance(column.dtype, pd.CategoricalDtype):
         values = column.to_numpy(np.float64)
         return np.where(np.isnan(values), -np.inf, values)
     codes = column.cat.codes.to_numpy().astype(np.int64) + 1
-    rows, positives = np.bincount(codes), np.bincount(codes, weights=y)
-    others = rows[codes] - 1
-    # A value that is in no other row says nothing; one that is in few is drawn towards all rows' share.
-    shares: Numbers = (positives[codes] - y + y.mean()) / (others + 1)
+    half = np.arange(len(y)) % 2  # not a row's own label, nor all others', from which its own could be told
+    shares = np.empty(len(y))
+    for place in (0, 1):
+        given, asked = half != place, half == place
+        rows = np.bincount(codes[given], minlength=codes.max() + 1)
+        positives = np.bincount(codes[given], weights=y[given], minlength=codes.max() + 1)
+        # A value that is in no row of the other half says nothing; one in few is drawn towards all rows' share.
+        shares[asked] = ((positives + y.mean()) / (rows + 1))[codes[asked]]
     return shares
 
 

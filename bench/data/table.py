@@ -307,7 +307,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
     if card.expected is None:
         return
     absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
-    counts = {"rows": len(frame), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
+    counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
         for word, count in counts.items()

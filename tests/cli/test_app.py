@@ -131,7 +131,7 @@ def test_the_options_of_a_run_stand_in_panels(call: Call, monkeypatch: pytest.Mo
     places = [shown.index(f"─ {panel} ─") for panel in ("Data", "What to run", "How to run it", "Output")]
     assert places == sorted(places)
     assert re.search(r"--source\s+SOURCE", shown)
-    assert "auto, kaggle, mirror, openml" in re.sub(r"[│\s]+", " ", shown)
+    assert "auto, wheel, kaggle, mirror, openml" in re.sub(r"[│\s]+", " ", shown)
     assert "<auto|cpu|cuda>" in shown
     assert re.search(r"--dry-run\s+Only say", shown)
     assert re.search(r"--timeout\s+SECONDS", shown)
@@ -348,6 +348,25 @@ def test_every_kind_is_listed_for_people_and_for_programs(kind: str, call: Call)
     shown = call("list", kind)
     assert (shown.code, shown.err) == (0, "")
     assert all(entry["name"] in shown.out for entry in summary(kind))
+
+
+def test_a_dry_run_says_in_which_wheel_a_table_is(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = call("run", "--dataset", "vub-credit", "--dry-run").out
+    assert "1. wheel empulse==0.13.1: vub_credit_scoring.csv.gz (0.8 MB)" in shown.replace("\xa0", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_suites_are_listed_with_their_data_sets(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = json.loads(call("list", "suites", "--json").out)["suites"]
+    assert [row["name"] for row in told] == ["credit", "fraud", "sim"]
+    assert "pakdd-2009" in told[0]["datasets"]
+    shown = call("list", "suites").out
+    assert all(name in shown for row in told for name in row["datasets"])
 
 
 def test_lists_are_in_the_registries_order(call: Call) -> None:
@@ -672,7 +691,7 @@ def test_a_list_fits_the_terminal_and_cuts_no_name_or_number(
     columns(width)
     shown = call("list", kind).out
     assert max(map(len, shown.splitlines())) <= width
-    lines = [line.split() for line in shown.splitlines() if line]
+    lines = [line.split() for line in shown.splitlines() if line and not line.startswith(" ")]  # else wrapped
     entries = summary(kind)
     assert {entry["name"] for entry in entries} <= {line[0] for line in lines}
     for entry in entries if kind == "datasets" and width > 60 else []:
@@ -875,7 +894,7 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("run", "--dataset", "loan-sim", "--device", "gpu"), "Did you mean 'cpu'? Known: auto, cpu, cuda"),
         (("study", "--dataset", "loan-sim", "--search", "tpee"), "Did you mean 'tpe'"),
         (("study", "--dataset", "loan-sim", "--pruner", "all"), "Known: none, median, halving"),
-        (("fetch", "loan", "--source", "web"), "Known: auto, kaggle, mirror, openml"),
+        (("fetch", "loan", "--source", "web"), "Known: auto, wheel, kaggle, mirror, openml"),
         (("fetch",), "Missing argument 'NAME'. Help: bench fetch --help"),
         (("compare", "none"), "Missing argument 'ARM'. Help: bench compare --help"),
         (("compare", "none", "smote"), "Missing option '--dataset'"),

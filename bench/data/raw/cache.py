@@ -79,8 +79,8 @@ def make_folder(folder: Path) -> None:
 
 
 def address(source: Source) -> str:
-    """Return where a source is, fit to be shown: Kaggle's name, or the address without its query."""
-    return source.ref or without_query(source.url or "")
+    """Return where a source is, fit to be shown: Kaggle's name, a wheel's, or the address without its query."""
+    return source.ref or source.requirement or without_query(source.url or "")
 
 
 def note_path(path: Path) -> Path:

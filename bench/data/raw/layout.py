@@ -46,7 +46,8 @@ class Layout:
     """How a text is cut: its separator, a name for each cell of a row, and whether the first row is a header.
 
     `lines_above` are the lines of the file before the first row. `empty` and `row_names` are the names of cells that
-    belong to no column: empty ones at the end of each row, and R's row names.
+    belong to no column: empty ones at the end of each row, for `n_unnamed` of which the header has no cell either, and
+    R's row names.
     """
 
     separator: str
@@ -55,6 +56,7 @@ class Layout:
     header: bool
     lines_above: int
     empty: tuple[str, ...] = ()
+    n_unnamed: int = 0
     row_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -109,6 +111,7 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
         header,
         lines_above,
         empty=names[rows.width - fit.n_empty :] if fit.n_empty else (),
+        n_unnamed=fit.n_unnamed,
         row_names=names[: fit.n_row_names],
         notes=notes,
     )
@@ -200,6 +203,7 @@ class _Fit:
 
     first: list[str]
     n_empty: int = 0
+    n_unnamed: int = 0
     n_row_names: int = 0
     notes: tuple[str, ...] = ()
 
@@ -217,7 +221,7 @@ def _fitted(rows: _Rows, head: str, content: Content) -> _Fit:
     while n_empty < width - 1 and _is_empty(padded[width - 1 - n_empty], others, width - 1 - n_empty):
         n_empty += 1
     if n_empty and n_empty >= n_short >= 0:
-        return _Fit(padded, n_empty)
+        return _Fit(padded, n_empty, n_unnamed=n_short)
     if n_short == 1 and _have_row_names(others, head):
         note = (
             "the header has one name less than the rows have cells, as R writes row names: the first cell of each row "
@@ -261,7 +265,8 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     if not _has_header(rows.cells[place:], content.columns) and content.columns is None:
         raise BadTable(
             f"{name}: the header in row {line} has {len(first)} names ({_shown(first)}), but the rows below have "
-            f"{width} cells, as row {begins} ({_shown(rows.cells[place])}); mend the header."
+            f"{width} cells, as row {begins} ({_shown(rows.cells[place])}); mend the header, or give --skip-rows "
+            f"{begins - 1} if it is none."
         )
     ways = [f"--skip-rows {begins - 1}"]
     marks = {row[0].lstrip()[:1] for row in rows.cells[:place]}

@@ -147,6 +147,12 @@ def _without_idle_columns(table: pa.Table, text: _Text) -> tuple[pa.Table, tuple
         notes.append(
             f"left out at the end of each row: {counted(len(empty), 'column')} without a name or a value"
         )
+    elif empty and layout.n_unnamed:
+        value = table[empty[-1]].drop_null()[:1].to_pylist()
+        raise BadTable(
+            f"{text.name}: the header has {len(names) - layout.n_unnamed} names, but rows have {len(names)} cells, and "
+            f"the last are not all empty{f': {value[0]!r}' if value else ''}; give each column its name."
+        )
     else:
         empty = []
     nulls = pa.nulls(table.num_rows, pa.float64())

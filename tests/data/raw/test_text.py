@@ -350,3 +350,10 @@ def test_a_long_line_of_percent_signs_takes_no_time(write: Write) -> None:
 def test_a_quote_that_is_never_closed_is_told(write: Write) -> None:
     with pytest.raises(BadTable, match="is a quote unclosed"):
         read_frame(write('sep=;\na;b\n"' + "x;1\n" * 50_000))
+
+
+def test_a_value_under_no_name_far_below_is_refused(write: Write) -> None:
+    rows = "1,1,\n" * 150 + "1,2,zz\n"
+    with pytest.raises(BadTable, match=r"header has 2 names, but rows have 3 cells, .* not all empty: 'zz'"):
+        read_frame(write("a,b\n" + rows))
+    assert read_frame(write("a,b,\n" + rows))["Unnamed: 2"].tolist()[-1] == "zz"
