@@ -20,7 +20,10 @@ from bench.errors import BadTable
 _BLANK_LINES = re.compile(rb"(?:[ \t,;|]*(?:\r\n|\r|\n))*")
 _SEP_LINE = re.compile(rb"(?i)\"?sep=([^\w\s\"]|\t| )\"?[ \t,;]*(?:\r\n|\r|\n)")
 _RULER = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)([ |+:=-]*--[ |+:=-]*)(?=[\r\n])")
-_SUM = re.compile(r"(?i)((grand|sub)[ -]?)?(totals?|sum|average|mean|count|summe|gesamt)\b")
+_SUM = re.compile(
+    r"(?i)((grand|sub)[ -]?)?totals?(\s*[:=].*|\s+(amount|number|of|rows|records|count|sum)\b.*)?"
+    r"|(sum|average|mean|count|summe|gesamt\w*)\s*[:=]?"
+)
 _TAIL = 2**16  # bytes in which the last row surely begins
 _END = rb"(?=[\r\n]|\Z)"
 
@@ -138,7 +141,11 @@ def _sum(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
     last, cells = max(len(data) - _TAIL, 0) + len(tail) - len(line), line.split(separator)
     n_blank = next((i for i, cell in enumerate(cells) if cell.strip(b' "')), 0)
     start = separator.join(cells[: n_blank + 1])
-    if not last or len(cells) < 2 or not _SUM.match(cells[n_blank].decode("utf-8", "replace").strip(' "')):
+    if (
+        not last
+        or len(cells) < 2
+        or not _SUM.fullmatch(cells[n_blank].decode("utf-8", "replace").strip(' "'))
+    ):
         return None
     return (last, start) if len(re.findall(rb"[\r\n]%s" % re.escape(start), data)) == 1 else None
 

@@ -189,6 +189,11 @@ def test_a_comment_inside_quotes_is_a_value(write: Write) -> None:
     assert frame["a"].tolist() == ["x\n# y", "z"]
 
 
+@pytest.mark.parametrize("name", ["Count Basie", "Total Energies", "Meanwhile", "summer"])
+def test_a_last_row_may_begin_like_a_sum(write: Write, name: str) -> None:
+    assert read_frame(write(f"n,x,g,y\nAnn,1,a,0\nBob,2,b,1\n{name},3,a,0\n"))["n"].tolist()[2] == name
+
+
 def test_a_header_may_begin_with_the_sign_of_comments(write: Write) -> None:
     assert list(read_frame(write("#" + PLAIN))) == ["#id", "x", "g", "y"]
 
