@@ -265,7 +265,7 @@ class Protocol(ABC):
 
     A protocol of your own is a frozen subclass with a method `split`; everything else has a default, which is what
     `strict` does. `folds`, `repeats` and `seeds` are defaults that a command may change. `validates` is False where no
-    rows are held out for validation.
+    rows are held out for validation, `divides_entities` True where one customer may train and test, as over time.
     """
 
     name: str
@@ -275,6 +275,7 @@ class Protocol(ABC):
     repeats: int = 1
     seeds: int | None = SEEDS
     validates: bool = True
+    divides_entities: bool = False
 
     @abstractmethod
     def split(self, table: Table, folds: int, repeats: int) -> list[Split]:
@@ -296,7 +297,13 @@ class Protocol(ABC):
                 f"The protocol {self.name} gives no split of {table.name!r}; it must give at least one."
             )
         for part in splits:
-            check_split(part, table, self.name, validates=self.validates)
+            check_split(
+                part,
+                table,
+                self.name,
+                validates=self.validates,
+                divides_entities=self.divides_entities,
+            )
         return splits
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:

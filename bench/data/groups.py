@@ -9,7 +9,7 @@ divided; what is equal goes with it, unless that chains too many together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,29 +21,35 @@ from bench.data.leaks import identifiers
 from bench.data.table import Table
 
 Numbers = NDArray[np.int64]
-NEGATIVE, POSITIVE, MIXED = 0, 1, 2
+NEGATIVE, POSITIVE, WEIGHED = 0, 1, 2
 CHANCE = 4  # standard deviations that positives lie above what a group's rows would hold, so that it is not by chance
 
 
 @dataclass(frozen=True)
 class Groups:
-    """A number for each row's group, `of` (n,), 0 … G − 1; and by group its rows, positives and kind, (G,).
+    """A number for each row's group, `of` (n,), 0 … G − 1; and by group its rows and positives, (G,).
 
-    `kind` is NEGATIVE, POSITIVE, or MIXED where labels differ. `divided` counts rows that are dealt one by one though
-    others equal them; `chained` says that equal rows of different entities are not held together.
+    `divided` counts rows that are dealt one by one though others equal them. `owned` groups are of entities, so that
+    one may hold many positives; `chained` says that equal rows of different entities are not held together.
     """
 
     of: Numbers
     rows: Numbers
     positives: Numbers
     divided: int = 0
+    owned: bool = False
     chained: bool = False
 
     @property
+    def mixed(self) -> NDArray[np.bool_]:
+        """Which groups hold both labels."""
+        return (self.positives > 0) & (self.positives < self.rows)
+
+    @property
     def kind(self) -> NDArray[np.int8]:
-        """The kind of every group."""
-        mixed = (self.positives > 0) & (self.positives < self.rows)
-        return np.where(mixed, MIXED, (self.positives > 0).astype(np.int8)).astype(np.int8)
+        """How every group is dealt: NEGATIVE and POSITIVE ones count one each, WEIGHED ones by what they hold."""
+        weighed = self.positives > 0 if self.owned else self.mixed
+        return np.where(weighed, WEIGHED, (self.positives > 0).astype(np.int8)).astype(np.int8)
 
 
 def groups(table: Table, rows: Numbers, folds: int, *, one_by_one: bool = False) -> Groups:
@@ -56,10 +62,9 @@ def groups(table: Table, rows: Numbers, folds: int, *, one_by_one: bool = False)
     if table.entity is not None:
         return _of_entities(equal, table.entity[rows], y, folds)
     whole = _counted(equal, y)
-    mixed = whole.kind == MIXED
-    if not mixed.any():
+    if not whole.mixed.any():
         return whole
-    divide = mixed if one_by_one else _too_large(whole, folds)
+    divide = whole.mixed if one_by_one else _too_large(whole, folds)
     return _divided(whole, divide, y)
 
 
@@ -97,7 +102,7 @@ def _too_large(whole: Groups, folds: int) -> NDArray[np.bool_]:
     usual = share * n_positives
     by_chance = usual + CHANCE * np.sqrt(usual + 1)
     too_rich = (whole.positives > n_positives / folds) & (whole.positives > by_chance)
-    return (share > 1 / (2 * folds)) | (too_rich & (whole.kind == MIXED))
+    return (share > 1 / (2 * folds)) | (too_rich & whole.mixed)
 
 
 def _divided(whole: Groups, divide: NDArray[np.bool_], y: Numbers) -> Groups:
@@ -106,8 +111,7 @@ def _divided(whole: Groups, divide: NDArray[np.bool_], y: Numbers) -> Groups:
     numbers = whole.of.copy()
     numbers[alone] = len(whole.rows) + np.arange(np.count_nonzero(alone))
     counted = _counted(np.unique(numbers, return_inverse=True)[1].astype(np.int64), y)
-    n_divided = int(whole.rows[divide & (whole.rows > 1)].sum())
-    return Groups(counted.of, counted.rows, counted.positives, divided=n_divided)
+    return replace(counted, divided=int(whole.rows[divide & (whole.rows > 1)].sum()))
 
 
 def _of_entities(equal: Numbers, entity: Numbers, y: Numbers, folds: int) -> Groups:
@@ -117,8 +121,8 @@ def _of_entities(equal: Numbers, entity: Numbers, y: Numbers, folds: int) -> Gro
     size = n_owners + int(equal.max()) + 1
     links = coo_array((np.ones(len(owner), dtype=np.int8), (owner, n_owners + equal)), shape=(size, size))
     component = connected_components(links, directed=False)[1][owner]
-    whole = _counted(np.unique(component, return_inverse=True)[1].astype(np.int64), y)
-    alone = _counted(owner, y)
-    if len(whole.rows) == len(alone.rows) or not _too_large(whole, folds).any():
-        return whole
-    return Groups(alone.of, alone.rows, alone.positives, chained=True)
+    joined, alone = np.unique(component, return_inverse=True)[1].astype(np.int64), owner
+    whole = _counted(joined, y)
+    if chained := joined.max() < alone.max() and bool(_too_large(whole, folds).any()):
+        whole = _counted(alone, y)
+    return replace(whole, owned=True, chained=chained)

@@ -2,9 +2,10 @@
 
 Folds are stratified. Rows that are equal in every feature form one group, and so do those of one entity; a group is
 never on two sides of a split: a duplicate in the test part would be a leak (`bench.data.groups`). Groups of one label
-are dealt in turn, those of mixed labels by what a fold lacks. Within a fold's training rows a stratified fifth
-validates (early stopping, thresholds, tuning). A split is made of row ids only and named by their hash, so that a
-record can say on which rows it stands. A protocol chooses the splits of a data set (`bench.protocols`).
+are dealt in turn, those of mixed labels and of entities by what a fold lacks. Within a fold's training rows a
+stratified fifth validates (early stopping, thresholds, tuning). A split is made of row ids only and named by their
+hash, so that a record can say on which rows it stands. A protocol chooses the splits of a data set
+(`bench.protocols`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from heapq import heapify, heapreplace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.groups import MIXED, Groups, groups
+from bench.data.groups import WEIGHED, Groups, groups
 from bench.data.table import Table
 from bench.errors import BadSplit, BadTable
 from bench.names import digest, seed_from
@@ -63,11 +64,14 @@ class Split:
         return digest(self.training.astype("<i8").tobytes())
 
 
-def check_split(split: Split, table: Table, protocol: str, *, validates: bool) -> None:
+def check_split(
+    split: Split, table: Table, protocol: str, *, validates: bool, divides_entities: bool = False
+) -> None:
     """Raise BadSplit, which names the protocol, the fold and the fault, where the parts are no parts of the table.
 
     They are sorted, disjoint row ids of the table. Training and test rows hold both classes, and so do validation rows
-    where the protocol `validates`; else there are none.
+    where the protocol `validates`; else there are none. An entity lies in one part, unless the protocol
+    `divides_entities`.
     """
     where = f"The protocol {protocol}, fold {split.repeat}.{split.fold} of {table.name!r}"
     parts = {"training": split.train, "validation": split.valid, "test": split.test}
@@ -87,6 +91,13 @@ def check_split(split: Split, table: Table, protocol: str, *, validates: bool) -
     n_twice = len(together) - len(np.unique(together))
     if n_twice:
         raise BadSplit(f"{where}: {n_twice:,} rows lie in more than one part; a row has one side.")
+    if table.entity is not None and not divides_entities:
+        owners = np.concatenate([np.unique(table.entity[rows]) for rows in parts.values()])
+        if n_shared := len(owners) - len(np.unique(owners)):
+            raise BadSplit(
+                f"{where}: {n_shared:,} values of {table.card.entity!r} lie in more than one part; an entity has one "
+                "side."
+            )
 
 
 def stratified(table: Table, folds: int, repeats: int) -> list[Split]:
@@ -97,14 +108,14 @@ def stratified(table: Table, folds: int, repeats: int) -> list[Split]:
     """
     rows = np.arange(table.n_rows)
     whole = groups(table, rows, folds)
-    splits = _folds(whole, folds, repeats) if _fewest(whole) >= 2 and works(folds, _fewest(whole)) else []
+    splits = _folds(whole, folds, repeats) if works(folds, _fewest(whole)) else []
     if not splits or not all(_has_both(split, table.y) for split in splits):
-        if table.entity is None and MIXED in whole.kind:
+        if table.entity is None and whole.mixed.any():
             whole = groups(table, rows, folds, one_by_one=True)
         _check_folds(whole, folds, table)
         splits = _folds(whole, folds, repeats)
-    for split in splits:
-        _check_entities(split, table, whole)
+    if table.entity is not None:
+        _check_entities(splits, table, whole)
     return splits
 
 
@@ -148,7 +159,7 @@ def _check_folds(whole: Groups, folds: int, table: Table) -> None:
     what = (
         f"{counts[scarce]} distinct {scarce}"
         if table.entity is None
-        else f"{counts[scarce]} values of {table.card.entity!r} with {scarce}"
+        else f"{scarce} in {counts[scarce]} of the values of {table.card.entity!r}"
     )
     raise BadTable(
         f"{folds} folds were asked for {table.name!r}, which has {what}; each fold needs one to test, one to validate "
@@ -173,19 +184,20 @@ def _has_both(split: Split, y: NDArray[np.int8]) -> bool:
     return all(0 < y[part].sum() < len(part) for part in (split.train, split.valid, split.test))
 
 
-def _check_entities(split: Split, table: Table, whole: Groups) -> None:
+def _check_entities(splits: Sequence[Split], table: Table, whole: Groups) -> None:
     """Raise BadTable, which names the largest, where an entity that is not divided leaves a part without a class."""
-    if _has_both(split, table.y):
+    lacking = next((split for split in splits if not _has_both(split, table.y)), None)
+    if lacking is None:
         return
     counts = _groups_with(whole)
-    is_scarce = table.y == (counts["positives"] <= counts["negatives"])
+    word, label = ("positives", 1) if counts["positives"] <= counts["negatives"] else ("negatives", 0)
+    is_scarce = table.y == label
     held = np.bincount(whole.of[is_scarce])
     row = int(np.flatnonzero(whole.of == held.argmax())[0])
-    word = "positives" if counts["positives"] <= counts["negatives"] else "negatives"
     raise BadTable(
-        f"One value of {table.card.entity!r}, with what is equal to its rows, holds {held.max():,} of {is_scarce.sum():,} "
-        f"{word} of {table.name!r} (row {row:,} is of it), and is never divided: a part of fold {split.repeat}."
-        f"{split.fold} lacks a class. Ask for other --folds, or leave out --entity where these are not one."
+        f"One value of {table.card.entity!r}, with what is equal to its rows, holds {held.max():,} of "
+        f"{is_scarce.sum():,} {word} of {table.name!r} (row {row:,} is of it), and is never divided: a part of fold "
+        f"{lacking.repeat}.{lacking.fold} lacks a class. Ask for other --folds, or leave out --entity."
     )
 
 
@@ -209,19 +221,25 @@ def _folds(whole: Groups, folds: int, repeats: int) -> list[Split]:
 
 
 def _dealt_in_turn(whole: Groups, folds: int, seed: tuple[object, ...], label: int) -> _Dealt:
-    """Return the groups of one label, dealt to the folds in turn."""
+    """Return the groups of one label, dealt to the folds in turn; those of entities by falling rows."""
     members = np.random.default_rng(seed_from(*seed, label)).permutation(np.flatnonzero(whole.kind == label))
+    if whole.owned:
+        members = members[np.argsort(-whole.rows[members], kind="stable")]
     return _Dealt(members, np.arange(len(members)) % folds)
 
 
 def _dealt_by_need(
-    whole: Groups, pure: Sequence[_Dealt], shares: Sequence[float], seed: tuple[object, ...], among: RowIds | None = None
+    whole: Groups,
+    pure: Sequence[_Dealt],
+    shares: Sequence[float],
+    seed: tuple[object, ...],
+    among: RowIds | None = None,
 ) -> _Dealt:
-    """Return the groups of mixed labels, each dealt to the side that has the fewest positives for its share, then rows.
+    """Return the other groups, each dealt to the side that has the fewest positives for its share, then rows.
 
     They come by falling positives, then rows; the seed orders those that are alike. `pure` were dealt before.
     """
-    members = np.flatnonzero(whole.kind == MIXED) if among is None else among
+    members = np.flatnonzero(whole.kind == WEIGHED) if among is None else among
     if not len(members):
         return _Dealt(members, members)
     members = np.random.default_rng(seed_from(*seed, "mixed")).permutation(members)
@@ -268,7 +286,7 @@ def inner_splits(table: Table, outer: Split, folds: int) -> list[Split]:
     rows = outer.training
     whole = groups(table, rows, max(folds, 2))
     fewest = _fewest(whole)
-    if not 2 <= folds <= fewest and table.entity is None and MIXED in whole.kind:
+    if not 2 <= folds <= fewest and table.entity is None and whole.mixed.any():
         whole = groups(table, rows, max(folds, 2), one_by_one=True)
         fewest = _fewest(whole)
     if not 2 <= folds <= fewest:

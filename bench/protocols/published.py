@@ -90,6 +90,7 @@ class Published(Protocol):
             name="+".join([self.name, *repairs]),
             folds=STRATIFIED_FOLDS if "stratified" in repairs else 1,
             validates=any(repair in NEED_VALIDATION for repair in repairs),
+            divides_entities="stratified" not in repairs,
             repairs=frozenset(repairs),
         )
 
@@ -167,6 +168,7 @@ PROTOCOL = Published(
     folds=1,
     seeds=None,  # the card says it
     validates=False,
+    divides_entities=True,
 )
 
 
