@@ -17,20 +17,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
 from bench.data.extremes import Tails, extremes
 from bench.data.split import RowIds, Split
 from bench.data.table import Table
-from bench.names import seed_from
 
 VERSION = 1
 MAX_CATEGORIES = 50
 MISSING = "(missing)"
-TARGET_FOLDS = 5  # of training rows, each encoded by the labels of the others
+SHARES_FOLDS = 5  # of training rows, each encoded by the labels of the others
+SMOOTH = 20.0  # rows as all training rows are, that a category's share is drawn to
 LARGEST = 1e6  # standard deviations, where values are cut off: only a column that hardly varies in training has more
 
 
@@ -88,13 +90,10 @@ def encode(table: Table, split: Split) -> Encoded:
     """Return the split's parts as float32 matrices; nothing but training rows is looked at to fit."""
     tails = extremes(table.X.iloc[split.train], table.numeric)
     large = _large(table, split.train) if table.card.high_cardinality == "target" else []
-    training = _columns(table, split.train, tails)
+    transformer, training = _transformer(table, large), _columns(table, split.train, tails)
     if not large:
-        return encoded(table, split, _transformer(table).fit(training), tails=tails)
-    transformer = _transformer(table, large, split)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        train = transformer.fit_transform(training, table.y[split.train])
+        return encoded(table, split, transformer.fit(training), tails=tails)
+    train = transformer.fit_transform(training, table.y[split.train])
     return encoded(table, split, transformer, tails=tails, train=train)
 
 
@@ -169,8 +168,8 @@ def _columns(table: Table, rows: RowIds, tails: Mapping[str, Tails]) -> pd.DataF
     return frame.assign(**texts, **drawn_in)
 
 
-def _transformer(table: Table, large: Collection[str] = (), split: Split | None = None) -> ColumnTransformer:
-    """Return what encodes a table's columns, of categories those of `large` by their target's share."""
+def _transformer(table: Table, large: Collection[str] = ()) -> ColumnTransformer:
+    """Return what encodes a table's columns, the categories of `large` by their share of positives."""
     numeric = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
     )
@@ -182,8 +181,25 @@ def _transformer(table: Table, large: Collection[str] = (), split: Split | None 
     )
     small = [name for name in table.categorical if name not in large]
     steps = [("numeric", numeric, table.numeric), ("categorical", categorical, small)]
-    if split is not None and large:
-        seed = seed_from("target", split.sha256) % 2**32
-        target = TargetEncoder(target_type="binary", cv=TARGET_FOLDS, random_state=seed)
-        steps.append(("target", make_pipeline(target, StandardScaler()), list(large)))
+    if large:
+        shares = _Shares(target_type="binary", smooth=SMOOTH)
+        steps.append(("target", make_pipeline(shares, StandardScaler()), list(large)))
     return ColumnTransformer(steps)
+
+
+class _Shares(TargetEncoder):  # type: ignore[misc]  # scikit-learn is untyped
+    """A category's share of positives; of a training row, among the rows of other folds, so that none tells its own.
+
+    scikit-learn's own cross-fitting takes its shuffling in another way from release to release.
+    """
+
+    def fit_transform(self, X: pd.DataFrame, y: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Return the training rows (n, columns) as cross-fitted shares, and fit on all of them for others."""
+        encoded = np.empty(X.shape)
+        folds = StratifiedKFold(SHARES_FOLDS, shuffle=True, random_state=0)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            for others, rows in folds.split(X, y):
+                encoded[rows] = clone(self).fit(X.iloc[others], y[others]).transform(X.iloc[rows])
+        self.fit(X, y)
+        return encoded

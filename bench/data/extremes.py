@@ -17,6 +17,7 @@ from bench.data.features import Floats
 
 FAR = 1e4  # times as far from the middle as three quarters of the values: beyond it, a value is extreme
 BOUND = 5.0  # in the same measure, up to which values are left as they are
+LARGEST_FLOAT = float(np.finfo(np.float64).max)
 OVERFLOWS = 1e100  # what lies beyond cannot be squared, as a standard deviation has to
 
 
@@ -31,7 +32,7 @@ class Tails:
         """Return the values' distances from the center, in spreads; as large as it can be where that overflows."""
         with np.errstate(over="ignore"):
             distance = (values / 2 - self.center / 2) / (self.spread / 2)  # halves: no difference overflows
-        return np.clip(distance, -np.finfo(np.float64).max, np.finfo(np.float64).max)
+        return np.nan_to_num(distance, nan=np.nan)
 
     def draw_in(self, values: Floats) -> Floats:
         """Return the values in spreads from the center, beyond BOUND as the logarithm of the logarithm; NaN stays NaN.
@@ -40,7 +41,8 @@ class Tails:
         """
         distance = self.measured(values)
         beyond = np.log1p(np.log1p(np.maximum(np.abs(distance) - BOUND, 0)))
-        return np.clip(distance, -BOUND, BOUND) + np.sign(distance) * beyond
+        drawn_in: Floats = np.clip(distance, -BOUND, BOUND) + np.sign(distance) * beyond
+        return drawn_in
 
 
 def extremes(X: pd.DataFrame, names: Collection[str]) -> dict[str, Tails]:
@@ -82,10 +84,10 @@ def _tails(values: Floats) -> Tails | None:
     farthest = np.abs(values / 2 - center / 2).max()
     if farthest / FAR <= spread and np.abs(values).max() < OVERFLOWS:
         return None
-    return Tails(float(center), float(min(2 * spread, np.finfo(np.float64).max)))
+    return Tails(center, min(2 * spread, LARGEST_FLOAT))
 
 
-def _quantile(values: Floats, share: float) -> np.float64:
+def _quantile(values: Floats, share: float) -> float:
     """Return one of the values, between which none is averaged."""
     place = int(share * (len(values) - 1))
-    return np.partition(values, place)[place]
+    return float(np.partition(values, place)[place])

@@ -83,7 +83,13 @@ def duplicate_groups(X: pd.DataFrame, left_out: list[str] | None = None) -> Numb
 
 def _numbered(X: pd.DataFrame) -> Numbers:
     hashed = pd.util.hash_pandas_object(X, index=False).to_numpy() & ~np.uint64(1)
-    return np.unique(hashed, return_inverse=True)[1].astype(np.int64)
+    return _compact(hashed)
+
+
+def _compact(numbers: NDArray[np.uint64] | NDArray[np.int32] | Numbers) -> Numbers:
+    """Return the numbers as 0 … G − 1 in their order."""
+    compact: Numbers = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+    return compact
 
 
 def _counted(numbers: Numbers, y: Numbers) -> Groups:
@@ -102,7 +108,8 @@ def _too_large(whole: Groups, folds: int) -> NDArray[np.bool_]:
     usual = share * n_positives
     by_chance = usual + CHANCE * np.sqrt(usual + 1)
     too_rich = (whole.positives > n_positives / folds) & (whole.positives > by_chance)
-    return (share > 1 / (2 * folds)) | (too_rich & whole.mixed)
+    too_large: NDArray[np.bool_] = (share > 1 / (2 * folds)) | (too_rich & whole.mixed)
+    return too_large
 
 
 def _divided(whole: Groups, divide: NDArray[np.bool_], y: Numbers) -> Groups:
@@ -110,18 +117,18 @@ def _divided(whole: Groups, divide: NDArray[np.bool_], y: Numbers) -> Groups:
     alone = divide[whole.of]
     numbers = whole.of.copy()
     numbers[alone] = len(whole.rows) + np.arange(np.count_nonzero(alone))
-    counted = _counted(np.unique(numbers, return_inverse=True)[1].astype(np.int64), y)
+    counted = _counted(_compact(numbers), y)
     return replace(counted, divided=int(whole.rows[divide & (whole.rows > 1)].sum()))
 
 
 def _of_entities(equal: Numbers, entity: Numbers, y: Numbers, folds: int) -> Groups:
     """Return the groups in which an entity's rows, and equal rows, are together; else its rows alone."""
-    owner = np.unique(entity, return_inverse=True)[1].astype(np.int64)
+    owner = _compact(entity)
     n_owners = int(owner.max()) + 1
     size = n_owners + int(equal.max()) + 1
     links = coo_array((np.ones(len(owner), dtype=np.int8), (owner, n_owners + equal)), shape=(size, size))
     component = connected_components(links, directed=False)[1][owner]
-    joined, alone = np.unique(component, return_inverse=True)[1].astype(np.int64), owner
+    joined, alone = _compact(component), owner
     whole = _counted(joined, y)
     if chained := joined.max() < alone.max() and bool(_too_large(whole, folds).any()):
         whole = _counted(alone, y)
