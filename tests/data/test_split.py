@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
 
 from bench.data.cards import card, card_for_file
 from bench.data.groups import Groups, duplicate_groups, groups
@@ -317,6 +318,25 @@ def test_a_protocol_that_divides_an_entity_is_refused() -> None:
     with pytest.raises(BadSplit, match="2 values of 'customer' lie in more than one part"):
         check_split(split, table, "own", validates=True)
     check_split(split, table, "own", validates=True, divides_entities=True)
+
+
+def test_an_entity_on_both_sides_would_tell_the_label_where_nothing_does() -> None:
+    """Customers keep their habits and their label: by its nearest row a customer is known again, .9 for .5."""
+    rng = np.random.default_rng(0)
+    owner = np.arange(900) % 90
+    risky, habit = rng.random(90) < 0.3, rng.normal(size=(90, 3))
+    X = pd.DataFrame(habit[owner] + rng.normal(0, 0.05, (900, 3)), columns=["a", "b", "c"])
+    plain = replace(distinct(20, 100), X=X, y=risky[owner].astype(np.int8))
+
+    def area(table: Table) -> float:
+        areas = []
+        for one in STRICT.splits(table):
+            nearest = KNeighborsClassifier(5).fit(X.iloc[one.training], table.y[one.training])
+            areas.append(roc_auc_score(table.y[one.test], nearest.predict_proba(X.iloc[one.test])[:, 1]))
+        return float(np.mean(areas))
+
+    assert area(plain) > 0.95
+    assert abs(area(with_entities(owner, plain)) - 0.5) < 0.1
 
 
 HASHES = {  # of the splits as they were before groups of mixed labels were one
