@@ -71,14 +71,18 @@ def _tails(values: Floats) -> Tails | None:
     if not len(values):
         return None
     center = _quantile(values, 0.5)
-    usual = values[values != center] if np.mean(values == center) > 0.5 else values
-    if not len(usual):
-        return None
-    center = _quantile(usual, 0.5)
-    distance = np.abs(usual / 2 - center / 2)
-    distance = distance[distance > 0]
-    if not len(distance):
-        return None
+    others = values[values != center]
+    if (
+        len(others) > 0 and len(others) < len(values) / 2
+    ):  # most are one value, which need not be an ordinary one
+        center = _quantile(others, 0.5)
+    for near in (others, values):
+        distance = np.abs(near / 2 - center / 2)
+        distance = distance[distance > 0]
+        if len(distance):
+            break
+    else:
+        distance = np.array([abs(center) / 2 or 0.5])
     half, most = _quantile(distance, 0.5), _quantile(distance, 0.75)
     spread = half if half < most / FAR else most  # where a third of the values are extreme
     farthest = np.abs(values / 2 - center / 2).max()

@@ -156,11 +156,10 @@ def _check_folds(whole: Groups, folds: int, table: Table) -> None:
     way_out = (
         f"The largest number that works is {largest}: --folds {largest}." if largest else "No number works."
     )
-    what = (
-        f"{counts[scarce]} distinct {scarce}"
-        if table.entity is None
-        else f"{scarce} in {counts[scarce]} of the values of {table.card.entity!r}"
-    )
+    what = f"{counts[scarce]} distinct {scarce}"
+    if table.entity is not None:
+        what = f"{scarce} in {counts[scarce]} of the values of {table.card.entity!r}"
+        way_out += " An entity is never divided; name another column as --entity, or none."
     raise BadTable(
         f"{folds} folds were asked for {table.name!r}, which has {what}; each fold needs one to test, one to validate "
         f"and one to train on. {way_out}"

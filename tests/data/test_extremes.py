@@ -107,6 +107,33 @@ def test_ordinary_columns_are_not_extreme(values: np.ndarray[tuple[int], np.dtyp
     assert extremes(pd.DataFrame({"a": values}), ["a"]) == {}
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.where(RNG.random(N) < 0.6, 1e300, 0),
+        np.where(RNG.random(N) < 0.4, 1e300, 0),
+        np.full(N, LARGEST),
+        np.full(N, -1e200),
+        RNG.normal(size=N) * 1e200,
+        np.clip(RNG.normal(size=N), -5, 5) * 3e307,
+        np.where(RNG.random(N) < 0.5, LARGEST, -LARGEST),
+        RNG.normal(size=N) * 1e-300,
+        np.where(RNG.random(N) < 0.001, 1e200, RNG.normal(size=N) * 1e-300),
+        np.where(RNG.random(N) < 0.001, LARGEST, np.nan),
+    ],
+)
+def test_a_column_of_nothing_but_huge_or_tiny_values_is_encoded_without_a_warning(
+    values: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> None:
+    made = encoded(a=values)
+    assert made.units is not None
+    assert all(np.isfinite(part.X).all() for part in (made.train, made.valid, made.test))
+    known = values[SPLIT.train][~np.isnan(values[SPLIT.train])]
+    column = made.train.X[~np.isnan(values[SPLIT.train]), 0]
+    if len(np.unique(known)) == 2:
+        assert len(np.unique(column)) == 2
+
+
 def test_only_training_rows_say_what_is_extreme() -> None:
     income = INCOME.copy()
     income[SPLIT.test[:5]] = 1e200, LARGEST, -LARGEST, 9999999999, -1e30
