@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.data.features import Floats
+from bench.data.features import Numbers
 
 FAR = 1e4  # times as far from the middle as three quarters of the values: beyond it, a value is extreme
 BOUND = 5.0  # in the same measure, up to which values are left as they are
@@ -28,20 +28,20 @@ class Tails:
     center: float
     spread: float
 
-    def measured(self, values: Floats) -> Floats:
+    def measured(self, values: Numbers) -> Numbers:
         """Return the values' distances from the center, in spreads; as large as it can be where that overflows."""
         with np.errstate(over="ignore"):
             distance = (values / 2 - self.center / 2) / (self.spread / 2)  # halves: no difference overflows
         return np.nan_to_num(distance, nan=np.nan)
 
-    def draw_in(self, values: Floats) -> Floats:
+    def draw_in(self, values: Numbers) -> Numbers:
         """Return the values in spreads from the center, beyond BOUND as the logarithm of the logarithm; NaN stays NaN.
 
         The largest float becomes BOUND + 6.6.
         """
         distance = self.measured(values)
         beyond = np.log1p(np.log1p(np.maximum(np.abs(distance) - BOUND, 0)))
-        drawn_in: Floats = np.clip(distance, -BOUND, BOUND) + np.sign(distance) * beyond
+        drawn_in: Numbers = np.clip(distance, -BOUND, BOUND) + np.sign(distance) * beyond
         return drawn_in
 
 
@@ -65,7 +65,7 @@ def extreme_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
     return notes
 
 
-def _tails(values: Floats) -> Tails | None:
+def _tails(values: Numbers) -> Tails | None:
     """Return the tails of a column if any of its values is extreme, else None."""
     values = values[np.isfinite(values)]
     if not len(values):
@@ -91,7 +91,7 @@ def _tails(values: Floats) -> Tails | None:
     return Tails(center, min(2 * spread, LARGEST_FLOAT))
 
 
-def _quantile(values: Floats, share: float) -> float:
+def _quantile(values: Numbers, share: float) -> float:
     """Return one of the values, between which none is averaged."""
     place = int(share * (len(values) - 1))
     return float(np.partition(values, place)[place])

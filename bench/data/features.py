@@ -21,7 +21,7 @@ CODES = 20  # up to so many different numbers beside texts are taken for codes o
 STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
 MAX_LEVELS = 1000  # a text column with more values than this, most of them seen once, is no category
 
-Floats = NDArray[np.float64]
+Numbers = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
 
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
@@ -77,7 +77,7 @@ def _refuse_stray_texts(column: Series) -> None:
         )
 
 
-def numbers(column: Series) -> Floats | None:
+def numbers(column: Series) -> Numbers | None:
     """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
     if column.dtype.kind in "biuf":
         return column.to_numpy(np.float64, na_value=np.nan, copy=True)
@@ -85,7 +85,7 @@ def numbers(column: Series) -> Floats | None:
         return None
     missing = column.isna()
     parsed = pd.to_numeric(column.astype(object).mask(missing, None), errors="coerce")
-    values: Floats = parsed.to_numpy(np.float64, na_value=np.nan, copy=True)
+    values: Numbers = parsed.to_numpy(np.float64, na_value=np.nan, copy=True)
     return values if np.array_equal(np.isnan(values), missing) else None
 
 

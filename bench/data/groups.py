@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from bench.data.leaks import identifiers
 from bench.data.table import Table
 
-Numbers = NDArray[np.int64]
+Ints = NDArray[np.int64]
 NEGATIVE, POSITIVE, WEIGHED = 0, 1, 2
 CHANCE = 4  # standard deviations that positives lie above what a group's rows would hold, so that it is not by chance
 
@@ -33,9 +33,9 @@ class Groups:
     one may hold many positives; `chained` says that equal rows of different entities are not held together.
     """
 
-    of: Numbers
-    rows: Numbers
-    positives: Numbers
+    of: Ints
+    rows: Ints
+    positives: Ints
     divided: int = 0
     owned: bool = False
     chained: bool = False
@@ -52,7 +52,7 @@ class Groups:
         return np.where(weighed, WEIGHED, (self.positives > 0).astype(np.int8)).astype(np.int8)
 
 
-def groups(table: Table, rows: Numbers, folds: int, *, one_by_one: bool = False) -> Groups:
+def groups(table: Table, rows: Ints, folds: int, *, one_by_one: bool = False) -> Groups:
     """Return the groups of some of a table's rows, which are to be dealt to so many folds.
 
     A table without groups of mixed labels keeps every group whole. `one_by_one` divides all that are mixed.
@@ -68,7 +68,7 @@ def groups(table: Table, rows: Numbers, folds: int, *, one_by_one: bool = False)
     return _divided(whole, divide, y)
 
 
-def duplicate_groups(X: pd.DataFrame, left_out: list[str] | None = None) -> Numbers:
+def duplicate_groups(X: pd.DataFrame, left_out: list[str] | None = None) -> Ints:
     """Return a group number per row, shape (n,): equal rows share one, 0 … n_groups − 1.
 
     The columns `left_out` do not count, unless nothing is left or all rows differ without them.
@@ -81,18 +81,18 @@ def duplicate_groups(X: pd.DataFrame, left_out: list[str] | None = None) -> Numb
     return without if without.max() < known.max() else known
 
 
-def _numbered(X: pd.DataFrame) -> Numbers:
+def _numbered(X: pd.DataFrame) -> Ints:
     hashed = pd.util.hash_pandas_object(X, index=False).to_numpy() & ~np.uint64(1)
     return _compact(hashed)
 
 
-def _compact(numbers: NDArray[np.uint64] | NDArray[np.int32] | Numbers) -> Numbers:
+def _compact(numbers: NDArray[np.uint64] | NDArray[np.int32] | Ints) -> Ints:
     """Return the numbers as 0 … G − 1 in their order."""
-    compact: Numbers = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+    compact: Ints = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
     return compact
 
 
-def _counted(numbers: Numbers, y: Numbers) -> Groups:
+def _counted(numbers: Ints, y: Ints) -> Groups:
     """Return groups from numbers 0 … G − 1 of all rows."""
     return Groups(numbers, np.bincount(numbers), np.bincount(numbers, weights=y).astype(np.int64))
 
@@ -112,7 +112,7 @@ def _too_large(whole: Groups, folds: int) -> NDArray[np.bool_]:
     return too_large
 
 
-def _divided(whole: Groups, divide: NDArray[np.bool_], y: Numbers) -> Groups:
+def _divided(whole: Groups, divide: NDArray[np.bool_], y: Ints) -> Groups:
     """Return the groups with each row of some of them as its own."""
     alone = divide[whole.of]
     numbers = whole.of.copy()
@@ -121,7 +121,7 @@ def _divided(whole: Groups, divide: NDArray[np.bool_], y: Numbers) -> Groups:
     return replace(counted, divided=int(whole.rows[divide & (whole.rows > 1)].sum()))
 
 
-def _of_entities(equal: Numbers, entity: Numbers, y: Numbers, folds: int) -> Groups:
+def _of_entities(equal: Ints, entity: Ints, y: Ints, folds: int) -> Groups:
     """Return the groups in which an entity's rows, and equal rows, are together; else its rows alone."""
     owner = _compact(entity)
     n_owners = int(owner.max()) + 1

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.features import Floats, Series, features, numbers
+from bench.data.features import Numbers, Series, features, numbers
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.labels import label
 from bench.data.raw import fetch
@@ -68,9 +68,9 @@ class Table:
     y: NDArray[np.int8]
     sha256: str
     source: str
-    time: Floats | None = None
-    amount: Floats | None = None
-    probability: Floats | None = None
+    time: Numbers | None = None
+    amount: Numbers | None = None
+    probability: Numbers | None = None
     entity: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
 
@@ -103,7 +103,7 @@ class Table:
         return self.n_positives / self.n_rows
 
     @property
-    def row_columns(self) -> dict[str, Floats]:
+    def row_columns(self) -> dict[str, Numbers]:
         """What there is of each row beside features and label, by name: float64, (n,)."""
         columns = {"amount": self.amount, "time": self.time, "probability": self.probability}
         return {name: values for name, values in columns.items() if values is not None}
@@ -203,12 +203,11 @@ def table_from_frame(
     *,
     sha256: str,
     source: str = "file",
-    probability: Floats | None = None,
+    probability: Numbers | None = None,
 ) -> Table:
     """Return the table that a card makes of a raw frame.
 
-    Target, time and dropped columns are no features. A registered card may
-    itself drop columns that a source lacks.
+    Target, time, entity and dropped columns are no features. A registered card may drop columns that a source lacks.
 
     Parameters
     ----------
@@ -224,8 +223,8 @@ def table_from_frame(
     UnknownName
         If the card names a column that is not there.
     BadTable
-        If there are no rows, no features, repeated names, other counts than expected, or rows without a time;
-        if the label or the features are refused by `label` or `features`.
+        If there are no rows, no features, repeated names, other counts than expected, rows without a time, or what
+        `label` or `features` refuses.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     _check_columns(frame, card)
@@ -234,12 +233,8 @@ def table_from_frame(
     names = [name for name in frame if name not in {card.target, card.time, card.entity, *card.drop}]
     if not names:
         raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
-    notes = [*frame.attrs.get("notes", ()), *target.notes]
-    if len(target.rows) < len(frame):
-        frame = frame.iloc[target.rows].reset_index(drop=True)
-        probability = None if probability is None else probability[target.rows]
-    frame, codes_left_out = _without_codes(frame, card)
-    notes += codes_left_out
+    reading = frame.attrs.get("notes", ())
+    frame, codes = _without_codes(frame.iloc[target.rows].reset_index(drop=True), card)
     return Table(
         card=card,
         X=features(frame[names], card.categorical),
@@ -248,9 +243,9 @@ def table_from_frame(
         source=source,
         time=None if card.time is None else _times(frame[card.time]),
         amount=None if card.amount is None else _amounts(frame[card.amount]),
-        probability=None if probability is None else np.asarray(probability, dtype=np.float64),
+        probability=None if probability is None else np.asarray(probability, dtype=np.float64)[target.rows],
         entity=None if card.entity is None else _entities(frame[card.entity]),
-        notes=tuple(notes),
+        notes=(*reading, *target.notes, *codes),
     )
 
 
@@ -305,7 +300,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
     if card.expected is None:
         return
     absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
-    counts = {"rows": len(frame), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
+    counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
         for word, count in counts.items()
@@ -318,7 +313,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(column: Series) -> Floats:
+def _times(column: Series) -> Numbers:
     """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC)."""
     times = None if column.dtype.kind in "mM" else numbers(column)
     if times is None:
@@ -331,7 +326,7 @@ def _times(column: Series) -> Floats:
     return times
 
 
-def _seconds(column: Series) -> Floats:
+def _seconds(column: Series) -> Numbers:
     """Return dates, of a date type or in the texts of `_DATES`, as seconds since 1970; missing as NaN."""
     texts = column.astype(object)
     for spelling in _DATES:
@@ -343,7 +338,7 @@ def _seconds(column: Series) -> Floats:
     )
 
 
-def _amounts(column: Series) -> Floats:
+def _amounts(column: Series) -> Numbers:
     """Return the amount column as float64, NaN where missing."""
     amounts = numbers(column)
     if amounts is None or np.isinf(amounts).any():
