@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.raw.archives import listed
+from bench.data.raw.plain import EXACT
 from bench.errors import BadTable
 
 CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
@@ -43,6 +44,7 @@ def features(frame: pd.DataFrame, categorical: Collection[str] = ()) -> pd.DataF
         first one that holds dates, or lists and the like.
     """
     X = pd.DataFrame({name: _feature(frame[name], name in categorical) for name in frame})
+    _refuse_merged(X, frame)
     _refuse_uninformative(X)
     _refuse_infinite(X)
     _refuse_free_text(X)
@@ -109,6 +111,19 @@ def _category(column: Series) -> Series:
 def _word(value: object) -> str:
     """Return a category's name: whole numbers without a point, because a missing value makes ints floats."""
     return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+
+
+def _refuse_merged(X: pd.DataFrame, frame: pd.DataFrame) -> None:
+    """Raise BadTable with all columns whose different whole numbers are one and the same float64."""
+    constant = [str(name) for name in X.select_dtypes("number") if X[name].nunique() == 1]
+    merged = [
+        name for name in constant if abs(X[name].max()) >= EXACT and frame[name].astype(str).nunique() > 1
+    ]
+    if merged:
+        raise BadTable(
+            f"Whole numbers beyond 2^53 that become one number as float64, in {listed(merged)}; give {_drops(merged)}, "
+            "or --categorical where they are codes."
+        )
 
 
 def _refuse_uninformative(X: pd.DataFrame) -> None:
