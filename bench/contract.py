@@ -269,7 +269,7 @@ class Protocol(Guarded, ABC):
     A protocol of your own is a frozen subclass with a method `split`; everything else has a default, which is what
     `strict` does. `folds`, `repeats` and `seeds` are defaults that a command may change. `validates` is False where no
     rows are held out for validation; `with_validation` names a protocol that holds some out, for messages. `words` are
-    those that `variant` takes.
+    those that `variant` takes. `divides_entities` is True where one customer may train and test, as over time.
     """
 
     name: str
@@ -279,6 +279,7 @@ class Protocol(Guarded, ABC):
     repeats: int = 1
     seeds: int | None = SEEDS
     validates: bool = True
+    divides_entities: bool = False
     with_validation: str | None = None
     words: tuple[str, ...] = ()
 
@@ -298,7 +299,9 @@ class Protocol(Guarded, ABC):
         BadSplit where the protocol gives parts that overlap, or lack a class.
         """
         splits = self.split(table, *self.number_of_splits(folds, repeats))
-        check_splits(splits, table, self.name, validates=self.validates)
+        check_splits(
+            splits, table, self.name, validates=self.validates, divides_entities=self.divides_entities
+        )
         return splits
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:

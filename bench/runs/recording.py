@@ -27,6 +27,8 @@ from bench.stats.scored import Scored
 from bench.store.folder import Store
 from bench.store.schema import Record
 
+FAR_OUT = 100  # standard deviations, from which a value may be why scores are not finite
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -46,7 +48,8 @@ def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, 
         parts = _scored(bench.table, outcome)
         metrics = {part: measure(scored) for part, scored in parts.items()}
     except ValueError as error:
-        return record_failure(bench.store, run, FAILED, reason_of(error, run.method), started, bench.table)
+        reason = reason_of(error, run.method) + _far_out(outcome)
+        return record_failure(bench.store, run, FAILED, reason, started, bench.table)
     measured = time.perf_counter()
     record = replace(
         _blank(run, OK, started),
@@ -92,6 +95,28 @@ def reason_of(error: Exception, by: str | None = None) -> str:
     """Return the error in one line, as a record holds it; with the file where it is of an author's method `by`."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500] + (where_raised(error, by) if by else "")
+
+
+def _far_out(outcome: Scoring) -> str:
+    """Return which column has the largest encoded value where scores are not finite and a value may be why."""
+    if all(np.isfinite(scores).all() for scores in outcome.scores.values()):
+        return ""
+    encoded = outcome.encoded
+    largest = np.max(
+        [
+            np.abs(part.X).max(axis=0)
+            for part in (encoded.train, encoded.valid, encoded.test)
+            if len(part.rows)
+        ],
+        axis=0,
+    )
+    column = int(largest.argmax())
+    if largest[column] < FAR_OUT:
+        return ""
+    name = encoded.feature_names[column]
+    return (
+        f" A value of {name!r} lies {largest[column]:.3g} standard deviations out: mend or drop that column."
+    )
 
 
 def _scored(table: Table, outcome: Scoring) -> dict[str, Scored]:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -394,6 +396,26 @@ def test_a_method_that_fails_has_failed_records_that_name_it_and_other_arms_go_o
     assert board.set_index("arm").loc["prevalence", "n_failed"] == 0
     assert len(board.failed) == 2
     assert all(words in (failed.error or "") and str(file) in (failed.error or "") for failed in board.failed)
+
+
+@pytest.mark.parametrize("largest", [1e6, 5.0])
+def test_scores_that_are_not_finite_name_the_column_that_may_be_why(
+    bench: Script, tmp_path: Path, largest: float
+) -> None:
+    """A value of row 7 lies a million deviations from those that the first fold trains on."""
+    rng = np.random.default_rng(0)
+    rate = rng.normal(0, 1, 400)
+    rate[7] = largest * rate.std()
+    frame = pd.DataFrame({"age": rng.normal(40, 9, 400), "rate": rate, "y": rng.integers(0, 2, 400)})
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    written(tmp_path, "means.py", MEANS.replace("(far - near)))", "(far - near))) * np.nan"))
+    words = ("--method-file", "means.py", "--arm", "means", "--folds", "2", "--seeds", "1")
+    ended = bench("run", "--data-file", "d.csv", "--target", "y", "--positive", "1", *words)
+    said = " ".join(ended.stderr.split())
+    assert ended.returncode == 4
+    assert "Scores must be finite" in said
+    assert "--retry-failed" not in said
+    assert ("A value of 'rate' lies" in said and "mend or drop that column" in said) == (largest > 100)
 
 
 SPOILER = """
