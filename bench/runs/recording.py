@@ -19,7 +19,8 @@ from bench.data.encode import Encoded
 from bench.data.table import Table
 from bench.machine import checkout, peak_memory_mb, versions
 from bench.methods import packages_of, where_raised
-from bench.names import FAILED, OK, TEST, VALID, canonical
+from bench.names import FAILED, OK, TEST, VALID, canonical, printable
+from bench.plugins.guards import in_words
 from bench.runs.materials import Materials
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.stats.metrics import best_threshold, measure, needed_columns
@@ -65,7 +66,7 @@ def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, 
         steps=outcome.fitted.steps,
         best_step=outcome.fitted.best_step,
         samples_seen=outcome.fitted.samples_seen,
-        selected=canonical(dict(outcome.fitted.selected)),
+        selected=printable(canonical(dict(outcome.fitted.selected))),
         fit_seconds=outcome.seconds["training"],
         score_seconds=outcome.seconds["scoring"],
         resample_seconds=outcome.seconds["resampling"],
@@ -84,6 +85,7 @@ def record_failure(
     store: Store, run: Run, status: str, error: str, started: datetime, table: Table | None = None
 ) -> Result:
     """Write the record of a run that came to nothing, and return its result."""
+    error = printable(error)
     record = replace(_blank(run, status, started), error=error)
     if table is not None:
         record = replace(record, data_source=table.source, recipe=table.recipe)
@@ -91,10 +93,9 @@ def record_failure(
     return Result(run.key, run.arm, status, error)
 
 
-def reason_of(error: Exception, by: str | None = None) -> str:
+def reason_of(error: BaseException, by: str | None = None) -> str:
     """Return the error in one line, as a record holds it; with the file where it is of an author's method `by`."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500] + (where_raised(error, by) if by else "")
+    return in_words(error) + (where_raised(error, by) if by else "")
 
 
 def _far_out(outcome: Scoring) -> str:
