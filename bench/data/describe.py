@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.data.features import Series
 from bench.data.extremes import extreme_notes
+from bench.data.features import Series
 from bench.data.leaks import suspicions
 from bench.data.split import notes as split_notes
 from bench.data.table import Table
@@ -134,8 +134,8 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
     notes = []
     if n_distinct < FEW_DISTINCT * table.n_rows:
         notes.append(
-            f"{table.n_rows:,} rows are {n_distinct:,} different ones: equal rows are on one side of every split, as far "
-            "as they fit there"
+            f"{table.n_rows:,} rows are {n_distinct:,} different ones: equal rows are on one side of every split, "
+            "as far as they fit there"
         )
     if table.prevalence > BALANCED[1]:
         notes.append(
