@@ -305,9 +305,8 @@ class Protocol(Guarded, ABC):
         BadSplit where the protocol gives parts that overlap, or lack a class.
         """
         splits = self.split(table, *self.number_of_splits(folds, repeats))
-        check_splits(
-            splits, table, self.name, validates=self.validates, divides_entities=self.divides_entities
-        )
+        rules = {"validates": self.validates, "divides_entities": self.divides_entities}
+        check_splits(splits, table, self.name, **rules)
         return splits
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:
