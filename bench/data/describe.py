@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.data.features import Series
+from bench.data.columns import Series
 from bench.data.leaks import suspicions
 from bench.data.table import Table
 

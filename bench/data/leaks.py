@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 
-from bench.data.features import Floats, Series
+from bench.data.columns import Floats, Series
 from bench.data.table import Table
 
 SUSPECT_AUC = 0.995  # of one column: above it, the column nearly is the label
