@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.columns import Floats, Series, marks_of
+from bench.data.columns import Floats, marks_of
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.kinds import number_column, time_column
@@ -207,8 +207,7 @@ def table_from_frame(
 ) -> Table:
     """Return the table that a card makes of a raw frame.
 
-    Target, time and dropped columns are no features. A registered card may
-    itself drop columns that a source lacks.
+    Target, time and dropped columns are no features. A registered card may itself drop columns that a source lacks.
 
     Parameters
     ----------
@@ -232,13 +231,9 @@ def table_from_frame(
     target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
     _check_expected(frame, target.y, card)
     names = _feature_names(frame, card)
-    notes = [*frame.attrs.get("notes", ()), *target.notes]
-    if len(target.rows) < len(frame):
-        frame = frame.iloc[target.rows]  # its index still says where a row is in the file
-        probability = None if probability is None else probability[target.rows]
     marks = marks_of(frame.drop(columns=list(card.drop), errors="ignore"), card.reading.decimal)
-    frame, codes_left_out = _without_codes(frame, card, marks)
-    notes += codes_left_out
+    # The index of the rows that are kept still says where they are in the file.
+    frame, codes_left_out = _without_codes(frame.iloc[target.rows], card, marks)
     read = features(frame[names], card, marks)
     times, notes_of_times = _times(frame, card, marks)
     return Table(
@@ -249,9 +244,9 @@ def table_from_frame(
         source=source,
         time=times,
         amount=_amounts(frame, card, marks),
-        probability=probability,
+        probability=None if probability is None else probability[target.rows],
         entity=_entities(frame, card),
-        notes=(*notes, *read.notes, *notes_of_times),
+        notes=(*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *notes_of_times),
     )
 
 
