@@ -22,6 +22,7 @@ Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known whe
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
 _TEXT_KINDS = ("string", "date", "time", "datetime", "datetime64", "period", "timedelta", "timedelta64")
 
+_SAMPLE = 50_000  # rows of a column that are asked for the decimal mark of others
 _LOGICAL = dict.fromkeys(("true", "True", "TRUE"), 1.0) | dict.fromkeys(("false", "False", "FALSE"), 0.0)
 
 
@@ -65,7 +66,7 @@ def texts_of(column: Series) -> Texts | None:
     if kind_of(column) in "biufmM" or pd.api.types.infer_dtype(values, skipna=True) not in _TEXT_KINDS:
         return None
     places, levels = pd.factorize(column)
-    words = [str(level) for level in levels]
+    words = list(map(str, levels.to_numpy(dtype=object)))
     counts = np.bincount(places[places >= 0], minlength=len(words))
     return Texts(words, places, counts.astype(np.intp))
 
@@ -101,7 +102,9 @@ def written_numbers(texts: Texts, marks: Marks) -> Numbers | Strays | Undecided 
     return as_numbers(texts.words, texts.counts, marks) if plain is None else Numbers(plain, "")
 
 
-def dates_of(column: Series, declared: str | None = None) -> Dated | NearlyDates | None:
+def dates_of(
+    column: Series, declared: str | None = None, texts: Texts | None = None
+) -> Dated | NearlyDates | None:
     """Return a column of dates, clock times or durations, of texts or of a type of its own; None for any other."""
     if kind_of(column) in "mM":
         column = column.astype(column.cat.categories.dtype) if is_category(column) else column
@@ -110,7 +113,7 @@ def dates_of(column: Series, declared: str | None = None) -> Dated | NearlyDates
         first = np.unique(places, return_index=True)[1][1 if (places < 0).any() else 0 :]
         different = column.iloc[first].reset_index(drop=True)
         return Dated(dates_of_type(different), Texts([str(value) for value in different], places, counts))
-    texts = texts_of(column)
+    texts = texts_of(column) if texts is None else texts
     dates = None if texts is None else dates_of_texts(texts.words, declared)
     return Dated(dates, texts) if isinstance(dates, Dates) and texts is not None else dates  # type: ignore[return-value]
 
@@ -121,7 +124,8 @@ def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:
     semicolons = separator == ";"
     if declared is not None:
         return Marks(declared, declared=True, semicolons=semicolons)
-    said = {decimal_mark(texts.words) for name in frame if (texts := texts_of(frame[name])) is not None}
+    firsts = (texts_of(frame[name].iloc[:_SAMPLE]) for name in frame)
+    said = {decimal_mark(texts.words) for texts in firsts if texts is not None}
     file_has_commas = frame.attrs.get("decimal") == ","
     commas = "," in said or file_has_commas
     points = "." in said or (separator is not None and not file_has_commas and _has_fractions(frame))

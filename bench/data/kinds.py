@@ -15,6 +15,7 @@ import pandas as pd
 
 from bench.data.cards import Dataset
 from bench.data.columns import (
+    Dated,
     Floats,
     Series,
     Texts,
@@ -97,7 +98,9 @@ def column_of(column: Series, card: Dataset, marks: Marks) -> Column:
     if texts is not None and texts.words:
         return _text_feature(column, texts, card, marks)
     if kind_of(column) in "mM":
-        return _date_feature(column, card)
+        dated = dates_of(column)
+        assert isinstance(dated, Dated)  # noqa: S101  (for mypy; a type of dates holds no texts)
+        return _date_feature(column, card, dated)
     values = None if is_category(column) else numbers(column)
     if values is None:
         return Column({name: _category(column)})
@@ -109,11 +112,11 @@ def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> 
     plain = plain_numbers(texts.words, marks)
     if plain is not None:
         return _number_feature(column, texts, Numbers(plain, ""))
-    dated = dates_of(column, card.date_format)
+    dated = dates_of(column, card.date_format, texts)
     if isinstance(dated, NearlyDates):
         _refuse_stray_dates(column, texts, dated)
     elif dated is not None:
-        return _date_feature(column, card)
+        return _date_feature(column, card, dated)
     read = as_numbers(texts.words, texts.counts, marks)
     if isinstance(read, Undecided):
         raise BadTable(_undecided(column, read, marks))
@@ -173,11 +176,9 @@ def _declared_numbers(column: Series, marks: Marks) -> Column:
     return _as_column(column, texts, read)
 
 
-def _date_feature(column: Series, card: Dataset) -> Column:
+def _date_feature(column: Series, card: Dataset, dated: Dated) -> Column:
     """Return a column of dates as columns of numbers, or what a refusal says of it."""
     name = str(column.name)
-    dated = dates_of(column, card.date_format)
-    assert dated is not None and not isinstance(dated, NearlyDates)  # noqa: S101, PT018  (the caller has looked)
     if card.dates == "refuse":
         example = next((word for word in dated.texts.words if not is_missing_word(word)), "")
         rivals = " or ".join(dated.dates.rivals) or dated.dates.format

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +64,7 @@ _SPELT = str.maketrans(
         **dict.fromkeys("％٪", "%"),
     }
 )
+_NINES = str.maketrans("12345678", "99999999")  # texts of one shape differ in these digits only
 _FEW_UNITS = (
     5  # up to so many, numbers of several units are meant as numbers; more are words after house numbers
 )
@@ -112,33 +113,49 @@ class Marks:
 
 
 @dataclass(frozen=True)
-class Numeral:
-    """A text read as a number: its sign, its digits and marks, its currency and its unit."""
+class Shape:
+    """How a number is written: its sign, currency and unit, where its digits are, and the decimal marks it may have."""
 
-    text: str
     negative: bool
-    body: str
+    body: slice
     currency: str
     unit: str
+    marks: tuple[str, ...]
 
-    @cached_property
-    def readings(self) -> dict[str, str]:
-        """The body as Python spells it, by the decimal marks with which it can be read."""
-        return {mark: _python(self.body, mark) for mark in _BODIES if _BODIES[mark].fullmatch(self.body)}
+    @property
+    def factor(self) -> int:
+        """The power of ten by which the unit multiplies."""
+        return _MULTIPLIERS.get(self.unit, 0)
+
+
+class Numeral(NamedTuple):
+    """A text read as a number: what it says, and its shape."""
+
+    text: str
+    shape: Shape
+
+    @property
+    def body(self) -> str:
+        """The digits and marks."""
+        return self.text[self.shape.body]
 
     @property
     def is_bare_zero(self) -> bool:
         """Whether it is zero without a unit, and so of any unit."""
-        return not self.unit and not re.search("[1-9i]", self.body.lower())
+        return not self.shape.unit and not self.body.strip("0.,' ")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its value rests on the decimal mark."""
+        return len(self.shape.marks) > 1 and ("," in self.body or "." in self.body)
 
     def value(self, mark: str) -> float:
         """Return the number, read with a decimal mark."""
-        exponent = _MULTIPLIERS.get(self.unit, 0)
-        spelling = self.readings[mark]
-        number = (
-            float(f"{spelling}e{exponent}") if exponent and "e" not in spelling.lower() else float(spelling)
-        )
-        return -number if self.negative and number else number
+        spelling = _python(self.body, mark)
+        if self.shape.factor and "e" not in spelling.lower():
+            spelling = f"{spelling}e{self.shape.factor}"
+        number = float(spelling)
+        return -number if self.shape.negative and number else number
 
 
 class Numbers(NamedTuple):
@@ -182,23 +199,36 @@ def numeral(text: str) -> Numeral | None:
     >>> numeral("(1,234.50)").value(".")
     -1234.5
     """
-    text = re.sub(r"^[–—‒]\s?(?=[\d.,$€£])", "-", text.strip().translate(_SPELT))
+    text = text.strip()
+    if not text.isascii():
+        text = text.translate(_SPELT)
+        text = f"-{text[1:]}" if text[0] in "–—‒" else text
+    shape = _shape(text.translate(_NINES))
+    return None if shape is None or _is_address(text[shape.body]) else Numeral(text, shape)
+
+
+@lru_cache(2**16)
+def _shape(text: str) -> Shape | None:
+    """Return the shape of a text whose digits are all 0 or 9; None for what is no number."""
     match = _TEXT.fullmatch(text)
-    if match is None or is_missing_word(text):
+    if match is None:
         return None
     part = {name: value or "" for name, value in match.groupdict().items()}
     signs = [part[name] for name in ("sign", "sign2", "trail") if part[name]]
     n_open, n_close = (bool(part[name]) + bool(part[f"{name}2"]) for name in ("open", "close"))
     if len(signs) + n_open > 1 or n_open != n_close or part["word"].lower() in _NO_UNITS:
         return None
-    body = part["body"].strip()
-    if (signs == ["+"] and " " in body) or _is_address(body):  # +48 600 123 456
-        return None
+    body = part["body"]
+    marks = tuple(mark for mark in _BODIES if _BODIES[mark].fullmatch(body))
     unit = part["unit"] or part["word"]
-    percent = part["prefix"] == "%"
-    currency = part["suffix"] + part["suffix2"] + ("" if percent else part["prefix"])
-    read = Numeral(text, bool(n_open) or "-" in signs, body, currency, "%" if percent else unit)
-    return read if read.readings and not (percent and unit) else None
+    is_percent = part["prefix"] == "%"
+    is_phone = signs == ["+"] and " " in body  # +48 600 123 456
+    if not marks or is_phone or (is_percent and unit):
+        return None
+    currency = part["suffix"] + part["suffix2"] + ("" if is_percent else part["prefix"])
+    return Shape(
+        bool(n_open) or "-" in signs, slice(*match.span("body")), currency, "%" if is_percent else unit, marks
+    )
 
 
 def _is_address(body: str) -> bool:
@@ -213,10 +243,10 @@ def _is_address(body: str) -> bool:
 
 
 def _python(body: str, mark: str) -> str:
-    thousands = "," if mark == "." else "."
-    for by in (thousands, " ", "'"):
-        body = body.replace(by, "")
-    return body.replace(mark, ".")
+    for by in ("," if mark == "." else ".", " ", "'"):
+        if by in body:
+            body = body.replace(by, "")
+    return body if mark == "." else body.replace(mark, ".")
 
 
 def as_numbers(
@@ -237,7 +267,7 @@ def as_numbers(
     if isinstance(mark, Undecided):
         return mark
     fits = [
-        bool(number and agrees and mark in number.readings)
+        bool(number and agrees and mark in number.shape.marks)
         for number, agrees in zip(read, agreeing, strict=True)
     ]
     strays = [place for place, fit in enumerate(fits) if not fit and not words[place]]
@@ -246,7 +276,9 @@ def as_numbers(
         reason, is_refused = _difference(numerals) if all_numbers else ("", False)
         return Strays(strays, reason, sum(fits), is_refused)
     values = np.array([number.value(mark) if number else np.nan for number in read])
-    guessed = marks.decimal is None and mark == "," and _is_either([number.body for number in numerals])
+    guessed = (
+        marks.decimal is None and mark == "," and all(len(number.shape.marks) > 1 for number in numerals)
+    )
     return Numbers(values, _described(numerals, unit, mark), guessed)
 
 
@@ -256,7 +288,7 @@ def decimal_mark(texts: Sequence[str]) -> str | None:
     for text in texts:
         number = numeral(text)
         if number is not None:
-            possible &= set(number.readings)
+            possible &= set(number.shape.marks)
         elif not is_missing_word(text):
             return None
     return possible.pop() if len(possible) == 1 else None
@@ -268,10 +300,10 @@ def _style(read: Sequence[Numeral | None], weights: NDArray[np.intp]) -> tuple[s
     currencies: Counter[str] = Counter()
     for number, weight in zip(read, weights, strict=True):
         if number is not None:
-            units["k" if number.unit in _MULTIPLIERS else number.unit] += (
+            units["k" if number.shape.unit in _MULTIPLIERS else number.shape.unit] += (
                 0 if number.is_bare_zero else int(weight)
             )
-            currencies[number.currency] += int(weight)
+            currencies[number.shape.currency] += int(weight)
     if set(units) <= {"", "k"}:  # plain numbers beside 1.5k
         units = Counter({"k": 1}) if units["k"] else units
     named = Counter({name: count for name, count in currencies.items() if name})
@@ -280,11 +312,11 @@ def _style(read: Sequence[Numeral | None], weights: NDArray[np.intp]) -> tuple[s
 
 def _agrees(number: Numeral, unit: str, currency: str) -> bool:
     """Tell whether a number has this unit and currency; no currency is any, and a bare zero is of any unit."""
-    if number.currency not in ("", currency):
+    if number.shape.currency not in ("", currency):
         return False
     if unit == "k":
-        return number.unit == "" or number.unit in _MULTIPLIERS
-    return _are_one_unit(number.unit, unit) or number.is_bare_zero
+        return number.shape.unit == "" or number.shape.unit in _MULTIPLIERS
+    return _are_one_unit(number.shape.unit, unit) or number.is_bare_zero
 
 
 def _are_one_unit(first: str, second: str) -> bool:
@@ -302,13 +334,13 @@ def _are_one_unit(first: str, second: str) -> bool:
 
 def _mark(numerals: Sequence[Numeral], marks: Marks) -> str | Undecided:
     """Return the decimal mark of numbers that agree in all else; the one that most can be read with."""
-    counts = {mark: sum(mark in number.readings for number in numerals) for mark in _BODIES}
+    counts = {mark: sum(mark in number.shape.marks for number in numerals) for mark in _BODIES}
     if marks.declared and marks.decimal is not None:
-        other = next((number.text for number in numerals if marks.decimal not in number.readings), None)
+        other = next((number.text for number in numerals if marks.decimal not in number.shape.marks), None)
         return marks.decimal if other is None else Undecided(other, declared=True)
     if counts["."] != counts[","]:
         return max(counts, key=lambda mark: counts[mark])
-    bodies = [number.body for number in numerals if len(set(number.readings.values())) > 1]
+    bodies = [number.body for number in numerals if number.is_open]
     if not bodies:
         return "."
     if marks.decimal is not None:
@@ -322,15 +354,10 @@ def _mark(numerals: Sequence[Numeral], marks: Marks) -> str | Undecided:
     return "," if with_point and marks.semicolons else "."
 
 
-def _is_either(bodies: Sequence[str]) -> bool:
-    """Tell whether all numbers can be read with either mark."""
-    return all(_BODIES["."].fullmatch(body) for body in bodies)
-
-
 def _difference(numerals: Sequence[Numeral]) -> tuple[str, bool]:
     """Say in what numbers differ, and whether they are meant as numbers for sure."""
-    currencies = sorted({number.currency for number in numerals if number.currency})
-    units = sorted({number.unit for number in numerals})
+    currencies = sorted({number.shape.currency for number in numerals if number.shape.currency})
+    units = sorted({number.shape.unit for number in numerals})
     named = [repr(unit) for unit in units if unit]
     if len(currencies) > 1:
         return f"in several currencies ({', '.join(currencies[:3])})", True
@@ -347,7 +374,7 @@ def _described(numerals: Sequence[Numeral], unit: str, mark: str) -> str:
     """Say how numbers are written; empty where pandas reads them too."""
     bodies = [number.body for number in numerals]
     thousands = "," if mark == "." else "."
-    currency = next((number.currency for number in numerals if number.currency), "")
+    currency = next((number.shape.currency for number in numerals if number.shape.currency), "")
     parts = [
         (
             "percent" if unit == "%" else "multiplied by k, M or bn" if unit == "k" else f"unit {unit}",

@@ -230,11 +230,10 @@ def table_from_frame(
     _check_columns(frame, card)
     target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
     _check_expected(frame, target.y, card)
-    names = _feature_names(frame, card)
     marks = marks_of(frame.drop(columns=list(card.drop), errors="ignore"), card.reading.decimal)
     # The index of the rows that are kept still says where they are in the file.
     frame, codes_left_out = _without_codes(frame.iloc[target.rows], card, marks)
-    read = features(frame[names], card, marks)
+    read = features(frame[_feature_names(frame, card)], card, marks)
     times, notes_of_times = _times(frame, card, marks)
     return Table(
         card=card,

@@ -90,7 +90,7 @@ def test_a_text_with_a_decimal_point(text: str, value: float) -> None:
 def test_a_text_with_a_decimal_comma(text: str, value: float) -> None:
     number = numeral(text)
     assert number is not None
-    assert list(number.readings) == [","]
+    assert number.shape.marks == (",",)
     assert number.value(",") == value
 
 
@@ -129,7 +129,7 @@ def test_a_text_with_a_decimal_comma(text: str, value: float) -> None:
 )
 def test_a_text_that_is_no_number_with_a_point(text: str) -> None:
     number = numeral(text)
-    assert number is None or "." not in number.readings
+    assert number is None or "." not in number.shape.marks
 
 
 @pytest.mark.parametrize(
