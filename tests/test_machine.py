@@ -13,7 +13,7 @@ import pytest
 from bench import machine
 from bench.machine import checkout, versions
 from bench.runs.run import PIPELINE_VERSIONS
-from bench.workflows.doctor import examine
+from bench.workflows.doctor import diagnose
 
 
 def git(folder: Path, *words: str) -> None:
@@ -119,7 +119,7 @@ def test_another_repository_that_the_environment_names_is_not_asked(
 def test_the_doctor_says_whether_the_code_differs(repository: Path, tmp_path: Path) -> None:
     def line() -> str:
         checkout.cache_clear()
-        (found,) = [check.found for check in examine(tmp_path / "results") if check.name == "checkout"]
+        (found,) = [check.found for check in diagnose(tmp_path / "results") if check.name == "checkout"]
         return found
 
     (repository / "README.md").write_text("changed")

@@ -19,7 +19,7 @@ from bench.runs.engines.local import ENGINE, Crew
 from bench.runs.run import Run
 from bench.runs.workbench import Workbench
 from tests.conftest import Script, offline
-from tests.runs.test_local import Quiet, quick
+from tests.runs.engines.test_local import Quiet, quick
 
 Listed = Callable[..., list[Run]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -10,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+import bench as package
 from bench import plugins
-from bench.errors import BadPlugin
+from bench.errors import BadPlugin, UnknownName
+from bench.methods import methods
+from tests.conftest import Script
+from tests.methods.test_brought import MEANS
+from tests.protocols.test_own import LAST_ROWS, PARTS
+from tests.runs.test_engines import BACKWARDS
 
 PROTOCOL = "PROTOCOL = 'a protocol'\n"
 
@@ -54,6 +61,46 @@ def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
     plugins.use([write(file, "METRICS = 2\n")])
     assert plugins.key() != before
     assert [plugin.module.METRICS for plugin in plugins.modules("metrics")] == [2]
+
+
+def test_files_take_the_place_of_those_named_before(tmp_path: Path) -> None:
+    """So a file that was given another name does not clash with itself."""
+    first, second = (write(tmp_path / f"{name}.py", PROTOCOL) for name in ("first", "second"))
+    plugins.use([first])
+    plugins.use([second])
+    assert plugins.files() == [second]
+    plugins.use([])
+    assert plugins.files() == [second]
+    with pytest.raises(BadPlugin):
+        plugins.use([first, write(tmp_path / "bad.py", "x = 1\n")])
+    assert plugins.files() == [second]
+
+
+def test_the_files_of_a_call_that_fails_are_gone_with_it(tmp_path: Path) -> None:
+    """Those of a call that ends well stay, for what it returned."""
+    (tmp_path / "other").mkdir()
+    good, twin = (write(folder / "means.py", MEANS) for folder in (tmp_path, tmp_path / "other"))
+    asked = {"rows": 600, "folds": 2, "seeds": 1, "results": tmp_path / "results"}
+    with pytest.raises(BadPlugin, match="Two methods are called 'means'"):
+        package.run("loan-sim", arms=["prevalence"], method_file=[good, twin], **asked)
+    assert package.run("loan-sim", arms=["prevalence"], **asked)["n_runs"].tolist() == [2]
+    with pytest.raises(UnknownName):
+        package.run("no-such-set", method_file=good)
+    assert "means" not in methods()
+    package.run("loan-sim", arms=["means"], method_file=good, **asked)
+    assert "means" in methods()
+    with pytest.raises(BadPlugin, match="does not import"):
+        package.run("loan-sim", method_file=write(tmp_path / "bad.py", "1 / 0\n"), **asked)
+    assert set(package.run("loan-sim", arms=["means"], **asked)["arm"]) == {"means", "prevalence"}
+
+
+def test_a_file_is_known_by_its_whole_path_without_links(tmp_path: Path) -> None:
+    file = write(tmp_path / "means.py", MEANS)
+    (tmp_path / "link").symlink_to(tmp_path)
+    plugins.use([tmp_path / "link" / "means.py"])
+    assert methods()["means"].file == str(file.resolve())
+    with plugins.taken(file):
+        assert plugins.files() == [file]
 
 
 def test_the_environment_names_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,16 +169,118 @@ def test_another_process_has_the_files_before_what_is_made_of_them(tmp_path: Pat
     assert done.stdout.decode().split(maxsplit=1) == ["3", f"[PosixPath('{file}')]\n"]
 
 
-def test_installed_packages_bring_theirs_by_entry_points(tmp_path: Path) -> None:
+def with_site(site: Path) -> dict[str, str]:
+    """Return the environment in which a folder's packages are installed, beside what is there already."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
+
+
+def test_an_entry_point_that_does_not_import_is_named(tmp_path: Path) -> None:
     write(tmp_path / "their_module.py", PROTOCOL)
     info = tmp_path / "theirs-1.0.dist-info"
     info.mkdir()
     write(info / "METADATA", "Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     write(info / "entry_points.txt", "[bench.protocols]\nnext-week = their_module\nbroken = no_such_module\n")
     program = "from bench import plugins; print([p.name for p in plugins.modules('protocols')])"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = os.environ | with_site(tmp_path)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert "The entry point broken = no_such_module of bench.protocols does not import" in done.stderr
     write(info / "entry_points.txt", "[bench.protocols]\nnext-week = their_module\n")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert "'next-week'" in done.stdout
+
+
+THEIRS = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "theirs"
+version = "1.0"
+
+[project.entry-points."bench.methods"]
+means = "theirs.by_means"
+
+[project.entry-points."bench.protocols"]
+last-rows = "theirs.last_rows"
+
+[project.entry-points."bench.engines"]
+backwards = "theirs.backwards"
+
+[tool.setuptools]
+packages = ["theirs"]
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder into which a package with a method, a protocol and an engine is installed."""
+    project, folder = tmp_path_factory.mktemp("theirs"), tmp_path_factory.mktemp("site")
+    write(project / "pyproject.toml", THEIRS)
+    (project / "theirs").mkdir()
+    protocol = LAST_ROWS.replace("{parts}", PARTS)
+    for name, text in {
+        "__init__": "",
+        "by_means": MEANS,
+        "last_rows": protocol,
+        "backwards": BACKWARDS,
+    }.items():
+        write(project / "theirs" / f"{name}.py", text)
+    alone = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
+    pip = [sys.executable, "-m", "pip", "install", *alone, "--target", str(folder), str(project)]
+    subprocess.run(pip, capture_output=True, check=True)
+    return folder
+
+
+def test_an_installed_package_brings_a_method_a_protocol_and_an_engine(
+    bench: Script, tmp_path: Path, site: Path
+) -> None:
+    """The command line runs by all three, also in a worker process; without the package it knows none of them."""
+    words = (
+        "run",
+        "--dataset",
+        "loan-sim",
+        "--rows",
+        "600",
+        "--arm",
+        "means",
+        "--protocol",
+        "last-rows",
+        "--json",
+    )
+    ended = bench(*words, "--engine", "backwards", **with_site(site))
+    assert ended.returncode == 0, ended.stderr
+    (row,) = json.loads(ended.stdout)["arms"]
+    assert (row["arm"], row["protocol"], row["n_runs"]) == ("means", "last-rows", 2)
+    assert (tmp_path / "trace").read_text() == 2 * "means 1\n"  # its engine did the two runs
+    more = json.loads(bench(*words, "--seeds", "3", "--workers", "1", **with_site(site)).stdout)
+    assert (more["runs"], more["done_before"], more["failed"]) == (3, 2, [])
+    unknown = bench(*words, "--engine", "backwards")
+    assert (unknown.returncode, "Unknown engine 'backwards'" in unknown.stderr) == (2, True)
+
+
+def test_the_fault_of_an_installed_method_is_told_with_its_file(
+    bench: Script, tmp_path: Path, site: Path
+) -> None:
+    words = (
+        "study",
+        "--dataset",
+        "loan-sim",
+        "--rows",
+        "600",
+        "--arm",
+        "means",
+        "--trials",
+        "1",
+        "--workers",
+        "0",
+    )
+    file = site / "theirs" / "by_means.py"
+    write(file, MEANS.replace("def space(trial):", "def space(trial):\n    1 / 0"))
+    try:
+        ended = bench(*words, **with_site(site))
+    finally:
+        write(file, MEANS)
+    said = " ".join(ended.stderr.split())
+    assert (ended.returncode, "Traceback" in said) == (2, False)
+    assert f"`space` in {file} fails, line 26: ZeroDivisionError: division by zero." in said

@@ -77,7 +77,8 @@ def _on_rows(arm: Arm, spelling: Spelling) -> Arm:
         roles = {"inner_sampler": samplers[0], "outer_sampler": samplers[1]}
         description = f"{about}; inner {words[0]}, outer {words[1]}"
     fixed = arm.fixed | frozenset(roles)
-    placed = replace(arm, description=description, fixed=fixed, **roles)  # type: ignore[arg-type]  # roles are fields
+    arm = replace(arm, description=description, fixed=fixed, as_published=False)
+    placed = replace(arm, **roles)  # type: ignore[arg-type]  # roles are fields
     return respelled(placed, replace(spelling, settings=(), mark=""))
 
 

@@ -16,10 +16,13 @@ from pydantic import ValidationError
 from bench.arms.arm import arm_named, read_arms
 from bench.arms.matrices import MATRICES
 from bench.arms.spelling import parse, respelled
-from bench.contract import Arm
+from bench.contract import Arm, SteppedConfig
+from bench.data.cards import Dataset, published_settings
 from bench.errors import BadSetting, BenchError, UnknownName
-from bench.methods import method
+from bench.methods import as_json, method, packages_of
 from bench.sampling.samplers import sampler_named
+
+PAIR_ROLES = ("inner_sampler", "outer_sampler")
 
 
 def select(
@@ -41,6 +44,18 @@ def select(
             f"The arm {bad[0]!r} needs a simulated data set (fraud-sim, loan-sim): it is its P(y=1 | x)."
         )
     return list({arm.name: arm for arm in chosen}.values())
+
+
+def on_data_set(arm: Arm, card: Dataset) -> Arm:
+    """Return an arm that is `as_published` with the samplers that the card names for it, any other as it is.
+
+    Raises BadSetting for a data set that the paper did not use.
+    """
+    if not arm.as_published:
+        return arm
+    given = published_settings(card, f"The arm {arm.name!r}").arms.get(arm.spelling.rows, {})
+    roles = {role: name for role, name in given.items() if role in PAIR_ROLES}
+    return replace(arm, **roles)  # type: ignore[arg-type]  # roles are fields
 
 
 def typed(name: str) -> Arm:
@@ -97,14 +112,15 @@ def configure(arm: Arm) -> dict[str, object]:
     for sampler in (arm.sampler, arm.inner_sampler, arm.outer_sampler):
         if sampler is not None:
             sampler_named(sampler)
-    pools = method(arm.method).pools
+    which = method(arm.method)
+    pools = which.pools
     for role in ("sampler", "inner_sampler", "outer_sampler"):
         if getattr(arm, role) is not None and role not in pools:
             raise BadSetting(
                 f"The arm {arm.name!r} sets {role}, but {arm.method} takes {' and '.join(pools)}."
             )
     try:
-        config = method(arm.method).config.model_validate(dict(arm.settings))
+        dumped = as_json(which, lambda: which.config.model_validate(dict(arm.settings)))
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()
@@ -112,7 +128,6 @@ def configure(arm: Arm) -> dict[str, object]:
         raise BadSetting(
             f"The arm {arm.name!r} has a setting that {arm.method} cannot take: {faults}."
         ) from error
-    dumped: dict[str, object] = config.model_dump(mode="json")
     for name, value in dumped.items():
         if isinstance(value, float) and not isfinite(value):
             raise BadSetting(f"The arm {arm.name!r} sets {name} to {value}; it must be a finite number.")
@@ -120,15 +135,20 @@ def configure(arm: Arm) -> dict[str, object]:
 
 
 def check_settings(arm: Arm) -> None:
-    """Raise BadSetting where the arm's method says that it cannot fit the arm's configuration (`Method.check`)."""
-    which = method(arm.method)
-    if which.check is None:
-        return
-    configure(arm)
+    """Raise BadSetting where the arm's method says that it cannot fit the arm's configuration (`Method.check`).
+
+    Raises BadPlugin where the method's file does not say what a run needs of the configuration.
+    """
+    which, settings = method(arm.method), configure(arm)
+    config = which.config.model_validate(dict(arm.settings))
     try:
-        which.check(which.config.model_validate(dict(arm.settings)))
+        if which.check is not None:
+            which.check(config)
     except BenchError as error:
         raise BadSetting(f"The arm {arm.name!r}: {error}") from error
+    packages_of(arm.method, settings)
+    if isinstance(config, SteppedConfig):
+        _ = config.budget, config.needs_validation
 
 
 def brief(arm: Arm) -> dict[str, object]:

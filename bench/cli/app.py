@@ -8,6 +8,7 @@ imports stay inside the commands.
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from importlib import metadata
@@ -33,6 +34,7 @@ app = typer.Typer(
     help="Benchmark suite for learning on imbalanced fraud and credit tables. "
     "Start with: bench run --dataset fraud-sim",
 )
+PIPE_CLOSED = 141  # the exit code of a program that the system ends for it: 128 + SIGPIPE
 # What typer raises for a command line that it cannot read. Newer versions carry click within, so that it has no
 # import that works in all.
 _Unreadable: type[Exception] = typer.BadParameter.__mro__[1]
@@ -47,13 +49,26 @@ def main(name: str | None = None) -> None:
     try:
         check_platform()
         code = app(standalone_mode=False, prog_name=name)
+        sys.stdout.flush()
     except BenchError as error:
         _stop(str(error), error.exit_code)
     except _Unreadable as error:
         _stop(_said(error), USAGE)
     except typer.Abort:
         _stop("aborted.", 1)
+    except BrokenPipeError:
+        _end_of_pipe()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # that typer met
+            _end_of_pipe()
+        raise
     sys.exit(code or 0)
+
+
+def _end_of_pipe() -> None:
+    """End quietly where who reads has seen enough, as in `bench list arms | head`: the rest goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(PIPE_CLOSED)
 
 
 def _stop(message: str, code: int) -> None:

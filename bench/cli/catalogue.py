@@ -10,7 +10,16 @@ if TYPE_CHECKING:
 
 ListRow = dict[str, object]
 Listed = Literal[
-    "datasets", "arms", "methods", "samplers", "losses", "metrics", "protocols", "matrices", "engines"
+    "datasets",
+    "suites",
+    "arms",
+    "methods",
+    "samplers",
+    "losses",
+    "metrics",
+    "protocols",
+    "matrices",
+    "engines",
 ]
 
 
@@ -61,6 +70,15 @@ def _datasets() -> list[ListRow]:
     ]
 
 
+def _suites() -> list[ListRow]:
+    from bench.data.suites import suites
+
+    return [
+        {"name": name, "datasets": list(suite.datasets), "title": suite.title}
+        for name, suite in suites().items()
+    ]
+
+
 def _arms() -> list[ListRow]:
     from bench.arms.arm import ARMS
     from bench.methods import method
@@ -79,14 +97,14 @@ def _arms() -> list[ListRow]:
 
 
 def _methods() -> list[ListRow]:
-    from bench.methods import methods
+    from bench.methods import as_json, methods
 
     return [
         {
             "name": method.name,
             "version": method.version,
             "settings": dict.fromkeys(method.config.model_fields)
-            | method.config.model_construct().model_dump(mode="json"),
+            | as_json(method, method.config.model_construct),
             "description": method.description + _how_to_have(method),
         }
         for method in methods().values()
@@ -160,6 +178,7 @@ def _engines() -> list[ListRow]:
 
 _ROWS = {
     "datasets": _datasets,
+    "suites": _suites,
     "arms": _arms,
     "methods": _methods,
     "samplers": _samplers,
@@ -171,6 +190,7 @@ _ROWS = {
 }
 LISTED: dict[str, tuple[str, str]] = {  # what one of them is called, and what they are
     "datasets": ("dataset", "tables with a label, fetched or simulated"),
+    "suites": ("suite", "lists of data sets that belong together"),
     "arms": ("arm", "rows of a leaderboard: a method with its samplers, loss and settings"),
     "methods": ("method", "learners, with the settings that --set changes"),
     "samplers": ("sampler", "ways to change the training rows, as in ARM[SAMPLER]"),

@@ -7,10 +7,12 @@ modules bring torch and pandas with them.
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.names import DEFAULT_PROTOCOL
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -38,16 +40,12 @@ def published_datasets() -> list[str]:
 
 def arms() -> list[str]:
     """Return the names of the arms that the methods' files list, the package's first; no file is run."""
-    from bench import plugins
     from bench.arms.matrices import METHODS
 
-    files = {path.stem.replace("_", "-"): path for path in sorted((_PACKAGE / "methods").glob("*.py"))}
+    files = {path.stem.replace("_", "-"): path for path in _own_files("methods")}
     own = [files.pop(name) for name in METHODS]
-    try:
-        authors = plugins.files()
-    except BenchError:  # a path that is not there: the command says so
-        authors = []
-    return list(dict.fromkeys(name for path in [*own, *files.values(), *authors] for name in _arms_in(path)))
+    paths = [*own, *files.values(), *_files_named()]
+    return list(dict.fromkeys(name for path in paths for name in _arms_in(path)))
 
 
 def _arms_in(path: Path) -> list[str]:
@@ -74,48 +72,106 @@ def matrices() -> list[str]:
 
 
 def protocols(incomplete: str) -> list[str]:
-    """Return the protocols' names; after a plus, the word so far with each repair that it lacks."""
-    *before, _ = incomplete.split("+")
-    if not before:
-        return sorted(_protocols(), key=lambda name: (name != "strict", name))
-    return [
-        "+".join([*before, repair])
-        for repair in _keys("protocols/published", "REPAIRS")
-        if repair not in before
-    ]
-
-
-def _protocols() -> list[str]:
-    """Return the first argument of each `PROTOCOL` in the files of `bench/protocols/`."""
-    names = []
-    for path in (_PACKAGE / "protocols").glob("[!_]*.py"):
-        for node in _module(path).body:
-            if (
-                isinstance(node, ast.Assign)
-                and isinstance(node.value, ast.Call)
-                and _assigns(node, "PROTOCOL")
-            ):
-                names += [str(word.value) for word in node.value.args[:1] if isinstance(word, ast.Constant)]
-    return names
-
-
-def _assigns(node: ast.Assign, name: str) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+    """Return the protocols' names; after NAME+ of one with variants, what is typed with each word that it lacks."""
+    known = _objects("protocols", "PROTOCOL")
+    *typed, _ = incomplete.split("+")
+    if not typed:
+        return sorted(known, key=lambda name: (name != DEFAULT_PROTOCOL, name))
+    name, *before = typed
+    words = known[name].texts("words") if name in known else []
+    lacking = [word for word in words if word not in before]
+    return ["+".join([*typed, word]) for word in lacking] if set(before) <= set(words) else []
 
 
 def engines() -> list[str]:
-    """Return the engines' names, which are those of their files."""
-    return sorted(path.stem for path in (_PACKAGE / "runs" / "engines").glob("[!_]*.py"))
+    """Return the engines' names."""
+    return list(_objects("runs/engines", "ENGINE"))
 
 
-def _keys(module: str, name: str) -> list[str]:
-    """Return the text keys of the dict called `name` at the top of a module."""
-    for node in _module(_PACKAGE / f"{module}.py").body:
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
-        if named and isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
-            return [str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)]
-    raise LookupError(f"{module}.py has no dict {name}")
+def settings(incomplete: str) -> list[str]:
+    """Return `FIELD=` for each setting of a method; nothing where the value has begun."""
+    if "=" in incomplete:
+        return []
+    paths = [*_own_files("methods"), _PACKAGE / "networks" / "config.py", *_files_named()]
+    classes = (node for path in paths for node in _module(path).body if isinstance(node, ast.ClassDef))
+    fields = (
+        entry.target.id
+        for node in classes
+        if node.name.endswith("Config")
+        for entry in node.body
+        if isinstance(entry, ast.AnnAssign)
+        and isinstance(entry.target, ast.Name)
+        and "ClassVar" not in ast.unparse(entry.annotation)
+    )
+    return sorted({f"{name}=" for name in fields})
+
+
+@dataclass(frozen=True)
+class _Object:
+    """A call by which a module makes an object, and the module: what its text says of the object's attributes."""
+
+    call: ast.Call
+    module: ast.Module
+
+    def texts(self, name: str, place: int | None = None) -> list[str]:
+        """Return the texts given for an attribute: by its name, as the argument at `place`, else in its class."""
+        given = [keyword.value for keyword in self.call.keywords if keyword.arg == name]
+        given += self.call.args[place : place + 1] if place is not None else []
+        made_by = self.call.func.id if isinstance(self.call.func, ast.Name) else ""
+        classes = [
+            node for node in self.module.body if isinstance(node, ast.ClassDef) and node.name == made_by
+        ]
+        given += [value for node in classes for value in _values(node.body, name)]
+        return next(filter(None, (self._texts_in(value) for value in given)), [])
+
+    def _texts_in(self, value: ast.expr, *, follow: bool = True) -> list[str]:
+        """Return the texts of a constant, a sequence, a dict's keys, or of what a name at the top stands for."""
+        if isinstance(value, ast.Constant):
+            return [value.value] if isinstance(value.value, str) else []
+        if isinstance(value, ast.Name):
+            parts, follow = _values(self.module.body, value.id) if follow else [], False
+        elif isinstance(value, ast.Call):
+            parts = value.args
+        else:
+            parts = getattr(value, "elts", getattr(value, "keys", []))
+        return [text for part in parts if part is not None for text in self._texts_in(part, follow=follow)]
+
+
+def _objects(folder: str, mark: str) -> dict[str, _Object]:
+    """Return by name the objects that the files of a folder, and those that the user named, have as `mark`."""
+    objects = {}
+    for path in [*_own_files(folder), *_files_named()]:
+        module = _module(path)
+        for call in _values(module.body, mark):
+            if isinstance(call, ast.Call):
+                made = _Object(call, module)
+                objects.update(dict.fromkeys(made.texts("name", 0)[:1], made))
+    return objects
+
+
+def _values(body: list[ast.stmt], name: str) -> list[ast.expr]:
+    """Return what a module or class sets a name to, at its top."""
+    return [
+        node.value
+        for node in body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and target.id == name
+    ]
+
+
+def _own_files(folder: str) -> list[Path]:
+    return sorted((_PACKAGE / folder).glob("[!_]*.py"))
+
+
+def _files_named() -> list[Path]:
+    """Return the plugin files that the user named; none where a path is not there: the command says so."""
+    from bench import plugins
+
+    try:
+        return plugins.files()
+    except BenchError:
+        return []
 
 
 @cache

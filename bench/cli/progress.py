@@ -44,7 +44,7 @@ class Lines:
         self.console = console
         self.running: dict[int, str] = {}
         self.done = self.total = 0
-        self.last_download = self.began = time.monotonic()
+        self.last_download = self.began = self.planned_at = time.monotonic()
 
     def __enter__(self) -> Lines:
         return self
@@ -60,7 +60,7 @@ class Lines:
 
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
         """Print what there is to do."""
-        self.total, self.done = n_todo, 0
+        self.total, self.done, self.planned_at = n_todo, 0, time.monotonic()
         already = f", {n_done} done before" if n_done else ""
         self.note(f"{n_todo} runs to do in {n_packs} packs{already}")
 
@@ -90,7 +90,16 @@ class Lines:
         self.done += len(results)
         bad = [result for result in results if result.status != OK]
         failed = f", {len(bad)} {bad[0].status}: {bad[0].error}" if bad else ""
-        self.note(f"[{self.done}/{self.total}] {self.running.get(worker, '')} in {seconds:.1f} s{failed}")
+        self.note(
+            f"[{self.done}/{self.total}] {self.running.get(worker, '')} in {seconds:.1f} s{self._left()}{failed}"
+        )
+
+    def _left(self) -> str:
+        """Return in words how long the rest will take at the speed so far; nothing at the end."""
+        seconds = (time.monotonic() - self.planned_at) / self.done * (self.total - self.done)
+        if seconds < 1:
+            return ""
+        return f", some {seconds:.0f} s left" if seconds < 100 else f", some {seconds / 60:.0f} min left"
 
 
 class Bars(Lines):

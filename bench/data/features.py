@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from bench.data.cards import Dataset
-from bench.data.columns import Series
-from bench.data.kinds import Column, column_of, drops
+from bench.data.kinds import ReadColumn, column_of, drops
 from bench.data.numerals import Marks
 from bench.data.raw.archives import listed
+from bench.data.values import Series
 from bench.errors import BadTable
 
 MAX_LEVELS = 1000  # of a column declared as a category: with more, most of them seen once, it is none
@@ -61,7 +61,7 @@ def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
     return Features(X.reset_index(drop=True), tuple(notes))
 
 
-def _together(read: dict[str, Column]) -> dict[str, Series]:
+def _together(read: dict[str, ReadColumn]) -> dict[str, Series]:
     """Return the features of all columns by name; raise BadTable where a date makes one that is there already."""
     columns: dict[str, Series] = {}
     for name, column in read.items():
@@ -74,7 +74,7 @@ def _together(read: dict[str, Column]) -> dict[str, Series]:
     return columns
 
 
-def _styles(read: dict[str, Column], frame: pd.DataFrame) -> list[str]:
+def _styles(read: dict[str, ReadColumn], frame: pd.DataFrame) -> list[str]:
     """Return a line for each way in which numbers were written as text, with its columns."""
     by_style: dict[str, list[str]] = {}
     for name, column in read.items():

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.columns import Series
 from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_arrow
+from bench.data.values import Series
 from bench.errors import BadArgument, BadTable
 from bench.names import digest
 

@@ -14,9 +14,12 @@ import numpy as np
 import pandas as pd
 
 from bench.data.cards import Dataset
-from bench.data.columns import (
+from bench.data.dates import NearlyDates, Times, format_of_numbers, parts
+from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, is_missing_word, numeral
+from bench.data.raw.archives import listed
+from bench.data.values import (
     Dated,
-    Floats,
+    Numbers,
     Series,
     Texts,
     dates_of,
@@ -27,9 +30,6 @@ from bench.data.columns import (
     texts_of,
     written_numbers,
 )
-from bench.data.dates import Dates, NearlyDates, format_of_numbers, parts
-from bench.data.numerals import Marks, Numbers, Strays, Undecided, as_numbers, is_missing_word, numeral
-from bench.data.raw.archives import listed
 from bench.errors import BadTable
 
 CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
@@ -37,7 +37,7 @@ STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other text
 _SHOWN = 3  # examples in a message
 
 
-class Column(NamedTuple):
+class ReadColumn(NamedTuple):
     """What became of one column: features by name; how its numbers were written; notes; dates that are refused."""
 
     columns: dict[str, Series]
@@ -46,7 +46,7 @@ class Column(NamedTuple):
     dates: str = ""
 
 
-def number_column(column: Series, marks: Marks) -> Floats | None:
+def number_column(column: Series, marks: Marks) -> Numbers | None:
     """Return a column of numbers, as such or written as text, as float64, NaN where missing; else None.
 
     Raises BadTable where numbers can be read in two ways.
@@ -57,10 +57,10 @@ def number_column(column: Series, marks: Marks) -> Floats | None:
     read = written_numbers(texts, marks)
     if isinstance(read, Undecided):
         raise BadTable(_undecided(column, read, marks))
-    return texts.rows(read.values) if isinstance(read, Numbers) else None
+    return texts.rows(read.values) if isinstance(read, Parsed) else None
 
 
-def time_column(column: Series, card: Dataset, marks: Marks) -> tuple[Floats, tuple[str, ...]]:
+def time_column(column: Series, card: Dataset, marks: Marks) -> tuple[Numbers, tuple[str, ...]]:
     """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC); with notes.
 
     Raises BadTable for what is neither, or can be read in two ways.
@@ -87,11 +87,11 @@ def time_column(column: Series, card: Dataset, marks: Marks) -> tuple[Floats, tu
     return dated.texts.rows(dated.dates.seconds), tuple(_sentinels(column, dated.dates))
 
 
-def column_of(column: Series, card: Dataset, marks: Marks) -> Column:
+def column_of(column: Series, card: Dataset, marks: Marks) -> ReadColumn:
     """Return one column as float64, as a category, or as the numbers of its dates."""
     name = str(column.name)
     if name in card.categorical:
-        return Column({name: _category(column)})
+        return ReadColumn({name: _category(column)})
     if name in card.numeric:
         return _declared_numbers(column, marks)
     texts = texts_of(column)
@@ -103,15 +103,15 @@ def column_of(column: Series, card: Dataset, marks: Marks) -> Column:
         return _date_feature(column, card, dated)
     values = None if is_category(column) else numbers(column)
     if values is None:
-        return Column({name: _category(column)})
-    return Column({name: _floats(values, column)}, notes=tuple(_date_numbers_note(column, values)))
+        return ReadColumn({name: _category(column)})
+    return ReadColumn({name: _floats(values, column)}, notes=tuple(_date_numbers_note(column, values)))
 
 
-def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> Column:
+def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> ReadColumn:
     """Return a column of texts as numbers, dates or categories; raise BadTable where most are one of them."""
     plain = plain_numbers(texts.words, marks)
     if plain is not None:
-        return _number_feature(column, texts, Numbers(plain, ""))
+        return _number_feature(column, texts, Parsed(plain, ""))
     dated = dates_of(column, card.date_format, texts)
     if isinstance(dated, NearlyDates):
         _refuse_stray_dates(column, texts, dated)
@@ -120,20 +120,20 @@ def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> 
     read = as_numbers(texts.words, texts.counts, marks)
     if isinstance(read, Undecided):
         raise BadTable(_undecided(column, read, marks))
-    if isinstance(read, Numbers):
+    if isinstance(read, Parsed):
         return _number_feature(column, texts, read)
     notes = [] if read is None else _refuse_stray_texts(column, texts, read)
-    return Column({str(column.name): _category(column)}, notes=tuple(notes))
+    return ReadColumn({str(column.name): _category(column)}, notes=tuple(notes))
 
 
-def _number_feature(column: Series, texts: Texts, read: Numbers) -> Column:
+def _number_feature(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
     """Return texts that are numbers; of a type of categories, whole ones are codes and few ones levels."""
     if not is_category(column) or read.style:
         return _as_column(column, texts, read)
     name = str(column.name)
     known = read.values[~np.isnan(read.values)]
     if len(known) <= CODES or not (known % 1).any():
-        return Column({name: _category(column)})
+        return ReadColumn({name: _category(column)})
     note = (
         f"{name!r} is a column of categories, which are numbers: --categorical {_quoted(column)} keeps them"
     )
@@ -141,17 +141,17 @@ def _number_feature(column: Series, texts: Texts, read: Numbers) -> Column:
     return numbers_read._replace(notes=(note, *numbers_read.notes))
 
 
-def _as_column(column: Series, texts: Texts, read: Numbers) -> Column:
+def _as_column(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
     values = texts.rows(read.values)
     notes = [
         *_words_note(column, texts),
         *_guess_note(column, texts, read),
         *_date_numbers_note(column, values),
     ]
-    return Column({str(column.name): _floats(values, column)}, read.style, tuple(notes))
+    return ReadColumn({str(column.name): _floats(values, column)}, read.style, tuple(notes))
 
 
-def _declared_numbers(column: Series, marks: Marks) -> Column:
+def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
     """Return a column declared as numbers; raise BadTable with the first value that is none."""
     name = str(column.name)
     if is_category(column) and kind_of(column) in "biuf":
@@ -161,11 +161,11 @@ def _declared_numbers(column: Series, marks: Marks) -> Column:
         values = None if column.dtype.kind in "mM" else numbers(column)
         if values is None:
             raise BadTable(f"The column {name!r} is declared as numbers, but holds {_examples(column)}.")
-        return Column({name: _floats(values, column)})
+        return ReadColumn({name: _floats(values, column)})
     read = written_numbers(texts, marks)
     if isinstance(read, Undecided):
         raise BadTable(_undecided(column, read, marks))
-    if not isinstance(read, Numbers):
+    if not isinstance(read, Parsed):
         strays = range(len(texts.words)) if read is None else read.places
         place = next(iter([i for i in strays if not is_missing_word(texts.words[i])]), 0)
         difference = f"; its numbers are {read.reason}" if isinstance(read, Strays) and read.reason else ""
@@ -176,13 +176,13 @@ def _declared_numbers(column: Series, marks: Marks) -> Column:
     return _as_column(column, texts, read)
 
 
-def _date_feature(column: Series, card: Dataset, dated: Dated) -> Column:
+def _date_feature(column: Series, card: Dataset, dated: Dated) -> ReadColumn:
     """Return a column of dates as columns of numbers, or what a refusal says of it."""
     name = str(column.name)
     if card.dates == "refuse":
         example = next((word for word in dated.texts.words if not is_missing_word(word)), "")
         rivals = " or ".join(dated.dates.rivals) or dated.dates.format
-        return Column({}, dates=f"such as {example!r}, {rivals}")
+        return ReadColumn({}, dates=f"such as {example!r}, {rivals}")
     if dated.dates.rivals:
         raise BadTable(_rivals(column, dated.dates))
     columns = {
@@ -190,10 +190,12 @@ def _date_feature(column: Series, card: Dataset, dated: Dated) -> Column:
         for part, values in parts(dated.dates).items()
     }
     made = f"{name!r} ({dated.dates.format}) is read as {listed(list(columns))}"
-    return Column(columns, notes=(made, *_sentinels(column, dated.dates), *_words_note(column, dated.texts)))
+    return ReadColumn(
+        columns, notes=(made, *_sentinels(column, dated.dates), *_words_note(column, dated.texts))
+    )
 
 
-def _floats(values: Floats, column: Series) -> Series:
+def _floats(values: Numbers, column: Series) -> Series:
     return pd.Series(values, name=column.name, index=column.index)
 
 
@@ -210,7 +212,7 @@ def _words_note(column: Series, texts: Texts) -> list[str]:
     return [f"{str(column.name)!r}: {shown} stand{'s' if len(words) == 1 else ''} for a missing value"]
 
 
-def _date_numbers_note(column: Series, values: Floats) -> list[str]:
+def _date_numbers_note(column: Series, values: Numbers) -> list[str]:
     """Return a line where whole numbers look like dates."""
     form = format_of_numbers(values)
     if form is None:
@@ -223,7 +225,7 @@ def _date_numbers_note(column: Series, values: Floats) -> list[str]:
     ]
 
 
-def _guess_note(column: Series, texts: Texts, read: Numbers) -> list[str]:
+def _guess_note(column: Series, texts: Texts, read: Parsed) -> list[str]:
     """Return a line where points were taken between thousands because of the separator."""
     if not read.guessed:
         return []
@@ -236,7 +238,7 @@ def _guess_note(column: Series, texts: Texts, read: Numbers) -> list[str]:
     ]
 
 
-def _sentinels(column: Series, dates: Dates) -> list[str]:
+def _sentinels(column: Series, dates: Times) -> list[str]:
     if not dates.sentinels:
         return []
     shown = ", ".join(dates.sentinels[:_SHOWN])
@@ -270,7 +272,7 @@ def _undecided(column: Series, read: Undecided, marks: Marks) -> str:
     )
 
 
-def _rivals(column: Series, dates: Dates) -> str:
+def _rivals(column: Series, dates: Times) -> str:
     """Say that dates can be read in several formats."""
     options = " or ".join(f"--date-format {form}" for form in dates.rivals)
     return (

@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.columns import Series
 from bench.data.raw.readers import MISSING_WORDS
+from bench.data.values import Series
 from bench.errors import BadTable
 from bench.names import Unlabelled
 
-Value = str | float | bool  # of a label, as a user or a card says it
+_Value = str | float | bool  # of a label, as a user or a card says it
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNDERSTOOD = (("0", "1"), ("no", "yes"))  # negative, positive
@@ -45,8 +45,8 @@ class Label:
 
 def label(
     column: Series,
-    positive: Value | None = None,
-    negative: Sequence[Value] = (),
+    positive: _Value | None = None,
+    negative: Sequence[_Value] = (),
     unlabelled: Unlabelled = "refuse",
 ) -> Label:
     """Return a column as a label: 1 where it is `positive`, else 0.
@@ -104,7 +104,7 @@ def _unless_missing(value: object, asked: set[str]) -> str | None:
     return None if word in MISSING_WORDS and word not in asked else word
 
 
-def _positive(counts: Counter[str], positive: Value | None, name: str, *, n_missing: int) -> str:
+def _positive(counts: Counter[str], positive: _Value | None, name: str, *, n_missing: int) -> str:
     """Return the spelling of the positive value."""
     beside = f" and {n_missing:,} rows without a label" if n_missing else ""
     if len(counts) < 2:

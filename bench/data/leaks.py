@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 
-from bench.data.columns import Floats, Series
 from bench.data.table import Table
+from bench.data.values import Numbers, Series
 
 SUSPECT_AUC = 0.995  # of one column: above it, the column nearly is the label
-SAMPLED = 20_000  # rows of which a column is judged
+JUDGED = 20_000  # rows of which a column is judged
 FEWEST = 5  # rows of each class, below which no column is judged by them
 ORDERED = 20  # different values that a column in the order of the file has at least
 NEIGHBOURS, LOOKED_AT = 20, 300  # of positives that may lie on lines between others
@@ -80,19 +80,24 @@ def _copies(column: Series, y: NDArray[np.int8]) -> str | None:
     return f"alone tells the label (ROC-AUC {area:.4f})" if area > SUSPECT_AUC else None
 
 
-def _as_numbers(column: Series, y: NDArray[np.int8]) -> Floats:
-    """Return a column as numbers: of a category, the share of positives among the other rows of its value."""
+def _as_numbers(column: Series, y: NDArray[np.int8]) -> Numbers:
+    """Return a column as numbers: of a category, the share of positives of its value in the other half."""
     if not isinstance(column.dtype, pd.CategoricalDtype):
         values = column.to_numpy(np.float64)
         return np.where(np.isnan(values), -np.inf, values)
     codes = column.cat.codes.to_numpy().astype(np.int64) + 1
-    rows, positives = np.bincount(codes), np.bincount(codes, weights=y)
-    others = rows[codes] - 1
-    # A value that is in no other row says nothing; one that is in few is drawn towards all rows' share.
-    return (positives[codes] - y + y.mean()) / (others + 1)
+    half = np.arange(len(y)) % 2  # not a row's own label, nor all others', from which its own could be told
+    shares = np.empty(len(y))
+    for place in (0, 1):
+        given, asked = half != place, half == place
+        rows = np.bincount(codes[given], minlength=codes.max() + 1)
+        positives = np.bincount(codes[given], weights=y[given], minlength=codes.max() + 1)
+        # A value that is in no row of the other half says nothing; one in few is drawn towards all rows' share.
+        shares[asked] = ((positives + y.mean()) / (rows + 1))[codes[asked]]
+    return shares
 
 
-def _area(score: Floats, y: NDArray[np.int8]) -> float:
+def _area(score: Numbers, y: NDArray[np.int8]) -> float:
     """Return the area under the ROC curve, of a score or of its reverse, whichever is larger."""
     n_positives = int(y.sum())
     ranks = rankdata(score)[y == 1].sum()
@@ -117,12 +122,12 @@ def _is_unique(column: Series) -> bool:
 
 def _sampled(y: NDArray[np.int8]) -> NDArray[np.int64]:
     """Return the rows that columns are judged on: all, or an equal number of either class where that is enough."""
-    if len(y) <= SAMPLED:
+    if len(y) <= JUDGED:
         return np.arange(len(y))
     rng = np.random.default_rng(0)
     by_class = [rng.permutation(np.flatnonzero(y == label)) for label in (0, 1)]
-    few = min(SAMPLED // 2, *(len(rows) for rows in by_class))
-    most = SAMPLED - few
+    few = min(JUDGED // 2, *(len(rows) for rows in by_class))
+    most = JUDGED - few
     return np.sort(np.concatenate([rows[:most] for rows in by_class]))
 
 
@@ -162,7 +167,7 @@ def _between_others(table: Table, label: int) -> float:
     """
     numeric = [name for name in table.numeric if table.X[name].notna().all()]
     values = table.X.loc[table.y == label, numeric].to_numpy(np.float64)
-    values = values[np.random.default_rng(0).permutation(len(values))[: SAMPLED // 4]]
+    values = values[np.random.default_rng(0).permutation(len(values))[: JUDGED // 4]]
     spread = values.std(axis=0) if len(values) else np.zeros(len(numeric))
     values = np.unique((values / np.where(spread > 0, spread, 1))[:, spread > 0], axis=0)
     if values.shape[1] < 3 or len(values) <= NEIGHBOURS:

@@ -1,4 +1,4 @@
-"""Numbers written as text: 10.6%, $1,234.50, 1.234,56 €, (54.00), 36 months, 1.5k.
+"""Parsed written as text: 10.6%, $1,234.50, 1.234,56 €, (54.00), 36 months, 1.5k.
 
 A column is judged by its different texts. It is numbers where all of them agree: on one decimal mark, one currency,
 and one unit. A text such as 1,234 can be read in two ways; what the file says elsewhere decides (`Marks`), or the user.
@@ -158,7 +158,7 @@ class Numeral(NamedTuple):
         return -number if self.shape.negative and number else number
 
 
-class Numbers(NamedTuple):
+class Parsed(NamedTuple):
     """Texts as numbers, (n,) float64, NaN for the words of missing; how they are written, and on what that rests.
 
     `guessed` where the decimal mark rests on the separator alone.
@@ -251,7 +251,7 @@ def _python(body: str, mark: str) -> str:
 
 def as_numbers(
     texts: Sequence[str], weights: NDArray[np.intp], marks: Marks
-) -> Numbers | Strays | Undecided | None:
+) -> Parsed | Strays | Undecided | None:
     """Return different texts, (n,), as numbers, or why they are none; None where nothing in them is a number.
 
     `weights` (n,) is how often each text stands in the column.
@@ -279,7 +279,7 @@ def as_numbers(
     guessed = (
         marks.decimal is None and mark == "," and all(len(number.shape.marks) > 1 for number in numerals)
     )
-    return Numbers(values, _described(numerals, unit, mark), guessed)
+    return Parsed(values, _described(numerals, unit, mark), guessed)
 
 
 def decimal_mark(texts: Sequence[str]) -> str | None:

@@ -37,11 +37,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.values import Numbers
 from bench.errors import BadSetting, UnknownName
 
 VERSION = "1"
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Simulated:
     """
 
     frame: pd.DataFrame
-    probability: Floats
+    probability: Numbers
 
 
 @dataclass(frozen=True)
@@ -78,18 +77,18 @@ class _Kind:
     drift: Mapping[int, float] = field(default_factory=dict)
 
     @property
-    def centre(self) -> Floats:
+    def centre(self) -> Numbers:
         """The means m, shape (4, 7)."""
         return _columns(self.mean, 0.0)
 
     @property
-    def slope(self) -> Floats:
+    def slope(self) -> Numbers:
         """The direction d of the drift in the first block, shape (7,)."""
-        slope: Floats = _columns(self.drift, 0.0)[0]
+        slope: Numbers = _columns(self.drift, 0.0)[0]
         return slope
 
     @property
-    def root(self) -> Floats:
+    def root(self) -> Numbers:
         """The lower triangular L of each block, shape (4, 7, 7)."""
         correlation = np.eye(28)
         for first, second, rho in self.ties:
@@ -100,7 +99,7 @@ class _Kind:
         return np.linalg.cholesky(np.stack(blocks))
 
 
-def _columns(values: Mapping[int, float], default: float) -> Floats:
+def _columns(values: Mapping[int, float], default: float) -> Numbers:
     return np.array([values.get(column, default) for column in range(1, 29)]).reshape(4, 7)
 
 
@@ -187,13 +186,13 @@ CATEGORY_SHARES = {
 INTERCEPT = -2.716  # makes P(default) 16.0 %: solved on 4,000,000 rows of seed 0
 
 
-def joint() -> Floats:
+def joint() -> Numbers:
     """Return JOINT, the probability of each period and kind, shape (8, 7); it sums to 1."""
     first, last = np.array([kind.share for kind in _KINDS]).T
     share = first + np.linspace(0.0, 1.0, 8)[:, None] * (last - first)
     positive = PREVALENCE * RATE / (LOAD @ RATE)
     class_share = np.where(IS_FRAUD, positive[:, None], 1.0 - positive[:, None])
-    weights: Floats = LOAD[:, None] * share * class_share
+    weights: Numbers = LOAD[:, None] * share * class_share
     return weights
 
 
@@ -233,7 +232,7 @@ def simulate_fraud(rows: int, seed: int) -> Simulated:
 
 def _transactions(
     rng: np.random.Generator, period: NDArray[np.intp], kind: NDArray[np.intp]
-) -> tuple[Floats, Floats]:
+) -> tuple[Numbers, Numbers]:
     """Return V in units of the spreads, (n, 28), and the log amount, (n,)."""
     chi_square = rng.chisquare(FREEDOM, (len(kind), 4))
     units = rng.standard_normal((len(kind), 4, 7)) / np.sqrt(chi_square / FREEDOM)[:, :, None]
@@ -248,7 +247,7 @@ def _transactions(
     return units.reshape(-1, 28), log_amount
 
 
-def fraud_probability(frame: pd.DataFrame, chunk: int = 8192) -> Floats:
+def fraud_probability(frame: pd.DataFrame, chunk: int = 8192) -> Numbers:
     """Return the exact P(Class = 1 | V1..V28, Amount) of rows of fraud-sim, shape (n,)."""
     units = frame[[f"V{column}" for column in range(1, 29)]].to_numpy() / SPREAD
     log_amount = np.log(frame["Amount"].to_numpy())
@@ -256,7 +255,7 @@ def fraud_probability(frame: pd.DataFrame, chunk: int = 8192) -> Floats:
     return np.concatenate([_posterior(units[rows].reshape(-1, 4, 7), log_amount[rows]) for rows in chunks])
 
 
-def _posterior(units: Floats, log_amount: Floats) -> Floats:
+def _posterior(units: Numbers, log_amount: Numbers) -> Numbers:
     log_joint = np.log(joint())
     log_weight = np.stack(
         [_log_density(kind, units, log_amount) + log_joint[:, k] for k, kind in enumerate(_KINDS)]
@@ -266,7 +265,7 @@ def _posterior(units: Floats, log_amount: Floats) -> Floats:
     return _expit(fraud - legitimate)
 
 
-def _log_density(kind: _Kind, units: Floats, log_amount: Floats) -> Floats:
+def _log_density(kind: _Kind, units: Numbers, log_amount: Numbers) -> Numbers:
     """Return log f(V, Amount | kind, period) up to a term that all kinds share, (n, periods)."""
     inverse = np.linalg.inv(kind.root)
     white = np.stack([(units[:, b] - kind.centre[b]) @ inverse[b].T for b in range(4)])
@@ -275,22 +274,22 @@ def _log_density(kind: _Kind, units: Floats, log_amount: Floats) -> Floats:
     drifted = distance[0][:, None] - 2 * np.outer(white[0] @ slope, SHIFT) + slope @ slope * SHIFT**2
     power = (FREEDOM + 7) / 2
     median, sigma = kind.amount
-    log_density: Floats = -np.log(sigma) - ((log_amount - np.log(median)) / sigma) ** 2 / 2
+    log_density: Numbers = -np.log(sigma) - ((log_amount - np.log(median)) / sigma) ** 2 / 2
     log_density -= np.log(np.diagonal(kind.root, axis1=1, axis2=2)).sum()
     log_density -= power[1:] @ np.log1p(distance[1:] / FREEDOM[1:, None])
-    drifting: Floats = power[0] * np.log1p(drifted / FREEDOM[0])
+    drifting: Numbers = power[0] * np.log1p(drifted / FREEDOM[0])
     return log_density[:, None] - drifting
 
 
-def _log_sum(log_weight: Floats) -> Floats:
+def _log_sum(log_weight: Numbers) -> Numbers:
     """Return log Σ exp over kinds and periods, (n,)."""
     top = log_weight.max(axis=(0, 2))
-    log_sum: Floats = top + np.log(np.exp(log_weight - top[None, :, None]).sum(axis=(0, 2)))
+    log_sum: Numbers = top + np.log(np.exp(log_weight - top[None, :, None]).sum(axis=(0, 2)))
     return log_sum
 
 
-def _expit(logit: Floats) -> Floats:
-    probability: Floats = 1.0 / (1.0 + np.exp(-np.clip(logit, -700.0, 700.0)))
+def _expit(logit: Numbers) -> Numbers:
+    probability: Numbers = 1.0 / (1.0 + np.exp(-np.clip(logit, -700.0, 700.0)))
     return probability
 
 
@@ -339,7 +338,7 @@ def _withhold(rng: np.random.Generator, frame: pd.DataFrame) -> None:
         frame[column] = frame[column].mask(withheld)
 
 
-def default_logit(frame: pd.DataFrame) -> Floats:
+def default_logit(frame: pd.DataFrame) -> Numbers:
     """Return the log odds of default of *observed* rows of loan-sim, shape (n,).
 
     A missing value enters by its indicator and nowhere else.
@@ -348,7 +347,7 @@ def default_logit(frame: pd.DataFrame) -> Floats:
     score = (x["bureau_score"] - 620) / 75
     burden = np.log(x["loan_amount"] / x["income"] / 0.35)
     settled = np.log1p(x["months_employed"] / 60)
-    logit: Floats = (
+    logit: Numbers = (
         INTERCEPT
         + np.where(np.isnan(score), 0.6, -0.5 * score)
         + np.where(np.isnan(burden), -0.2, 0.4 * np.maximum(burden, 0.0))
@@ -360,7 +359,7 @@ def default_logit(frame: pd.DataFrame) -> Floats:
     return logit + _category_logit(frame)
 
 
-def _category_logit(frame: pd.DataFrame) -> Floats:
+def _category_logit(frame: pd.DataFrame) -> Numbers:
     logit = np.zeros(len(frame))
     for name, effects in CATEGORY_EFFECTS.items():
         for value, effect in effects.items():

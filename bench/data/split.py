@@ -66,10 +66,12 @@ def check_split(split: Split, table: Table, protocol: str, *, validates: bool) -
     They are sorted, disjoint row ids of the table. Training and test rows hold both classes, and so do validation rows
     where the protocol `validates`; else there are none.
     """
+    if not isinstance(split, Split):
+        raise BadSplit(f"The protocol {protocol} gives a {type(split).__name__} among its splits.")
     where = f"The protocol {protocol}, fold {split.repeat}.{split.fold} of {table.name!r}"
     parts = {"training": split.train, "validation": split.valid, "test": split.test}
     for name, rows in parts.items():
-        if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+        if not isinstance(rows, np.ndarray) or rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
             raise BadSplit(f"{where}: its {name} part is no array of row ids.")
         if len(rows) and (rows[0] < 0 or rows[-1] >= table.n_rows or (np.diff(rows) <= 0).any()):
             raise BadSplit(

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.columns import Floats, marks_of
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.kinds import number_column, time_column
@@ -29,6 +28,7 @@ from bench.data.numerals import Marks
 from bench.data.raw import fetch
 from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_frame
+from bench.data.values import Numbers, marks_of
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.names import canonical, digest
 
@@ -68,9 +68,9 @@ class Table:
     y: NDArray[np.int8]
     sha256: str
     source: str
-    time: Floats | None = None
-    amount: Floats | None = None
-    probability: Floats | None = None
+    time: Numbers | None = None
+    amount: Numbers | None = None
+    probability: Numbers | None = None
     entity: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
 
@@ -103,7 +103,7 @@ class Table:
         return self.n_positives / self.n_rows
 
     @property
-    def row_columns(self) -> dict[str, Floats]:
+    def row_columns(self) -> dict[str, Numbers]:
         """What there is of each row beside features and label, by name: float64, (n,)."""
         columns = {"amount": self.amount, "time": self.time, "probability": self.probability}
         return {name: values for name, values in columns.items() if values is not None}
@@ -203,11 +203,11 @@ def table_from_frame(
     *,
     sha256: str,
     source: str = "file",
-    probability: Floats | None = None,
+    probability: Numbers | None = None,
 ) -> Table:
     """Return the table that a card makes of a raw frame.
 
-    Target, time and dropped columns are no features. A registered card may itself drop columns that a source lacks.
+    Target, time, entity and dropped columns are no features. A registered card may drop columns that a source lacks.
 
     Parameters
     ----------
@@ -223,8 +223,8 @@ def table_from_frame(
     UnknownName
         If the card names a column that is not there.
     BadTable
-        If there are no rows, no features, repeated names, other counts than expected, or rows without a time;
-        if the label or the features are refused by `label` or `features`.
+        If there are no rows, no features, repeated names, other counts than expected, rows without a time, or what
+        `label` or `features` refuses.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     _check_columns(frame, card)
@@ -310,7 +310,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
     if card.expected is None:
         return
     absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
-    counts = {"rows": len(frame), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
+    counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
         for word, count in counts.items()
@@ -323,7 +323,7 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Floats | None, tuple[str, ...]]:
+def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | None, tuple[str, ...]]:
     """Return the card's time column as float64, if it has one: numbers as they are, dates as seconds; with notes."""
     if card.time is None:
         return None, ()
@@ -339,7 +339,7 @@ def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Floats | N
     return times, notes
 
 
-def _amounts(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Floats | None:
+def _amounts(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Numbers | None:
     """Return the amount column as float64, NaN where missing, if the card has one."""
     if card.amount is None:
         return None

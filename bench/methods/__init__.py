@@ -9,15 +9,15 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from bench import plugins
 from bench.contract import Arm, Method
-from bench.errors import BadPlugin, NotInstalled, UnknownName
-from bench.names import slug
+from bench.errors import BadPlugin, BenchError, NotInstalled, UnknownName
+from bench.names import is_slug
+from bench.plugins.guards import guard, guarded, is_of_bench, line_of
 
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
 
@@ -58,19 +58,37 @@ def check_installed(arm: Arm) -> None:
 
 
 def packages_of(name: str, config: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the packages, beside the usual, whose versions belong in the record of a run of this configuration."""
+    """Return the packages, beside the usual, whose versions belong in the record of a run of this configuration.
+
+    Raises BadPlugin where the method's file gives no names.
+    """
     which = method(name)
     if which.packages_of is None:
         return which.packages
-    return which.packages_of(which.config.model_validate(config))
+    packages = which.packages_of(which.config.model_validate(config))
+    if not _texts(packages):
+        raise BadPlugin(f"`PACKAGES` in {which.file} returns {packages!r}; expected a tuple of names.")
+    return tuple(packages)
+
+
+def as_json(which: Method, make: Callable[[], BaseModel]) -> dict[str, object]:
+    """Return the configuration of the method that `make` makes, as JSON has it.
+
+    Raises ValidationError where the settings cannot be, BadPlugin for any other fault of the method's `Config`.
+    """
+    return guarded(
+        lambda: make().model_dump(mode="json"),
+        f"`Config` in {which.file} fails",
+        which.file,
+        BenchError,
+        ValidationError,
+    )
 
 
 def where_raised(error: BaseException, name: str) -> str:
     """Return the file of a method from outside that failed, and the line; nothing for a method of bench."""
     file = method(name).file
-    if Path(file).parent == Path(__file__).parent:
-        return ""
-    return f" ({file}{plugins.line_of(error, file)})"
+    return "" if is_of_bench(file) else f" ({file}{line_of(error, file)})"
 
 
 def _is_installed(package: str) -> bool:
@@ -83,15 +101,7 @@ def _is_installed(package: str) -> bool:
 
 @cache
 def _methods(_: plugins.Key) -> dict[str, Method]:
-    by_name: dict[str, Method] = {}
-    for plugin in plugins.modules("methods"):
-        new = _registered(plugin)
-        if other := by_name.get(new.name):
-            raise BadPlugin(
-                f"Two methods are called {new.name!r}: {other.file} and {new.file}. Give one of them another NAME."
-            )
-        by_name[new.name] = new
-    return by_name
+    return plugins.by_name("methods", _registered)
 
 
 def _registered(plugin: plugins.Plugin) -> Method:
@@ -114,16 +124,16 @@ def _registered(plugin: plugins.Plugin) -> Method:
         version=values["VERSION"],
         description=(inspect.getdoc(plugin.module) or "").partition("\n")[0],
         config=values["Config"],
-        space=values["space"],
+        space=guard(values["space"], dict, "a dict of settings", plugin.file),
         fit=values["fit"],
         pools=tuple(values["POOLS"]),
         static=None if values["STATIC"] is None else frozenset(values["STATIC"]),
         cost=float(values["COST"]),
         arms=tuple(values["ARMS"]),
         packages=() if callable(values["PACKAGES"]) else tuple(values["PACKAGES"]),
-        packages_of=values["PACKAGES"] if callable(values["PACKAGES"]) else None,
+        packages_of=guard(values["PACKAGES"], file=plugin.file) if callable(values["PACKAGES"]) else None,
         extra=values["EXTRA"],
-        check=values["check"],
+        check=None if values["check"] is None else guard(values["check"], file=plugin.file),
         file=plugin.file,
     )
     _check(new)
@@ -175,7 +185,7 @@ _OPTIONAL: Mapping[str, Any] = {
 _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "NAME": (
         "lower-case letters, digits and hyphens",
-        lambda name: isinstance(name, str) and slug(name) == name,
+        is_slug,
     ),
     "VERSION": ("a whole number from 1 on", lambda number: type(number) is int and number >= 1),
     "Config": ("a pydantic model", lambda kind: isinstance(kind, type) and issubclass(kind, BaseModel)),

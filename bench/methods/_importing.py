@@ -13,7 +13,7 @@ from importlib import import_module, metadata
 from typing import Any
 
 from bench.errors import BadSetting, UnknownName
-from bench.plugins import guarded
+from bench.plugins.guards import guarded
 
 _SEEDS = ("random_state",)
 THREADS = ("n_jobs", "thread_count")

@@ -27,6 +27,7 @@ ARMS = (
         "meta-weight-net-published",
         "meta-weight-net-as-coded",
         "as in the MetaBalance paper's code, where its weights are learned and not used",
+        as_published=True,
     ),
 )
 

@@ -41,11 +41,13 @@ ARMS = (
         _METABALANCE,
         name="metabalance-published",
         description="MetaBalance with the samplers that its authors chose in the end, which the data set's card names",
+        as_published=True,
     ),
     replace(
         _METABALANCE,
         name="metabalance-june-published",
         description="MetaBalance as first published; inner natural, outer random under-sampling",
+        as_published=True,
     ),
     replace(
         _METABALANCE,

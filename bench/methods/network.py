@@ -42,6 +42,7 @@ ARMS = (
         "network",
         "the same with β = .999, as in the MetaBalance paper: weights that are nearly equal",
         settings={"loss": "class-balanced", "beta": 0.999},
+        as_published=True,
     ),
     Arm(
         "logit-adjusted",

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BaseModel, Field, PositiveInt, model_validator
 from torch import Tensor
 
 from bench.contract import Budget, SteppedConfig, Trial
+from bench.errors import BadSetting
 from bench.networks.memory import BLOCK, member_bytes
 
 SGD_WEIGHT_DECAY = 5e-4
@@ -110,6 +111,18 @@ def network_space(trial: Trial) -> dict[str, object]:
         width = trial.suggest_categorical("width", WIDTHS, default=32)
         settings["hidden"] = [width >> layer for layer in range(trial.suggest_int("depth", 1, 3, default=2))]
     return settings
+
+
+def check_validation(config: BaseModel, arm: str, protocol: str, instead: str | None = None) -> None:
+    """Raise BadSetting where the arm would choose on validation rows, of which the protocol has none.
+
+    `instead` is a protocol that has some.
+    """
+    if isinstance(config, SteppedConfig) and config.needs_validation:
+        raise BadSetting(
+            f"{arm} chooses its best step or rate on validation rows, and {protocol} holds none out: "
+            f'set keep="last"{f", or run {instead}" if instead else ""}.'
+        )
 
 
 def dtype_of(config: NetworkConfig) -> torch.dtype:

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from bench.contract import Fitted, Member, Progress
-from bench.errors import BadSetting
 from bench.networks import streams
 from bench.networks.batches import Company, dropout, pool
 from bench.networks.compiled.kernel import engine
-from bench.networks.config import dtype_of
+from bench.networks.config import check_validation, dtype_of
 from bench.networks.loop import Steps, Trained, train
 from bench.networks.tensors import Keep, Step
 
@@ -29,7 +28,8 @@ def fit_pack(
 
     Raises BadSetting where a choice on validation is asked for and there are no rows to make it on.
     """
-    _check_validation(members)
+    if not all(len(member.valid.X) for member in members):
+        check_validation(members[0].config, "The arm", "its protocol")
     runs, members = members, [attempt for member in members for attempt in _tries(member)]
     configs = [member.config for member in members]
     sides = zip(*(member.pools for member in members), strict=True)
@@ -49,15 +49,6 @@ def fit_pack(
         _chosen(members[first : first + per_run], trained[first : first + per_run], device)
         for first in range(0, len(members), per_run)
     ]
-
-
-def _check_validation(members: Sequence[Member]) -> None:
-    config = members[0].config
-    if config.needs_validation and not all(len(member.valid.X) for member in members):
-        raise BadSetting(
-            "The best step or rate is chosen on validation rows, and this protocol holds none out: "
-            'set keep="last", or run published+early-stopping.'
-        )
 
 
 def _tries(member: Member) -> list[Member]:

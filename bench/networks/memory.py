@@ -48,7 +48,7 @@ def member_bytes(config: Sized, n_features: int) -> int:
 
 def fitting_members(config: SteppedConfig, n_features: int, free_bytes: int) -> int:
     """Return how many members of this configuration fit `free_bytes`: whole blocks, and at least one."""
-    fitting = int(SHARE * free_bytes) // config.member_bytes(n_features)
+    fitting = int(SHARE * free_bytes) // max(1, config.member_bytes(n_features))
     return max(1, min(MOST, fitting) // config.block) * config.block
 
 

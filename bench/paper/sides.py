@@ -6,7 +6,7 @@ both. The arms are those that ran under both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
@@ -17,6 +17,11 @@ from bench.report.selection import Measured
 from bench.stats.inference import difference_of_means, summarise
 
 SIDES = ("published", "strict")
+
+
+def are_of_paper(protocols: Iterable[str]) -> bool:
+    """Return whether one of the protocols is the paper's, repaired or not."""
+    return any(protocol.partition("+")[0] == SIDES[0] for protocol in protocols)
 
 
 def sides(tables: Mapping[str, Measured]) -> pd.DataFrame:

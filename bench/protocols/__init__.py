@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 from bench import plugins
+from bench.arms.settings import on_data_set
 from bench.contract import Arm, Protocol
 from bench.data.cards import Dataset
 from bench.errors import BadPlugin, UnknownName
-from bench.names import MAIN_METRIC
-
-DEFAULT = "strict"
+from bench.names import DEFAULT_PROTOCOL, MAIN_METRIC
 
 
 def protocols() -> dict[str, Protocol]:
@@ -20,17 +19,8 @@ def protocols() -> dict[str, Protocol]:
 
 @cache
 def _registered(_: plugins.Key) -> dict[str, Protocol]:
-    files: dict[str, str] = {}
-    by_name: dict[str, Protocol] = {}
-    for plugin in plugins.modules("protocols"):
-        protocol = _checked(plugin)
-        if protocol.name in by_name:
-            raise BadPlugin(
-                f"Two protocols are called {protocol.name!r}: one in {files[protocol.name]}, one in {plugin.file}. "
-                "Give one of them another name."
-            )
-        files[protocol.name], by_name[protocol.name] = plugin.file, protocol
-    return {DEFAULT: by_name[DEFAULT], **by_name}
+    by_name = plugins.by_name("protocols", _checked)
+    return {DEFAULT_PROTOCOL: by_name[DEFAULT_PROTOCOL], **by_name}
 
 
 def _checked(plugin: plugins.Plugin) -> Protocol:
@@ -40,10 +30,6 @@ def _checked(plugin: plugins.Plugin) -> Protocol:
         raise BadPlugin(
             f"PROTOCOL in {plugin.file} is a {type(protocol).__name__}; give an object of a class that derives from "
             "bench.contract.Protocol."
-        )
-    if not protocol.name or set(protocol.name) & set("+/ \\"):
-        raise BadPlugin(
-            f"PROTOCOL in {plugin.file} is called {protocol.name!r}; a name has letters, digits and hyphens."
         )
     return protocol
 
@@ -55,21 +41,25 @@ def protocol_named(name: str) -> Protocol:
     if known is not None and words:
         known = known.variant(words)
     if known is None:
-        variants = [word for each in protocols().values() for word in each.spellings[1:]]
+        variants = [f"{each.name}+{word}" for each in protocols().values() for word in each.words]
         raise UnknownName("protocol", name, [*protocols(), *variants])
     return known
 
 
-def main_metric(name: str) -> str:
-    """Return the main metric of the protocol of that name; average precision where it is not known here any more."""
+def protocol_if_known(name: str) -> Protocol | None:
+    """Return the protocol of that name; None where its file is not given, of records for example that it once made."""
     try:
-        return protocol_named(name).main_metric
+        return protocol_named(name)
     except UnknownName:
-        return MAIN_METRIC
+        return None
+
+
+def main_metric_of(name: str) -> str:
+    """Return the main metric of the protocol of that name; average precision where its file is not given."""
+    protocol = protocol_if_known(name)
+    return MAIN_METRIC if protocol is None else protocol.main_metric
 
 
 def as_judged(arm: Arm, card: Dataset, protocol: Protocol) -> Arm:
     """Return the arm as it runs on this data set under this protocol; raise BadSetting where it cannot."""
-    from bench.protocols.published import arm_of_paper
-
-    return arm_of_paper(protocol.adjust(arm, card), card)
+    return on_data_set(protocol.adjust(arm, card), card)

@@ -19,11 +19,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from bench.arms.arm import ARMS
+from bench.arms.settings import PAIR_ROLES
 from bench.contract import Arm, Protocol
-from bench.data.cards import Dataset, dataset_names
+from bench.data.cards import Dataset, published_settings
 from bench.data.cards import PublishedSettings as PublishedCard
-from bench.data.cards import card as registered
 from bench.data.encode import Encoded, encoded
 from bench.data.split import VALID_SHARE, Split, stratified
 from bench.data.table import Table
@@ -32,7 +31,6 @@ from bench.methods import method
 from bench.names import digest
 
 STRATIFIED_FOLDS = 5
-PAIR_ROLES = ("inner_sampler", "outer_sampler")
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)  # that an arm may choose from where the search is equal
 _SGD = {"optimiser": "sgd", "momentum": 0.9, "weight_decay": 5e-4}
 _PUBLISHED: dict[str, dict[str, Any]] = {
@@ -73,11 +71,6 @@ class Published(Protocol):
     def has(self, repair: str) -> bool:
         """Return whether the protocol is free of the fault that `repair` mends."""
         return repair in self.repairs
-
-    @property
-    def spellings(self) -> tuple[str, ...]:
-        """The protocol's name, and how its variants are spelled."""
-        return self.name, f"{self.name}+REPAIR"
 
     def variant(self, words: Sequence[str]) -> Published:
         """Return the protocol with these repairs; raise UnknownName for one that it does not have."""
@@ -137,21 +130,25 @@ class Published(Protocol):
         features = table.card.published.model_dump(mode="json", include={"drop", "standardise"})
         return digest([table.card.recipe, features])
 
+    def authors_code(self, card: Dataset) -> Mapping[str, tuple[float, float]]:
+        """Return what the card knows of the authors' own code, which has all faults."""
+        return card.published.measured if card.published and not self.repairs else {}
+
     def adjust(self, arm: Arm, card: Dataset) -> Arm:
         """Return the arm as the paper's code ran it on this data set, less the faults that are repaired.
 
         Raises BadSetting for a data set that the paper did not use.
         """
-        published = _published(card, f"The protocol {self.name}")
+        published = published_settings(card, f"The protocol {self.name}")
         if self.has("row-weights") and arm.method == "meta-weight-net-as-coded":
             settings = {name: value for name, value in arm.settings.items() if name != "meta_share"}
             arm = replace(arm, method="meta-weight-net", outer_sampler="random-under", settings=settings)
-        arm = _with_samplers(arm, published)
+        entry = _entry(arm, published)
+        roles: dict[str, Any] = {name: value for name, value in entry.items() if name in PAIR_ROLES}
+        arm = replace(arm, **roles)
         fields = method(arm.method).config.model_fields
         if arm.method in _PUBLISHED:
-            numbers = {
-                name: value for name, value in _entry(arm, published).items() if name not in PAIR_ROLES
-            }
+            numbers = {name: value for name, value in entry.items() if name not in PAIR_ROLES}
             if arm.method == "meta-weight-net":  # its virtual step is the step to come
                 numbers["inner_lr"] = numbers["lr"]
             settings = _network(arm, published, self) | numbers | dict(arm.settings)
@@ -167,36 +164,9 @@ PROTOCOL = Published(
     folds=1,
     seeds=None,  # the card says it
     validates=False,
+    with_validation="published+early-stopping",
+    words=tuple(REPAIRS),
 )
-
-
-def arm_of_paper(arm: Arm, card: Dataset) -> Arm:
-    """Return an arm that is called `…-published` with the samplers that the card gives it, any other as it is.
-
-    Raises BadSetting for a data set that the paper did not use.
-    """
-    plain = arm.spelling.rows
-    if not (plain in ARMS and plain.endswith("-published")):
-        return arm
-    return _with_samplers(arm, _published(card, f"The arm {arm.name!r}"))
-
-
-def _published(card: Dataset, what: str) -> PublishedCard:
-    """Return what the card says of the paper; raise BadSetting where the paper used other sets."""
-    if card.published is None:
-        sets = [name for name in dataset_names() if registered(name).published]
-        raise BadSetting(
-            f"{what} is of the paper, which used {' and '.join(sets)}; {card.name!r} is another set. "
-            "--protocol strict takes every set and arm."
-        )
-    return card.published
-
-
-def _with_samplers(arm: Arm, published: PublishedCard) -> Arm:
-    roles: dict[str, Any] = {
-        name: value for name, value in _entry(arm, published).items() if name in PAIR_ROLES
-    }
-    return replace(arm, **roles)
 
 
 def _one_split(table: Table, *, validates: bool) -> Split:
@@ -261,11 +231,6 @@ def _network(arm: Arm, published: PublishedCard, protocol: Published) -> dict[st
     if protocol.has("second-order") and arm.method == "metabalance":
         settings["order"] = 2
     return settings
-
-
-def is_of_paper(name: str) -> bool:
-    """Return whether a protocol of that name is the paper's, repaired or not."""
-    return name.partition("+")[0] == PROTOCOL.name
 
 
 def rungs(card: Dataset) -> list[str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.report.columns import Column
-from bench.report.render import count, main_metric, printed, short_columns
+from bench.report.render import board_metric, count, printed, short_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ class Leaderboard:
 
     def _caption(self) -> str:
         """Return the line that the table must not be read without."""
-        first, short = self.full.iloc[0], printed(main_metric(self.full))
+        first, short = self.full.iloc[0], printed(board_metric(self.full))
         reference, n_failed = first["reference"], int(self.full["n_failed"].sum())
         words = [
             f"{first['dataset']} ({count(self.full['n_rows'].max())} rows)",

@@ -14,8 +14,8 @@ from bench.arms.matrices import GRID
 from bench.arms.spelling import parse
 from bench.data.cards import card, card_for_frame, dataset_names, dataset_option
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
-from bench.names import ANYWAY, OK, TUNED, results_option
-from bench.protocols import as_judged, protocol_named
+from bench.names import ANYWAY, DEFAULT_PROTOCOL, OK, TUNED, results_option
+from bench.protocols import as_judged, protocol_if_known
 from bench.report.render import chance, interval, missing, number, printed
 from bench.report.selection import measured, shown
 from bench.stats.bootstrap import Replicates
@@ -104,17 +104,19 @@ def _is_arm(name: str) -> bool:
 def _command(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> str:
     """Return the command that runs the arms, tuned ones as such; raise BadSetting where it would be refused.
 
-    Under `published` it is refused for a data set that the paper did not use.
+    A protocol, or an arm, may not take the data set.
     """
     marks = {mark: f"--tuned{'-anyway' if mark == ANYWAY else ''}" for mark in (TUNED, ANYWAY)}
     spellings = [parse(arm) for arm in arms]
     tuned = [option for mark, option in marks.items() if mark in {one.mark for one in spellings}]
     plain = [spelling.plain for spelling in spellings]
     chosen = card(dataset) if dataset in dataset_names() else card_for_frame("label", name=dataset)
-    for arm in filter(_is_arm, plain):
-        as_judged(arm_named(parse(arm).rows), chosen, protocol_named(protocol))
+    known = protocol_if_known(protocol)
+    if known is not None:
+        for arm in filter(_is_arm, plain):
+            as_judged(arm_named(parse(arm).rows), chosen, known)
     words = ["bench", "run", *dataset_option(dataset)]
-    words += ["--protocol", protocol] if protocol != "strict" else []
+    words += ["--protocol", protocol] if protocol != DEFAULT_PROTOCOL else []
     words += [word for arm in dict.fromkeys(plain) for word in ("--arm", arm)]
     return shlex.join([*words, *tuned, *results_option(store.root)])
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.columns import folded
-from bench.report.render import clear, interval, main_metric, printed
+from bench.report.render import board_metric, clear, interval, printed
 
 _DPI = 144
 _INCHES_PER_ARM, _INCHES_PER_LETTER = 0.27, 0.075
@@ -31,7 +31,7 @@ class Picture(Figure):
 
 def draw_forest(board: pd.DataFrame) -> Picture:
     """Return the figure of a leaderboard, the best arm on top; an arm without a number has a dash."""
-    main = main_metric(board)
+    main = board_metric(board)
     short = printed(main)
     names = [_wrapped(str(name)) for name in board["arm"]]
     lines = sum(name.count("\n") + 1 for name in names)

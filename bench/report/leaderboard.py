@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from bench.errors import Unavailable
 from bench.names import MAIN_METRIC, OK
-from bench.protocols import main_metric as main_metric_of
+from bench.protocols import main_metric_of
 from bench.report.selection import Measured, mean_of
 from bench.stats.bootstrap import Replicates
 from bench.stats.inference import comparable, difference, holm, summarise

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from bench.data.cards import card, dataset_names
-from bench.protocols import main_metric as main_metric_of
+from bench.protocols import main_metric_of, protocol_if_known
 from bench.report.columns import Column, fitting, needed, table
 from bench.stats.metrics import METRICS, metrics
 
@@ -53,7 +53,7 @@ def printed(metric: str) -> str:
     return PRINTED.get(metric, metric.replace("_", " "))
 
 
-def main_metric(board: pd.DataFrame) -> str:
+def board_metric(board: pd.DataFrame) -> str:
     """Return the metric that the board's protocol ranks by."""
     return main_metric_of(board["protocol"].iloc[0])
 
@@ -87,7 +87,7 @@ def headings(board: pd.DataFrame) -> list[str]:
         *(name.replace("_", " ") for name in SHOWN),
         *(name.replace("_", " ") for name in SHOWN_PLAIN),
         *(name.replace("_", " ") for name in from_outside(board)),
-        f"Δ {main_metric(board).replace('_', ' ')}",
+        f"Δ {board_metric(board).replace('_', ' ')}",
         "runs",
         "failed",
         "steps",
@@ -120,10 +120,8 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
 def authors(board: pd.DataFrame) -> Mapping[str, tuple[float, float]]:
     """Return by arm what the authors' code gave (ROC-AUC, mean and deviation), where the board repeats it."""
     name, protocol = board[["dataset", "protocol"]].iloc[0]
-    if protocol != "published" or name not in dataset_names():
-        return {}
-    published = card(name).published
-    return published.measured if published else {}
+    known = protocol_if_known(protocol)
+    return known.authors_code(card(name)) if known and name in dataset_names() else {}
 
 
 def spread(mean: float, sd: float) -> str:
@@ -176,7 +174,7 @@ def caption(board: pd.DataFrame) -> str:
     first = board.iloc[0]
     reference = first["reference"]
     against = (
-        f" Δ is the paired difference in {main_metric(board).replace('_', ' ')} to {reference}."
+        f" Δ is the paired difference in {board_metric(board).replace('_', ' ')} to {reference}."
         if isinstance(reference, str)
         else ""
     )
@@ -309,7 +307,7 @@ def short_columns(
 
 def _short_metrics(board: pd.DataFrame) -> list[str]:
     """Return the metrics of a short table: the protocol's main one first, then others of `TERMINAL`."""
-    main = main_metric(board)
+    main = board_metric(board)
     return [main, *(metric for metric in TERMINAL if metric != main)][: len(TERMINAL)]
 
 

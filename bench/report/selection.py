@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from bench.arms.spelling import is_tuned, parse
 from bench.names import OK, TEST, TUNED, cores
+from bench.protocols import protocol_if_known, protocol_named
 from bench.runs.run import Run
 from bench.stats.bootstrap import Replicates, RunScores, replicates_by_arm
 from bench.store import compact
@@ -71,6 +72,19 @@ def mean_of(records: Sequence[Record], field: str) -> float:
     """Return the mean of a number that records hold, NaN for no record."""
     numbers = [getattr(record, field) for record in records]
     return float(np.mean(np.array(numbers, dtype=float))) if numbers else float("nan")
+
+
+def protocol_asked(store: Store, asked: str, dataset: str | None = None) -> str:
+    """Return the name of the protocol asked for; one whose file is not given needs records, of the data set or of any.
+
+    Raises UnknownName for any other.
+    """
+    names = [name for name in store.all_datasets() if dataset in (None, name)]
+    if protocol_if_known(asked) is None and any(
+        record.protocol == asked for name in names for record in store.records(name)
+    ):
+        return asked
+    return protocol_named(asked).name
 
 
 def measure_tables(store: Store, dataset: str, only: str | None = None) -> dict[str, Measured]:

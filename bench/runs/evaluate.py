@@ -23,19 +23,20 @@ from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
 from bench.machine import forget_peak_memory
 from bench.methods import method
 from bench.names import FAILED, OOM, TEST, TIMEOUT, VALID
+from bench.plugins.guards import is_of_bench, raised_by_bench
 from bench.runs.materials import Failure, Materials
 from bench.runs.recording import Scoring, reason_of, record_failure, record_run
 from bench.runs.run import Run, configuration
 from bench.sampling.resample import resample
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[Result]:
     """Run the pack and write every run's record; return the results in the runs' order.
 
-    Raises only BadStore and DiskFull (where nothing can be written, nothing can be recorded), and BadSetting and
-    BadKernel, which are the command's.
+    Raises only what `_is_the_commands` names: BadStore and DiskFull (where nothing can be written, nothing can be
+    recorded), BadSetting and BadKernel.
     """
     if method(runs[0].method).static is None and len(runs) > 1:  # one at a time: nothing is gained by company
         alone = []
@@ -74,14 +75,24 @@ def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[
     return [results[run.key] for run in runs]
 
 
-def _attempt(work: Callable[[], T], by: str | None = None) -> T | Failure:
+def _attempt(work: Callable[[], _T], by: str | None = None) -> _T | Failure:
     """Return what the work returns, or a Failure; what is no run's fault passes. `by` is the method at work."""
     try:
         return work()
-    except (BadStore, BadSetting, BadKernel):
-        raise
     except Exception as error:  # the one place: whatever a method or sampler raises becomes a record
+        if _is_the_commands(error, by):
+            raise
         return Failure(_status(error), reason_of(error, by))
+
+
+def _is_the_commands(error: Exception, by: str | None) -> bool:
+    """Return whether an error is no run's fault, but one that bench itself raises of its folders, kernel or options.
+
+    A setting that a method from outside gives bench in its `fit` is that method's fault.
+    """
+    if isinstance(error, BadSetting) and by is not None and not is_of_bench(method(by).file):
+        return False
+    return isinstance(error, BadStore | BadSetting | BadKernel) and raised_by_bench(error)
 
 
 def _record_failure(bench: Materials, run: Run, failure: Failure, started: datetime) -> Result:
@@ -136,6 +147,9 @@ def _fit_and_score(
         share = (time.perf_counter() - started) / len(places)
         if len(fitted) != len(places):
             raise ValueError(f"`fit` returned {len(fitted)} results for {len(places)} members.")
+        for model in fitted:
+            if not isinstance(model, Fitted):
+                raise TypeError(f"`fit` returned a {type(model).__name__}; expected a bench.contract.Fitted.")
         trained |= {i: (model, share) for i, model in zip(places, fitted, strict=True)}
     outcomes = []
     for i, run in enumerate(runs):

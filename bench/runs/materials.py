@@ -9,8 +9,9 @@ from bench.contract import Protocol
 from bench.data.encode import Encoded
 from bench.data.split import Split
 from bench.data.table import Table
+from bench.names import DEFAULT_PROTOCOL
 from bench.plugins import Loaded
-from bench.protocols import DEFAULT, protocol_named
+from bench.protocols import protocol_named
 from bench.store.folder import Store
 
 ENCODED_KEPT = 8  # encoded splits that one process holds
@@ -38,7 +39,7 @@ class Materials:
     store: Store
     device: str
     since: float = inf
-    protocol: Protocol = field(default_factory=lambda: protocol_named(DEFAULT))
+    protocol: Protocol = field(default_factory=lambda: protocol_named(DEFAULT_PROTOCOL))
     encoded: dict[str, Encoded] = field(default_factory=dict)
     failures: dict[tuple[str, str | None], Failure] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from bench import plugins
 from bench.calls import DATA, HOW, OUTPUT, RECORDS, WHAT, option, take_as_declared
 from bench.errors import BadArgument
 from bench.names import (
+    DEFAULT_PROTOCOL,
     RESULTS_VARIABLE,
     SOURCES,
     Dates,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 _RUN = ("run",)
 _ONE_DATASET = {"help": "Only this data set.", "panel": RECORDS}
+_FILE_OF_RECORDS = {
+    "help": "A Python file of your own with the records' protocol, or with metrics; it is run. Repeatable.",
+    "panel": RECORDS,
+}
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ class Request:
         ),
     )
     protocol: str = field(
-        default="strict",
+        default=DEFAULT_PROTOCOL,
         metadata=option(
             "How the arms are judged: strict, published, or published+REPAIR; bench list protocols explains them.",
             WHAT,
@@ -216,6 +221,7 @@ class Request:
             "A Python file of your own with a method, protocol, engine or metrics; it is run. Repeatable.",
             WHAT,
             "FILE",
+            differs=dict.fromkeys(("compare", "compact", "tables"), _FILE_OF_RECORDS),
         ),
     )
     settings: Mapping[str, str] = field(
@@ -225,6 +231,7 @@ class Request:
             WHAT,
             "FIELD=VALUE",
             spelling="--set",
+            complete="settings",
         ),
     )
     seeds: int | None = field(
@@ -251,7 +258,7 @@ class Request:
     engine: str = field(
         default="local",
         metadata=option(
-            "Where the runs are done; bench list engines names the places. It changes no result.",
+            "Where the runs are done; bench list engines names the places. It changes no result. Not for studies.",
             HOW,
             "NAME",
             complete="engines",
@@ -312,8 +319,8 @@ class Request:
     def __post_init__(self) -> None:
         """Take every value as the option's type, and a name given as `data` for the data set's; tuned anyway is tuned.
 
-        Its plugin files are taken from now on (`bench.plugins.use`). Raises BadArgument (a BadSetting and a TypeError)
-        for a value of another kind, BadPlugin for a file that is none.
+        Its plugin files are taken from now on, if it has any (`bench.plugins.use`). Raises BadArgument (a BadSetting
+        and a TypeError) for a value of another kind, BadPlugin for a file that is none.
         """
         if self.dataset is not None and not isinstance(self.dataset, str):
             _refuse_frame(self.dataset)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KDTree, NearestNeighbors
 from threadpoolctl import threadpool_info, threadpool_limits
 
-Floats = NDArray[np.float32]
+Singles = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -53,7 +53,7 @@ class ProvingENN(EditedNearestNeighbours):  # type: ignore[misc]  # imbalanced-l
 
     smote: DrawingSMOTE | None = None
 
-    def _fit_resample(self, X: Floats, y: Labels) -> tuple[Floats, Labels]:
+    def _fit_resample(self, X: Singles, y: Labels) -> tuple[Singles, Labels]:
         if not _provable(self, X, y):
             return super()._fit_resample(X, y)  # type: ignore[no-any-return]  # as above
         self._validate_estimator()
@@ -96,17 +96,17 @@ class DrawingSMOTE(SMOTE):  # type: ignore[misc]  # imbalanced-learn ships no ty
 
     def _generate_samples(
         self,
-        X: Floats,
-        nn_data: Floats,
+        X: Singles,
+        nn_data: Singles,
         nn_num: Ids,
         rows: Ids,
         cols: Ids,
         steps: Doubles,
         y_type: object = None,
         y: Labels | None = None,
-    ) -> Floats:
+    ) -> Singles:
         self.drawn = y_type, np.stack([rows, nn_num[rows, cols]], axis=1)
-        drawn: Floats = super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
+        drawn: Singles = super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
         return drawn
 
 
@@ -123,7 +123,7 @@ def _provable(sampler: EditedNearestNeighbours, X: object, y: Labels) -> bool:
 
 
 def sure_to_stay(
-    X: Floats, y: Labels, k: int, targets: Iterable[object], smote: DrawingSMOTE | None = None
+    X: Singles, y: Labels, k: int, targets: Iterable[object], smote: DrawingSMOTE | None = None
 ) -> Mask:
     """Return which rows (n,) surely stay: k rows of their class are nearer than any row of the other.
 
@@ -148,13 +148,13 @@ def sure_to_stay(
 class _Segments:
     """S segments that cover a class: `start` and `step` (S, d), every row within `radius` of its own."""
 
-    start: Floats
-    step: Floats
+    start: Singles
+    step: Singles
     radius: float
     of_row: Ids
 
 
-def _segments(rows: Floats, ends: Ids | None) -> _Segments:
+def _segments(rows: Singles, ends: Ids | None) -> _Segments:
     """Cover `rows`: the last ones lie between the rows that `ends` names, the others are points."""
     points = np.repeat(np.arange(len(rows) - (0 if ends is None else len(ends)))[:, None], 2, axis=1)
     pairs, of_row = np.unique(
@@ -186,21 +186,21 @@ def _margin(d: int) -> float:
     return (d + 16) * 2.0**-20
 
 
-def _left(rows: Floats, norms: Doubles) -> Floats:
+def _left(rows: Singles, norms: Doubles) -> Singles:
     """Return (n, d + 2) such that `_left(x) @ _right(c).T` is |x|² − 2 x·c + |c|², the squares being given."""
     return np.hstack([rows, norms[:, None].astype(np.float32), np.ones((len(rows), 1), np.float32)])
 
 
-def _right(rows: Floats, norms: Doubles) -> Floats:
+def _right(rows: Singles, norms: Doubles) -> Singles:
     return np.hstack([-2 * rows, np.ones((len(rows), 1), np.float32), norms[:, None].astype(np.float32)])
 
 
-def _dots(a: Floats | Doubles, b: Floats | Doubles) -> Doubles:
+def _dots(a: Singles | Doubles, b: Singles | Doubles) -> Doubles:
     products: Doubles = np.einsum("ij,ij->i", a, b, dtype=np.float64)
     return products
 
 
-def _gaps(large: Floats, segments: _Segments) -> tuple[Floats, Floats]:
+def _gaps(large: Singles, segments: _Segments) -> tuple[Singles, Singles]:
     """Return lower bounds (n,), (S,) on the squared distances of rows and segments to the nearest of the other."""
     margin = _margin(large.shape[1])
     rows = _left(large, (1 - margin) * _dots(large, large) - _TINY)
@@ -212,7 +212,7 @@ def _gaps(large: Floats, segments: _Segments) -> tuple[Floats, Floats]:
     return _shrunk(of_large, segments.radius), _shrunk(np.concatenate(of_segment), segments.radius)
 
 
-def _squared(rows: Floats, start: Floats, step: Floats, margin: float) -> list[tuple[Floats, Floats]]:
+def _squared(rows: Singles, start: Singles, step: Singles, margin: float) -> list[tuple[Singles, Singles]]:
     """Return of each block of rows the least squared distances of its rows and to each of S segments."""
     ends = (1 - margin) * _dots(start, start) - margin * _dots(start + step, start + step)
     to_start = np.ascontiguousarray(_right(start, ends).T)
@@ -223,7 +223,7 @@ def _squared(rows: Floats, start: Floats, step: Floats, margin: float) -> list[t
     inverse = _inverse(length)
     size = max(1, _BLOCK // len(start))
 
-    def of_block(i: int) -> tuple[Floats, Floats]:
+    def of_block(i: int) -> tuple[Singles, Singles]:
         distance = rows[i : i + size] @ to_start  # (block, S): |x − start|²
         if length.any():  # less t (2 (x − start)·step − t |step|²), with the t in [0, 1] that is nearest
             shadow = rows[i : i + size] @ along
@@ -238,13 +238,13 @@ def _squared(rows: Floats, start: Floats, step: Floats, margin: float) -> list[t
     return _in_threads(of_block, range(0, len(rows), size))
 
 
-def _shrunk(squared: Floats, radius: float) -> Floats:
+def _shrunk(squared: Singles, radius: float) -> Singles:
     """Return the squares of the distances less the radius and less what the subtraction may be off by."""
     distance = np.sqrt(np.maximum(squared, 0, dtype=np.float64)) - radius * (1 + 1e-6)
     return ((1 - 1e-6) * np.maximum(distance, 0) ** 2).astype(np.float32)
 
 
-def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
+def _nearer(own: Singles, gap: Singles, need: int) -> Mask:
     """Return which rows have `need` rows, themselves among them, within their gap.
 
     They are looked for among few near rows, then among more, as long as most of all rows are sure by then.
@@ -264,7 +264,7 @@ def _nearer(own: Floats, gap: Floats, need: int) -> Mask:
     return sure
 
 
-def _in_cells(left: Floats, right: Floats, gap: Floats, need: int) -> Mask:
+def _in_cells(left: Singles, right: Singles, gap: Singles, need: int) -> Mask:
     """Return the rows that have `need` rows within their gap among the rows of their cell."""
 
     def of_cells(cells: Ids) -> Mask:
@@ -281,7 +281,7 @@ def _in_cells(left: Floats, right: Floats, gap: Floats, need: int) -> Mask:
     return sure
 
 
-def _widen(left: Floats, right: Floats, gap: Floats, sure: Mask, need: int, width: int) -> None:
+def _widen(left: Singles, right: Singles, gap: Singles, sure: Mask, need: int, width: int) -> None:
     """Make the rows sure that have `need` rows within their gap among the `width` rows around them."""
 
     def of_rows(rows: Ids) -> Mask:
@@ -299,7 +299,7 @@ def _widen(left: Floats, right: Floats, gap: Floats, sure: Mask, need: int, widt
         sure[rows] = enough
 
 
-def _by_place(rows: Floats) -> Ids:
+def _by_place(rows: Singles) -> Ids:
     """Return an order in which near rows are near: that of a tree over eight random directions."""
     d = rows.shape[1]
     if d > 8:
@@ -307,7 +307,7 @@ def _by_place(rows: Floats) -> Ids:
     return np.asarray(KDTree(rows, leaf_size=_CELL // 2).get_arrays()[1], dtype=np.int64)
 
 
-def _stay(X: Floats, y: Labels, label: object, k: int, sure: Mask, index: NearestNeighbors) -> Mask:
+def _stay(X: Singles, y: Labels, label: object, k: int, sure: Mask, index: NearestNeighbors) -> Mask:
     """Return which rows of the class edited nearest neighbours keeps."""
     own, other = X[y == label], X[y != label]
     stay: Mask = sure[y == label]
@@ -321,7 +321,7 @@ def _stay(X: Floats, y: Labels, label: object, k: int, sure: Mask, index: Neares
     return stay
 
 
-def _decide(rows: Floats, own: Floats, other: Floats, k: int) -> tuple[Mask, Mask]:
+def _decide(rows: Singles, own: Singles, other: Singles, k: int) -> tuple[Mask, Mask]:
     """Return which rows stay, and for which that does not depend on the rounding of a distance."""
     if not len(rows):
         return np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
@@ -336,7 +336,7 @@ def _decide(rows: Floats, own: Floats, other: Floats, k: int) -> tuple[Mask, Mas
     return stay, stay | go
 
 
-def _ask(index: NearestNeighbors, own: Floats, rows: Ids) -> Ids:
+def _ask(index: NearestNeighbors, own: Singles, rows: Ids) -> Ids:
     """Return the neighbours (n, k) of some rows of `own` as the index gives them when asked for all at once.
 
     A tree answers row by row. A brute search multiplies blocks of rows, and among ties the last bit may

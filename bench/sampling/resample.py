@@ -189,9 +189,14 @@ def _fit_resample(part: Part, sampler: str, seed: int) -> Part:
         try:
             X, labels = estimator.fit_resample(part.X, part.labels)
         except ValueError as error:
-            if ":" in sampler and _ADDS_NONE in str(error):
+            if _ADDS_NONE not in str(error):
+                raise
+            if ":" in sampler:
                 return part
-            raise
+            counts = " and ".join(f"{count:,}" for count in np.bincount(part.labels))
+            raise ValueError(
+                f"{sampler} makes no rows here: the classes are as good as balanced ({counts} training rows)"
+            ) from error
     indices: NDArray[np.int64] | None = getattr(estimator, "sample_indices_", None)
     rows = np.full(len(labels), -1, dtype=np.int64) if indices is None else part.rows[indices]
     return Part(rows, np.ascontiguousarray(X, dtype=np.float32), labels.astype(np.int8))

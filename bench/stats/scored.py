@@ -26,7 +26,7 @@ from numbers import Real
 
 import numpy as np
 
-from bench.plugins import attempt
+from bench.plugins.guards import attempt
 from bench.stats.ranking import SLACK, Tally
 from bench.stats.sums import Array, Floats
 

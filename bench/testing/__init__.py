@@ -22,6 +22,7 @@ from bench import plugins
 from bench.contract import Engine, Metric, Protocol
 from bench.errors import BadPlugin
 from bench.methods import methods
+from bench.names import own_path
 from bench.protocols import protocols
 from bench.runs.engines import engines
 from bench.stats.metrics import metrics
@@ -68,9 +69,7 @@ def check_method(
     BadPlugin
         If the file is not there, does not import or holds no method.
     """
-    path = _file_of(module_or_file)
-    with plugins.taken(path):
-        return raise_faults(_of_method(path, settings or {}), path)
+    return _checked("methods", module_or_file, settings)
 
 
 def check_protocol(protocol_or_file: Protocol | ModuleType | File) -> list[Check]:
@@ -95,9 +94,7 @@ def check_protocol(protocol_or_file: Protocol | ModuleType | File) -> list[Check
     """
     if isinstance(protocol_or_file, Protocol):
         return raise_faults(examine_protocol(protocol_or_file), protocol_or_file.name)
-    path = _file_of(protocol_or_file)
-    with plugins.taken(path):
-        return raise_faults(_of_protocol(path, {}), path)
+    return _checked("protocols", protocol_or_file)
 
 
 def check_engine(engine_or_file: Engine | ModuleType | File) -> list[Check]:
@@ -122,9 +119,7 @@ def check_engine(engine_or_file: Engine | ModuleType | File) -> list[Check]:
     """
     if not isinstance(engine_or_file, ModuleType | str | os.PathLike):
         return raise_faults(examine_engine(engine_or_file), engine_or_file.name)
-    path = _file_of(engine_or_file)
-    with plugins.taken(path):
-        return raise_faults(_of_engine(path, {}), path)
+    return _checked("engines", engine_or_file)
 
 
 def check_metrics(metrics_or_file: Mapping[str, Metric] | ModuleType | File) -> list[Check]:
@@ -150,9 +145,7 @@ def check_metrics(metrics_or_file: Mapping[str, Metric] | ModuleType | File) -> 
     if isinstance(metrics_or_file, Mapping):
         checks = [each for name, metric in metrics_or_file.items() for each in examine_metric(name, metric)]
         return raise_faults(checks, "METRICS")
-    path = _file_of(metrics_or_file)
-    with plugins.taken(path):
-        return raise_faults(_of_metrics(path, {}), path)
+    return _checked("metrics", metrics_or_file)
 
 
 def check_file(file: File, *, settings: Mapping[str, object] | None = None) -> list[Check]:
@@ -170,11 +163,20 @@ def check_file(file: File, *, settings: Mapping[str, object] | None = None) -> l
         ]
 
 
+def _checked(
+    kind: plugins.Kind, module_or_file: ModuleType | File, settings: Mapping[str, object] | None = None
+) -> list[Check]:
+    """Return the checks of what the file has of the kind; raise BrokenContract where one has a fault."""
+    path = _file_of(module_or_file)
+    with plugins.taken(path):
+        return raise_faults(_KINDS[kind](path, settings or {}), path)
+
+
 def _of_method(path: Path, settings: Mapping[str, object]) -> list[Check]:
     _module(path, "methods")
     if broken := unregistered(methods, REGISTERED):
         return broken
-    (method,) = (method for method in methods().values() if Path(method.file) == path)
+    (method,) = (method for method in methods().values() if method.file == str(path))
     return examine_method(method, settings)
 
 
@@ -209,11 +211,11 @@ def _file_of(module_or_file: ModuleType | File) -> Path:
     """Return the whole path of a file, or of a module's file."""
     if isinstance(module_or_file, ModuleType):
         return Path(str(module_or_file.__file__)).resolve()
-    return Path(module_or_file).expanduser().resolve()
+    return own_path(module_or_file).resolve()
 
 
 def _modules(path: Path, kind: plugins.Kind) -> Sequence[ModuleType]:
-    return [plugin.module for plugin in plugins.modules(kind) if Path(plugin.file) == path]
+    return [plugin.module for plugin in plugins.modules(kind) if plugin.file == str(path)]
 
 
 def _module(path: Path, kind: plugins.Kind) -> ModuleType:

@@ -16,10 +16,10 @@ import numpy as np
 from bench.data.cards import card
 from bench.data.table import Table, load
 from bench.errors import BadPlugin, BenchError
-from bench.plugins import attempt, line_of
+from bench.plugins.guards import attempt, line_of
 
 ROWS = 600  # of the simulated table
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,22 @@ def raise_faults(checks: list[Check], subject: object) -> list[Check]:
     return checks
 
 
-def examine(tests: Sequence[Callable[[T], None]], subject: T, file: str = "") -> list[Check]:
+def examine(tests: Sequence[Callable[[_T], None]], subject: _T, file: str = "") -> list[Check]:
     """Return a check for each test, in words its docstring; where the first has a fault, it alone.
 
     What a test raises is the fault, with the line of `file` at which it arose.
     """
     checks: list[Check] = []
     for test in tests:
-        what = " ".join((inspect.getdoc(test) or test.__name__).split()).rstrip(".")
-        checks.append(Check(what, _fault(test, subject, file)))
+        checks.append(Check(what_holds(test), _fault(test, subject, file)))
         if checks[0].fault:
             break
     return checks
+
+
+def what_holds(test: Callable[[_T], None]) -> str:
+    """Return what a test looks at, in words."""
+    return " ".join((inspect.getdoc(test) or test.__name__).split()).rstrip(".")
 
 
 def unregistered(registry: Callable[[], object], what: str) -> list[Check]:
@@ -79,7 +83,7 @@ def unregistered(registry: Callable[[], object], what: str) -> list[Check]:
     return []
 
 
-def _fault(test: Callable[[T], None], subject: T, file: str) -> str | None:
+def _fault(test: Callable[[_T], None], subject: _T, file: str) -> str | None:
     with redirect_stdout(sys.stderr):  # what the author's code prints
         _, fault, error = attempt(lambda: test(subject))
     if error is None:

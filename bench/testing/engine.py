@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from bench.arms.arm import ARMS
 from bench.contract import Arm, Engine, PlannedRun, Result
-from bench.names import FAILED, OK
-from bench.protocols import DEFAULT, protocol_named
+from bench.names import DEFAULT_PROTOCOL, FAILED, OK, TIMEOUT
+from bench.protocols import protocol_named
 from bench.runs.run import Run, packs, plan
 from bench.runs.workbench import Workbench
 from bench.store.folder import Store
@@ -24,6 +24,10 @@ FAILS = Arm(
     "more neighbours than there are rows",
     settings={"estimator": "sklearn.neighbors.KNeighborsClassifier", "parameters": {"n_neighbors": 10**6}},
 )
+LONG, SHORT = (
+    600.0,
+    1e-3,
+)  # time limits, in seconds per run: one that no run reaches, and one that every run may
 
 
 @dataclass
@@ -58,7 +62,7 @@ class Subject:
     @cached_property
     def bench(self) -> Workbench:
         """The benchmark: two folds of the simulated table."""
-        splits = protocol_named(DEFAULT).splits(loans(), folds=2)
+        splits = protocol_named(DEFAULT_PROTOCOL).splits(loans(), folds=2)
         return Workbench(loans(), {split.sha256: split for split in splits}, self.store, "cpu")
 
     @cached_property
@@ -70,18 +74,23 @@ class Subject:
     @cached_property
     def results(self) -> list[Result]:
         """What the engine returns."""
-        return self.engine.run(packs(self.runs, pack=3, workers=2), self.bench, self.told, workers=2)
+        grouped = packs(self.runs, pack=3, workers=2)
+        return self.engine.run(grouped, self.bench, self.told, workers=2, timeout=LONG)
 
 
 def examine_engine(engine: Engine) -> list[Check]:
     """Return what holds and what does not of an engine."""
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
-        return examine(_TESTS, Subject(engine, Store(Path(folder))))
+        return examine(TESTS, Subject(engine, Store(Path(folder))))
 
 
 def every_run_has_a_result(subject: Subject) -> None:
     """Every run is run once, and its result returned."""
-    wanted, returned = (Counter(each.key for each in many) for many in (subject.runs, subject.results))
+    _check_results(subject.runs, subject.results)
+
+
+def _check_results(runs: Sequence[Run], results: Sequence[Result]) -> None:
+    wanted, returned = (Counter(each.key for each in many) for many in (runs, results))
     expect(
         wanted == returned,
         f"{returned.total()} results of {len(returned)} runs; {wanted.total()} were asked for",
@@ -90,9 +99,13 @@ def every_run_has_a_result(subject: Subject) -> None:
 
 def every_run_has_a_record(subject: Subject) -> None:
     """Every run has its record, and the result says what became of it."""
-    by_key = {result.key: result for result in subject.results}
-    for run in subject.runs:
-        record = subject.store.read(run.dataset, run.key)
+    _check_records(subject.runs, subject.results, subject.store)
+
+
+def _check_records(runs: Sequence[Run], results: Sequence[Result], store: Store) -> None:
+    by_key = {result.key: result for result in results}
+    for run in runs:
+        record = store.read(run.dataset, run.key)
         expect(record is not None, f"the run {run.key[:12]} of {run.arm} has no record")
         status = record.status if record else None
         expect(
@@ -119,16 +132,31 @@ def who_watches_is_told(subject: Subject) -> None:
         expect(not missing, f"the reporter was not told that {missing} of {len(wanted)} runs {words}")
 
 
+def a_time_limit_is_taken(subject: Subject) -> None:
+    """A run that takes longer than its time limit has a record that says so, where the engine can end a run."""
+    limited = replace(subject.bench, store=Store(subject.store.root / "limited"))
+    runs = [run for run in subject.runs if run.arm != FAILS.name][:2]
+    results = subject.engine.run([[run] for run in runs], limited, Told(), workers=2, timeout=SHORT)
+    _check_results(runs, results)
+    _check_records(runs, results, limited.store)
+    for result in results:
+        expect(
+            result.status in (OK, TIMEOUT),
+            f"{result.arm}: {result.status} ({result.error}); expected {TIMEOUT}, or {OK} of a run that was not ended",
+        )
+
+
 def nothing_to_do_is_done(subject: Subject) -> None:
     """Without packs it returns no result."""
     results = subject.engine.run([], subject.bench, Told(), workers=2)
     expect(list(results) == [], f"it returns {results!r}")
 
 
-_TESTS = (
+TESTS = (
     every_run_has_a_result,
     every_run_has_a_record,
     a_failing_run_fails_alone,
     who_watches_is_told,
+    a_time_limit_is_taken,
     nothing_to_do_is_done,
 )

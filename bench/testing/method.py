@@ -21,7 +21,8 @@ from bench.contract import Arm, Fitted, Member, Method, SteppedConfig
 from bench.data.encode import Encoded, Part, encode
 from bench.errors import BenchError
 from bench.methods import how_to_install, missing_packages
-from bench.protocols import DEFAULT, protocol_named
+from bench.names import DEFAULT_PROTOCOL
+from bench.protocols import protocol_named
 from bench.testing.checks import Check, examine, expect, loans
 from bench.tuning.space import Classes, arm_at, space_of
 
@@ -75,13 +76,13 @@ class Subject:
 def examine_method(method: Method, settings: Mapping[str, object]) -> list[Check]:
     """Return what holds and what does not of a registered method."""
     subject = Subject(method, settings)
-    checks = [Check(REGISTERED), *examine(_SAYS, subject, method.file)]
+    checks = [Check(REGISTERED), *examine(SAYS, subject, method.file)]
     if checks[1].fault:
         return checks
     if missing := missing_packages(method):
         fault = f"{' and '.join(missing)} not installed here: {how_to_install(method)}"
         return [*checks, Check("Its packages are installed", fault)]
-    return checks + examine(_FITS, subject, method.file)
+    return checks + examine(FITS, subject, method.file)
 
 
 def settings_have_defaults(subject: Subject) -> None:
@@ -118,8 +119,9 @@ def settings_survive_json(subject: Subject) -> None:
 def arms_configure(subject: Subject) -> None:
     """Its arms are listed, are described, and have settings that `Config` takes."""
     for arm in subject.method.arms:
-        expect(ARMS[arm.name] == arm, f"{arm.name!r} is another arm in the list")
-        expect(arm.description, f"{arm.name!r} has no description")
+        expect(
+            ARMS[arm.name].description, f"{arm.name!r} has no description"
+        )  # BadPlugin for two of one name
         configure(arm)
 
 
@@ -194,6 +196,17 @@ def steps_are_counted(subject: Subject) -> None:
         )
 
 
+def what_was_used_is_told(subject: Subject) -> None:
+    """It says on what it really ran: the device it was given, an engine by name, at least one thread, or None."""
+    for fitted in subject.fitted:
+        expect(
+            fitted.device in (None, CPU.type),
+            f"the device is {fitted.device!r}, and it was given {CPU.type!r}",
+        )
+        expect(fitted.engine is None or fitted.engine.strip(), "the engine has an empty name")
+        expect(fitted.threads is None or fitted.threads >= 1, f"{fitted.threads} threads; expected 1 or more")
+
+
 def labels_are_not_asked_for(subject: Subject) -> None:
     """It scores rows without their labels, as test rows are."""
     labelled = subject.encoded.valid
@@ -249,7 +262,7 @@ def rows_are_left_alone(subject: Subject) -> None:
 
 
 def _encoded() -> Encoded:
-    return encode(loans(), protocol_named(DEFAULT).splits(loans(), folds=3)[0])
+    return encode(loans(), protocol_named(DEFAULT_PROTOCOL).splits(loans(), folds=3)[0])
 
 
 def _bytes(part: Part) -> tuple[bytes, bytes | None]:
@@ -324,17 +337,18 @@ def _same(scores: Scores, others: Scores) -> bool:
     return np.asarray(scores).tobytes() == np.asarray(others).tobytes()
 
 
-_SAYS = (
+SAYS = (
     settings_have_defaults,
     settings_are_frozen,
     settings_survive_json,
     arms_configure,
     space_starts_from_the_arm,
 )
-_FITS = (
+FITS = (
     fit_gives_one_per_member,
     scores_are_probabilities,
     steps_are_counted,
+    what_was_used_is_told,
     labels_are_not_asked_for,
     a_seed_decides,
     company_does_not_matter,

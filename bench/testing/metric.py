@@ -47,7 +47,7 @@ class Subject:
 
 def examine_metric(name: str, metric: Metric) -> list[Check]:
     """Return what holds and what does not of a metric."""
-    return [replace(check, what=f"{name}: {check.what}") for check in examine(_TESTS, Subject(name, metric))]
+    return [replace(check, what=f"{name}: {check.what}") for check in examine(TESTS, Subject(name, metric))]
 
 
 def it_is_a_number(subject: Subject) -> None:
@@ -93,4 +93,4 @@ def _rows(scored: Scored, chosen: NDArray[np.int64]) -> Scored:
     return Scored(scored.y[chosen], scored.score[chosen], scored.rows[chosen], columns, scored.threshold)
 
 
-_TESTS = (it_is_a_number, order_does_not_matter, weights_count_rows, better_is_better)
+TESTS = (it_is_a_number, order_does_not_matter, weights_count_rows, better_is_better)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from bench.contract import Protocol
-from bench.data.split import Split
+from bench.data.split import Split, check_split
 from bench.errors import BadSetting, BenchError
 from bench.stats.metrics import metrics
 from bench.testing.checks import Check, examine, expect, loans
@@ -30,16 +30,11 @@ class Subject:
 
 def examine_protocol(protocol: Protocol) -> list[Check]:
     """Return what holds and what does not of a protocol."""
-    return examine(_TESTS, Subject(protocol))
+    return examine(TESTS, Subject(protocol))
 
 
 def it_is_named(subject: Subject) -> None:
     """It has a name, a description and a main metric that bench measures."""
-    protocol: object = subject.protocol
-    expect(
-        isinstance(protocol, Protocol),
-        f"PROTOCOL is a {type(protocol).__name__}; give an object of a class that derives from bench.contract.Protocol",
-    )
     named = subject.protocol
     expect(
         named.name and not set(named.name) & set("/ \\"),
@@ -50,12 +45,18 @@ def it_is_named(subject: Subject) -> None:
         named.main_metric in metrics(),
         f"the main metric {named.main_metric!r}; bench list metrics has the known",
     )
+    lacking = [word for word in named.words if named.variant([word]) is None]
+    expect(not lacking, f"the words {lacking}: `variant` knows no protocol {named.name}+WORD of them")
     expect(named.seeds is None or named.seeds >= 1, f"{named.seeds} seeds; expected 1 or more, or None")
 
 
 def parts_are_apart(subject: Subject) -> None:
     """The parts of a split share no row, and each holds both classes."""
-    expect(subject.splits, "there is no split")  # `Protocol.splits` has looked at each
+    expect(subject.splits, "there is no split")
+    for (
+        split
+    ) in subject.splits:  # `Protocol.splits` does the same, and a protocol may have a `splits` of its own
+        check_split(split, loans(), subject.protocol.name, validates=subject.protocol.validates)
 
 
 def folds_are_told_apart(subject: Subject) -> None:
@@ -133,7 +134,7 @@ def nothing_is_learnt_from_test_rows(subject: Subject) -> None:
         expect(same, f"the {name} part changed with the test rows")
 
 
-_TESTS = (
+TESTS = (
     it_is_named,
     parts_are_apart,
     folds_are_told_apart,

@@ -18,7 +18,7 @@ from optuna.distributions import (
 from bench.arms.settings import configure
 from bench.contract import Arm
 from bench.data.split import Split
-from bench.errors import BadSetting
+from bench.errors import BadSetting, BadSplit
 from bench.names import digest
 from bench.runs.prepare import Prepared, prepare
 from bench.runs.request import Request
@@ -76,7 +76,7 @@ def plan_studies(
     ready = ready or prepare(request, download)
     store, jobs, untunable = TrialStore(request.results), [], []
     study_plan = StudyPlan(ready, request, search, [], store, [])
-    inner = [ready.protocol.inner(ready.table, outer, search.inner_folds) for outer in ready.splits]
+    inner = [_inner(ready, outer, search.inner_folds) for outer in ready.splits]
     for arm in (arm for arm in ready.arms if only is None or arm.name in only):
         configure(arm)
         its_jobs = [
@@ -93,6 +93,17 @@ def plan_studies(
     known = store.with_published(ready.table.name)
     jobs = [_with_older(study_plan, job, known) for job in jobs]
     return replace(study_plan, jobs=jobs, untunable=untunable)
+
+
+def _inner(ready: Prepared, outer: Split, folds: int) -> list[Split]:
+    """Return the protocol's inner splits of a fold; raise BadSplit where they are not as many as asked for."""
+    parts = ready.protocol.inner(ready.table, outer, folds)
+    if len(parts) != folds or not all(isinstance(part, Split) for part in parts):
+        raise BadSplit(
+            f"The protocol {ready.protocol.name} gives {len(parts)} inner splits of fold {outer.repeat}.{outer.fold}; "
+            f"expected {folds} of bench.data.split.Split."
+        )
+    return parts
 
 
 def _job(study_plan: StudyPlan, arm: Arm, outer: Split, inner: Sequence[Split]) -> Job:

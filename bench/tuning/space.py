@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -28,13 +28,12 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from bench.contract import Arm
+from bench.contract import Arm, Choice
 from bench.contract import Classes as Classes
 from bench.errors import BadSetting
 from bench.methods import ROLES, method
 from bench.sampling.samplers import SAMPLERS
 
-T = TypeVar("T", bound="str | float | None")  # a choice
 DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it logs every study and trial
 
@@ -133,9 +132,11 @@ class Suggestions:
         """Return a whole number."""
         return int(self._suggest(name, IntDistribution(low, high, log=log, step=step), default))
 
-    def suggest_categorical(self, name: str, choices: Sequence[T], *, default: T | None = None) -> T:
+    def suggest_categorical(
+        self, name: str, choices: Sequence[Choice], *, default: Choice | None = None
+    ) -> Choice:
         """Return one of the choices."""
-        choice: T = self._suggest(name, CategoricalDistribution(choices), default)
+        choice: Choice = self._suggest(name, CategoricalDistribution(choices), default)
         return choice
 
     def sets(self, name: str) -> bool:

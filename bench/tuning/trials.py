@@ -33,7 +33,7 @@ _DESCRIPTION = "study.json"  # beside a study's trials: what the study is
 DECIMALS = 7  # of a value: as whole numbers they are half the size
 KEY_LENGTH = 16  # characters of a hash in names of folders, in `Tried.runs` and in configurations
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 Target = tuple[
     str, str, int, int, str
 ]  # what a configuration is for: protocol, arm, repeat, fold, hash of the rows
@@ -341,7 +341,7 @@ def _ordered(trials: Iterable[Tried]) -> list[Tried]:
     return sorted(trials, key=lambda trial: (trial.number, trial.id))
 
 
-def made_of(kind: type[T], content: dict[str, object]) -> T:
+def made_of(kind: type[_T], content: dict[str, object]) -> _T:
     """Return the dataclass of that kind with these fields; raise ValueError or TypeError where they do not fit."""
     try:
         _adapter(kind).validate_json(json.dumps(content), strict=True)  # type: ignore[arg-type]  # classes have hashes
@@ -357,7 +357,7 @@ def _adapter(kind: type[object]) -> TypeAdapter[object]:
     return TypeAdapter(kind)
 
 
-def _from_json(path: Path, kind: type[T]) -> T:
+def _from_json(path: Path, kind: type[_T]) -> _T:
     try:
         return made_of(kind, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:

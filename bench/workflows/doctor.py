@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.data.cards import dataset_names
 from bench.data.raw.fetch import cache_place
-from bench.errors import BenchError
+from bench.errors import BadStore, BenchError
 from bench.machine import checkout, versions
 from bench.names import cores, own_path
 from bench.runs.run import PIPELINE_VERSIONS
@@ -31,7 +31,7 @@ class Finding:
     found: str
 
 
-def examine(results: Path) -> list[Finding]:
+def diagnose(results: Path) -> list[Finding]:
     """Return all checks: versions, cores, device, cache, results folder, cards, Kaggle credentials."""
     packages = json.loads(versions(**PIPELINE_VERSIONS))
     checks = [Finding(name, True, number) for name, number in packages.items()]
@@ -47,11 +47,18 @@ def examine(results: Path) -> list[Finding]:
         _device(),
         _kernel(),
         _cards(),
-        _folder("cache", cache_place().absolute(), "BENCH_CACHE"),
+        _cache(),
         _folder("results", own_path(results).absolute(), "--results DIR"),
         _kaggle(),
     ]
     return checks
+
+
+def _cache() -> Finding:
+    try:
+        return _folder("cache", cache_place().absolute(), "BENCH_CACHE")
+    except BadStore as error:
+        return Finding("cache", False, str(error))
 
 
 def _device() -> Finding:
@@ -74,8 +81,8 @@ def _kernel() -> Finding:
     from bench.networks.compiled.kernel import why_torch
     from bench.networks.selfcheck import try_kernel
 
-    kept = cache_place() / "kernel"
     try:
+        kept = cache_place() / "kernel"
         with _cache_elsewhere(kept):
             try_kernel(torch.empty(0))
             if reason := why_torch():
@@ -129,7 +136,7 @@ def _kaggle() -> Finding:
     """Say whether credentials are where Kaggle's client looks, never what they are; public data sets need none."""
     pair = [name for name in ("KAGGLE_USERNAME", "KAGGLE_KEY") if os.environ.get(name)]
     tokens = ["KAGGLE_API_TOKEN"] if os.environ.get("KAGGLE_API_TOKEN") else []
-    home = Path.home() / ".kaggle"
+    home = own_path("~") / ".kaggle"
     files = [
         *(home / name for name in ("access_token", "access_token.txt", "credentials.json")),
         _kaggle_folder() / "kaggle.json",
@@ -142,7 +149,7 @@ def _kaggle_folder() -> Path:
     """Return the folder in which Kaggle's client looks for kaggle.json."""
     if folder := os.environ.get("KAGGLE_CONFIG_DIR"):
         return Path(folder)
-    home = Path.home() / ".kaggle"
+    home = own_path("~") / ".kaggle"
     if home.exists() or not sys.platform.startswith("linux"):
         return home
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or own_path("~") / ".config") / "kaggle"

@@ -22,6 +22,8 @@ from bench.data.table import Table
 from bench.errors import BadPlugin, BadSetting
 from bench.methods import method
 from bench.names import OK, TUNED
+from bench.networks.config import check_validation
+from bench.plugins.guards import guard
 from bench.runs.card import the_card
 from bench.runs.engines import engine_named
 from bench.runs.prepare import FullReporter, Prepared, prepare, resolve, seeds_per_split
@@ -176,13 +178,9 @@ def _tuned(
 
 
 def _check_validation(configs: Mapping[str, BaseModel], protocol: Protocol) -> None:
-    """Raise BadSetting where an arm's network chooses on validation rows and the protocol holds none out."""
+    """Raise BadSetting where an arm chooses on validation rows and the protocol holds none out."""
     for arm, config in () if protocol.validates else configs.items():
-        if isinstance(config, SteppedConfig) and config.needs_validation:
-            raise BadSetting(
-                f"{arm} chooses its best step or rate on validation rows, and {protocol.name} holds none out: "
-                'set keep="last", or run published+early-stopping.'
-            )
+        check_validation(config, arm, protocol.name, protocol.with_validation)
 
 
 def _shard(runs: list[Run], shard: tuple[int, int] | None) -> list[Run]:
@@ -224,7 +222,9 @@ def run_plan(plan: Plan, reporter: FullReporter) -> Execution:
 def _execute(plan: Plan, reporter: FullReporter) -> list[Result]:
     """Have the request's engine run the packs."""
     engine, request = engine_named(plan.request.engine), plan.request
-    results = engine.run(plan.packs, plan.bench, reporter, workers=plan.workers, timeout=request.timeout)
+    run_packs = guard(engine.run, (list, tuple), "a list of bench.contract.Result")
+    returned = run_packs(plan.packs, plan.bench, reporter, workers=plan.workers, timeout=request.timeout)
+    results = [result for result in returned if isinstance(result, Result)]
     ended = {result.key for result in results}
     if left := [run for run in plan.todo if run.key not in ended]:
         raise BadPlugin(

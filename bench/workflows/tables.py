@@ -18,12 +18,11 @@ from bench.errors import BadStore, UnknownName
 from bench.names import slug
 from bench.paper import alpha, claims, ladder, page, sides
 from bench.paper.figures import draw_grid, draw_ladder, grid_of
-from bench.protocols import main_metric, protocol_named
-from bench.protocols.published import is_of_paper
+from bench.protocols import main_metric_of, protocol_if_known
 from bench.report import charts, figures, ledger, tuned
 from bench.report import leaderboard as boards
 from bench.report.render import FORMATS
-from bench.report.selection import Measured, board_path, measure_tables
+from bench.report.selection import Measured, board_path, measure_tables, protocol_asked
 from bench.stats.bootstrap import Replicates
 from bench.store import compact
 from bench.store.folder import PUBLISHED, SWEEPS, Store, published_beside
@@ -80,6 +79,40 @@ class Board:
         return [*([] if boards.same(self.frame, self.path) else [self.path]), *texts, *drawn]
 
 
+@dataclass(frozen=True)
+class Remade:
+    """All tables of a command: those with a fault are `stale`, and `unmade` are files among them of no record."""
+
+    boards: list[Board]
+    stale: list[Path]
+    unmade: list[Path]
+
+    @property
+    def without_file(self) -> list[str]:
+        """The protocols of leaderboards that are not known here, so that average precision ranks."""
+        names = dict.fromkeys(
+            board.frame["protocol"].iloc[0] for board in self.boards if board.is_leaderboard
+        )
+        return [name for name in names if protocol_if_known(name) is None]
+
+
+def remake(
+    results: Path, dataset: str | None, protocol: str | None, formats: Sequence[str], *, check: bool
+) -> Remade:
+    """Return every table that the records give (`regenerate`), for a check also of what is published beside them."""
+    remade = Remade([], [], [])
+    for folder in table_folders(results, dataset, check=check):
+        if folder != results and protocol and protocol_if_known(protocol) is None:
+            continue  # what is published has protocols of bench alone
+        boards = regenerate(folder, read_only=check, dataset=dataset, protocol=protocol, formats=formats)
+        remade.boards.extend(boards)
+        whole = not check or is_kept_whole(folder)
+        remade.stale.extend(path for board in boards for path in board.faults(whole=whole))
+        if check and not (dataset or protocol or formats):
+            remade.unmade.extend(orphans(folder, boards))
+    return remade
+
+
 def regenerate(
     results: Path,
     *,
@@ -102,7 +135,7 @@ def regenerate(
     Raises UnknownName for a data set, protocol or format that is not there.
     """
     store = Store(results, read_only=read_only)
-    protocol = protocol_named(protocol).name if protocol else None
+    protocol = protocol_asked(store, protocol) if protocol else None
     for kind, asked, known in (
         ("data set with records", dataset, _names(store)),
         *(("format", name, list(FORMATS)) for name in formats),
@@ -132,9 +165,8 @@ def _sweeps_and_boards(
         for name, by_protocol in by_dataset.items():
             own = {protocol: table for protocol, table in by_protocol.items() if table.own}
             all_boards += _boards(home, name, own, formats)
-            asked_published = any(map(is_of_paper, own))
             # A folder of sweeps has boards alone: the tables across protocols are made where it lies in.
-            if across and home is store and asked_published and store.root.name != SWEEPS:
+            if across and home is store and sides.are_of_paper(own) and store.root.name != SWEEPS:
                 all_boards += _across_protocols(home, name, by_protocol, formats)
     return all_boards
 
@@ -307,7 +339,7 @@ def study_boards(results: Path, dataset: str) -> list[Board]:
 def _grid(frame: pd.DataFrame, path: Path) -> dict[Path, figures.Drawing]:
     """Return the heat map of the leaderboard's grid, if it has one."""
     name, judged = frame[["dataset", "protocol"]].iloc[0]
-    metric = main_metric(judged)
+    metric = main_metric_of(judged)
     grid = grid_of(frame, metric)
     if grid.empty:
         return {}

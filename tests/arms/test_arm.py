@@ -1,56 +1,16 @@
-"""Arms are listed or spelled, each a method with samplers and settings; matrices are lists of them."""
+"""Arms are listed or spelled, each a method with samplers and settings."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.arms.arm import ARMS, arm_named, read_arms
-from bench.arms.matrices import ALPHA, CELL, GRID, MATRICES
 from bench.arms.settings import configure, select
-from bench.cli.catalogue import catalogue, summary
 from bench.errors import BadSetting, UnknownName
 from bench.networks.losses import LOSSES
 from bench.sampling.resample import SAMPLERS
-
-# The names of section 2 of the paper's code: `none` and its ten samplers span the grid.
-PAPER = (
-    "none",
-    "smote",
-    "borderline-smote",
-    "svm-smote",
-    "adasyn",
-    "random-over",
-    "random-under",
-    "cluster-centroids",
-    "near-miss",
-    "all-knn",
-    "smoteenn",
-)
-BALANCING = set(PAPER) - {"none", "all-knn"}
-
-
-@pytest.mark.parametrize("name", ARMS)
-def test_every_registered_arm_is_described(name: str) -> None:
-    assert ARMS[name].description
-
-
-def test_the_grid_is_every_pair_of_the_papers_samplers_and_none() -> None:
-    assert list(GRID) == [f"metabalance[{inner}/{outer}]" for inner in PAPER for outer in PAPER]
-    assert len(GRID) == 121
-    for name in GRID:
-        arm, (inner, outer) = ARMS[name], name.removesuffix("]").partition("[")[2].split("/")
-        assert (arm.method, arm.sampler, arm.settings) == ("metabalance", None, {})
-        assert (arm.inner_sampler or "none", arm.outer_sampler or "none") == (inner, outer)
-
-
-def test_metabalance_is_a_cell_of_its_grid() -> None:
-    arm, cell = ARMS["metabalance"], ARMS["metabalance[none/random-under]"]
-    assert cell.fixed == {"inner_sampler", "outer_sampler"}  # its name says them
-    assert replace(cell, name=arm.name, description=arm.description, fixed=arm.fixed) == arm
-    assert configure(cell) == configure(arm)
 
 
 @pytest.mark.parametrize(
@@ -73,13 +33,6 @@ def test_a_control_differs_from_metabalance_in_what_it_controls_alone(
     )
     one, other = configure(arm), configure(control)
     assert {key: (one[key], other[key]) for key in one if one[key] != other[key]} == differs
-
-
-def test_losses_that_follow_the_class_counts_meet_no_sampler_that_evens_them() -> None:
-    cells = [arm for name, arm in ARMS.items() if "[" in name and name not in GRID]
-    assert {arm.settings.get("loss") for arm in cells if arm.sampler in BALANCING} == {"focal"}
-    assert {arm.sampler for arm in cells} - BALANCING == {"all-knn"}
-    assert all(arm.name == f"{arm.name.partition('[')[0]}[{arm.sampler}]" for arm in cells)
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -140,25 +93,6 @@ def test_a_name_that_spells_no_arm_is_refused_with_the_nearest(name: str, answer
     assert len(str(refused.value)) < 1500  # not all 121 cells
 
 
-def test_each_matrix_holds_the_one_before() -> None:
-    assert set(MATRICES["quick"]) < set(MATRICES["core"]) < set(MATRICES["full"])
-    assert set(GRID) | set(PAPER) < set(MATRICES["full"])
-    for name in ("core", "full"):
-        assert MATRICES[name] == tuple(arm for arm in ARMS if arm in MATRICES[name])
-
-
-def test_people_see_the_grid_as_one_row_and_programs_every_cell() -> None:
-    names = [row["name"] for row in catalogue("arms")]
-    assert names == list(ARMS)
-    assert [row["name"] for row in summary("arms")] == [name for name in names if name not in GRID] + [CELL]
-    assert {tuple(row) for row in summary("arms")} == {tuple(catalogue("arms")[0])}
-    shown = {row["name"]: row["arms"] for row in summary("matrices")}
-    assert shown["quick"] == list(MATRICES["quick"])
-    assert shown["full"][-1] == f"{CELL} (121 arms)"
-    assert len(shown["full"]) == len(MATRICES["full"]) - 120
-    assert summary("methods") == catalogue("methods")
-
-
 def test_an_arms_file_gives_arms_with_samplers_and_settings(tmp_path: Path) -> None:
     file = tmp_path / "arms.toml"
     file.write_text(
@@ -212,15 +146,3 @@ def test_an_arms_file_that_is_missing_or_no_text_is_named(tmp_path: Path, conten
         file.write_bytes(content)
     with pytest.raises(BadSetting, match=r"arms\.toml could not be read"):
         read_arms(file)
-
-
-def test_the_matrix_alpha_is_every_pair_at_every_inner_rate_in_both_orders():
-    chosen = {arm.name: arm for arm in select("alpha", [], None, has_probability=False)}
-    assert list(chosen) == list(ALPHA)
-    for name, (pair, order, alpha) in ALPHA.items():
-        arm = chosen[name]
-        assert (arm.settings["order"], arm.settings["inner_lr"]) == (order, alpha)
-        assert pair == "/".join(sampler or "none" for sampler in (arm.inner_sampler, arm.outer_sampler))
-    pairs = list(ALPHA.values())
-    assert len(pairs) == len({pair for pair, *_ in pairs}) * (1 + 2 * 6)
-    assert all(alpha == 0 for pair, _, alpha in pairs[:: 1 + 2 * 6])

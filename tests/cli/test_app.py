@@ -23,8 +23,9 @@ from bench.cli import catalogue, completion, output
 from bench.cli.catalogue import LISTED, Listed, summary
 from bench.data.cards import card, dataset_names
 from bench.data.raw.cache import address
+from bench.methods import methods
 from bench.names import PRUNERS, SEARCHES, FormatName
-from bench.protocols import protocols
+from bench.protocols import protocol_named, protocols
 from bench.protocols.published import REPAIRS
 from bench.report import leaderboard as boards
 from bench.runs.engines import engines
@@ -130,7 +131,7 @@ def test_the_options_of_a_run_stand_in_panels(call: Call, monkeypatch: pytest.Mo
     places = [shown.index(f"─ {panel} ─") for panel in ("Data", "What to run", "How to run it", "Output")]
     assert places == sorted(places)
     assert re.search(r"--source\s+SOURCE", shown)
-    assert "auto, kaggle, mirror, openml" in re.sub(r"[│\s]+", " ", shown)
+    assert "auto, wheel, kaggle, mirror, openml" in re.sub(r"[│\s]+", " ", shown)
     assert "<auto|cpu|cuda>" in shown
     assert re.search(r"--dry-run\s+Only say", shown)
     assert re.search(r"--timeout\s+SECONDS", shown)
@@ -150,6 +151,12 @@ def test_the_commands_that_run_nothing_ask_for_records_and_not_for_what_to_run(c
         shown = call(name, "-h").out
         assert "─ Which records ─" in shown
         assert "─ What to run ─" not in shown
+
+
+def test_the_help_of_a_study_says_where_it_runs(call: Call) -> None:
+    shown = " ".join(call("study", "-h").out.split())
+    assert "worker processes of this machine; --engine is an option of bench run alone" in shown
+    assert "Not for studies." in " ".join(re.sub("[│╭╰─]", " ", call("run", "-h").out).split())
 
 
 def test_the_help_names_every_pair_of_labels_that_needs_no_positive_value(
@@ -189,9 +196,65 @@ def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
     repaired = completion.protocols("published+stratified+")
     assert repaired == [f"published+stratified+{name}" for name in REPAIRS if name != "stratified"]
     assert completion.engines() == list(engines())
+    fields = {field for each in methods().values() for field in each.config.model_fields}
+    assert completion.settings("") == sorted(f"{field}=" for field in fields)
+    assert completion.settings("keep=") == []
     assert completion.datasets() == dataset_names()
     assert set(completion.published_datasets()) == {"fraud", "loan"}
     assert not {"fraud-sim", "loan-sim"} & set(completion.fetched_datasets())
+
+
+@pytest.mark.parametrize("typed", ["strict+", "foo+", "published+foo+", "published+stratified+foo+"])
+def test_what_has_no_variant_is_not_completed(typed: str) -> None:
+    assert completion.protocols(typed) == []
+
+
+@pytest.mark.parametrize("typed", ["", "published+", "published+second-order+"])
+def test_every_protocol_that_is_completed_is_one(typed: str) -> None:
+    offered = completion.protocols(typed)
+    assert offered
+    assert all(protocol_named(name).name.count("+") == name.count("+") for name in offered)
+
+
+MINE = """
+from dataclasses import dataclass
+from bench.contract import Protocol
+
+raise RuntimeError("no file is run to complete a word")
+WORDS = {"later": "the rows after it", "sooner": "the rows before it"}
+
+@dataclass(frozen=True)
+class Windows(Protocol):
+    def split(self, table, folds, repeats): ...
+
+@dataclass(frozen=True)
+class Cluster:
+    name: str = "cluster"
+
+class Config(BaseModel):
+    steepness: float = 1.0
+    kind: ClassVar[str] = "mine"
+
+PROTOCOL = Windows(description="windows in time", name="windows", words=tuple(WORDS))
+ENGINE = Cluster()
+"""
+
+
+def test_what_a_users_own_file_brings_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
+    assert completion.protocols("") == [*protocols_of_bench(), "windows"]
+    assert completion.protocols("windows+") == ["windows+later", "windows+sooner"]
+    assert completion.protocols("windows+later+") == ["windows+later+sooner"]
+    assert completion.engines() == ["local", "cluster"]
+    assert "steepness=" in completion.settings("")
+    assert "kind=" not in completion.settings("")
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / "gone"))
+    assert completion.engines() == ["local"]  # the command says what is wrong
+
+
+def protocols_of_bench() -> list[str]:
+    return ["strict", "published"]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +269,8 @@ def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
         (("study", "--pruner"), "h", {"halving"}),
         (("list",), "m", {"methods", "metrics", "matrices"}),
         (("run", "--engine"), "l", {"local"}),
+        (("run", "--protocol"), "published+st", {"published+stratified"}),
+        (("run", "--set"), "inner_", {"inner_lr=", "inner_batch="}),
         (("fetch",), "fr", {"fraud"}),
         (("compare",), "xgb", {"xgboost"}),
         (("do",), "", set()),
@@ -283,6 +348,25 @@ def test_every_kind_is_listed_for_people_and_for_programs(kind: str, call: Call)
     shown = call("list", kind)
     assert (shown.code, shown.err) == (0, "")
     assert all(entry["name"] in shown.out for entry in summary(kind))
+
+
+def test_a_dry_run_says_in_which_wheel_a_table_is(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = call("run", "--dataset", "vub-credit", "--dry-run").out
+    assert "1. wheel empulse==0.13.1: vub_credit_scoring.csv.gz (0.8 MB)" in shown.replace("\xa0", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_suites_are_listed_with_their_data_sets(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = json.loads(call("list", "suites", "--json").out)["suites"]
+    assert [row["name"] for row in told] == ["credit", "fraud", "sim"]
+    assert "pakdd-2009" in told[0]["datasets"]
+    shown = call("list", "suites").out
+    assert all(name in shown for row in told for name in row["datasets"])
 
 
 def test_lists_are_in_the_registries_order(call: Call) -> None:
@@ -607,7 +691,7 @@ def test_a_list_fits_the_terminal_and_cuts_no_name_or_number(
     columns(width)
     shown = call("list", kind).out
     assert max(map(len, shown.splitlines())) <= width
-    lines = [line.split() for line in shown.splitlines() if line]
+    lines = [line.split() for line in shown.splitlines() if line and not line.startswith(" ")]  # else wrapped
     entries = summary(kind)
     assert {entry["name"] for entry in entries} <= {line[0] for line in lines}
     for entry in entries if kind == "datasets" and width > 60 else []:
@@ -810,10 +894,11 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("run", "--dataset", "loan-sim", "--device", "gpu"), "Did you mean 'cpu'? Known: auto, cpu, cuda"),
         (("study", "--dataset", "loan-sim", "--search", "tpee"), "Did you mean 'tpe'"),
         (("study", "--dataset", "loan-sim", "--pruner", "all"), "Known: none, median, halving"),
-        (("fetch", "loan", "--source", "web"), "Known: auto, kaggle, mirror, openml"),
+        (("fetch", "loan", "--source", "web"), "Known: auto, wheel, kaggle, mirror, openml"),
         (("fetch",), "Missing argument 'NAME'. Help: bench fetch --help"),
         (("compare", "none"), "Missing argument 'ARM'. Help: bench compare --help"),
         (("compare", "none", "smote"), "Missing option '--dataset'"),
+        (("study", "--dataset", "loan-sim", "--engine", "local"), "No such option: --engine"),
         (("run", "--datset", "loan"), "No such option: --datset"),
         (("rnu",), "No such command 'rnu'. Did you mean 'run'?"),
         (("run", "--rows", "many"), "'--rows'"),
@@ -888,7 +973,7 @@ def test_a_file_that_is_no_table_is_refused(
     ended = call(*on_file(tmp_path / name))
     assert ended.code == 2
     assert answer in ended.err
-    assert name in ended.err or "column" in ended.err
+    assert name in ended.err
 
 
 def test_another_file_never_runs_under_a_data_sets_name(call: Call, write: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import os
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from rich.console import Console
 
+from bench.cli.app import app
 from bench.cli.progress import Bars, Lines
-from bench.cli.study import study
 from bench.runs.request import Request
 from bench.tuning.loop import tune
 from bench.tuning.plan import StudyPlan, plan_studies
@@ -58,10 +58,34 @@ def test_a_study_prints_its_ledger_and_says_what_it_wrote(bench: Script, tmp_pat
     assert all(study["best"]["params"] for study in told["studies"])
 
 
-def test_the_options_have_the_defaults_of_the_search() -> None:
-    own = {field.name: field.default for field in fields(Search)}
-    options = {name: one.default for name, one in inspect.signature(study).parameters.items() if name in own}
-    assert options == own
+@pytest.mark.parametrize(
+    ("words", "search"),
+    [
+        ([], Search()),
+        (
+            ["--trials", "7", "--inner-folds", "2", "--seeds", "3", "--generation", "5", "--extend"],
+            Search(trials=7, inner_folds=2, seeds=3, generation=5, extend=True),
+        ),
+        (
+            [
+                "--search",
+                "random",
+                "--pruner",
+                "none",
+                "--timeout",
+                "2.5",
+                "--storage",
+                "sqlite:///a",
+                "--anew",
+            ],
+            Search(search="random", pruner="none", seconds=2.5, storage="sqlite:///a", anew=True),
+        ),
+    ],
+)
+def test_the_words_of_a_study_say_its_search(words: list[str], search: Search) -> None:
+    command = typer.main.get_command(app).commands["study"]  # type: ignore[attr-defined]  # the root is a group
+    params = command.make_context("study", words).params
+    assert Search(**{field.name: params[field.name] for field in fields(Search)}) == search
 
 
 def test_show_tunes_nothing_and_draws(bench: Script, tmp_path: Path) -> None:
@@ -70,6 +94,7 @@ def test_show_tunes_nothing_and_draws(bench: Script, tmp_path: Path) -> None:
     assert "holds no study of any arm on loan-sim" in empty.stderr
     assert bench(*SMALL).returncode == 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("trials/*/*/*.json")}
+    assert len(before) == 2 * (3 + 1)  # of either fold: the trials, and what the study is
     shown = bench("study", "--dataset", "loan-sim", "--arm", "logistic-regression", "--show")
     assert shown.returncode == 0, shown.stderr
     assert "results/studies/slices/loan-sim-logistic-regression.svg" in shown.stdout

@@ -1,4 +1,4 @@
-"""Dates in texts and in types of their own: which format, which second, and what stands for a missing one."""
+"""Times in texts and in types of their own: which format, which second, and what stands for a missing one."""
 
 import datetime as dt
 
@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.columns import dates_of
-from bench.data.dates import Dates, NearlyDates, dates_of_texts, format_of_numbers, parts
+from bench.data.dates import NearlyDates, Times, dates_of_texts, format_of_numbers, parts
+from bench.data.values import dates_of
 from bench.errors import BadSetting
 
 DAY = 86400.0
 JANUARY = 16436 * DAY  # 2015-01-01
 
 
-def read(*texts: str, declared: str | None = None) -> Dates:
+def read(*texts: str, declared: str | None = None) -> Times:
     dates = dates_of_texts(texts, declared)
-    assert isinstance(dates, Dates)
+    assert isinstance(dates, Times)
     return dates
 
 
@@ -159,7 +159,7 @@ def test_dates_that_stand_for_a_missing_one(text: str) -> None:
     ],
 )
 def test_what_is_no_date(text: str) -> None:
-    assert not isinstance(dates_of_texts([text]), Dates)
+    assert not isinstance(dates_of_texts([text]), Times)
 
 
 def test_texts_of_which_most_are_dates() -> None:
@@ -236,4 +236,4 @@ def test_every_date_is_what_pandas_reads(dates: list[dt.datetime]) -> None:
 @given(st.text(alphabet="0123456789-/.: TZAPMJanQW+,", max_size=24), st.none() | st.just("%d/%m/%Y"))
 def test_no_text_is_a_traceback(text: str, declared: str | None) -> None:
     dates = dates_of_texts([text, "2015-01-01"], declared)
-    assert dates is None or isinstance(dates, Dates | NearlyDates)
+    assert dates is None or isinstance(dates, Times | NearlyDates)

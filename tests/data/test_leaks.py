@@ -64,6 +64,7 @@ def test_a_suspicious_column_is_named_with_what_to_type(name: str, values: Any, 
         ("city", RNG.choice([f"c{i}" for i in range(400)], N)),
         ("strong", Y + RNG.normal(0, 0.6, N)),
         ("index_of_prices", RNG.random(N)),
+        ("even", np.where(np.where(Y == 1, np.cumsum(Y), np.cumsum(1 - Y)) % 2, "u", "v")),
     ],
 )
 def test_an_ordinary_column_is_left_alone(name: str, values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Numbers written as text: what each spelling is worth, what is a code, and when a column agrees."""
+"""Parsed written as text: what each spelling is worth, what is a code, and when a column agrees."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bench.data.numerals import (
     Marks,
-    Numbers,
+    Parsed,
     Strays,
     Undecided,
     as_numbers,
@@ -17,7 +17,7 @@ from bench.data.numerals import (
 )
 
 
-def judged(*texts: str, marks: Marks | None = None) -> Numbers | Strays | Undecided | None:
+def judged(*texts: str, marks: Marks | None = None) -> Parsed | Strays | Undecided | None:
     return as_numbers(texts, np.ones(len(texts), dtype=np.intp), marks or Marks())
 
 
@@ -142,11 +142,11 @@ def test_words_of_missing(word: str) -> None:
 
 def test_a_column_that_agrees_says_how_it_is_written() -> None:
     read = judged("10.6%", "0", "5%", "-")
-    assert isinstance(read, Numbers)
+    assert isinstance(read, Parsed)
     np.testing.assert_array_equal(read.values, [10.6, 0, 5, np.nan])
     assert read.style == "percent"
     money = judged("$1,234.50", "($2.00)", "3")
-    assert isinstance(money, Numbers)
+    assert isinstance(money, Parsed)
     np.testing.assert_array_equal(money.values, [1234.5, -2, 3])
     assert money.style == (
         "currency $, commas between thousands, negatives in parentheses or with a minus behind"
@@ -170,7 +170,7 @@ def test_a_column_that_agrees_says_how_it_is_written() -> None:
 )
 def test_what_a_column_agrees_on(texts: tuple[str, ...], values: tuple[float, ...]) -> None:
     read = judged(*texts)
-    assert isinstance(read, Numbers)
+    assert isinstance(read, Parsed)
     assert tuple(read.values) == values
 
 
@@ -214,7 +214,7 @@ def test_a_file_s_decimal_mark_decides_what_a_column_does_not(
     texts: tuple[str, ...], marks: Marks, values: tuple[float, ...]
 ) -> None:
     read = judged(*texts, marks=marks)
-    assert isinstance(read, Numbers)
+    assert isinstance(read, Parsed)
     assert tuple(read.values) == values
     assert read.guessed == (marks == Marks(semicolons=True))
 

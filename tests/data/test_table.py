@@ -1,7 +1,6 @@
 """A frame and its card become a table, or an error that says which column, what was found and what to do."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -232,13 +231,6 @@ def test_settings_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         load(card("loan-sim"), data_file=tmp_path / "my.csv")
 
 
-def real(name: str) -> Path:
-    folder = os.environ.get("BENCH_TEST_DATA")
-    if not folder or not (Path(folder) / name).is_file():
-        pytest.skip(f"BENCH_TEST_DATA names no folder with {name}")
-    return Path(folder) / name
-
-
 @pytest.mark.parametrize(
     ("name", "roles", "shape", "n_positives", "n_categorical"),
     [
@@ -261,9 +253,14 @@ def real(name: str) -> Path:
     ],
 )
 def test_real_tables(
-    name: str, roles: dict[str, Any], shape: tuple[int, int], n_positives: int, n_categorical: int
+    name: str,
+    roles: dict[str, Any],
+    shape: tuple[int, int],
+    n_positives: int,
+    n_categorical: int,
+    data_folder: Path,
 ) -> None:
-    path = real(name)
+    path = data_folder / name
     found = load(card_for_file(path, **roles), data_file=path)
     assert found.X.shape == shape
     assert found.n_positives == n_positives
@@ -275,8 +272,8 @@ def test_real_tables(
     ("name", "file"),
     [("loan", "loan_data.csv"), ("credit-default", "UCI_Credit_Card.csv"), ("german-credit", "german.data")],
 )
-def test_real_tables_are_what_their_cards_expect(name: str, file: str) -> None:
-    found = load(card(name), data_file=real(file))
+def test_real_tables_are_what_their_cards_expect(name: str, file: str, data_folder: Path) -> None:
+    found = load(card(name), data_file=data_folder / file)
     expected = card(name).expected
     assert expected is not None
     assert (found.n_rows, found.n_positives) == (expected.rows, expected.positives)

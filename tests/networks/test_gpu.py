@@ -8,7 +8,7 @@ import torch
 
 from bench.contract import Member
 from bench.methods import method
-from tests.methods.test_methods import folds
+from tests.methods.test_network import folds
 
 pytestmark = [
     pytest.mark.gpu,

@@ -15,9 +15,10 @@ import torch
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from bench.arms.arm import arm_named
+from bench import plugins
+from bench.arms.arm import ARMS, arm_named, read_arms
 from bench.arms.matrices import MATRICES
-from bench.arms.settings import configure
+from bench.arms.settings import adjust, configure, typed
 from bench.contract import Fitted, Member
 from bench.data.cards import PublishedSettings, card
 from bench.data.encode import Encoded
@@ -287,12 +288,70 @@ def test_an_arm_of_ones_own_is_not_the_papers_by_its_name() -> None:
     assert as_judged(mine, card("german-credit"), protocol_named("strict")) == mine
 
 
+AS_PUBLISHED = (
+    "class-balanced-published",
+    "meta-weight-net-published",
+    "metabalance-published",
+    "metabalance-june-published",
+)
+
+
+def test_arms_say_themselves_that_they_are_as_published() -> None:
+    assert tuple(sorted(name for name, arm in ARMS.items() if arm.as_published)) == tuple(
+        sorted(AS_PUBLISHED)
+    )
+
+
+@pytest.mark.parametrize("name", AS_PUBLISHED)
+@pytest.mark.parametrize("settings", ["", "(lr=0.1)"])
+def test_an_arm_as_published_is_refused_on_another_set_whatever_is_set(name: str, settings: str) -> None:
+    with pytest.raises(BadSetting, match="used fraud and loan; 'german-credit' is another set"):
+        as_judged(typed(name + settings), card("german-credit"), protocol_named("strict"))
+
+
+def test_an_arm_on_samplers_of_the_users_own_takes_none_from_the_card() -> None:
+    for name in ("metabalance-published[smote/none]", "class-balanced-published[smote]"):
+        arm = arm_named(name)
+        for data_set in ("loan", "german-credit"):
+            assert as_judged(arm, card(data_set), protocol_named("strict")) == arm
+
+
+def test_an_arm_of_a_file_is_read_by_its_name_in_no_way(tmp_path: Path) -> None:
+    """Not as the variant that its name would spell, nor as the paper's, in an arms file or a method's own."""
+    (tmp_path / "arms.toml").write_text(
+        "".join(f'["{name}"]\nmethod = "network"\n' for name in ("none(x)", "metabalance-published(x)"))
+    )
+    (tmp_path / "theirs.py").write_text(
+        "from bench.contract import Arm\nfrom bench.methods.prevalence import *\n"
+        "from bench.methods.prevalence import Config, fit, space\n"
+        'VERSION = 1\nARMS = (Arm("theirs-published", "theirs", "theirs"),)\n'
+    )
+    plugins.use([tmp_path / "theirs.py"])
+    for arm in [*read_arms(tmp_path / "arms.toml"), arm_named("theirs-published")]:
+        assert as_judged(arm, card("german-credit"), protocol_named("strict")) == arm
+        assert arm.spelling.rows == arm.name
+    changed = adjust(read_arms(tmp_path / "arms.toml")[0], {"lr": "0.1"})
+    assert (changed.name, changed.spelling.base) == ("none(x)(lr=0.1)", "none(x)")
+    assert as_judged(changed, loans().card, PUBLISHED).settings["lr"] == 0.1
+
+
+def test_only_the_unrepaired_protocol_repeats_what_the_authors_code_gave() -> None:
+    assert LOAN is not None
+    assert PUBLISHED.authors_code(card("loan")) == LOAN.measured != {}
+    assert repaired("stratified").authors_code(card("loan")) == {}
+    assert PUBLISHED.authors_code(card("german-credit")) == {}
+    assert protocol_named("strict").authors_code(card("loan")) == {}
+
+
 def test_a_choice_on_validation_rows_that_are_not_there_is_refused_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.runs.prepare.load", lambda *_, **__: loans())
     asked = Request(dataset="loan", protocol="published", arms=("none(keep=best)",), results=tmp_path)
-    with pytest.raises(BadSetting, match=r"none\(keep=best\) chooses .* published holds none out"):
+    with pytest.raises(
+        BadSetting,
+        match=r"none\(keep=best\) chooses .* published holds none out: .*run published\+early-stopping\.$",
+    ):
         make_plan(asked)
 
 
@@ -374,7 +433,7 @@ def average_precision(y: Any, score: Any) -> float:
 
 
 def test_a_choice_without_validation_rows_is_refused() -> None:
-    with pytest.raises(BadSetting, match=r"published\+early-stopping"):
+    with pytest.raises(BadSetting, match="its protocol holds none out: set keep"):
         fitted("none", keep="best")
 
 

@@ -292,10 +292,10 @@ def test_a_metric_that_is_wrongly_described_is_told_with_its_line(given: Callabl
         )
 
 
-def test_two_files_cannot_have_a_metric_of_one_name(given: Callable[[str], Path], tmp_path: Path) -> None:
-    given(ONE + "{'half': half}")
+def test_two_files_cannot_have_a_metric_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(ONE + "{'half': half}")
     (tmp_path / "other.py").write_text(ONE + "{'half': half}")
-    plugins.use([tmp_path / "other.py"])
+    plugins.use([tmp_path / "mine.py", tmp_path / "other.py"])
     with pytest.raises(BadPlugin, match=r"other\.py: the name 'half' is taken by .*mine\.py"):
         metrics()
 

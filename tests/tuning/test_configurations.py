@@ -449,6 +449,7 @@ def test_slices_are_drawn_for_every_arm(done: Path) -> None:
 def test_the_ledger_adds_up(done: Path) -> None:
     found = TrialStore(done).studies("loan-sim")
     board = ledger.ledger(found).set_index("arm")
+    assert set(ledger.by_arm(found)) == set(ARM_NAMES)
     for arm, mine in ledger.by_arm(found).items():
         trials = [t for one in mine for t in one.trials]
         row = board.loc[arm]
@@ -462,6 +463,7 @@ def test_the_ledger_adds_up(done: Path) -> None:
 def test_curves_never_fall_and_end_at_the_best(done: Path) -> None:
     found = TrialStore(done).studies("loan-sim")
     board = ledger.ledger(found).set_index("arm")
+    assert set(ledger.curves(found)["arm"]) == set(ARM_NAMES)
     for arm, mine in ledger.curves(found).groupby("arm"):
         assert (mine["best"].diff().dropna() >= 0).all()
         assert (mine["seconds"].diff().dropna() >= 0).all()

@@ -28,6 +28,7 @@ from bench.data.raw.files import (
     unwritable,
 )
 from bench.disk import remove_stale
+from bench.errors import BadStore
 from bench.names import own_path
 
 LOCK_SECONDS = 300.0
@@ -47,8 +48,17 @@ class Note(BaseModel):
 
 
 def cache_place() -> Path:
-    """Return where the cache folder is or would be: BENCH_CACHE, or the platform's own place for it."""
-    return own_path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("bench"))
+    """Return where the cache folder is or would be: BENCH_CACHE, or the platform's own place for it.
+
+    Raises BadStore where BENCH_CACHE is not set and this user has no home folder.
+    """
+    try:
+        return own_path(os.environ.get("BENCH_CACHE") or platformdirs.user_cache_path("bench"))
+    except RuntimeError as error:  # HOME is not set, and the system does not know this user
+        raise BadStore(
+            "There is no place for the cache: HOME is not set, and the system knows no home of this user. Name a "
+            "folder in the environment variable BENCH_CACHE."
+        ) from error
 
 
 def cache_folder() -> Path:
@@ -69,8 +79,8 @@ def make_folder(folder: Path) -> None:
 
 
 def address(source: Source) -> str:
-    """Return where a source is, fit to be shown: Kaggle's name, or the address without its query."""
-    return source.ref or without_query(source.url or "")
+    """Return where a source is, fit to be shown: Kaggle's name, a wheel's, or the address without its query."""
+    return source.ref or source.requirement or without_query(source.url or "")
 
 
 def note_path(path: Path) -> Path:

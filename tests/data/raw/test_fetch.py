@@ -667,7 +667,7 @@ def test_a_local_file_that_is_none_is_said_to_be_missing_or_a_folder(tmp_path: P
 @pytest.mark.parametrize("name", dataset_names())
 def test_a_cards_sources_stand_in_the_promised_order(name: str) -> None:
     kinds = [s.kind.removesuffix("-competition") for s in card(name).sources]
-    assert kinds == sorted(kinds, key=("kaggle", "mirror", "openml").index)
+    assert kinds == sorted(kinds, key=("wheel", "kaggle", "mirror", "openml").index)
 
 
 def test_the_home_of_nobody_is_a_path_like_any_other() -> None:

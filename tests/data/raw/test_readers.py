@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -319,13 +318,6 @@ def test_the_cap_leaves_room_for_tables_and_none_for_bombs() -> None:
     assert unpacked_limit(10**9) == archives.MAX_BYTES
 
 
-def real(name: str) -> Path:
-    folder = os.environ.get("BENCH_TEST_DATA")
-    if not folder or not (Path(folder) / name).is_file():
-        pytest.skip(f"BENCH_TEST_DATA names no folder with {name}")
-    return Path(folder) / name
-
-
 @pytest.mark.parametrize(
     ("name", "shape", "target", "positive", "n_positives"),
     [
@@ -335,8 +327,15 @@ def real(name: str) -> Path:
         ("ulb_creditcard_casecontrol.parquet", (35632, 31), "Class", 1, 492),
     ],
 )
-def test_real_files(name: str, shape: tuple[int, int], target: str, positive: int, n_positives: int) -> None:
-    frame = read_frame(real(name))
+def test_real_files(
+    name: str,
+    shape: tuple[int, int],
+    target: str,
+    positive: int,
+    n_positives: int,
+    data_folder: Path,
+) -> None:
+    frame = read_frame(data_folder / name)
     assert frame.shape == shape
     assert (frame[target] == positive).sum() == n_positives
     assert not frame.isna().any().any()

@@ -7,8 +7,9 @@ BENCH_PLUGINS: files or folders, whose *.py are plugin files and whose *.toml ar
 
 A plugin file says by its names what it holds: a method has `fit` and `Config`, a protocol `PROTOCOL`, an engine
 `ENGINE`, metrics `METRICS`; it may hold several of them. Its code runs only because the user named it, or installed the
-package that names it.
-`modules(kind)` is what the registries ask; `key()` says whether their answer still holds.
+package that names it. Paths are whole and without links.
+`by_name(kind, read)` is what the registries ask; `key()` says whether their answer still holds. What an author's
+code does wrong is told with its file: `bench.plugins.guards`.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ import importlib.util
 import os
 import pkgutil
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib import import_module, metadata
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
-from bench.errors import BadPlugin
-from bench.names import digest, own_path
+from bench.errors import BadPlugin, BenchError
+from bench.names import digest, is_slug, own_path
+from bench.plugins.guards import guarded
 
 VARIABLE = "BENCH_PLUGINS"  # of the environment: files and folders with what an author brings
 
@@ -68,36 +69,54 @@ _only_named: list[bool] = [False]  # whether the environment was read elsewhere:
 
 
 def use(files: Iterable[str | os.PathLike[str]], asked_by: str = "--method-file") -> None:
-    """Take these plugin files from now on; one that has changed since it was taken is read anew.
+    """Take these plugin files from now on, in place of those named before; where there are none, those stay.
 
-    Raises BadPlugin, which begins with `asked_by`, where a file is missing, and where it does not import, or holds
-    nothing of bench.
+    One that has changed since it was taken is read anew. Raises BadPlugin, which begins with `asked_by`, where a file
+    is missing, and where it does not import, or holds nothing of bench; none is taken then.
     """
+    contents: dict[Path, str] = {}
     for file in files:
         path = _existing(file, asked_by)
         if path.suffix != ".py":
             raise BadPlugin(f"{asked_by} {path}: give a Python file, NAME.py.")
         content = _content(path)
         _module(path, content)
-        _named[path] = content
+        contents[path] = content
+    if contents:
+        _name(contents)
+
+
+def _name(contents: dict[Path, str]) -> None:
+    _named.clear()
+    _named.update(contents)
+
+
+@contextmanager
+def put_back_unless_done() -> Iterator[None]:
+    """Keep the files that are taken meanwhile if all goes well; else the next call has those from before."""
+    kept = dict(_named)
+    try:
+        yield
+        kept = dict(_named)
+    finally:
+        _name(kept)
 
 
 @contextmanager
 def taken(file: Path) -> Iterator[None]:
     """Take a plugin file for a while, unless it is there already; raise BadPlugin as `use` does."""
     before = dict(_named)
-    if not any(Path(plugin.file) == file for kind in _MARKS for plugin in [*_own(kind), *_installed(kind)]):
+    if not any(plugin.file == str(file) for kind in _MARKS for plugin in [*_own(kind), *_installed(kind)]):
         use([file], "bench check")
     try:
         yield
     finally:
-        _named.clear()
-        _named.update(before)
+        _name(before)
 
 
 def forget() -> None:
     """Forget the files that `use` took."""
-    _named.clear()
+    _name({})
     _only_named[0] = False
 
 
@@ -116,6 +135,39 @@ def modules(kind: Kind) -> list[Plugin]:
         *_installed(kind),
         *(plugin for plugin in _files(key()) if _holds(plugin.module, kind)),
     ]
+
+
+class _Named(Protocol):
+    """What a registry holds."""
+
+    @property
+    def name(self) -> str:
+        """The name by which users ask for it."""
+
+
+_N = TypeVar("_N", bound=_Named)
+
+
+def by_name(kind: Kind, read: Callable[[Plugin], _N]) -> dict[str, _N]:
+    """Return what the modules of the kind bring, by name, where `read` gives what a module brings.
+
+    Raises BadPlugin, which names the file, for what cannot be read, a name that is no slug, and two of one name.
+    """
+    entries: dict[str, _N] = {}
+    files: dict[str, str] = {}
+    for plugin in modules(kind):
+        entry = guarded(partial(read, plugin), f"{plugin.file} cannot be read", plugin.file, BenchError)
+        if not is_slug(entry.name):
+            raise BadPlugin(
+                f"{plugin.file}: the {kind.removesuffix('s')} is called {entry.name!r}; expected lower-case letters, "
+                "digits and hyphens."
+            )
+        if other := files.get(entry.name):
+            raise BadPlugin(
+                f"Two {kind} are called {entry.name!r}: {other} and {plugin.file}. Give one of them another name."
+            )
+        entries[entry.name], files[entry.name] = entry, plugin.file
+    return entries
 
 
 def files() -> list[Path]:
@@ -166,7 +218,7 @@ def _own(kind: Kind) -> list[Plugin]:
 
 
 def _plugin(module: ModuleType, file: str) -> Plugin:
-    return Plugin(Path(file).stem.replace("_", "-"), module, file)
+    return Plugin(Path(file).stem.replace("_", "-"), module, str(Path(file).resolve()))
 
 
 @cache
@@ -183,7 +235,7 @@ def _from_entry(point: metadata.EntryPoint, kind: Kind) -> Plugin:
     module = guarded(point.load, f"{what} does not import")
     if not isinstance(module, ModuleType) or not _holds(module, kind):
         raise BadPlugin(f"{what} gives no module with {_words(kind)}: name the module that has it.")
-    return Plugin(point.name, module, str(module.__file__))
+    return _plugin(module, str(module.__file__))._replace(name=point.name)
 
 
 @cache
@@ -266,32 +318,3 @@ def _holds(module: ModuleType, kind: Kind) -> bool:
 
 def _words(kind: Kind) -> str:
     return " and ".join(f"`{mark}`" for mark in _MARKS[kind])
-
-
-def attempt(call: Callable[[], object]) -> tuple[object, str | None, BaseException | None]:
-    """Return what an author's function returns; where it fails, None, the fault in words, and what it raised."""
-    try:
-        return call(), None, None
-    except (Exception, SystemExit) as error:  # an author's code may raise anything
-        return None, f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].rstrip(". :"), error
-
-
-def guarded(work: Callable[[], object], what: str, path: Path | None = None) -> object:
-    """Return what `work` returns, in which an author's code runs.
-
-    Raises BadPlugin, which begins with `what` and tells the line of the file `path` and the fault, where it fails.
-    """
-    value, fault, error = attempt(work)
-    if error is not None:
-        raise BadPlugin(f"{what}{line_of(error, path)}: {fault}.") from error
-    return value
-
-
-def line_of(error: BaseException, file: str | Path | None) -> str:
-    """Return the line of the file at which the error arose, in words; nothing where that is unknown."""
-    if isinstance(error, SyntaxError) and error.lineno is not None:
-        return f", line {error.lineno}"
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
-    ]
-    return f", line {lines[-1]}" if lines else ""

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.dates import Dates, NearlyDates, dates_of_texts, dates_of_type
-from bench.data.numerals import Marks, Numbers, Strays, Undecided, as_numbers, decimal_mark
+from bench.data.dates import NearlyDates, Times, dates_of_texts, dates_of_type
+from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark
 
-Floats = NDArray[np.float64]
+Numbers = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
 
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
@@ -33,7 +33,7 @@ class Texts(NamedTuple):
     places: NDArray[np.intp]
     counts: NDArray[np.intp]
 
-    def rows(self, values: Floats) -> Floats:
+    def rows(self, values: Numbers) -> Numbers:
         """Return numbers of the texts, (k,), as those of the rows, (n,); NaN where missing."""
         return np.append(values, np.nan)[self.places]
 
@@ -45,7 +45,7 @@ class Texts(NamedTuple):
 class Dated(NamedTuple):
     """A column of dates: those of its different values, and the place of each row's among them."""
 
-    dates: Dates
+    dates: Times
     texts: Texts
 
 
@@ -71,7 +71,7 @@ def texts_of(column: Series) -> Texts | None:
     return Texts(words, places, counts.astype(np.intp))
 
 
-def numbers(column: Series) -> Floats | None:
+def numbers(column: Series) -> Numbers | None:
     """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
     if column.dtype.kind in "biuf":
         return column.to_numpy(np.float64, na_value=np.nan, copy=True)
@@ -79,11 +79,11 @@ def numbers(column: Series) -> Floats | None:
         return None
     missing = column.isna()
     parsed = pd.to_numeric(column.astype(object).mask(missing, None), errors="coerce")
-    values: Floats = parsed.to_numpy(np.float64, na_value=np.nan, copy=True)
+    values: Numbers = parsed.to_numpy(np.float64, na_value=np.nan, copy=True)
     return values if np.array_equal(np.isnan(values), missing) else None
 
 
-def plain_numbers(words: Sequence[str], marks: Marks) -> Floats | None:
+def plain_numbers(words: Sequence[str], marks: Marks) -> Numbers | None:
     """Return texts as pandas reads them, where all are numbers and no point may part thousands; else None.
 
     True and false, as `bench.data.raw.readers` takes them in a text file, are 1 and 0.
@@ -92,14 +92,14 @@ def plain_numbers(words: Sequence[str], marks: Marks) -> Floats | None:
         return np.array([_LOGICAL[word] for word in words])
     if not words or marks.semicolons or marks.mixed or marks.decimal == ",":
         return None
-    values: Floats = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(np.float64)
+    values: Numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(np.float64)
     return None if np.isnan(values).any() else values
 
 
-def written_numbers(texts: Texts, marks: Marks) -> Numbers | Strays | Undecided | None:
+def written_numbers(texts: Texts, marks: Marks) -> Parsed | Strays | Undecided | None:
     """Return texts as numbers, however written; why not where they nearly are; None where they are none."""
     plain = plain_numbers(texts.words, marks)
-    return as_numbers(texts.words, texts.counts, marks) if plain is None else Numbers(plain, "")
+    return as_numbers(texts.words, texts.counts, marks) if plain is None else Parsed(plain, "")
 
 
 def dates_of(
@@ -115,7 +115,7 @@ def dates_of(
         return Dated(dates_of_type(different), Texts([str(value) for value in different], places, counts))
     texts = texts_of(column) if texts is None else texts
     dates = None if texts is None else dates_of_texts(texts.words, declared)
-    return Dated(dates, texts) if isinstance(dates, Dates) and texts is not None else dates  # type: ignore[return-value]
+    return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
 
 
 def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:

@@ -9,6 +9,7 @@ import pytest
 
 from bench import plugins
 from bench.errors import BadPlugin, UnknownName
+from bench.runs import engines as package
 from bench.runs.engines import engine_named, engines
 from bench.store.folder import Store
 from bench.store.parquet import read_checked
@@ -68,7 +69,7 @@ def scores(folder: Path) -> dict[str, object]:
 
 
 def test_every_file_of_the_folder_has_one_engine_of_its_name() -> None:
-    folder = Path(plugins.__file__).parent / "runs" / "engines"
+    folder = Path(package.__file__).parent
     assert list(engines()) == sorted(path.stem for path in folder.glob("[!_]*.py"))
     with pytest.raises(UnknownName, match=r"Unknown engine 'locale'\. Did you mean 'local'"):
         engine_named("locale")
@@ -122,6 +123,18 @@ def test_an_engine_that_leaves_runs_out_is_named_and_what_it_did_is_kept(
         (
             BACKWARDS.replace('"backwards"', '"local"'),
             r"Two engines are called 'local': .*local\.py and .*bad",
+        ),
+        (
+            BACKWARDS.replace('"backwards"', '"Back Wards"'),
+            r"bad\.py: the engine is called 'Back Wards'; expected lower-case letters, digits and hyphens",
+        ),
+        (
+            BACKWARDS.replace("*, workers, timeout=None", "workers"),
+            r"bad\.py: ENGINE is called by run\(.*\), and got an unexpected keyword argument 'timeout'",
+        ),
+        (
+            BACKWARDS.replace("packs, bench, reporter, *", "packs, *"),
+            r"bad\.py: .* too many positional arguments",
         ),
     ],
 )

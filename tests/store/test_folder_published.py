@@ -178,6 +178,7 @@ def test_published_trials_are_gone_on_with(results: Path) -> None:
     published = TrialStore(results / PUBLISHED).studies("loan-sim")
     tune(results, trials=3)
     own = TrialStore(results).studies("loan-sim")
+    assert len(published) == 2
     for before, after in zip(published, own, strict=True):
         assert {trial.id for trial in before.trials} < {trial.id for trial in after.trials}
 
@@ -253,6 +254,10 @@ def test_a_check_of_the_sweeps_looks_at_their_own_tables(results: Path, bench: S
     for folder in ("results/alpha", "results"):
         done = bench("tables", "--check", "--results", folder)
         assert done.returncode == 0, done.stderr
+    (results / "alpha" / "leaderboards" / "loan-sim-strict.md").write_text("another table")
+    stale = bench("tables", "--check", "--results", "results/alpha")
+    assert stale.returncode == 2
+    assert "results/alpha/leaderboards/loan-sim-strict.md" in stale.stderr
 
 
 def test_what_tables_alone_makes_may_be_missing_from_ones_own_results(results: Path, bench: Script) -> None:

@@ -288,20 +288,6 @@ def test_a_method_whose_packages_are_missing_is_listed_and_says_how_to_install_t
         check_installed(ARMS["means"])
 
 
-def test_an_installed_package_brings_a_method_by_its_entry_point(bench: Script, tmp_path: Path) -> None:
-    """What `pip install` leaves of a package is a module and a folder that names it."""
-    site = tmp_path / "site"
-    info = site / "theirs-1.0.dist-info"
-    info.mkdir(parents=True)
-    written(site, "their_means.py", MEANS)
-    written(info, "METADATA", "Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    written(info, "entry_points.txt", "[bench.methods]\nmeans = their_means\n")
-    words = ("--arm", "means", "--workers", "1", "--json")
-    ended = bench("run", *SMALL, *words, PYTHONPATH=str(site))
-    assert ended.returncode == 0, ended.stderr
-    assert [row["arm"] for row in json.loads(ended.stdout)["arms"]] == ["means"]
-
-
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -375,6 +361,16 @@ def test_a_file_that_does_not_import_ends_the_command_with_a_short_error(
             "`fit` returned 0 results for 1 members",
         ),
         ("(rows,) = member.pools", "raise KeyError('rows')", "KeyError: 'rows'"),
+        (
+            "return [_fit(member) for member in members]",
+            "return [print]",
+            "returned a builtin_function_or_method",
+        ),
+        ("(rows,) = member.pools", "raise errors.BadSetting('no')", "BadSetting: no"),
+        ("(rows,) = member.pools", "raise errors.BadKernel('no')", "BadKernel: no"),
+        ("(rows,) = member.pools", "raise errors.DiskFull('no')", "DiskFull: no"),
+        ("return 1 / (1", "raise errors.BadStore('no') or 1 / (1", "BadStore: no"),
+        ("(rows,) = member.pools", "samplers.sampler_named('smote:2')", "BadSetting: smote:2"),
         ("return 1 / (1", "return {} or print / (1", "TypeError: unsupported operand"),
     ],
 )
@@ -382,7 +378,9 @@ def test_a_method_that_fails_has_failed_records_that_name_it_and_other_arms_go_o
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
     assert old in MEANS
-    file = written(tmp_path, "means.py", MEANS.replace(old, new))
+    imports = "from bench import errors\nfrom bench.contract import Arm, Fitted\nfrom bench.sampling import samplers"
+    text = MEANS.replace("from bench.contract import Arm, Fitted", imports)
+    file = written(tmp_path, "means.py", text.replace(old, new))
     board = package.run(
         "loan-sim",
         rows=600,
