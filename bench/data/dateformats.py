@@ -7,54 +7,41 @@ from functools import cache
 
 from bench.errors import BadSetting
 
+# fmt: off
+_ALONE = (
+    "%d.%m.%Y", "%d.%m.%y", "%d-%b-%Y", "%d/%b/%Y", "%d.%b.%Y", "%d. %b %Y", "%d %b %Y", "%d %b, %Y", "%d%b%Y",
+    "%d de %b de %Y", "%d-%b-%y", "%d/%b/%y", "%d %b %y", "%d%b%y", "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%Y-%b-%d",
+    "%Y/%b/%d", "%Y %b %d", "%Y%b%d", "%b %d, %y", "%b-%Y", "%b/%Y", "%b %Y", "%b, %Y", "%b%Y", "%Y-%b", "%Y %b",
+    "%Y%b", "%b-%y", "%b/%y", "%b %y", "%b'%y", "%b%y", "%Y-%m", "%Y/%m", "%YM%m", "%m/%Y", "%m-%Y", "%YQ%q",
+    "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%qQ%Y", "%qQ%y", "Q%q%Y", "%Y-W%W-%u", "%Y-W%W",
+    "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M", "%Y%m%d %H:%M:%S", "%Y%m%d %H:%M", "%Y%m%d %H%M%S",
+    "%b %d %H:%M:%S %Y", "%b %d %H:%M:%S %z %Y", "%b %d %H:%M:%S %Z %Y", "%d %b", "%Y-%d-%m", "%Y/%d/%m", "%m.%d.%Y",
+)
 # In order of preference; those of one group are rivals, between which values or the user decide. A time of day and a
-# zone may follow each.
+# zone may follow each that has none.
 DATE_FORMATS: tuple[tuple[str, ...], ...] = (
     *((f"%Y{mark}%m{mark}%d",) for mark in "-/."),
     *((f"%d{mark}%m{mark}%Y", f"%m{mark}%d{mark}%Y") for mark in "-/"),
     *((f"%d{mark}%m{mark}%y", f"%m{mark}%d{mark}%y", f"%y{mark}%m{mark}%d") for mark in "-/"),
-    ("%d.%m.%Y",),
-    ("%d.%m.%y",),
-    *(
-        (form,)
-        for form in ("%d-%b-%Y", "%d/%b/%Y", "%d.%b.%Y", "%d. %b %Y", "%d %b %Y", "%d %b, %Y", "%d%b%Y")
-    ),
-    *(
-        (form,)
-        for form in ("%d-%b-%y", "%d/%b/%y", "%d %b %y", "%d%b%y", "%b %d, %Y", "%b %d %Y", "%b-%d-%Y")
-    ),
-    *((form,) for form in ("%Y-%b-%d", "%Y/%b/%d", "%Y %b %d", "%Y%b%d", "%b %d, %y")),
-    *((form,) for form in ("%b-%Y", "%b/%Y", "%b %Y", "%b, %Y", "%b%Y", "%Y-%b", "%Y %b", "%Y%b")),
-    *((form,) for form in ("%b-%y", "%b/%y", "%b %y", "%b'%y", "%b%y")),
-    *(
-        (form,)
-        for form in (
-            "%Y-%m",
-            "%Y/%m",
-            "%YM%m",
-            "%m/%Y",
-            "%m-%Y",
-            "%YQ%q",
-            "%Y-Q%q",
-            "%Y Q%q",
-            "Q%q %Y",
-            "Q%q-%Y",
-        )
-    ),
-    *((form,) for form in ("Q%q/%Y", "%qQ%Y", "%qQ%y", "Q%q%Y", "%Y-W%W-%u", "%Y-W%W")),
     ("%d-%b", "%y-%b"),
-    ("%d %b",),
-    ("%Y-%d-%m",),
-    ("%Y/%d/%m",),
-    ("%m.%d.%Y",),
+    *((form,) for form in _ALONE),
 )
-# fmt: off
-_NAMES = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december",
-]
+_MONTHS = (  # English, German, French, Spanish, Italian, Portuguese, and what shortens them
+    ("jan", "january", "januar", "jän", "jänner", "janv", "janvier", "ene", "enero", "gen", "gennaio", "janeiro"),
+    ("feb", "february", "februar", "fév", "févr", "février", "febrero", "febbraio", "fev", "fevereiro"),
+    ("mar", "march", "mär", "märz", "mrz", "mars", "marzo", "março"),
+    ("apr", "april", "avr", "avril", "abr", "abril", "aprile"),
+    ("may", "mai", "mayo", "mag", "maggio", "maio"),
+    ("jun", "june", "juni", "juin", "junio", "giu", "giugno", "junho"),
+    ("jul", "july", "juli", "juil", "juillet", "julio", "lug", "luglio", "julho"),
+    ("aug", "august", "août", "ago", "agosto"),
+    ("sep", "sept", "september", "septembre", "septiembre", "settembre", "setembro"),
+    ("oct", "october", "okt", "oktober", "octobre", "octubre", "ott", "ottobre", "out", "outubro"),
+    ("nov", "november", "novembre", "noviembre", "novembro"),
+    ("dec", "december", "dez", "dezember", "déc", "décembre", "dic", "diciembre", "dicembre", "dezembro"),
+)
 # fmt: on
-MONTHS = {spelling: i for i, name in enumerate(_NAMES, 1) for spelling in (name, name[:3])} | {"sept": 9}
+MONTHS = {name: month for month, names in enumerate(_MONTHS, 1) for name in names}
 _ZONES = {
     "EST": -5,
     "EDT": -4,
@@ -77,7 +64,7 @@ _FIELDS = {
 _FIELDS["B"] = _FIELDS["b"]
 _CLOCK = (
     r"(?P<H>\d{1,2})(?:[:h](?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?:\s?(?P<p>[AaPp]\.?[Mm]\.?))?"
-    r"|\s?(?P<p2>[AaPp]\.?[Mm]\.?))"
+    r"(?:\s?(?:h|Uhr))?|\s?(?P<p2>[AaPp]\.?[Mm]\.?))"
 )
 _ZONE = rf"(?P<z>Z|UTC|GMT|{'|'.join(_ZONES)}|[+-]\d\d(?::?\d\d)?)"
 _WEEKDAY = r"(?:(?i:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)(?i:day|nesday|rsday|urday|sday)?,?\s+)?"

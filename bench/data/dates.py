@@ -20,6 +20,9 @@ from bench.data.dateformats import DATE_FORMATS, DURATION, ISO_DURATION, MONTHS,
 from bench.data.numerals import is_missing_word
 
 _SENTINELS = ("0000-00-00", "0000-00-00 00:00:00")
+_DEFAULTS = ("1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1970-01-01", "2099-12-31",
+    "2100-01-01", "2100-12-31", "2199-12-31", "2222-02-22")  # fmt: skip
+_FAR = 20 * 365  # days to the next other date
 _YEARS = (1678, 2262)  # what nanoseconds reach: years outside stand for a missing date
 _SAMPLE = 100  # texts on which formats are tried first
 _CLOCK_FORMAT = "clock times"
@@ -115,17 +118,44 @@ def parts(dates: Times) -> dict[str, NDArray[np.float64]]:
     return columns
 
 
+def far_off(dates: Times) -> list[str]:
+    """Return the days that programs write for an unknown one, where they lie far from all other days."""
+    if dates.local is None:
+        return []
+    days = np.unique(dates.local[~np.isnan(dates.seconds)].astype("datetime64[D]"))
+    if len(days) < 3:
+        return []
+    ends = ((days[0], days[1] - days[0]), (days[-1], days[-1] - days[-2]))
+    return [str(day) for day, gap in ends if str(day) in _DEFAULTS and gap > np.timedelta64(_FAR, "D")]
+
+
+def dates_of_numbers(values: NDArray[np.float64], form: str) -> Times | None:
+    """Return whole numbers such as 20150131, (n,), as dates of a format; None where one is no date from 1900 to 2100.
+
+    The format has nothing but parts of a fixed width: a year of four digits, a month, and more.
+    """
+    codes = form.split("%")
+    width = sum(4 if code == "Y" else 2 for code in codes[1:])
+    if (
+        codes[0]
+        or not {"Y", "m"} <= set(codes) <= {"", *"YmdHMS"}
+        or (values % 1).any()
+        or (values < 0).any()
+    ):
+        return None
+    texts = [str(int(value)).zfill(width) for value in values]
+    read = _read(form, texts)
+    if read is None or not read.valid.all():
+        return None
+    years = read.local.astype("datetime64[Y]").astype(np.int64) + 1970
+    return _as_dates(form, read, texts) if ((years >= 1900) & (years <= 2100)).all() else None
+
+
 def format_of_numbers(values: NDArray[np.float64]) -> str | None:
     """Return the format in which whole numbers may be dates, such as 20150131; None where they are none."""
     distinct = np.unique(values[np.isfinite(values)])
-    if len(distinct) < 3 or (distinct % 1).any():
-        return None
-    for form, least, most in (("%Y%m%d", 19000101, 21001231), ("%Y%m", 190001, 210012)):
-        if least <= distinct[0] and distinct[-1] <= most:
-            read = _read(form, [str(int(value)) for value in distinct])
-            if read is not None and read.valid.all():
-                return form
-    return None
+    likely = ("%Y%m%d", "%Y%m") if len(distinct) > 2 else ()
+    return next((form for form in likely if dates_of_numbers(distinct, form) is not None), None)
 
 
 def _as_dates(form: str, read: _Read, texts: Sequence[str]) -> Times:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.data.cards import Dataset
-from bench.data.dates import NearlyDates, Times, format_of_numbers, parts
+from bench.data.dates import NearlyDates, Times, far_off, format_of_numbers, parts
 from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, is_missing_word, numeral
 from bench.data.raw.archives import listed
 from bench.data.values import (
@@ -65,11 +65,8 @@ def time_column(column: Series, card: Dataset, marks: Marks) -> tuple[Numbers, t
 
     Raises BadTable for what is neither, or can be read in two ways.
     """
-    dated = (
-        None
-        if numbers(column) is not None and column.dtype.kind not in "mM"
-        else dates_of(column, card.date_format)
-    )
+    written = numbers(column) if kind_of(column) not in "mM" else None
+    dated = dates_of(column if written is None else _floats(written, column), card.date_format)
     if isinstance(dated, NearlyDates):
         raise BadTable(
             _nearly_dates(column, dated, f"mend or remove {'it' if len(dated.strays) == 1 else 'them'}")
@@ -104,13 +101,24 @@ def column_of(column: Series, card: Dataset, marks: Marks) -> ReadColumn:
     values = None if is_category(column) else numbers(column)
     if values is None:
         return ReadColumn({name: _category(column)})
-    return ReadColumn({name: _floats(values, column)}, notes=tuple(_date_numbers_note(column, values)))
+    return _plain_feature(column, values, card)
+
+
+def _plain_feature(column: Series, values: Numbers, card: Dataset) -> ReadColumn:
+    """Return a column of numbers, which are dates where they are of the format that the card declares."""
+    dated = dates_of(_floats(values, column), card.date_format)
+    if isinstance(dated, Dated):
+        return _date_feature(column, card, dated)
+    notes = tuple(_date_numbers_note(column, values))
+    return ReadColumn({str(column.name): _floats(values, column)}, notes=notes)
 
 
 def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> ReadColumn:
     """Return a column of texts as numbers, dates or categories; raise BadTable where most are one of them."""
     plain = plain_numbers(texts.words, marks)
     if plain is not None:
+        if not is_category(column):
+            return _plain_feature(column, texts.rows(plain), card)
         return _number_feature(column, texts, Parsed(plain, ""))
     dated = dates_of(column, card.date_format, texts)
     if isinstance(dated, NearlyDates):
@@ -131,9 +139,12 @@ def _number_feature(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
     if not is_category(column) or read.style:
         return _as_column(column, texts, read)
     name = str(column.name)
-    known = read.values[~np.isnan(read.values)]
+    is_word = np.isnan(read.values)
+    known = read.values[~is_word]
     if len(known) <= CODES or not (known % 1).any():
-        return ReadColumn({name: _category(column)})
+        words = [word for word, is_missing in zip(texts.words, is_word, strict=True) if is_missing]
+        kept = column.astype(object).mask(column.isin(words), None) if words else column
+        return ReadColumn({name: _category(kept)}, notes=tuple(_words_note(column, texts)))
     note = (
         f"{name!r} is a column of categories, which are numbers: --categorical {_quoted(column)} keeps them"
     )
@@ -220,7 +231,7 @@ def _date_numbers_note(column: Series, values: Numbers) -> list[str]:
     return [
         (
             f"{str(column.name)!r} is read as numbers, which look like dates ({form}): they keep the order of dates "
-            f"and not their distances; if so, give --time {_quoted(column)} or {drops([str(column.name)])}"
+            f"and not their distances; for dates, give --date-format {form} with --time or --dates numeric"
         )
     ]
 
@@ -239,12 +250,17 @@ def _guess_note(column: Series, texts: Texts, read: Parsed) -> list[str]:
 
 
 def _sentinels(column: Series, dates: Times) -> list[str]:
-    if not dates.sentinels:
-        return []
-    shown = ", ".join(dates.sentinels[:_SHOWN])
-    return [
-        f"{str(column.name)!r}: {shown} {'stand' if len(dates.sentinels) > 1 else 'stands'} for a missing date"
-    ]
+    """Return a line with the dates that stand for a missing one, and one with those that may."""
+    name, notes = str(column.name), []
+    if dates.sentinels:
+        stand = "stand" if len(dates.sentinels) > 1 else "stands"
+        notes.append(f"{name!r}: {', '.join(dates.sentinels[:_SHOWN])} {stand} for a missing date")
+    if days := far_off(dates):
+        lie = "lie" if len(days) > 1 else "lies"
+        notes.append(
+            f"{name!r}: {' and '.join(days)} {lie} far from all other dates; where no date is meant, make it empty"
+        )
+    return notes
 
 
 def _row(column: Series, texts: Texts, place: int) -> str:

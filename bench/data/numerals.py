@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.dateformats import MONTHS
+
 # Compared in lower case. In a column of numbers they stand for a missing value; in one of texts they are texts.
 # fmt: off
 MISSING_WORDS = frozenset([
@@ -46,13 +48,7 @@ _UNITS = (
     "bpm|rpm|mph|km/h|kmh|mg/dl|mg/dL|mmol/l|mmol/L|m²|m2|m³|m3|sqft|sq ft|sq m|°C|°F|°|%|‰"
 )
 # Words after a number that make it no number of a unit: clock times, dates, ordinals.
-# fmt: off
-_NO_UNITS = frozenset([
-    "am", "pm", "st", "nd", "rd", "th", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "sept",
-    "oct", "nov", "dec", "january", "february", "march", "april", "june", "july", "august", "september",
-    "october", "november", "december",
-])
-# fmt: on
+_NO_UNITS = {"am", "pm", "st", "nd", "rd", "th", *MONTHS}
 _SPELT = str.maketrans(
     {
         **dict.fromkeys("\u00a0\u202f\u2009\u2007\u2006\u2002\u2003\t", " "),

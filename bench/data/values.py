@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.dates import NearlyDates, Times, dates_of_texts, dates_of_type
+from bench.data.dates import NearlyDates, Times, dates_of_numbers, dates_of_texts, dates_of_type
 from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark
 
 Numbers = NDArray[np.float64]
@@ -113,9 +113,20 @@ def dates_of(
         first = np.unique(places, return_index=True)[1][1 if (places < 0).any() else 0 :]
         different = column.iloc[first].reset_index(drop=True)
         return Dated(dates_of_type(different), Texts([str(value) for value in different], places, counts))
+    if kind_of(column) in "iuf":
+        return None if declared is None or is_category(column) else _dates_of_numbers(column, declared)
     texts = texts_of(column) if texts is None else texts
     dates = None if texts is None else dates_of_texts(texts.words, declared)
     return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
+
+
+def _dates_of_numbers(column: Series, declared: str) -> Dated | None:
+    places, different = pd.factorize(column)
+    values = np.asarray(different, dtype=np.float64)
+    dates = dates_of_numbers(values, declared) if np.isfinite(values).all() else None
+    counts = np.bincount(places[places >= 0], minlength=len(values))
+    words = [f"{value:.15g}" for value in values]
+    return None if dates is None else Dated(dates, Texts(words, places, counts))
 
 
 def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:

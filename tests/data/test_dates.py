@@ -49,6 +49,9 @@ def read(*texts: str, declared: str | None = None) -> Times:
         ("2015-W05", "%Y-W%W", 25),
         ("2015-01-26/2015-02-01", "%Y-%m-%d", 25),
         ("2015-31-01", "%Y-%d-%m", 30),
+        ("31. Januar 2015", "%d. %b %Y", 30),
+        ("31 janvier 2015", "%d %b %Y", 30),
+        ("31 de enero de 2015", "%d de %b de %Y", 30),
     ],
 )
 def test_the_formats_of_days(text: str, form: str, days: int) -> None:
@@ -70,6 +73,10 @@ def test_the_formats_of_days(text: str, form: str, days: int) -> None:
         ("1/13/2015 12:05:00 AM", 12 * DAY + 300),
         ("01JAN2015:10:00:00", 36000),
         ("Thu, 01 Jan 2015 10:00:00 GMT", 36000),
+        ("Thu Jan  1 10:00:00 2015", 36000),
+        ("Thu Jan 01 10:00:00 +0000 2015", 36000),
+        ("20150101T100000Z", 36000),
+        ("20150101 10:00:00", 36000),
     ],
 )
 def test_times_of_day_and_zones(text: str, seconds: float) -> None:
@@ -83,6 +90,7 @@ def test_times_of_day_and_zones(text: str, seconds: float) -> None:
         ("10:30:05.25", 37805.25),
         ("10:30 PM", 81000),
         ("5 PM", 61200),
+        ("17:00 Uhr", 61200),
         ("12 AM", 0),
         ("12:15 p.m.", 44100),
         ("1 days 02:03:04", 93784),

@@ -263,3 +263,35 @@ def test_categories_of_numbers_are_levels_where_they_are_few_or_whole(tmp_path: 
 def test_true_and_false_are_one_and_zero_in_texts_too(kind: str, tmp_path: Path) -> None:
     column = loaded(["true", "false"], kind, tmp_path).X["c"]
     assert column.tolist()[:2] == (["true", "false"] if kind == "category" else [1, 0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_are_dates_where_their_format_is_declared(kind: str, tmp_path: Path) -> None:
+    expected = [1422662400.0, 1425081600, 1427760000]
+    for values, form in (
+        (["20150131", "20150228", "20150331"], "%Y%m%d"),
+        ([31012015, 28022015, 31032015], "%d%m%Y"),
+    ):
+        table = loaded(values, kind, tmp_path, dates="numeric", date_format=form)
+        assert table.X["c (seconds)"][:3].tolist() == expected
+        assert list(table.X) == ["a", "c (seconds)", "c (day of week)", "c (month)"]
+        times = loaded(values, kind, tmp_path, time="c", date_format=form).time
+        assert times is not None
+        assert times[:3].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_day_that_programs_write_for_none_is_named_where_it_lies_alone(kind: str, tmp_path: Path) -> None:
+    for values, is_named in (
+        (["1900-01-01", "2015-01-01", "2015-03-02"], True),
+        (["1970-01-01", "1975-01-01", "1980-01-01"], False),
+    ):
+        notes = loaded(values, kind, tmp_path, dates="numeric").notes
+        assert any(f"'c': {values[0]} lies far from all other dates" in note for note in notes) == is_named
+
+
+def test_words_of_missing_are_no_category_of_a_type_of_categories(tmp_path: Path) -> None:
+    table = loaded(["1", "2", "-", "unknown"], "category", tmp_path)
+    assert table.categorical == ["c"]
+    assert table.X["c"].cat.categories.tolist() == ["1", "2"]
+    assert "'c': '-' (15 rows), 'unknown' (15 rows) stand for a missing value" in table.notes
