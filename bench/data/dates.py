@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.data.dateformats import DATE_FORMATS, DURATION, ISO_DURATION, MONTHS, clock, offset_of, pattern_of
 from bench.data.numerals import is_missing_word
 
+PARTS = ("seconds", "day of week", "month", "hour")  # the numbers that a date becomes
 _SENTINELS = ("0000-00-00", "0000-00-00 00:00:00")
 _DEFAULTS = ("1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1970-01-01", "2099-12-31",
     "2100-01-01", "2100-12-31", "2199-12-31", "2222-02-22")  # fmt: skip

@@ -53,7 +53,10 @@ def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
     """
     read = {str(name): column_of(frame[name], card, marks) for name in frame}
     _refuse_dates({name: column.dates for name, column in read.items() if column.dates}, card)
-    X = pd.DataFrame(_together(read))
+    columns = {name: values for name, values in _together(read).items() if name not in card.drop}
+    if not columns:
+        raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
+    X = pd.DataFrame(columns)
     _refuse_uninformative(X)
     _refuse_infinite(X)
     _refuse_free_text(X, card.categorical)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
+from bench.data.dates import PARTS
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.kinds import number_column, time_column
@@ -287,7 +288,10 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     if repeated:
         raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
     single = [name for name in (card.time, card.amount, card.entity) if name is not None]
-    optional = registered(card.name).drop if card.name in dataset_names() else ()
+    optional = {
+        *_made_of_dates(frame, card),
+        *(registered(card.name).drop if card.name in dataset_names() else ()),
+    }
     dropped = [name for name in card.drop if name not in optional]
     typed = (*card.categorical, *card.numeric)
     for name in (card.target, *single, *typed, *card.missing, *dropped):
@@ -305,11 +309,18 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
         )
 
 
+def _made_of_dates(frame: pd.DataFrame, card: Dataset) -> set[str]:
+    """Return the names that columns made of dates may have, which a user may drop too."""
+    return {f"{name} ({part})" for name in frame for part in PARTS} if card.dates == "numeric" else set()
+
+
 def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> None:
     """Raise BadTable, naming each difference, unless the counts are those that the card expects."""
     if card.expected is None:
         return
-    absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
+    absent = len(
+        set(card.drop) - set(frame.columns) - _made_of_dates(frame, card)
+    )  # an index that one source has and another leaves out
     counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"

@@ -10,7 +10,7 @@ import pytest
 
 from bench.data.cards import Reading, card_for_file, card_for_frame
 from bench.data.table import Table, load, table_from_frame
-from bench.errors import BadTable
+from bench.errors import BadTable, UnknownName
 
 ROWS = 60
 KINDS = ("csv", "parquet", "frame")
@@ -162,6 +162,17 @@ def test_a_column_that_dates_would_make_may_not_be_there() -> None:
     raw = frame(["2015-01-01", "2015-02-01"]).assign(**{"c (month)": range(ROWS)})
     with pytest.raises(BadTable, match=r"The dates of 'c' make a column 'c \(month\)', which is there"):
         load(card_for_frame("y", dates="numeric"), frame=raw)
+
+
+def test_a_column_that_dates_make_may_be_dropped(tmp_path: Path) -> None:
+    values = ["2015-01-01 10:00", "2015-02-03 11:00"]
+    table = loaded(values, "csv", tmp_path, dates="numeric", drop=("c (seconds)", "c (hour)"))
+    assert list(table.X) == ["a", "c (day of week)", "c (month)"]
+    names = ("a", "c (seconds)", "c (day of week)", "c (month)", "c (hour)")
+    with pytest.raises(BadTable, match="No feature is left"):
+        loaded(values, "csv", tmp_path, dates="numeric", drop=names)
+    with pytest.raises(UnknownName, match=r"c \(seconds\)"):
+        loaded(values, "csv", tmp_path, drop=("c", "c (seconds)"))
 
 
 def test_all_columns_of_dates_are_named_at_once() -> None:
