@@ -154,7 +154,10 @@ def dates_of_numbers(values: NDArray[np.float64], form: str) -> Times | None:
 
 def format_of_numbers(values: NDArray[np.float64]) -> str | None:
     """Return the format in which whole numbers may be dates, such as 20150131; None where they are none."""
-    distinct = np.unique(values[np.isfinite(values)])
+    known = values[np.isfinite(values)]
+    if not len(known) or not 190001 <= known[0] <= 21001231:
+        return None
+    distinct = np.unique(known)
     likely = ("%Y%m%d", "%Y%m") if len(distinct) > 2 else ()
     return next((form for form in likely if dates_of_numbers(distinct, form) is not None), None)
 

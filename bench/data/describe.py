@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.data.dates import PARTS
 from bench.data.leaks import suspicions
 from bench.data.table import Table
 from bench.data.values import Series
@@ -148,7 +149,10 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
 def _codes(X: pd.DataFrame) -> list[str]:
     """Return the columns of numbers that may be codes of categories: whole numbers of few values."""
     names = []
+    made_of_dates = tuple(f" ({part})" for part in PARTS)
     for name in X.select_dtypes("number"):
+        if str(name).endswith(made_of_dates):
+            continue
         counts = X[name].value_counts()
         few = CODES[0] <= len(counts) <= min(CODES[1], len(X) // 10)
         if few and (counts.index.to_numpy() % 1 == 0).all():

@@ -318,9 +318,8 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
     """Raise BadTable, naming each difference, unless the counts are those that the card expects."""
     if card.expected is None:
         return
-    absent = len(
-        set(card.drop) - set(frame.columns) - _made_of_dates(frame, card)
-    )  # an index that one source has and another leaves out
+    # An index that one source has and another leaves out.
+    absent = len(set(card.drop) - set(frame.columns) - _made_of_dates(frame, card))
     counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
