@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict
 
 from bench.data.cards import Dataset
 from bench.data.encode import Encoded, Part, Units, encode
-from bench.data.split import Split, check_split, inner_splits, seeds_by_size
+from bench.data.split import Split, check_splits, inner_splits, seeds_by_size
 from bench.data.table import Table
-from bench.errors import BadSetting, BadSplit
+from bench.errors import BadSetting
 from bench.names import MAIN_METRIC, Spelling, canonical
 from bench.names import PlannedRun as PlannedRun
 from bench.plugins.guards import Guarded
@@ -241,6 +241,7 @@ class Method:
     `packages` are those, beside the usual, whose versions belong in a record, and `extra` is what of bench installs
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
     they are missing. `PACKAGES` may be a function of the configuration (`packages_of`).
+    `sha256` is that of the file of a method from outside, and part of every run's key.
     """
 
     name: str
@@ -258,6 +259,7 @@ class Method:
     extra: str | None = None
     check: Callable[[BaseModel], None] | None = None
     file: str = ""
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -284,8 +286,9 @@ class Protocol(Guarded, ABC):
     def split(self, table: Table, folds: int, repeats: int) -> list[Split]:
         """Return the splits of the table, repeat by repeat and fold by fold; raise BadTable where there are none.
 
-        The same table and numbers give the same splits everywhere. Parts are disjoint; each holds both classes, but
-        for the validation part of a protocol that does not validate, which is empty.
+        The same table and numbers give the same splits everywhere. Parts are sorted, disjoint row ids; each holds both
+        classes, but for the validation part of a protocol that does not validate, which is empty. No two splits have
+        the same repeat and fold.
         """
 
     def splits(self, table: Table, *, folds: int | None = None, repeats: int | None = None) -> list[Split]:
@@ -295,12 +298,7 @@ class Protocol(Guarded, ABC):
         BadSplit where the protocol gives parts that overlap, or lack a class.
         """
         splits = self.split(table, *self.number_of_splits(folds, repeats))
-        if not splits:
-            raise BadSplit(
-                f"The protocol {self.name} gives no split of {table.name!r}; it must give at least one."
-            )
-        for part in splits:
-            check_split(part, table, self.name, validates=self.validates)
+        check_splits(splits, table, self.name, validates=self.validates)
         return splits
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from bench.data.cards import Dataset
 from bench.data.kinds import ReadColumn, column_of, drops
 from bench.data.numerals import Marks
 from bench.data.raw.archives import listed
+from bench.data.raw.plain import EXACT
 from bench.data.values import Series
 from bench.errors import BadTable
 
@@ -57,6 +58,7 @@ def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
     if not columns:
         raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
     X = pd.DataFrame(columns)
+    _refuse_merged(X, frame)
     _refuse_uninformative(X)
     _refuse_infinite(X)
     _refuse_free_text(X, card.categorical)
@@ -104,6 +106,19 @@ def _refuse_dates(dates: dict[str, str], card: Dataset) -> None:
     )
     time = "" if card.time else f"--time {shlex.quote(name)} or "
     raise BadTable(f"{said}; give {time}{drops(dates)}, or --dates numeric to make numbers of them.")
+
+
+def _refuse_merged(X: pd.DataFrame, frame: pd.DataFrame) -> None:
+    """Raise BadTable with all columns whose different whole numbers are one and the same float64."""
+    constant = [str(name) for name in X.select_dtypes("number") if name in frame and X[name].nunique() == 1]
+    merged = [
+        name for name in constant if abs(X[name].max()) >= EXACT and frame[name].astype(str).nunique() > 1
+    ]
+    if merged:
+        raise BadTable(
+            f"Whole numbers beyond 2^53 that become one number as float64, in {listed(merged)}; give {drops(merged)}, "
+            "or --categorical where they are codes."
+        )
 
 
 def _refuse_uninformative(X: pd.DataFrame) -> None:

@@ -77,11 +77,13 @@ def column_names(frame: object) -> list[str]:
     return [str(name) for name in to_pandas(frame).columns]
 
 
-def plain_frame(frame: object, *, unread: Collection[str] = ()) -> pd.DataFrame:
+def plain_frame(
+    frame: object, *, unread: Collection[str] = (), verbatim: Collection[str] = ()
+) -> pd.DataFrame:
     """Return a frame as `bench.data.raw.readers.read_frame` returns the same table in a parquet file.
 
-    Of the columns `unread` only the names are kept. The frame that was given is not changed; what is returned may
-    share its memory.
+    Of the columns `unread` only the names are kept; in the columns `verbatim` every word is a value. The frame that
+    was given is not changed; what is returned may share its memory.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def plain_frame(frame: object, *, unread: Collection[str] = ()) -> pd.DataFrame:
         pa.nulls(len(given), pa.float64()) if name in unread else _arrow(given.iloc[:, place], name)
         for place, name in enumerate(names)
     ]
-    return read_arrow(pa.table(columns, names=names), FRAME_NAME)
+    return read_arrow(pa.table(columns, names=names), FRAME_NAME, verbatim=verbatim)
 
 
 def _arrow(column: Series, name: str) -> pa.Array:
@@ -134,6 +136,8 @@ def _content(column: Series) -> tuple[str, str]:
     kind = column.dtype.kind
     if kind == "b":
         return "logical", _bytes(column, "u1")
+    if kind in "iu" and isinstance(column.dtype, pd.api.extensions.ExtensionDtype):  # beside missing values
+        return "whole", _texts(column)
     if kind in "iu":
         return "whole", _bytes(column, "<u8" if column.dtype == np.uint64 else "<i8")
     if kind == "f":

@@ -8,8 +8,11 @@ record can say on which rows it stands. A protocol chooses the splits of a data 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 
 import numpy as np
 import pandas as pd
@@ -44,6 +47,11 @@ class Split:
     valid: RowIds
     test: RowIds
 
+    def __post_init__(self) -> None:
+        """Take NumPy's whole numbers as Python's; raise TypeError for a repeat or fold that is none."""
+        object.__setattr__(self, "repeat", index(self.repeat))
+        object.__setattr__(self, "fold", index(self.fold))
+
     @cached_property
     def sha256(self) -> str:
         """The hash of the three parts' row ids."""
@@ -58,6 +66,22 @@ class Split:
     def training_sha256(self) -> str:
         """The hash of `training`."""
         return digest(self.training.astype("<i8").tobytes())
+
+
+def check_splits(splits: Sequence[Split], table: Table, protocol: str, *, validates: bool) -> None:
+    """Raise BadSplit where there is no split, one has a fault (`check_split`), or two have one repeat and fold."""
+    if not splits:
+        raise BadSplit(
+            f"The protocol {protocol} gives no split of {table.name!r}; it must give at least one."
+        )
+    for split in splits:
+        check_split(split, table, protocol, validates=validates)
+    places = Counter((split.repeat, split.fold) for split in splits)
+    if twice := [place for place, count in places.items() if count > 1]:
+        raise BadSplit(
+            f"The protocol {protocol} gives two splits the repeat and fold {twice[0]}; by them records and tables tell "
+            "splits apart."
+        )
 
 
 def check_split(split: Split, table: Table, protocol: str, *, validates: bool) -> None:

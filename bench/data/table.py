@@ -166,7 +166,7 @@ def load(
             f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
         )
     if frame is not None:
-        plain = plain_frame(frame, unread=card.drop)
+        plain = plain_frame(frame, unread=_unread(card), verbatim=(card.target,))
         return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
     raw = (
         fetch.fetch(card, source=source, progress=progress)
@@ -174,7 +174,13 @@ def load(
         else fetch.local_file(data_file, card if card.sources else None)
     )
     card = _as_spelled(card, raw.origin)
-    return table_from_frame(read_frame(raw.path, card.columns), card, sha256=raw.sha256, source=raw.source)
+    read = read_frame(raw.path, card.columns, card.reading, unread=_unread(card), verbatim=(card.target,))
+    return table_from_frame(read, card, sha256=raw.sha256, source=raw.source)
+
+
+def _unread(card: Dataset) -> list[str]:
+    """Return the columns whose values nobody asks for: those dropped that have no other role."""
+    return [name for name in card.drop if name not in (card.target, card.time, card.amount, card.entity)]
 
 
 def _simulated(card: Dataset, rows: int | None) -> Table:
@@ -296,7 +302,8 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     typed = (*card.categorical, *card.numeric)
     for name in (card.target, *single, *typed, *card.missing, *dropped):
         if name not in frame:
-            raise UnknownName("column", name, frame.columns)
+            read = [note for note in frame.attrs.get("notes", ()) if "header" in note]
+            raise UnknownName("column", name, frame.columns, "".join(f" As read: {note}." for note in read))
     if card.target in (*single, *typed, *card.drop):
         raise BadTable(
             f"The target {card.target!r} is also dropped, time, amount, entity, category or number; give it one role."

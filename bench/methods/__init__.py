@@ -6,19 +6,28 @@ What a file says of itself, and what each name means, is in `bench.contract.Meth
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial, wraps
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from bench import plugins
-from bench.contract import Arm, Method
+from bench.contract import Arm, Fitted, Member, Method, Progress
+from bench.data.encode import Part
 from bench.errors import BadPlugin, BenchError, NotInstalled, UnknownName
-from bench.names import is_slug
+from bench.names import digest, is_slug
 from bench.plugins.guards import guard, guarded, is_of_bench, line_of
 
+if TYPE_CHECKING:
+    import torch
+
+Fit = Callable[[Sequence[Member], "torch.device", Progress], list[Fitted]]
 ROLES = ("sampler", "inner_sampler", "outer_sampler")
 
 
@@ -125,7 +134,7 @@ def _registered(plugin: plugins.Plugin) -> Method:
         description=(inspect.getdoc(plugin.module) or "").partition("\n")[0],
         config=values["Config"],
         space=guard(values["space"], dict, "a dict of settings", plugin.file),
-        fit=values["fit"],
+        fit=values["fit"] if is_of_bench(plugin.file) else _on_copies(values["fit"]),
         pools=tuple(values["POOLS"]),
         static=None if values["STATIC"] is None else frozenset(values["STATIC"]),
         cost=float(values["COST"]),
@@ -135,9 +144,39 @@ def _registered(plugin: plugins.Plugin) -> Method:
         extra=values["EXTRA"],
         check=None if values["check"] is None else guard(values["check"], file=plugin.file),
         file=plugin.file,
+        sha256=None if is_of_bench(plugin.file) else digest(Path(plugin.file).read_bytes()),
     )
     _check(new)
     return new
+
+
+def _on_copies(fit: Fit) -> Fit:
+    """Return an author's `fit` on rows of its own: what it changes in place changes no other run's.
+
+    What is no list of Fitted is passed on, to be told of where it is met.
+    """
+
+    @wraps(fit)
+    def on_copies(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
+        own = [
+            replace(member, pools=tuple(map(_copy, member.pools)), valid=_copy(member.valid))
+            for member in members
+        ]
+        fitted = fit(own, device, progress)
+        if not isinstance(fitted, list) or not all(isinstance(each, Fitted) for each in fitted):
+            return fitted
+        return [replace(each, predict=partial(_predict_a_copy, each.predict)) for each in fitted]
+
+    return on_copies
+
+
+def _predict_a_copy(predict: Callable[[Part], NDArray[np.float64]], part: Part) -> NDArray[np.float64]:
+    return predict(_copy(part))
+
+
+def _copy(part: Part) -> Part:
+    arrays = (part.rows, part.X, part.y, part.probability)
+    return Part(*(None if array is None else array.copy() for array in arrays))  # type: ignore[arg-type]
 
 
 def _check(new: Method) -> None:

@@ -10,6 +10,7 @@ from bench.contract import Arm, Protocol
 from bench.data.cards import Dataset
 from bench.errors import BadPlugin, UnknownName
 from bench.names import DEFAULT_PROTOCOL, MAIN_METRIC
+from bench.stats.metrics import metrics
 
 
 def protocols() -> dict[str, Protocol]:
@@ -30,6 +31,10 @@ def _checked(plugin: plugins.Plugin) -> Protocol:
         raise BadPlugin(
             f"PROTOCOL in {plugin.file} is a {type(protocol).__name__}; give an object of a class that derives from "
             "bench.contract.Protocol."
+        )
+    if protocol.main_metric not in metrics():
+        raise BadPlugin(
+            f"PROTOCOL in {plugin.file}: {UnknownName('main metric', protocol.main_metric, metrics())}"
         )
     return protocol
 

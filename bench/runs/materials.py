@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
+import numpy as np
+
 from bench.contract import Protocol
 from bench.data.encode import Encoded
 from bench.data.split import Split
 from bench.data.table import Table
+from bench.errors import BadSplit
 from bench.names import DEFAULT_PROTOCOL
 from bench.plugins import Loaded
 from bench.protocols import protocol_named
@@ -48,5 +51,15 @@ class Materials:
         if split_sha256 not in self.encoded:
             if len(self.encoded) >= ENCODED_KEPT:
                 self.encoded.pop(next(iter(self.encoded)))
-            self.encoded[split_sha256] = self.protocol.encode(self.table, self.splits[split_sha256])
+            self.encoded[split_sha256] = self._encode(self.splits[split_sha256])
         return self.encoded[split_sha256]
+
+    def _encode(self, split: Split) -> Encoded:
+        """Return the split as the protocol encodes it; raise BadSplit where that gives other rows."""
+        encoded = self.protocol.encode(self.table, split)
+        for name in ("train", "valid", "test"):
+            if not np.array_equal(getattr(encoded, name).rows, getattr(split, name)):
+                raise BadSplit(
+                    f"`encode` of the protocol {self.protocol.name} gives other {name} rows than the split has."
+                )
+        return encoded

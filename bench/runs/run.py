@@ -59,7 +59,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """The sha256 of the run's canonical JSON and of the versions of what computes it."""
-        return digest({**self._content, **PIPELINE_VERSIONS})
+        return digest({**self._content, **PIPELINE_VERSIONS, **_own_file(self.method)})
 
     @property
     def setup(self) -> Setup:
@@ -151,7 +151,13 @@ def identity(run: Run) -> str:
         "outer_sampler",
         "config",
     )
-    return digest([*(getattr(run, name) for name in names), PIPELINE_VERSIONS])
+    return digest([*(getattr(run, name) for name in names), {**PIPELINE_VERSIONS, **_own_file(run.method)}])
+
+
+def _own_file(name: str) -> dict[str, str]:
+    """Return the hash of the file of a method from outside, whose VERSION nobody may have raised; else nothing."""
+    sha256 = method(name).sha256
+    return {} if sha256 is None else {"method_file": sha256}
 
 
 def configuration(run: Run) -> BaseModel:

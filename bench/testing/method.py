@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -253,8 +254,10 @@ def company_does_not_matter(subject: Subject) -> None:
 
 def rows_are_left_alone(subject: Subject) -> None:
     """It changes none of its rows."""
-    encoded, untouched = subject.encoded, _encoded()
-    for fitted in subject.fit():
+    # As the file has it: in a benchmark it is given copies.
+    own = replace(subject, method=replace(subject.method, fit=inspect.unwrap(subject.method.fit)))
+    encoded, untouched = own.encoded, _encoded()
+    for fitted in own.fit():
         fitted.predict(encoded.test)
     for name in ("train", "valid", "test"):
         same = _bytes(getattr(encoded, name)) == _bytes(getattr(untouched, name))

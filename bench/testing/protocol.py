@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from bench.contract import Protocol
-from bench.data.split import Split, check_split
+from bench.data.split import Split, check_splits
 from bench.errors import BadSetting, BenchError
 from bench.stats.metrics import metrics
 from bench.testing.checks import Check, examine, expect, loans
@@ -51,18 +51,9 @@ def it_is_named(subject: Subject) -> None:
 
 
 def parts_are_apart(subject: Subject) -> None:
-    """The parts of a split share no row, and each holds both classes."""
-    expect(subject.splits, "there is no split")
-    for (
-        split
-    ) in subject.splits:  # `Protocol.splits` does the same, and a protocol may have a `splits` of its own
-        check_split(split, loans(), subject.protocol.name, validates=subject.protocol.validates)
-
-
-def folds_are_told_apart(subject: Subject) -> None:
-    """Each split has its own repeat and fold, by which records name it."""
-    places = [(split.repeat, split.fold) for split in subject.splits]
-    expect(len(set(places)) == len(places), f"repeats and folds are {places}")
+    """The parts of a split share no row, each holds both classes, and each split has its own repeat and fold."""
+    protocol = subject.protocol
+    check_splits(subject.splits, loans(), protocol.name, validates=protocol.validates)
 
 
 def splits_are_as_many_as_asked(subject: Subject) -> None:
@@ -137,7 +128,6 @@ def nothing_is_learnt_from_test_rows(subject: Subject) -> None:
 TESTS = (
     it_is_named,
     parts_are_apart,
-    folds_are_told_apart,
     splits_are_as_many_as_asked,
     splits_are_the_same_again,
     inner_splits_lie_within,

@@ -23,6 +23,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from bench.arms.settings import brief
 from bench.contract import Arm, PlannedRun, Result
+from bench.errors import BadPlugin, BadSetting
 from bench.methods import ROLES
 from bench.names import OK
 from bench.runs.engines.local import Crew
@@ -191,8 +192,14 @@ class _Asked:
 def _begin(study: SharedStudy, trial: optuna.trial.Trial) -> _Asked:
     """Return the trial with the arm and the runs that its parameters come to."""
     job = study.job
-    arm = arm_at(job.arm, trial.params, job.classes)
-    runs = study.plan.runs(job, arm)
+    try:
+        arm = arm_at(job.arm, trial.params, job.classes)
+        runs = study.plan.runs(job, arm)
+    except (
+        BadSetting,
+        BadPlugin,
+    ) as error:  # settings that the arm cannot have: this trial fails, the study goes on
+        return _Asked(study, trial, job.arm, [], state=FAIL, error=str(error))
     by_fold = [[run for run in runs if run.split_sha256 == part.sha256] for part in job.inner]
     return _Asked(study, trial, arm, by_fold)
 
@@ -200,6 +207,9 @@ def _begin(study: SharedStudy, trial: optuna.trial.Trial) -> _Asked:
 def _train(plan: StudyPlan, crew: Crew, asked: Sequence[_Asked], progress: _TrialProgress) -> None:
     """Run the trials, inner fold by inner fold, and finish each as soon as its outcome is known."""
     request, ready, store = plan.request, plan.ready, crew.bench.store
+    for trial in asked:
+        if trial.state is not None:
+            trial.finish()
     for fold in range(plan.search.inner_folds):
         under_way = [trial for trial in asked if trial.state is None]
         wanted = {run.key: run for trial in under_way for run in trial.runs[fold]}

@@ -6,6 +6,7 @@ come to is made of them elsewhere (`bench.workflows.leaderboard`).
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from bench.errors import BadPlugin, BadSetting
 from bench.methods import method
 from bench.names import OK, TUNED
 from bench.networks.config import check_validation
-from bench.plugins.guards import guard
+from bench.plugins.guards import guard, is_of_bench
 from bench.runs.card import the_card
 from bench.runs.engines import engine_named
 from bench.runs.prepare import FullReporter, Prepared, prepare, resolve, seeds_per_split
@@ -232,7 +233,21 @@ def _execute(plan: Plan, reporter: FullReporter) -> list[Result]:
             f"{left[0].arm} ({left[0].key[:12]}). What it finished is kept: the same command goes on, "
             "with --engine local for one."
         )
+    if not is_of_bench(inspect.getfile(type(engine))):
+        _check_records(plan, engine.name, results)
     return results
+
+
+def _check_records(plan: Plan, engine: str, results: Sequence[Result]) -> None:
+    """Raise BadPlugin where an engine from outside gives a result that no record bears out."""
+    for result in results:
+        record = plan.bench.store.read(plan.table.name, result.key)
+        if record is None or record.status != result.status:
+            said = "no record" if record is None else f"a record that says {record.status!r}"
+            raise BadPlugin(
+                f"The engine {engine!r} gives {result.arm} ({result.key[:12]}) the result {result.status!r}, and there "
+                f"is {said}: an engine gives every pack to bench.run_pack, and returns its results."
+            )
 
 
 def budget(runs: Sequence[Run]) -> str:

@@ -60,10 +60,7 @@ def test_a_sampler_that_can_make_no_rows_says_why(bench: Script, tmp_path: Path)
     ended = bench("run", *words, "--folds", 2, "--seeds", 1, "--workers", 0, "--set", "steps=20")
     assert ended.returncode == 4
     assert "the label is balanced (48.8% positives)" in ended.stderr
-    assert (
-        "adasyn makes no rows here: the classes are as good as balanced"
-        in ended.stderr
-    )
+    assert "adasyn makes no rows here: the classes are as good as balanced" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

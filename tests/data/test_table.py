@@ -290,3 +290,26 @@ def test_codes_of_which_one_is_a_letter_stay_categories() -> None:
     frame = pd.DataFrame({"a": [*"123456789" * 30, "U"], "y": [i % 3 == 0 for i in range(271)]})
     table = table_from_frame(frame, card_for_file(Path("t.csv"), "y"), sha256="0" * 64)
     assert table.categorical == ["a"]
+
+
+def test_a_column_that_is_not_there_is_told_with_how_the_header_was_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("2020,2021\n1,0\n5,1\n7,0\n")
+    with pytest.raises(
+        UnknownName, match=r"Known: c1, c2\. As read: no header was found: .* '2020', '2021'\."
+    ):
+        load(card_for_file(tmp_path / "t.csv", "2021"), data_file=tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("gap", ["", "9007199254740992"])
+def test_identifiers_that_are_one_float64_are_no_constant(tmp_path: Path, gap: str) -> None:
+    """They differ, and only float64 makes them equal."""
+    path = tmp_path / "t.csv"
+    rows = [f"{9007199254740992 + i % 2},{i},{i % 2}" for i in range(8)] + [f"{gap},8,1"]
+    path.write_text("\n".join(["id,x,y", *rows]))
+    with pytest.raises(
+        BadTable, match=r"beyond 2\^53 that become one number.* 'id'; give --drop id, or --categorical"
+    ):
+        load(card_for_file(path, "y"), data_file=path)
+    result = load(card_for_file(path, "y", categorical=("id",)), data_file=path)
+    assert result.X["id"].cat.categories.tolist() == ["9007199254740992", "9007199254740993"]
+    assert "of 2 different ones, float64 keeps 1 apart" in result.notes[0]

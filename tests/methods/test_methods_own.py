@@ -23,6 +23,7 @@ from bench.runs.evaluate import configuration
 from bench.runs.run import packs
 from bench.store.folder import Store
 from bench.store.schema import Record
+from bench.tuning.trials import COMPLETE, FAIL, TrialStore
 from bench.workflows.run import _check_validation
 from tests.conftest import Script
 
@@ -393,3 +394,102 @@ def test_a_method_that_fails_has_failed_records_that_name_it_and_other_arms_go_o
     assert board.set_index("arm").loc["prevalence", "n_failed"] == 0
     assert len(board.failed) == 2
     assert all(words in (failed.error or "") and str(file) in (failed.error or "") for failed in board.failed)
+
+
+SPOILER = """
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from bench.contract import Arm, Fitted
+
+VERSION = 1
+COST = 1000.0  # it trains before the others
+ARMS = (Arm("spoiler", "spoiler", "changes whatever it is given"),)
+
+
+class Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def space(trial):
+    return {}
+
+
+def fit(members, device, progress):
+    return [_fit(member) for member in members]
+
+
+def _fit(member):
+    for part in (*member.pools, member.valid):
+        part.X[:] = 0
+        part.y[:] = 1 - part.y
+        part.rows[:] = part.rows[::-1].copy()
+    return Fitted(_predict)
+
+
+def _predict(part):
+    part.X[:] = 0
+    return np.full(len(part.X), 0.25)
+"""
+
+
+def test_what_a_method_changes_in_its_rows_changes_no_other_arm(tmp_path: Path) -> None:
+    file = written(tmp_path, "spoiler.py", SPOILER)
+    asked: dict[str, Any] = {"rows": 600, "folds": 2, "seeds": 2}
+    others = ["logistic-regression", "xgboost(rounds=20)"]
+    package.run("loan-sim", arms=others, results=tmp_path / "alone", **asked)
+    package.run(
+        "loan-sim", arms=["spoiler", *others], method_file=file, results=tmp_path / "results", **asked
+    )
+    assert len(records(tmp_path, "spoiler")) == 4
+    for record in Store(tmp_path / "alone").records("loan-sim"):
+        beside = Store(tmp_path / "results").read("loan-sim", record.key)
+        assert beside is not None
+        assert (beside.test, beside.valid) == (record.test, record.valid)
+
+
+def test_a_method_file_that_has_changed_is_run_anew_though_its_version_has_not(tmp_path: Path) -> None:
+    file = written(tmp_path, "means.py", MEANS)
+    asked: dict[str, Any] = {"rows": 600, "folds": 2, "seeds": 1, "results": tmp_path / "results"}
+    package.run("loan-sim", arms=["means"], method_file=file, **asked)
+    before = {record.key for record in records(tmp_path, "means")}
+    package.run("loan-sim", arms=["means"], method_file=file, **asked)
+    assert {record.key for record in records(tmp_path, "means")} == before
+    written(tmp_path, "means.py", MEANS.replace("a sigmoid", "another sigmoid"))
+    package.run("loan-sim", arms=["means"], method_file=file, **asked)
+    assert len({record.key for record in records(tmp_path, "means")} - before) == 2
+
+
+def test_settings_that_a_method_refuses_fail_their_trial_and_the_study_goes_on(
+    bench: Script, tmp_path: Path
+) -> None:
+    raising = MEANS.replace(
+        "def space(trial):", "def space(trial):\n    return _space(trial)\n\n\ndef _space(trial):"
+    ).replace(
+        '"steepness": trial.suggest_float("steepness", 0.1, 10.0, log=True)',
+        '"steepness": -trial.suggest_float("steepness", 0.1, 10.0, log=True) % 1 - 0.5',
+    )
+    file = written(tmp_path, "means.py", raising)
+    words = (
+        "--arm",
+        "means",
+        "--arm",
+        "logistic-regression",
+        "--trials",
+        6,
+        "--inner-folds",
+        2,
+        "--workers",
+        0,
+    )
+    ended = bench("study", *SMALL[:-2], "--method-file", file, *words, "--json")
+    assert ended.returncode == 4  # some trials failed
+    assert "cannot take: steepness: Input should be greater than 0" in ended.stderr
+    states = [
+        (trial.state, trial.error)
+        for studied in TrialStore(tmp_path / "results").studies("loan-sim")
+        for trial in studied.trials
+        if studied.study.arm == "means"
+    ]
+    assert {COMPLETE, FAIL} <= {state for state, _ in states}
+    assert all("steepness" in (error or "") for state, error in states if state == FAIL)

@@ -222,3 +222,55 @@ def test_what_is_no_protocol_is_told(bench: Script, tmp_path: Path) -> None:
     refused = bench(*RUN, **named(tmp_path, "PROTOCOL = 'strict'\n"))
     assert refused.returncode == 2
     assert "last_rows.py is a str" in refused.stderr
+
+
+SHIFTED = """
+    def encode(self, table, part):
+        encoded = super().encode(table, part)
+        return replace(encoded, test=replace(encoded.test, rows=encoded.test.rows - 1))
+
+
+PROTOCOL"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (
+            "[Split(0, 0, {parts})]",
+            "2 * [Split(0, 0, {parts})]",
+            "gives two splits the repeat and fold (0, 0)",
+        ),
+        ("Split(0, 0, ", "Split('a', 0, ", "'str' object cannot be interpreted as an integer"),
+        (
+            "\n\nPROTOCOL",
+            SHIFTED,
+            "`encode` of the protocol last-rows gives other test rows than the split has",
+        ),
+    ],
+)
+def test_splits_and_rows_that_cannot_be_told_apart_are_refused(
+    bench: Script, tmp_path: Path, old: str, new: str, fault: str
+) -> None:
+    text = "from dataclasses import replace\n" + LAST_ROWS.replace(old, new).replace("{parts}", PARTS)
+    refused = bench(*RUN, "--protocol", "last-rows", "--workers", "0", **named(tmp_path, text))
+    assert refused.returncode in (2, 4), refused.stderr
+    assert fault in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_numpy_s_whole_numbers_name_a_split(bench: Script, tmp_path: Path) -> None:
+    text = LAST_ROWS.replace("Split(0, 0, ", "Split(np.int64(0), np.int64(0), ").replace("{parts}", PARTS)
+    ended = bench(*RUN, "--protocol", "last-rows", "--workers", "0", **named(tmp_path, text))
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_main_metric_that_there_is_not_is_told_before_anything_trains(
+    bench: Script, tmp_path: Path
+) -> None:
+    text = LAST_ROWS.replace("{parts}", PARTS).replace('"roc_auc"', '"nope"')
+    plugins = named(tmp_path, text)
+    refused = bench(*RUN, "--protocol", "last-rows", "--workers", "0", **plugins)
+    assert refused.returncode == 2
+    assert "last_rows.py: Unknown main metric 'nope'" in refused.stderr
+    assert not (tmp_path / "results").exists()

@@ -35,7 +35,6 @@ CASES = [
         {LOOP: "raise OSError('no cluster')\n        for pack in packs:"},
         "OSError: no cluster",
     ),
-    Broken([every_run_has_a_result], {", timeout=None": ""}, "unexpected keyword argument 'timeout'"),
     Broken(
         [every_run_has_a_record, a_failing_run_fails_alone, a_time_limit_is_taken],
         {RUN: "done = [Result(run.key, run.arm, 'ok', None) for run in pack]"},

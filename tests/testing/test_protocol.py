@@ -11,7 +11,6 @@ from bench.protocols import strict
 from bench.testing import BrokenContract, check_protocol
 from bench.testing.protocol import (
     TESTS,
-    folds_are_told_apart,
     inner_splits_lie_within,
     it_is_named,
     nothing_is_learnt_from_test_rows,
@@ -68,7 +67,6 @@ UNCHECKED = method(  # by `Protocol.splits`
 ALL_BUT_THE_NAME = TESTS[1:]
 CASES = [
     Broken([it_is_named], {'"the last rows test"': '" "'}, "the description is empty"),
-    Broken([it_is_named], {'main_metric="roc_auc"': 'main_metric="auc"'}, "the main metric 'auc'"),
     Broken([it_is_named], {"seeds=2": "seeds=0"}, "0 seeds; expected 1 or more"),
     Broken(
         ALL_BUT_THE_NAME,
@@ -91,9 +89,9 @@ CASES = [
         "120 rows lie in more than one part",
     ),
     Broken(
-        [folds_are_told_apart],
+        ALL_BUT_THE_NAME,
         {"return 1, 1": "return 2, 1", "[Split(0, 0,": "2 * [Split(0, 0,"},
-        "repeats and folds are [(0, 0), (0, 0)]",
+        "two splits the repeat and fold (0, 0)",
     ),
     Broken(
         [splits_are_as_many_as_asked],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,9 @@ from bench.data.raw.cache import (
     with_noted_hash,
     write_note,
 )
+from bench.data.raw.columnar import parquet_files
 from bench.data.raw.download import Answer, DownloadProgress, Endpoints, Unreachable, download, get
-from bench.data.raw.files import Fingerprint, fingerprint, keeps_promise, promise
+from bench.data.raw.files import Fingerprint, fingerprint, folder_fingerprint, keeps_promise, promise
 from bench.data.raw.wheel import fetch_member
 from bench.errors import BadSetting, BadTable, HashMismatch, Unavailable, UnknownName
 from bench.names import SOURCES, own_path
@@ -46,6 +48,8 @@ __all__ = [
 ]
 
 SIMULATOR_LIKE = {"fraud": "fraud-sim", "credit": "loan-sim"}
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")  # of the net; Path makes one slash of two, and C:/ is a disk
 
 log = logging.getLogger(__name__)
 
@@ -258,18 +262,29 @@ def _with_credentials(call: _Call, source: Source, first: Unavailable) -> Finger
 def local_file(path: Path | str, card: Dataset | None = None) -> RawFile:
     """Return the user's own file, verified against the hashes of the card's sources if a card is given.
 
-    Raises Unavailable for a file that is missing or unreadable, BadTable for a folder, HashMismatch
-    for a file that is none of the card's. A card without any hash takes every file at its word.
+    A folder of parquet files has the hash of their names and contents.
+
+    Raises Unavailable for a file that is missing or unreadable, BadTable for an address or a folder without parquet
+    files, HashMismatch for a file that is none of the card's. A card without any hash takes every file at its word.
     """
+    if _ADDRESS.match(str(path)):
+        if str(path).startswith("file:"):
+            raise BadTable(f"--data-file {path}: give the path alone, without file:.")
+        address_given = re.sub(r":/+", "://", str(path), count=1)
+        raise BadTable(
+            f"--data-file {address_given} is an address, not a file: download it and give the file. What is fetched "
+            "has a card, which promises its hash: write one with this address as its source (BENCH_PLUGINS)."
+        )
     path = own_path(path)
-    if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises for a name that is too long)
-        raise BadTable(f"--data-file {path} is a folder; give the file in it.")
     try:
-        if path.exists() and not path.is_file():
+        if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises for a name that is too long)
+            content = folder_fingerprint(path, parquet_files(path))
+        elif path.exists() and not path.is_file():
             raise BadTable(
                 f"--data-file {path} is a pipe or device, which cannot be read twice; give a file."
             )
-        content = fingerprint(path)
+        else:
+            content = fingerprint(path)
     except OSError as error:
         why = (
             "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"

@@ -46,6 +46,15 @@ def fingerprint(path: Path) -> Fingerprint:
         return _fingerprint(iter(lambda: file.read(CHUNK_BYTES), b""))
 
 
+def folder_fingerprint(folder: Path, paths: Iterable[Path]) -> Fingerprint:
+    """Return the size of some files in a folder, and hashes of their names and contents."""
+    contents = {path.relative_to(folder).as_posix(): fingerprint(path) for path in paths}
+    lines = [f"{content.sha256} {name}\n".encode() for name, content in sorted(contents.items())]
+    listing = _fingerprint(lines)
+    size = sum(content.size_bytes for content in contents.values())
+    return Fingerprint(size, listing.sha256, listing.md5)
+
+
 def promise(source: Source) -> str:
     """Return in words what a source promises of its file: the hash and the size, where known."""
     size = f"{source.size_bytes:,} bytes" if source.size_bytes else None

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -655,6 +656,14 @@ def test_a_local_file_that_is_another_is_refused_with_both_hashes_and_what_to_do
         local_file(own, dataset())
     for word in (SHA256, hashlib.sha256(b"another").hexdigest(), "7 bytes", "--target", "'toy'"):
         assert word in str(failure.value)
+
+
+@pytest.mark.parametrize("given", ["https://x.org/d.csv", "s3://bucket/d.parquet"])
+def test_an_address_is_no_local_file(given: str) -> None:
+    with pytest.raises(BadTable, match=rf"--data-file {re.escape(given)} is an address.*download it"):
+        local_file(Path(given))
+    with pytest.raises(BadTable, match="give the path alone"):
+        local_file("file:///tmp/d.csv")
 
 
 def test_a_local_file_that_is_none_is_said_to_be_missing_or_a_folder(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import gzip
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +15,12 @@ from bench.data.raw import archives
 from bench.data.raw.archives import unpacked_limit
 from bench.data.raw.readers import MISSING_WORDS, read_frame
 from bench.errors import BadTable
-
-Write = Callable[..., Path]
+from tests.data.raw.conftest import Write
 
 words = st.text("abcdeéß", min_size=1, max_size=6).filter(lambda word: word not in MISSING_WORDS)
 phrases = st.lists(words, min_size=1, max_size=3).map(" ".join)
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=64)
 whole = st.integers(-(2**53), 2**53)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def written(content: str | bytes, name: str = "table.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return written
 
 
 def packed(content: bytes, packing: str) -> bytes:
@@ -259,13 +247,13 @@ def test_parquet_types_become_plain(tmp_path: Path) -> None:
         (bytes(range(256)) * 4, r"is binary"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", r"is an Excel workbook"),
         (b"\n<!DOCTYPE html><html>", r"is a web page"),
-        (b'[{"a": 1, "b": 2}]', r"is JSON"),
+        (b'{"a": {"0": 1}, "b": {"0": 2}}', r"is JSON with one object"),
         (b"% comment\n@RELATION x\n@attribute a numeric\n", r"is an ARFF file"),
         (b"\x80\x04\x95", r"is a Python pickle"),
         (gzip.compress(gzip.compress(b"a,b\n1,2\n", mtime=0), mtime=0), r"an archive inside an archive"),
         (zipped({}), r"holds no file"),
         (zipped({"a.csv": b"a,b\n1,2\n", "b.csv": b"a,b\n1,2\n"}), r"holds 2 files: 'a.csv', 'b.csv'"),
-        (zipped({"[Content_Types].xml": b"", "xl/a.xml": b""}), r"is an Office document"),
+        (zipped({"[Content_Types].xml": b"", "word/a.xml": b""}), r"is an Office document"),
         (gzip.compress(b"0,1\n" * 20_000_000, 9, mtime=0), r"unpacks to more than 67,108,864 bytes"),
     ],
 )
@@ -306,10 +294,11 @@ def test_a_parquet_file_of_lists_is_refused(tmp_path: Path) -> None:
         read_frame(tmp_path / "t.parquet")
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere.csv"):
-        with pytest.raises(BadTable, match=r"cannot be read"):
-            read_frame(path)
+def test_a_missing_file_and_a_folder_without_tables_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadTable, match=r"cannot be read"):
+        read_frame(tmp_path / "nowhere.csv")
+    with pytest.raises(BadTable, match=r"folder without parquet files; it is empty"):
+        read_frame(tmp_path)
 
 
 def test_the_cap_leaves_room_for_tables_and_none_for_bombs() -> None:

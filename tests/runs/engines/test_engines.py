@@ -115,6 +115,18 @@ def test_an_engine_that_leaves_runs_out_is_named_and_what_it_did_is_kept(
     assert len(Store(tmp_path / "results").keys("loan-sim")) == 1
 
 
+def test_an_engine_whose_results_no_record_bears_out_is_named(bench: Script, tmp_path: Path) -> None:
+    text = LAZY.replace("lazy", "liar").replace(
+        "return done",
+        "from bench.contract import Result; rest = [run for pack in packs[1:] for run in pack]; "
+        "return done + [Result(run.key, run.arm, 'ok', None) for run in rest]",
+    )
+    ended = bench(*RUN, *ARMS, "--pack", "1", "--engine", "liar", **plugin(tmp_path, "liar", text))
+    assert ended.returncode == 2
+    assert "The engine 'liar' gives" in ended.stderr
+    assert "the result 'ok', and there is no record" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,0 +1,141 @@
+"""Decimal commas and points: which of the two a text's numbers are written with.
+
+A number such as 1.234 or 1,234 can be read in two ways. A column is parsed here where it can be read in one way only;
+else it stays text, for whoever knows what the whole file says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bench.data.raw.archives import listed
+from bench.data.raw.content import all_match, with_columns
+from bench.errors import BadTable
+
+_SIGN = r"^[^\w.,]{0,3}"  # of a currency, a minus, a blank
+_UNIT = r"\s?([^\w.,]{0,3}|[A-Z]{3}|kr|zł)$"
+_WHOLE = r"(\d+|\d{1,3}(\.\d{3})+)"
+# Numbers with a comma that can only be a decimal one: not three digits after it, or a zero or points before it.
+_COMMA = rf"{_SIGN}(\d+,(\d{{1,2}}|\d{{4,}})|0\d*,\d+|\d{{1,3}}(\.\d{{3}})+,\d+)([eE][+-]?\d+)?{_UNIT}"
+_COMMA_OR_WHOLE = rf"{_SIGN}{_WHOLE}(,\d+)?([eE][+-]?\d+)?{_UNIT}"
+# Numbers with a point that may part thousands, and whole numbers.
+_THOUSANDS = r"^[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+)$"
+_POINT = r"^[+-]?\d*\.\d*([eE][+-]?\d+)?$"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A table whose columns are numbers where only one decimal mark can be meant, and the mark that the file says."""
+
+    table: pa.Table
+    decimal: str | None
+    notes: tuple[str, ...] = ()
+
+
+def as_said(
+    table: pa.Table,
+    texts: Callable[[list[str]], pa.Table],
+    *,
+    separator: str,
+    decimal: str | None,
+    name: str,
+) -> Said:
+    """Return a table read with a point or `decimal`, with what its texts say of decimal commas.
+
+    `texts` gives columns as they are in the file. Numbers that pyarrow took for 1.234 become texts again where the
+    file is cut at semicolons or has decimal commas, and no column says that the point is a decimal one.
+    """
+    if decimal is not None:
+        if decimal == ",":
+            _refuse_points(table, name)
+        return Said(table, decimal if decimal == "," else None)
+    commas = [name for name in table.column_names if _has_only_commas(table[name])]
+    notes = []
+    if separator == ";":
+        changed = {name: _with_points(table[name]) for name in table.column_names}
+        numbers = [name for name, column in changed.items() if column.type != table[name].type]
+        table = with_columns(table, changed)
+        if numbers:
+            notes.append(f"read with decimal commas: {listed(numbers)}")
+    if separator != ";" and not commas:
+        return Said(table, None)
+    thousands, has_points = _thousands(table, texts)
+    if has_points and not commas:
+        return Said(table, None, tuple(notes))
+    return Said(with_columns(table, thousands), None if has_points else "," if commas else None, tuple(notes))
+
+
+def _thousands(
+    table: pa.Table, texts: Callable[[list[str]], pa.Table]
+) -> tuple[dict[str, pa.ChunkedArray], bool]:
+    """Return the columns of doubles whose points may part thousands, as texts, and whether others have points."""
+    doubles = [name for name in table.column_names if pa.types.is_floating(table[name].type)]
+    doubles = [name for name in doubles if table[name].null_count < len(table)]
+    likely = [name for name in doubles if _has_three_decimals(table[name])]
+    written = texts(likely)
+    thousands = {name: written[name] for name in likely if all_match(written[name], _THOUSANDS)}
+    thousands = {name: column for name, column in thousands.items() if _has_point(column)}
+    return thousands, bool({*doubles} - {*likely}) or any(
+        _has_point(written[name]) for name in likely if name not in thousands
+    )
+
+
+def _has_three_decimals(column: pa.ChunkedArray) -> bool:
+    """Tell whether all numbers can be thousands parted by points: whole, or three decimals from 1 to 999."""
+    values = column.to_numpy()
+    values = np.abs(values[np.isfinite(values)])
+    parted = values[values % 1 != 0]
+    return bool(
+        ((parted >= 1) & (parted < 1000) & (np.abs(parted * 1000 - np.round(parted * 1000)) < 1e-6)).all()
+    )
+
+
+def _has_point(column: pa.ChunkedArray) -> bool:
+    return bool(pc.any(pc.match_substring(column, ".")).as_py())
+
+
+def _refuse_points(table: pa.Table, name: str) -> None:
+    """Raise BadTable where a column of numbers has a decimal point, though the comma is declared."""
+    for column_name in table.column_names:
+        column = table[column_name]
+        if not pa.types.is_string(column.type) or column.null_count == len(column):
+            continue
+        points = pc.match_substring_regex(column, _POINT)
+        others = pc.match_substring_regex(column, _THOUSANDS)
+        if (
+            all_match(column, r"^[+-]?\d*\.?\d*([eE][+-]?\d+)?$")
+            and not pc.all(pc.or_(others, pc.invert(points))).as_py()
+        ):
+            value = pc.filter(column, pc.and_(points, pc.invert(others)))[0].as_py()
+            raise BadTable(
+                f"{name}: the column {column_name!r} has the number {value!r} with a point, but "
+                "--decimal ',' was given; leave it out, or mend the column."
+            )
+
+
+def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a string column of numbers with decimal commas as float64; any other as it is.
+
+    Where all values with a comma have three digits after it, the comma may part thousands: left as text.
+    """
+    if not pa.types.is_string(column.type) or column.null_count == len(column):
+        return column
+    is_number = pc.match_substring_regex(column, r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$")
+    is_decimal = pc.match_substring_regex(column, r"^[+-]?\d+,(\d{1,2}|\d{4,})([eE][+-]?\d+)?$")
+    if not pc.all(is_number).as_py() or not pc.any(is_decimal).as_py():
+        return column
+    return pc.replace_substring(pc.utf8_ltrim(column, "+"), ",", ".").cast(pa.float64())
+
+
+def _has_only_commas(column: pa.ChunkedArray) -> bool:
+    """Tell whether a column's numbers can only be read with a decimal comma."""
+    if not pa.types.is_string(column.type) or column.null_count == len(column):
+        return False
+    return all_match(column, _COMMA_OR_WHOLE) and bool(
+        pc.any(pc.match_substring_regex(column, _COMMA)).as_py()
+    )
