@@ -28,7 +28,7 @@ from bench.data.encode import Encoded, Part, Units, encode
 from bench.data.split import Split, check_splits, inner_splits, seeds_by_size
 from bench.data.table import Table
 from bench.errors import BadSetting
-from bench.names import MAIN_METRIC, Spelling, canonical
+from bench.names import MAIN_METRIC, Spelling, canonical, printable
 from bench.names import PlannedRun as PlannedRun
 from bench.plugins.guards import Guarded
 from bench.stats.scored import Metric as Metric
@@ -104,14 +104,20 @@ class Fitted:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise TypeError for what no record can hold: counts that are no whole numbers, words that are no text."""
-        counts = ("steps", "best_step", "samples_seen", *(["threads"] if self.threads is not None else []))
-        for name in counts:
-            object.__setattr__(self, name, index(getattr(self, name)))
+        """Raise TypeError or ValueError for what no record can hold: odd counts, words that are no text."""
+        room = dict.fromkeys(("steps", "best_step", "samples_seen"), range(2**63))
+        for name, allowed in (room | ({} if self.threads is None else {"threads": range(1, 2**31)})).items():
+            if (number := int(index(getattr(self, name)))) not in allowed:
+                raise ValueError(
+                    f"Fitted({name}=…) takes {allowed[0]} to {allowed[-1]}, and was given: {number}."
+                )
+            object.__setattr__(self, name, number)
         for name in ("device", "engine"):
-            if not isinstance(getattr(self, name), str | None):
-                kind = type(getattr(self, name)).__name__
+            word = getattr(self, name)
+            if not isinstance(word, str | None):
+                kind = type(word).__name__
                 raise TypeError(f"Fitted({name}=…) takes a text, such as 'cpu', and was given: {kind}.")
+            object.__setattr__(self, name, word and printable(word))
         canonical(dict(self.selected))
 
 
@@ -269,7 +275,7 @@ class Protocol(Guarded, ABC):
     A protocol of your own is a frozen subclass with a method `split`; everything else has a default, which is what
     `strict` does. `folds`, `repeats` and `seeds` are defaults that a command may change. `validates` is False where no
     rows are held out for validation; `with_validation` names a protocol that holds some out, for messages. `words` are
-    those that `variant` takes.
+    those that `variant` takes. `divides_entities` is True where one customer may train and test, as over time.
     """
 
     name: str
@@ -279,6 +285,7 @@ class Protocol(Guarded, ABC):
     repeats: int = 1
     seeds: int | None = SEEDS
     validates: bool = True
+    divides_entities: bool = False
     with_validation: str | None = None
     words: tuple[str, ...] = ()
 
@@ -298,7 +305,8 @@ class Protocol(Guarded, ABC):
         BadSplit where the protocol gives parts that overlap, or lack a class.
         """
         splits = self.split(table, *self.number_of_splits(folds, repeats))
-        check_splits(splits, table, self.name, validates=self.validates)
+        rules = {"validates": self.validates, "divides_entities": self.divides_entities}
+        check_splits(splits, table, self.name, **rules)
         return splits
 
     def number_of_splits(self, folds: int | None = None, repeats: int | None = None) -> tuple[int, int]:

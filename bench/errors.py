@@ -19,13 +19,16 @@ class BenchError(Exception):
 
 
 class UnknownName(BenchError):
-    """A name that no registry holds; the message gives the nearest names and all of them."""
+    """A name that no registry holds; the message gives the nearest names and, unless told not to, all of them."""
 
-    def __init__(self, kind: str, asked: str, known: Iterable[str], why: str = "") -> None:
+    def __init__(
+        self, kind: str, asked: str, known: Iterable[str], why: str = "", *, list_all: bool = True
+    ) -> None:
         names = list(known)
         near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-        super().__init__(f"Unknown {kind} {asked!r}.{hint} Known: {', '.join(names) or 'none'}.{why}")
+        every = f" Known: {', '.join(names) or 'none'}." if list_all else ""
+        super().__init__(f"Unknown {kind} {asked!r}.{hint}{every}{why}")
 
 
 class BadCard(BenchError):

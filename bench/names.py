@@ -117,6 +117,11 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def printable(text: str) -> str:
+    """Return `text` as UTF-8 can have it: a question mark in place of half of a pair of surrogates."""
+    return text.encode(errors="replace").decode()
+
+
 def digest(value: object) -> str:
     """Return the sha256 (hex) of a JSON-like value's canonical form, or of bytes as they are."""
     content = value if isinstance(value, bytes) else canonical(value).encode()

@@ -16,9 +16,9 @@ from bench import plugins
 from bench.errors import BadPlugin, UnknownName
 from bench.methods import methods
 from tests.conftest import Script
-from tests.methods.test_brought import MEANS
-from tests.protocols.test_own import LAST_ROWS, PARTS
-from tests.runs.test_engines import BACKWARDS
+from tests.methods.test_methods_own import MEANS
+from tests.protocols.test_protocols_own import LAST_ROWS, PARTS
+from tests.runs.engines.test_engines import BACKWARDS
 
 PROTOCOL = "PROTOCOL = 'a protocol'\n"
 

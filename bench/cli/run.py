@@ -55,10 +55,15 @@ def run(
     show_outcome(outcome, request.results, as_json=as_json)
     if outcome.failed:
         first = outcome.failed[0]
+        error = (first.error or "").rstrip(".")
+        again = (
+            ""
+            if "Scores must be finite" in error
+            else " When that is mended, --retry-failed runs them again."
+        )
         show_error(
             f"{len(outcome.failed)} of {outcome.n_runs} runs failed; the first, {first.arm} ({first.key[:12]}): "
-            f"{first.status}: {(first.error or '').rstrip('.')}. When that is mended, --retry-failed runs them "
-            "again."
+            f"{first.status}: {error}.{again}"
         )
         raise typer.Exit(SOME_FAILED)
     return None

@@ -189,11 +189,12 @@ class Dataset(_Frozen):
         """The fields that decide what table a raw file becomes; part of every run's key."""
         said = self.model_dump(mode="json", include=_ALWAYS | _WHERE_SAID)
         defaults = type(self).model_fields
-        return {
+        fields: dict[str, object] = {
             name: value
             for name, value in said.items()
             if name in _ALWAYS or getattr(self, name) != defaults[name].default
         }
+        return fields if self.name in _own_paths() else fields | {"reading_version": READING}
 
     @property
     def recipe_sha256(self) -> str:
@@ -201,6 +202,9 @@ class Dataset(_Frozen):
         return digest(self.recipe)
 
 
+# Raised when tables are read otherwise than before: what was made of a user's own table then is run anew. The cards of
+# bench are checked against what they expect, and keep their recipes.
+READING = 2
 # The fields of a recipe: those of every one, and those that stand in it where a card gives them.
 _ALWAYS = {"target", "positive", "drop", "categorical", "time", "amount", "columns"}
 _WHERE_SAID = {
@@ -260,10 +264,15 @@ def card(name: str) -> Dataset:
     return _read_once(paths[name])
 
 
+@cache
+def _own_paths() -> dict[str, Path]:
+    """Return the file of every card of bench by its name."""
+    return {path.stem: path for path in cards_folder().glob("*.toml") if path.name != SUITES}
+
+
 def _paths() -> dict[str, Path]:
     """Return every card's file by its name; raise BadCard for one of the user's that has the name of one of bench."""
-    own = {path.stem: path for path in cards_folder().glob("*.toml") if path.name != SUITES}
-    brought = plugins.cards()
+    own, brought = _own_paths(), plugins.cards()
     if taken := sorted(own.keys() & brought.keys()):
         raise BadCard(
             f"The card {brought[taken[0]]} has the name of a data set of bench, {taken[0]!r}: rename it."

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.data.dates import PARTS
+from bench.data.extremes import extreme_notes
 from bench.data.leaks import suspicions
+from bench.data.split import notes as split_notes
 from bench.data.table import Table
 from bench.data.values import Series
 
+FOLDS = 5  # of the protocol strict, by default
 EXAMPLES = 3  # values of a column that are shown
 NAMED = 8  # columns that a line names
 CODES = (3, 20)  # different whole numbers that may be codes of categories
@@ -56,8 +59,8 @@ class Description:
     warnings: tuple[str, ...]
 
 
-def describe(table: Table) -> Description:
-    """Return what was read; it looks at every column once."""
+def describe(table: Table, folds: int = FOLDS) -> Description:
+    """Return what was read; it looks at every column once. `folds` are those that its rows are to be dealt to."""
     card = table.card
     n_distinct = table.n_rows - int(table.X.duplicated().sum())
     return Description(
@@ -75,7 +78,12 @@ def describe(table: Table) -> Description:
         amount=card.amount,
         entity=card.entity,
         n_entities=None if table.entity is None else len(set(table.entity.tolist())),
-        notes=(*table.notes, *_notes(table, n_distinct)),
+        notes=(
+            *table.notes,
+            *_notes(table, n_distinct),
+            *extreme_notes(table.X, table.numeric),
+            *split_notes(table, folds),
+        ),
         warnings=tuple(suspicions(table)),
     )
 
@@ -127,7 +135,8 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
     notes = []
     if n_distinct < FEW_DISTINCT * table.n_rows:
         notes.append(
-            f"{table.n_rows:,} rows are {n_distinct:,} different ones: equal rows are on one side of every split"
+            f"{table.n_rows:,} rows are {n_distinct:,} different ones: equal rows are on one side of every split, "
+            "as far as they fit there"
         )
     if table.prevalence > BALANCED[1]:
         notes.append(

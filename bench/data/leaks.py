@@ -168,7 +168,8 @@ def _between_others(table: Table, label: int) -> float:
     numeric = [name for name in table.numeric if table.X[name].notna().all()]
     values = table.X.loc[table.y == label, numeric].to_numpy(np.float64)
     values = values[np.random.default_rng(0).permutation(len(values))[: JUDGED // 4]]
-    spread = values.std(axis=0) if len(values) else np.zeros(len(numeric))
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers too large to be squared say nothing
+        spread = values.std(axis=0) if len(values) else np.zeros(len(numeric))
     values = np.unique((values / np.where(spread > 0, spread, 1))[:, spread > 0], axis=0)
     if values.shape[1] < 3 or len(values) <= NEIGHBOURS:
         return 0.0

@@ -1,9 +1,11 @@
 """Splits: which rows train, validate and test.
 
-Folds are stratified. Rows that are equal in every feature and in the label form one group, and a group is never on two
-sides of a split: a duplicate in the test part would be a leak. Within a fold's training rows a stratified fifth
-validates (early stopping, thresholds, tuning). A split is made of row ids only and named by their hash, so that a
-record can say on which rows it stands. A protocol chooses the splits of a data set (`bench.protocols`).
+Folds are stratified. Rows that are equal in every feature form one group, and so do those of one entity; a group is
+never on two sides of a split: a duplicate in the test part would be a leak (`bench.data.groups`). Groups of one label
+are dealt in turn, those of mixed labels and of entities by what a fold lacks. Within a fold's training rows a
+stratified fifth validates (early stopping, thresholds, tuning). A split is made of row ids only and named by their
+hash, so that a record can say on which rows it stands. A protocol chooses the splits of a data set
+(`bench.protocols`).
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import heapify, heapreplace
 from operator import index
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.groups import WEIGHED, Groups, groups
 from bench.data.table import Table
 from bench.errors import BadSplit, BadTable
 from bench.names import digest, seed_from
@@ -68,14 +71,16 @@ class Split:
         return digest(self.training.astype("<i8").tobytes())
 
 
-def check_splits(splits: Sequence[Split], table: Table, protocol: str, *, validates: bool) -> None:
+def check_splits(
+    splits: Sequence[Split], table: Table, protocol: str, *, validates: bool, divides_entities: bool = False
+) -> None:
     """Raise BadSplit where there is no split, one has a fault (`check_split`), or two have one repeat and fold."""
     if not splits:
         raise BadSplit(
             f"The protocol {protocol} gives no split of {table.name!r}; it must give at least one."
         )
     for split in splits:
-        check_split(split, table, protocol, validates=validates)
+        check_split(split, table, protocol, validates=validates, divides_entities=divides_entities)
     places = Counter((split.repeat, split.fold) for split in splits)
     if twice := [place for place, count in places.items() if count > 1]:
         raise BadSplit(
@@ -84,11 +89,14 @@ def check_splits(splits: Sequence[Split], table: Table, protocol: str, *, valida
         )
 
 
-def check_split(split: Split, table: Table, protocol: str, *, validates: bool) -> None:
+def check_split(
+    split: Split, table: Table, protocol: str, *, validates: bool, divides_entities: bool = False
+) -> None:
     """Raise BadSplit, which names the protocol, the fold and the fault, where the parts are no parts of the table.
 
     They are sorted, disjoint row ids of the table. Training and test rows hold both classes, and so do validation rows
-    where the protocol `validates`; else there are none.
+    where the protocol `validates`; else there are none. An entity lies in one part, unless the protocol
+    `divides_entities`.
     """
     if not isinstance(split, Split):
         raise BadSplit(f"The protocol {protocol} gives a {type(split).__name__} among its splits.")
@@ -110,44 +118,49 @@ def check_split(split: Split, table: Table, protocol: str, *, validates: bool) -
     n_twice = len(together) - len(np.unique(together))
     if n_twice:
         raise BadSplit(f"{where}: {n_twice:,} rows lie in more than one part; a row has one side.")
+    if table.entity is not None and not divides_entities:
+        owners = np.concatenate([np.unique(table.entity[rows]) for rows in parts.values()])
+        if n_shared := len(owners) - len(np.unique(owners)):
+            raise BadSplit(
+                f"{where}: {n_shared:,} values of {table.card.entity!r} lie in more than one part; an entity has one "
+                "side."
+            )
 
 
 def stratified(table: Table, folds: int, repeats: int) -> list[Split]:
     """Return stratified folds of `table`, repeat by repeat and fold by fold, each with a validation part.
 
     The same table and numbers give the same splits everywhere. Raises BadTable where there are too few positives or
-    negatives, with the largest number of folds that works.
+    negatives, with the largest number of folds that works, or where one entity holds too many of them.
     """
-    group = duplicate_groups(table.X, table.y)
-    group_label = np.zeros(group.max() + 1, dtype=np.int8)
-    group_label[group] = table.y
-    _check_folds(group_label, folds, table)
-    return [
-        _split(group, group_label, repeat, fold, folds) for repeat in range(repeats) for fold in range(folds)
-    ]
+    rows = np.arange(table.n_rows)
+    whole = groups(table, rows, folds)
+    splits = _folds(whole, folds, repeats) if works(folds, _fewest(whole)) else []
+    if not splits or not all(_has_both(split, table.y) for split in splits):
+        if table.entity is None and whole.mixed.any():
+            whole = groups(table, rows, folds, one_by_one=True)
+        _check_folds(whole, folds, table)
+        splits = _folds(whole, folds, repeats)
+    if table.entity is not None:
+        _check_entities(splits, table, whole)
+    return splits
 
 
-def duplicate_groups(X: pd.DataFrame, y: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Return a group number per row, shape (n,): rows equal in X and y share one, 0 … n_groups − 1."""
-    hashed = pd.util.hash_pandas_object(X, index=False).to_numpy()
-    hashed = (hashed & ~np.uint64(1)) | y.astype(np.uint64)
-    groups: NDArray[np.int64] = np.unique(hashed, return_inverse=True)[1].astype(np.int64)
-    return groups
-
-
-def _check_folds(group_label: NDArray[np.int8], folds: int, table: Table) -> None:
-    counts = {"positives": int(group_label.sum()), "negatives": int((group_label == 0).sum())}
-    scarce = min(counts, key=lambda name: counts[name])
-    largest = largest_folds(counts[scarce])
-    if works(folds, counts[scarce]):
-        return
-    way_out = (
-        f"The largest number that works is {largest}: --folds {largest}." if largest else "No number works."
-    )
-    raise BadTable(
-        f"{folds} folds were asked for {table.name!r}, which has {counts[scarce]} distinct {scarce}; each fold "
-        f"needs one to test, one to validate and one to train on. {way_out}"
-    )
+def notes(table: Table, folds: int) -> list[str]:
+    """Return in a line each what a table's owner should know of how its rows are dealt to so many folds."""
+    whole = groups(table, np.arange(table.n_rows), folds)
+    lines = []
+    if whole.divided:
+        lines.append(
+            f"{whole.divided:,} of {table.n_rows:,} rows lie in combinations of values too large for one side of a "
+            "split: rows of one such combination train and test"
+        )
+    if whole.chained:
+        lines.append(
+            f"equal rows would chain too many values of {table.card.entity!r} into one: each is on one side of every "
+            "split, but equal rows of two may lie on both"
+        )
+    return lines
 
 
 def largest_folds(n_scarce: int) -> int:
@@ -160,49 +173,160 @@ def works(folds: int, n_scarce: int) -> bool:
     return folds <= n_scarce and n_scarce - -(-n_scarce // folds) >= 2
 
 
-def _split(
-    group: NDArray[np.int64],
-    group_label: NDArray[np.int8],
-    repeat: int,
-    fold: int,
-    folds: int,
-) -> Split:
-    """Return one fold: groups are dealt to folds class by class, then a share of the rest validates."""
-    part = np.empty(len(group_label), dtype=np.int8)  # 0 train, 1 valid, 2 test
-    for label in (0, 1):
-        members = np.flatnonzero(group_label == label)
-        dealt = np.random.default_rng(seed_from("folds", FOLDED, repeat, label)).permutation(members)
+def _check_folds(whole: Groups, folds: int, table: Table) -> None:
+    """Raise BadTable, with the largest number of folds that works, where a class has too few groups."""
+    counts = _groups_with(whole)
+    scarce = min(counts, key=lambda name: counts[name])
+    largest = largest_folds(counts[scarce])
+    if works(folds, counts[scarce]):
+        return
+    way_out = (
+        f"The largest number that works is {largest}: --folds {largest}." if largest else "No number works."
+    )
+    what = f"{counts[scarce]} distinct {scarce}"
+    if table.entity is not None:
+        what = f"{scarce} in {counts[scarce]} of the values of {table.card.entity!r}"
+        way_out += " An entity is never divided; name another column as --entity, or none."
+    raise BadTable(
+        f"{folds} folds were asked for {table.name!r}, which has {what}; each fold needs one to test, one to validate "
+        f"and one to train on. {way_out}"
+    )
+
+
+def _groups_with(whole: Groups) -> dict[str, int]:
+    """Return how many groups hold a positive, and how many a negative."""
+    return {
+        "positives": int(np.count_nonzero(whole.positives)),
+        "negatives": int(np.count_nonzero(whole.positives < whole.rows)),
+    }
+
+
+def _fewest(whole: Groups) -> int:
+    return min(_groups_with(whole).values())
+
+
+def _has_both(split: Split, y: NDArray[np.int8]) -> bool:
+    """Return whether all three parts hold both classes."""
+    return all(0 < y[part].sum() < len(part) for part in (split.train, split.valid, split.test))
+
+
+def _check_entities(splits: Sequence[Split], table: Table, whole: Groups) -> None:
+    """Raise BadTable, which names the largest, where an entity that is not divided leaves a part without a class."""
+    lacking = next((split for split in splits if not _has_both(split, table.y)), None)
+    if lacking is None:
+        return
+    counts = _groups_with(whole)
+    word, label = ("positives", 1) if counts["positives"] <= counts["negatives"] else ("negatives", 0)
+    is_scarce = table.y == label
+    held = np.bincount(whole.of[is_scarce])
+    row = int(np.flatnonzero(whole.of == held.argmax())[0])
+    raise BadTable(
+        f"One value of {table.card.entity!r}, with what is equal to its rows, holds {held.max():,} of "
+        f"{is_scarce.sum():,} {word} of {table.name!r} (row {row:,} is of it), and is never divided: a part of fold "
+        f"{lacking.repeat}.{lacking.fold} lacks a class. Ask for other --folds, or leave out --entity."
+    )
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """Groups in the order in which they were dealt, and the fold that each tests in."""
+
+    members: RowIds
+    fold: RowIds
+
+
+def _folds(whole: Groups, folds: int, repeats: int) -> list[Split]:
+    splits = []
+    for repeat in range(repeats):
+        negatives, positives = (_dealt_in_turn(whole, folds, ("folds", FOLDED, repeat), i) for i in (0, 1))
         # Negatives are dealt from the last fold backwards, so that the folds' sizes differ by one row at most.
-        test = np.arange(len(dealt)) % folds == (fold if label else folds - 1 - fold)
+        pure = [_Dealt(negatives.members, folds - 1 - negatives.fold), positives]
+        mixed = _dealt_by_need(whole, pure, [1 / folds] * folds, ("folds", FOLDED, repeat))
+        splits += [_split(whole, [*pure, mixed], repeat, fold) for fold in range(folds)]
+    return splits
+
+
+def _dealt_in_turn(whole: Groups, folds: int, seed: tuple[object, ...], label: int) -> _Dealt:
+    """Return the groups of one label, dealt to the folds in turn; those of entities by falling rows."""
+    members = np.random.default_rng(seed_from(*seed, label)).permutation(np.flatnonzero(whole.kind == label))
+    if whole.owned:
+        members = members[np.argsort(-whole.rows[members], kind="stable")]
+    return _Dealt(members, np.arange(len(members)) % folds)
+
+
+def _dealt_by_need(
+    whole: Groups,
+    pure: Sequence[_Dealt],
+    shares: Sequence[float],
+    seed: tuple[object, ...],
+    among: RowIds | None = None,
+) -> _Dealt:
+    """Return the other groups, each dealt to the side that has the fewest positives for its share, then rows.
+
+    They come by falling positives, then rows; the seed orders those that are alike. `pure` were dealt before.
+    """
+    members = np.flatnonzero(whole.kind == WEIGHED) if among is None else among
+    if not len(members):
+        return _Dealt(members, members)
+    members = np.random.default_rng(seed_from(*seed, "mixed")).permutation(members)
+    members = members[np.lexsort((-whole.rows[members], -whole.positives[members]))]
+    has = np.zeros((len(shares), 2))
+    for dealt in pure:
+        for column, counts in enumerate((whole.positives, whole.rows)):
+            has[:, column] += np.bincount(dealt.fold, counts[dealt.members], minlength=len(shares))
+    heap = [(has[i, 0] / share, has[i, 1] / share, i) for i, share in enumerate(shares)]
+    heapify(heap)
+    side = np.empty(len(members), dtype=np.int64)
+    added = zip(whole.positives[members].tolist(), whole.rows[members].tolist(), strict=True)
+    for place, (positives, rows) in enumerate(added):
+        had_positives, had_rows, i = heap[0]
+        heapreplace(heap, (had_positives + positives / shares[i], had_rows + rows / shares[i], i))
+        side[place] = i
+    return _Dealt(members, side)
+
+
+def _split(whole: Groups, dealt: Sequence[_Dealt], repeat: int, fold: int) -> Split:
+    """Return one fold: the groups dealt to it test, and of the rest of every kind a share validates."""
+    part = np.zeros(len(whole.rows), dtype=np.int8)  # 0 train, 1 valid, 2 test
+    rest = []
+    for label, kind in enumerate(dealt[:2]):
         rng = np.random.default_rng(seed_from("valid", FOLDED, repeat, fold, label))
-        rest = rng.permutation(dealt[~test])
-        n_valid = max(1, round(VALID_SHARE * len(rest)))
-        part[dealt[test]], part[rest[:n_valid]], part[rest[n_valid:]] = 2, 1, 0
-    train, valid, test_rows = (np.flatnonzero(part[group] == i).astype(np.int64) for i in range(3))
-    return Split(repeat, fold, train, valid, test_rows)
+        others = rng.permutation(kind.members[kind.fold != fold])
+        validates = np.arange(len(others)) < max(1, round(VALID_SHARE * len(others)))
+        rest.append(_Dealt(others, validates.astype(np.int64)))
+    mixed = dealt[2].members[dealt[2].fold != fold]
+    seed = ("valid", FOLDED, repeat, fold)
+    rest.append(_dealt_by_need(whole, rest, (1 - VALID_SHARE, VALID_SHARE), seed, mixed))
+    for kind, others_of_kind in zip(dealt, rest, strict=True):
+        part[kind.members[kind.fold == fold]] = 2
+        part[others_of_kind.members] = others_of_kind.fold
+    train, valid, test = (np.flatnonzero(part[whole.of] == i).astype(np.int64) for i in range(3))
+    return Split(repeat, fold, train, valid, test)
 
 
 def inner_splits(table: Table, outer: Split, folds: int) -> list[Split]:
     """Return stratified folds of `outer`'s training rows: each validates once, and nothing tests.
 
-    Rows equal in features and label stay on one side. Raises BadTable where the training rows are too few.
+    Equal rows, and those of one entity, stay on one side. Raises BadTable where the training rows are too few.
     """
     rows = outer.training
-    group = duplicate_groups(table.X.iloc[rows], table.y[rows])
-    label = np.zeros(group.max() + 1, dtype=np.int8)
-    label[group] = table.y[rows]
-    fewest = int(np.bincount(label, minlength=2).min())
+    whole = groups(table, rows, max(folds, 2))
+    fewest = _fewest(whole)
+    if not 2 <= folds <= fewest and table.entity is None and whole.mixed.any():
+        whole = groups(table, rows, max(folds, 2), one_by_one=True)
+        fewest = _fewest(whole)
     if not 2 <= folds <= fewest:
         raise BadTable(
             f"{folds} inner folds were asked for a fold of {table.name!r} whose training rows hold {fewest} distinct "
             f"ones of the rarer class; 2 to {fewest} work."
         )
-    fold_of = np.empty(len(label), dtype=np.int64)
-    for one_label in (0, 1):
-        rng = np.random.default_rng(seed_from("inner folds", outer.training_sha256, one_label))
-        dealt = rng.permutation(np.flatnonzero(label == one_label))
-        fold_of[dealt] = np.arange(len(dealt)) % folds
-    row_fold, no_rows = fold_of[group], rows[:0]
+    seed = ("inner folds", outer.training_sha256)
+    pure = [_dealt_in_turn(whole, folds, seed, label) for label in (0, 1)]
+    dealt = [*pure, _dealt_by_need(whole, pure, [1 / folds] * folds, seed)]
+    fold_of = np.empty(len(whole.rows), dtype=np.int64)
+    for kind in dealt:
+        fold_of[kind.members] = kind.fold
+    row_fold, no_rows = fold_of[whole.of], rows[:0]
     return [
         Split(outer.repeat, outer.fold * folds + i, rows[row_fold != i], rows[row_fold == i], no_rows)
         for i in range(folds)

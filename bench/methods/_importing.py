@@ -96,8 +96,9 @@ def _class(path: str) -> type:
         raise BadSetting(f"{path!r} is no path of a class, as sklearn.ensemble.ExtraTreesClassifier is.")
     named = guarded(lambda: getattr(import_module(place), name, None), f"{path} cannot be imported")
     if not isinstance(named, type):
-        classes = [known for known, value in vars(sys.modules[place]).items() if isinstance(value, type)]
-        raise UnknownName(f"class in {place},", name, classes)
+        members = vars(sys.modules[place]).items()
+        classes = [known for known, value in members if isinstance(value, type) and not known.startswith("_")]
+        raise UnknownName(f"class in {place},", name, classes, list_all=False)
     return named
 
 

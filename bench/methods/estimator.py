@@ -255,7 +255,7 @@ def _fit(member: Member) -> Fitted:
     give(model, _SEEDS, member.seed % 2**31)
     give(model, THREADS, torch.get_num_threads())
     with _kept_warnings() as kept:
-        model.fit(_features(member, rows), rows.labels)
+        model.fit(_features(member, rows), rows.labels.copy())  # a class may change its rows in place
     give(model, THREADS, 1)  # several threads add up the votes in the order in which they end
     selected: dict[str, Any] = {"scores": "predict_proba" if scores_itself else "decision_function"}
     column = _positive(model, config.estimator)
@@ -268,10 +268,11 @@ def _fit(member: Member) -> Fitted:
         if not scores_itself:
             return _expit(slope * _decision(model, member, part, column) + intercept)
         with _kept_warnings():
-            scored = np.asarray(model.predict_proba(_features(member, part)), dtype=np.float64)
-        return np.ascontiguousarray(scored[:, column])
+            scored = model.predict_proba(_features(member, part))
+        columns = _numbers(scored, [(len(part.X), 2)], f"{config.estimator}.predict_proba")
+        return np.ascontiguousarray(columns[:, column])
 
-    steps = _steps(model)
+    steps = _steps(model, config.estimator)
     return Fitted(predict, steps, steps, len(rows.X), selected | ({"warnings": kept} if kept else {}))
 
 
@@ -288,8 +289,8 @@ def _features(member: Member, part: Part) -> NDArray[np.float64]:
 
 def _positive(model: Any, path: str) -> int:
     """Return the place of the class 1 among the estimator's classes."""
-    classes = [int(label) for label in getattr(model, "classes_", ())]
-    if sorted(classes) != [0, 1]:
+    classes: list[object] = [*np.asarray(getattr(model, "classes_", ())).tolist()]
+    if classes not in ([0, 1], [1, 0]):
         raise ValueError(f"{path} has learned the classes {classes}; expected 0 and 1, in its `classes_`.")
     return classes.index(1)
 
@@ -297,10 +298,24 @@ def _positive(model: Any, path: str) -> int:
 def _decision(model: Any, member: Member, part: Part, column: int) -> NDArray[np.float64]:
     """Return the decision values (n,), higher for the class 1."""
     with _kept_warnings():
-        values = np.asarray(model.decision_function(_features(member, part)), dtype=np.float64)
+        decided = model.decision_function(_features(member, part))
+    n_rows = len(part.X)
+    values = _numbers(decided, [(n_rows,), (n_rows, 2)], f"{member.config.estimator}.decision_function")
     if values.ndim == 2:
         return np.ascontiguousarray(values[:, column])
     return values if column else -values
+
+
+def _numbers(values: object, shapes: Sequence[tuple[int, ...]], what: str) -> NDArray[np.float64]:
+    """Return what an estimator gave as numbers; raise ValueError for another shape, and where they are not finite."""
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "fiub":
+        raise ValueError(f"{what} gives an array of {numbers.dtype}; expected real numbers.")
+    if numbers.shape not in shapes:
+        raise ValueError(f"{what} gives shape {numbers.shape}; expected {' or '.join(map(str, shapes))}.")
+    if n_odd := int((~np.isfinite(numbers)).sum()):
+        raise ValueError(f"{what} gives {n_odd} numbers that are not finite.")
+    return numbers.astype(np.float64, copy=False)
 
 
 def _sigmoid(decision: NDArray[np.float64], labels: NDArray[np.int8]) -> tuple[float, float]:
@@ -328,12 +343,15 @@ def _expit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores
 
 
-def _steps(model: Any) -> int:
+def _steps(model: Any, path: str) -> int:
     """Return how many iterations or estimators the last step of the model says that it has; 0 where it says none."""
     last = model[-1] if hasattr(model, "steps") else model
     iterations = getattr(last, "n_iter_", None)
     if iterations is not None:
-        return int(np.max(iterations))
+        numbers = np.asarray(iterations)
+        if numbers.dtype.kind not in "fiu" or not numbers.size or not np.isfinite(numbers).all():
+            raise ValueError(f"{path} has an `n_iter_` that is no number: {iterations!r}.")
+        return int(numbers.max())
     return len(getattr(last, "estimators_", ()))
 
 

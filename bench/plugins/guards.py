@@ -7,29 +7,66 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from inspect import isfunction
 from numbers import Integral
 from pathlib import Path
+from threading import Lock
 from types import UnionType
-from typing import Any, ParamSpec, TypeVar, cast, get_origin, get_type_hints
+from typing import Any, ParamSpec, TextIO, TypeVar, cast, get_origin, get_type_hints
 
 from bench.errors import BadPlugin, BenchError
+from bench.names import printable
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 _Kinds = type | UnionType | tuple[type, ...]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_LOCK = Lock()
+_stdouts: list[TextIO] = []  # first the process's own, while it is set aside
 
 
 def attempt(call: Callable[[], object]) -> tuple[object, str | None, BaseException | None]:
     """Return what an author's function returns; where it fails, None, the fault in words, and what it raised."""
+    value, error = _caught(call)
+    return value, None if error is None else in_words(error).rstrip(". :"), error
+
+
+def in_words(error: BaseException) -> str:
+    """Return the kind and the text of an error in one line, as a record can hold it, whatever its `__str__` does."""
+    text, unsaid = _caught(lambda: str(error))
+    if unsaid is not None:
+        text = f"(its text is not known: {type(unsaid).__name__} in `__str__`)"
+    return printable(f"{type(error).__name__}: {' '.join(str(text).split())}"[:500])
+
+
+def _caught(call: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
     try:
-        return call(), None, None
-    except (Exception, SystemExit) as error:  # an author's code may raise anything
-        return None, f"{type(error).__name__}: {' '.join(str(error).split())}"[:500].rstrip(". :"), error
+        with output_aside():
+            return call(), None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an author's code may raise anything, and may ask the process to end
+        return None, error
+
+
+@contextmanager
+def output_aside() -> Iterator[None]:
+    """Send what is printed meanwhile to stderr, from several threads too: stdout is for what a command answers."""
+    with _LOCK:
+        _stdouts.append(sys.stdout)
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        with _LOCK:
+            first = _stdouts[0]
+            _stdouts.pop()
+            if not _stdouts:  # the last to end: threads need not end in the order in which they began
+                sys.stdout = first
 
 
 def guarded(
@@ -56,8 +93,7 @@ def guard(
     A fault is what it raises, and a value that is not one of `returns` (in words `expected`). A BenchError goes on as
     it is: an author says by it what cannot be. A function of bench is returned as it is.
     """
-    module = sys.modules.get(str(getattr(function, "__module__", None)))
-    where = file or str(getattr(module, "__file__", None) or getattr(module, "__name__", "an unknown file"))
+    where = file or file_of(function)
     if is_of_bench(where):
         return function
     what = f"`{getattr(function, '__qualname__', function)}` in {where}"
@@ -70,6 +106,12 @@ def guard(
         return value
 
     return watched
+
+
+def file_of(function: object) -> str:
+    """Return the file of an author's function, in a notebook its module."""
+    module = sys.modules.get(str(getattr(function, "__module__", None)))
+    return str(getattr(module, "__file__", None) or getattr(module, "__name__", "an unknown file"))
 
 
 class Guarded:

@@ -83,6 +83,7 @@ class Published(Protocol):
             name="+".join([self.name, *repairs]),
             folds=STRATIFIED_FOLDS if "stratified" in repairs else 1,
             validates=any(repair in NEED_VALIDATION for repair in repairs),
+            divides_entities="stratified" not in repairs,
             repairs=frozenset(repairs),
         )
 
@@ -164,6 +165,7 @@ PROTOCOL = Published(
     folds=1,
     seeds=None,  # the card says it
     validates=False,
+    divides_entities=True,
     with_validation="published+early-stopping",
     words=tuple(REPAIRS),
 )

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.contract import Fitted, Member, Progress, Result
 from bench.data.encode import Encoded, Part
@@ -23,7 +24,7 @@ from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
 from bench.machine import forget_peak_memory
 from bench.methods import method
 from bench.names import FAILED, OOM, TEST, TIMEOUT, VALID
-from bench.plugins.guards import is_of_bench, raised_by_bench
+from bench.plugins.guards import in_words, is_of_bench, output_aside, raised_by_bench
 from bench.runs.materials import Failure, Materials
 from bench.runs.recording import Scoring, reason_of, record_failure, record_run
 from bench.runs.run import Run, configuration
@@ -78,32 +79,38 @@ def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[
 def _attempt(work: Callable[[], _T], by: str | None = None) -> _T | Failure:
     """Return what the work returns, or a Failure; what is no run's fault passes. `by` is the method at work."""
     try:
-        return work()
-    except Exception as error:  # the one place: whatever a method or sampler raises becomes a record
+        with output_aside():
+            return work()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the one place: whatever a method or sampler raises becomes a record
         if _is_the_commands(error, by):
             raise
         return Failure(_status(error), reason_of(error, by))
 
 
-def _is_the_commands(error: Exception, by: str | None) -> bool:
+def _is_the_commands(error: BaseException, by: str | None) -> bool:
     """Return whether an error is no run's fault, but one that bench itself raises of its folders, kernel or options.
 
-    A setting that a method from outside gives bench in its `fit` is that method's fault.
+    A setting that a method from outside gives bench in its `fit` is that method's fault. bench itself raises SystemExit
+    in a worker that nobody listens to any more.
     """
     if isinstance(error, BadSetting) and by is not None and not is_of_bench(method(by).file):
         return False
-    return isinstance(error, BadStore | BadSetting | BadKernel) and raised_by_bench(error)
+    return isinstance(error, BadStore | BadSetting | BadKernel | SystemExit) and raised_by_bench(error)
 
 
 def _record_failure(bench: Materials, run: Run, failure: Failure, started: datetime) -> Result:
     return record_failure(bench.store, run, failure.status, failure.reason, started, bench.table)
 
 
-def _status(error: Exception) -> str:
+def _status(error: BaseException) -> str:
     if isinstance(error, SamplerTimeout):
         return TIMEOUT
     # On the CPU torch says it in a RuntimeError's text alone.
-    full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in in_words(
+        error
+    )
     return OOM if full else FAILED
 
 
@@ -145,6 +152,10 @@ def _fit_and_score(
             [prepared[i].member for i in places], torch.device(bench.device), progress
         )
         share = (time.perf_counter() - started) / len(places)
+        if not isinstance(fitted, list | tuple):
+            raise TypeError(
+                f"`fit` returned a {type(fitted).__name__}; expected a list of bench.contract.Fitted."
+            )
         if len(fitted) != len(places):
             raise ValueError(f"`fit` returned {len(fitted)} results for {len(places)} members.")
         for model in fitted:
@@ -162,7 +173,12 @@ def _fit_and_score(
 def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> Scoring:
     started = time.perf_counter()
     parts = {VALID: encoded.valid, TEST: encoded.test}
-    scores = {
-        name: np.asarray(fitted.predict(part), np.float64) for name, part in parts.items() if len(part.rows)
-    }
+    scores = {name: _scores(fitted, part) for name, part in parts.items() if len(part.rows)}
     return Scoring(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
+
+
+def _scores(fitted: Fitted, part: Part) -> NDArray[np.float64]:
+    scores = np.asarray(fitted.predict(part))
+    if scores.dtype.kind not in "fiub":
+        raise TypeError(f"`predict` returned an array of {scores.dtype}; expected real numbers.")
+    return scores.astype(np.float64, copy=False)

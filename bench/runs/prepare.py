@@ -71,7 +71,7 @@ class Prepared:
     @property
     def notes(self) -> list[str]:
         """What was read, and what its owner should look at, a line each."""
-        return first_lines(describe(self.table))
+        return first_lines(describe(self.table, len({split.fold for split in self.splits})))
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ from bench.data.encode import Encoded
 from bench.data.table import Table
 from bench.machine import checkout, peak_memory_mb, versions
 from bench.methods import packages_of, where_raised
-from bench.names import FAILED, OK, TEST, VALID, canonical
+from bench.names import FAILED, OK, TEST, VALID, canonical, printable
+from bench.plugins.guards import in_words
 from bench.runs.materials import Materials
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.stats.metrics import best_threshold, measure, needed_columns
 from bench.stats.scored import Scored
 from bench.store.folder import Store
 from bench.store.schema import Record
+
+FAR_OUT = 100  # standard deviations, from which a value may be why scores are not finite
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, 
         parts = _scored(bench.table, outcome)
         metrics = {part: measure(scored) for part, scored in parts.items()}
     except ValueError as error:
-        return record_failure(bench.store, run, FAILED, reason_of(error, run.method), started, bench.table)
+        reason = reason_of(error, run.method) + _far_out(outcome)
+        return record_failure(bench.store, run, FAILED, reason, started, bench.table)
     measured = time.perf_counter()
     record = replace(
         _blank(run, OK, started),
@@ -62,7 +66,7 @@ def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, 
         steps=outcome.fitted.steps,
         best_step=outcome.fitted.best_step,
         samples_seen=outcome.fitted.samples_seen,
-        selected=canonical(dict(outcome.fitted.selected)),
+        selected=printable(canonical(dict(outcome.fitted.selected))),
         fit_seconds=outcome.seconds["training"],
         score_seconds=outcome.seconds["scoring"],
         resample_seconds=outcome.seconds["resampling"],
@@ -81,6 +85,7 @@ def record_failure(
     store: Store, run: Run, status: str, error: str, started: datetime, table: Table | None = None
 ) -> Result:
     """Write the record of a run that came to nothing, and return its result."""
+    error = printable(error)
     record = replace(_blank(run, status, started), error=error)
     if table is not None:
         record = replace(record, data_source=table.source, recipe=table.recipe)
@@ -88,10 +93,31 @@ def record_failure(
     return Result(run.key, run.arm, status, error)
 
 
-def reason_of(error: Exception, by: str | None = None) -> str:
+def reason_of(error: BaseException, by: str | None = None) -> str:
     """Return the error in one line, as a record holds it; with the file where it is of an author's method `by`."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500] + (where_raised(error, by) if by else "")
+    return in_words(error) + (where_raised(error, by) if by else "")
+
+
+def _far_out(outcome: Scoring) -> str:
+    """Return which column has the largest encoded value where scores are not finite and a value may be why."""
+    if all(np.isfinite(scores).all() for scores in outcome.scores.values()):
+        return ""
+    encoded = outcome.encoded
+    largest = np.max(
+        [
+            np.abs(part.X).max(axis=0)
+            for part in (encoded.train, encoded.valid, encoded.test)
+            if len(part.rows)
+        ],
+        axis=0,
+    )
+    column = int(largest.argmax())
+    if largest[column] < FAR_OUT:
+        return ""
+    name = encoded.feature_names[column]
+    return (
+        f" A value of {name!r} lies {largest[column]:.3g} standard deviations out: mend or drop that column."
+    )
 
 
 def _scored(table: Table, outcome: Scoring) -> dict[str, Scored]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from bench import plugins
 from bench.errors import BadPlugin
+from bench.plugins.guards import file_of
 from bench.stats.ranking import SLACK, Ranking, Tally, not_finite, rank, ratio
 from bench.stats.scored import COLUMNS, Metric, Scored
 from bench.stats.sums import Array, Floats
@@ -54,8 +55,8 @@ def measure_resampled(
 
     `weights` (R, n) says how often each row occurs in each resample; the result is that of `measure`
     on the rows physically repeated. `ranking` is that of the rows, where it is made already; `faults` is
-    given, by metric, the first reason why a metric from outside gave no number. Raises ValueError as `measure`
-    does, also for a resample without rows of one class.
+    given, by metric, the first reason why a metric from outside gave no number, and its file. Raises ValueError as
+    `measure` does, also for a resample without rows of one class.
     """
     known = metrics()
     names = list(known if names is None else names)
@@ -65,7 +66,7 @@ def measure_resampled(
         if name not in METRICS:
             values[name], fault = known[name].resampled(scored, weights)
             if fault and faults is not None:
-                faults.setdefault(name, fault)
+                faults.setdefault(name, f"{fault} ({file_of(known[name].measure)})")
     return {name: values[name] for name in names}
 
 

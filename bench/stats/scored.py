@@ -158,7 +158,7 @@ class Metric:
 
     def _fault(self, value: object) -> str | None:
         """Return what is wrong with a value that `measure` returned."""
-        if not isinstance(value, Real):
+        if not isinstance(value, Real) or isinstance(value, bool):
             return f"it returned {type(value).__name__}, not a number"
         number, (low, high) = float(value), self.bounds
         if not isfinite(number):

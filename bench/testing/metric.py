@@ -33,7 +33,7 @@ class Subject:
         """Return the metric of the scored rows; raise Fault where it is no number within its bounds."""
         value = self.metric.measure(scored, np.ones(len(scored.y), np.int64) if weight is None else weight)
         expect(
-            isinstance(value, int | float | np.number),
+            isinstance(value, int | float | np.number) and not isinstance(value, bool),
             f"{self.name} is a {type(value).__name__}; expected a number",
         )
         number, (low, high) = float(value), self.metric.bounds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from bench.data.cards import card_for_file
 from bench.data.encode import LARGEST, MAX_CATEGORIES, Encoded, encode
@@ -157,3 +160,79 @@ def test_a_simulators_probability_goes_with_its_rows(table: Table, splits: list[
     found = encode(table, splits[0])
     for part in (found.train, found.valid, found.test):
         np.testing.assert_array_equal(part.probability, table.probability[part.rows])
+
+
+def by_target(merchant: Sequence[str | None], y: np.ndarray[Any, Any], n_train: int) -> tuple[Table, Encoded]:
+    card = card_for_file(Path("my.csv"), target="y", high_cardinality="target")
+    X = pd.DataFrame(
+        {"merchant": pd.Categorical(merchant), "kind": pd.Categorical(["u", "v"] * (len(y) // 2))}
+    )
+    table = Table(card, X, y.astype(np.int8), "0" * 64, "file")
+    rows = np.arange(len(y))
+    middle = (n_train + len(y)) // 2
+    return table, encode(table, Split(0, 0, rows[:n_train], rows[n_train:middle], rows[middle:]))
+
+
+def test_a_large_category_is_its_share_of_positives_and_small_ones_are_one_hot() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 200, 6000)
+    risk = rng.random(200) * 0.4
+    y = (rng.random(6000) < risk[codes]).astype(np.int8)
+    _, found = by_target([f"m{code}" for code in codes], y, 4000)
+    assert found.feature_names == ("kind_u", "kind_v", "merchant")
+    for part in ("train", "valid", "test"):
+        rows = getattr(found, part).rows
+        assert np.corrcoef(column(found, "merchant", part), risk[codes[rows]])[0, 1] > 0.6
+    assert found.units is not None
+    restored = found.units.restore(found.test.X)[:, 2]
+    assert ((restored >= 0) & (restored <= 1)).all()
+
+
+def test_a_share_is_drawn_to_that_of_all_rows_and_is_theirs_for_a_category_never_met() -> None:
+    y = np.tile([0, 0, 0, 1], 100)
+    merchant = [f"m{i // 4}" for i in range(396)] + ["new"] * 4
+    _, found = by_target(merchant, y, 360)
+    assert found.units is not None
+    restored = found.units.restore(found.test.X)[:, 2]
+    np.testing.assert_allclose(restored, 0.25, atol=1e-6)
+
+
+def test_a_missing_category_has_a_share_of_its_own() -> None:
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 80, 3000)
+    gone = rng.random(3000) < 0.2
+    y = np.where(gone, rng.random(3000) < 0.8, rng.random(3000) < 0.1).astype(np.int8)
+    _, found = by_target([None if g else f"m{c}" for c, g in zip(codes, gone, strict=True)], y, 2000)
+    assert found.units is not None
+    restored = found.units.restore(found.test.X)[:, 2]
+    np.testing.assert_allclose(restored[gone[found.test.rows]], y[:2000][gone[:2000]].mean(), atol=0.05)
+
+
+@pytest.mark.parametrize("values", [100, 2000, 4000])
+def test_a_category_that_knows_nothing_of_the_label_gives_chance(values: int) -> None:
+    """A row's share counts no label of its own: else a category of few rows would seem to tell it."""
+    areas = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        y = (rng.random(8000) < 0.2).astype(np.int8)
+        _, found = by_target([f"m{code}" for code in rng.integers(0, values, 8000)], y, 5000)
+        train, test = column(found, "merchant"), column(found, "merchant", "test")
+        assert abs(roc_auc_score(found.train.labels, train) - 0.5) < 0.05
+        areas.append(roc_auc_score(y[found.test.rows], test))
+    assert abs(np.mean(areas) - 0.5) < 0.03
+
+
+def test_without_asking_a_large_category_is_one_hot_as_ever() -> None:
+    rng = np.random.default_rng(2)
+    merchant, y = [f"m{code}" for code in rng.integers(0, 70, 1000)], rng.integers(0, 2, 1000)
+    table, found = by_target(merchant, y, 800)
+    plain = replace(table, card=card_for_file(Path("my.csv"), target="y"))
+    split = Split(0, 0, found.train.rows, found.valid.rows, found.test.rows)
+    assert encode(plain, split).train.X.shape[1] == MAX_CATEGORIES + 2
+
+
+def test_one_positive_to_learn_from_is_enough() -> None:
+    y = np.zeros(400, dtype=np.int8)
+    y[[5, 350]] = 1
+    _, found = by_target([f"m{i % 90}" for i in range(400)], y, 300)
+    assert np.isfinite(found.train.X).all()

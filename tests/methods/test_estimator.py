@@ -343,7 +343,7 @@ REFUSED = [
     ('estimator = "sklearn.ensembel.Trees"', "No module named 'sklearn.ensembel'"),
     ('estimator = "no_such_package.Model"', "no_such_package.Model cannot be imported: ModuleNotFoundError"),
     ('estimator = "ExtraTrees"', "'ExtraTrees' is no path of a class"),
-    ('estimator = "os.system"', "Unknown class in os, 'system'"),
+    ('estimator = "os.system"', "Unknown class in os, 'system'."),
     ('estimator = "builtins.dict"', "builtins.dict"),
     ('estimator = "pathlib.Path"', "pathlib.Path is no estimator: it has no fit"),
     (f'estimator = "{TREES}"\nn_trees = 4', f"Unknown parameter of {TREES}, 'n_trees'"),
@@ -442,6 +442,82 @@ def test_an_estimator_that_fails_has_failed_records_and_other_arms_go_on(tmp_pat
     ] * 2
 
 
+THEIRS = """
+import numpy as np
+from sklearn.base import BaseEstimator
+
+
+class Proba(BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.5)
+
+
+class Flat(Proba):
+    def predict_proba(self, X):
+        return np.full(len(X), 0.5)
+
+
+class Texts(Proba):
+    def fit(self, X, y):
+        self.classes_ = np.array(["good", "bad"])
+        return self
+
+
+class Iterated(Proba):
+    n_iter_ = "many"
+
+
+class Words(Proba):
+    def predict_proba(self, X):
+        return np.full((len(X), 2), "half")
+
+
+class Decision(BaseEstimator):
+    fit = Proba.fit
+    value, shape = np.nan, ()
+
+    def decision_function(self, X):
+        return np.full((len(X), *self.shape), self.value)
+
+
+class Wide(Decision):
+    value, shape = 1.0, (3,)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Flat", r"\.predict_proba gives shape \(\d+,\); expected \(\d+, 2\)"),
+        ("Words", r"\.predict_proba gives an array of <U4; expected real numbers"),
+        ("Decision", r"\.decision_function gives \d+ numbers that are not finite"),
+        ("Wide", r"\.decision_function gives shape \(\d+, 3\); expected \(\d+,\) or"),
+        ("Texts", r" has learned the classes \['good', 'bad'\]; expected 0 and 1"),
+        ("Iterated", r" has an `n_iter_` that is no number: 'many'"),
+    ],
+)
+def test_what_an_estimator_returns_amiss_names_its_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: Encoded, name: str, words: str
+) -> None:
+    module = f"theirs_{name.lower()}"
+    (tmp_path / f"{module}.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=f"{module}.{name}{words}"):
+        fitted(parts, estimator=f"{module}.{name}").predict(parts.test)
+
+
+def test_a_class_that_is_not_there_has_near_names_and_no_list() -> None:
+    arm = Arm("theirs", "estimator", settings={"estimator": "sklearn.ensemble.RandomForestClasifier"})
+    with pytest.raises(BenchError) as refused:
+        check_settings(arm)
+    assert "Did you mean 'RandomForestClassifier'" in str(refused.value)
+    assert "Known" not in str(refused.value)
+
+
 def test_a_configuration_is_read_without_importing_its_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,3 +545,20 @@ def test_every_example_of_the_page_of_methods_is_an_arm_that_trains(
     assert scores.min() >= 0
     assert scores.max() <= 1
     assert tunable(arm) == ("space" in tomllib.loads(EXAMPLES)[name])
+
+
+class Flips(LogisticRegression):
+    """An estimator that turns its labels round, in place."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Flips:
+        """Fit the other label."""
+        y[:] = 1 - y
+        X[:] = 0
+        return super().fit(X + y[:, None], y, sample_weight)
+
+
+def test_what_an_estimator_changes_in_its_rows_is_its_own(parts: Encoded) -> None:
+    labels, X = parts.train.labels.copy(), parts.train.X.copy()
+    fitted(parts, estimator=f"{__name__}.Flips")
+    np.testing.assert_array_equal(parts.train.labels, labels)
+    np.testing.assert_array_equal(parts.train.X, X)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ from bench.arms.arm import ARMS
 from bench.arms.settings import typed
 from bench.cli import completion
 from bench.cli.catalogue import catalogue
+from bench.contract import Fitted
 from bench.errors import BadPlugin, BadSetting, NotInstalled
 from bench.methods import check_installed, method, methods
 from bench.networks.memory import SHARE, fitting_members
@@ -361,7 +364,43 @@ def test_a_file_that_does_not_import_ends_the_command_with_a_short_error(
             "return []",
             "`fit` returned 0 results for 1 members",
         ),
+        (
+            "return [_fit(member) for member in members]",
+            "return None",
+            "`fit` returned a NoneType; expected a list of bench.contract.Fitted",
+        ),
+        (
+            "return [_fit(member) for member in members]",
+            "return map(_fit, members)",
+            "`fit` returned a map; exp",
+        ),
+        (
+            "steps=1,",
+            "steps=-1,",
+            "ValueError: Fitted(steps=…) takes 0 to 9223372036854775807, and was given: -1",
+        ),
+        ("best_step=1,", "best_step=2**70,", "ValueError: Fitted(best_step=…) takes 0 to"),
+        ("threads=1", "threads=0", "ValueError: Fitted(threads=…) takes 1 to 2147483647, and was given: 0"),
+        (
+            "return 1 / (1",
+            "return 1j / (1",
+            "TypeError: `predict` returned an array of complex",
+        ),
+        (
+            "return 1 / (1",
+            "return np.full(len(part.X), '0.5') if 1 else 1 / (1",
+            "an array of <U3; expected real",
+        ),
         ("(rows,) = member.pools", "raise KeyError('rows')", "KeyError: 'rows'"),
+        ("(rows,) = member.pools", "raise SystemExit(0)", "SystemExit: 0"),
+        ("return 1 / (1", "raise SystemExit or 1 / (1", "SystemExit: "),
+        ("(rows,) = member.pools", "raise type('Own', (BaseException,), {})('mine')", "Own: mine"),
+        ("(rows,) = member.pools", r"raise ValueError('half \ud800')", "ValueError: half ?"),
+        (
+            "(rows,) = member.pools",
+            "raise type('Own', (Exception,), {'__str__': lambda self: 1 / 0})",
+            "Own: (its text is not known: ZeroDivisionError in `__str__`)",
+        ),
         (
             "return [_fit(member) for member in members]",
             "return [print]",
@@ -394,6 +433,26 @@ def test_a_method_that_fails_has_failed_records_that_name_it_and_other_arms_go_o
     assert board.set_index("arm").loc["prevalence", "n_failed"] == 0
     assert len(board.failed) == 2
     assert all(words in (failed.error or "") and str(file) in (failed.error or "") for failed in board.failed)
+
+
+@pytest.mark.parametrize("largest", [1e6, 5.0])
+def test_scores_that_are_not_finite_name_the_column_that_may_be_why(
+    bench: Script, tmp_path: Path, largest: float
+) -> None:
+    """A value of row 7 lies a million deviations from those that the first fold trains on."""
+    rng = np.random.default_rng(0)
+    rate = rng.normal(0, 1, 400)
+    rate[7] = largest * rate.std()
+    frame = pd.DataFrame({"age": rng.normal(40, 9, 400), "rate": rate, "y": rng.integers(0, 2, 400)})
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    written(tmp_path, "means.py", MEANS.replace("(far - near)))", "(far - near))) * np.nan"))
+    words = ("--method-file", "means.py", "--arm", "means", "--folds", "2", "--seeds", "1")
+    ended = bench("run", "--data-file", "d.csv", "--target", "y", "--positive", "1", *words)
+    said = " ".join(ended.stderr.split())
+    assert ended.returncode == 4
+    assert "Scores must be finite" in said
+    assert "--retry-failed" not in said
+    assert ("A value of 'rate' lies" in said and "mend or drop that column" in said) == (largest > 100)
 
 
 SPOILER = """
@@ -493,3 +552,22 @@ def test_settings_that_a_method_refuses_fail_their_trial_and_the_study_goes_on(
     ]
     assert {COMPLETE, FAIL} <= {state for state, _ in states}
     assert all("steepness" in (error or "") for state, error in states if state == FAIL)
+
+
+def test_words_that_a_record_cannot_hold_are_mended() -> None:
+    words = Fitted(lambda part: part.X, device="half \ud800", engine="µ", selected={"a": 1})
+    assert (words.device, words.engine) == ("half ?", "µ")
+
+
+def test_a_method_that_prints_and_ends_the_process_in_a_worker_has_failed_records(
+    bench: Script, tmp_path: Path
+) -> None:
+    text = MEANS.replace("(rows,) = member.pools", "print('at work')\n    raise SystemExit(0)")
+    written(tmp_path, "means.py", text)
+    words = ("--arm", "means", "--arm", "prevalence", "--method-file", "means.py", "--workers", "1", "--json")
+    ended = bench("run", *SMALL, *words)
+    assert ended.returncode == 4, ended.stderr
+    assert json.loads(ended.stdout)
+    assert {(record.status, (record.error or "")[:13]) for record in records(tmp_path, "means")} == {
+        ("failed", "SystemExit: 0")
+    }

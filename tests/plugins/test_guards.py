@@ -18,13 +18,13 @@ from bench.contract import Budget, Protocol, SteppedConfig
 from bench.errors import BadPlugin, BadSetting, BadSplit, BenchError
 from bench.methods import method, packages_of, xgboost
 from bench.networks.memory import fitting_members
-from bench.plugins.guards import guard, line_of
+from bench.plugins.guards import guard, line_of, output_aside
 from bench.protocols.strict import Strict
 from bench.store.folder import Store
 from tests.conftest import Script
-from tests.methods.test_brought import MEANS, TORCH
-from tests.protocols.test_own import LAST_ROWS, PARTS
-from tests.runs.test_engines import BACKWARDS
+from tests.methods.test_methods_own import MEANS, TORCH
+from tests.protocols.test_protocols_own import LAST_ROWS, PARTS
+from tests.runs.engines.test_engines import BACKWARDS
 
 OWN_PROTOCOL = LAST_ROWS.replace("{parts}", PARTS)
 SMALL = {"rows": 600, "arms": ["prevalence", "logistic-regression"]}
@@ -79,6 +79,18 @@ def test_an_interrupt_and_the_errors_of_bench_pass() -> None:
         assert passed.value is error
     with pytest.raises(BadPlugin, match="SystemExit: 3"):
         guard(raising(SystemExit(3)))()
+
+
+def test_what_threads_print_goes_to_stderr_and_stdout_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """Threads that do not end in the order in which they began leave the stream as it was."""
+    first, second = output_aside(), output_aside()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    sys.stdout.write("theirs\n")
+    second.__exit__(None, None, None)
+    sys.stdout.write("ours\n")
+    assert capsys.readouterr() == ("ours\n", "theirs\n")
 
 
 def test_the_functions_of_bench_are_left_as_they_are() -> None:

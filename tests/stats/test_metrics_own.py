@@ -194,11 +194,24 @@ def test_a_table_without_an_amount_is_not_measured_and_says_so(tmp_path: Path, o
 
 
 def test_a_metric_that_breaks_loses_no_run_and_says_why_once(tmp_path: Path, own_table: Path) -> None:
-    text = FILE.replace("order = ", "raise LookupError('no such thing')\n    order = ")
-    words = (*RUN, "--data-file", own_table, "--target", "label", "--amount", "paid", "--workers", 0)
-    done = bench(tmp_path / "results", *words, plugin=text)
+    text = FILE.replace("order = ", "print('at work'); raise LookupError('no such thing')\n    order = ")
+    words = (
+        *RUN,
+        "--data-file",
+        own_table,
+        "--target",
+        "label",
+        "--amount",
+        "paid",
+        "--workers",
+        0,
+        "--json",
+    )
+    done = bench(tmp_path / "results", *words, plugin=f"{text}\nprint('imported')\n")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("LookupError: no such thing") == 1
+    assert done.stderr.count(f"LookupError: no such thing ({tmp_path / 'mine.py'})") == 1
+    assert json.loads(done.stdout)
+    assert {"imported", "at work"} <= set(done.stderr.split("\n"))
     assert "Traceback" not in done.stderr
     board = tabulated(tmp_path / "results", "own")
     assert board[f"{NAME}_mean"].isna().all()

@@ -100,6 +100,7 @@ def spoils_the_scores(scored: Scored, weight: Any) -> float:
         (lambda s, w: s.columns["time"].sum(), "KeyError: 'time'"),
         (lambda s, w: sys.exit(3), "SystemExit: 3"),
         (lambda s, w: None, "it returned NoneType, not a number"),
+        (lambda s, w: True, "it returned bool, not a number"),
         (lambda s, w: "0.5", "it returned str, not a number"),
         (lambda s, w: np.ones(1), "it returned ndarray, not a number"),
         (lambda s, w: float("nan"), "it returned nan"),
@@ -118,7 +119,7 @@ def test_a_metric_that_gives_no_number_says_why_and_is_missing(plain: Plain, rea
 
 def test_numbers_of_every_kind_count() -> None:
     scored, once = sample(), np.ones((1, 400), np.uint8)
-    for value in (1, 0.5, np.float32(0.25), np.int64(1), True):
+    for value in (1, 0.5, np.float32(0.25), np.int64(1)):
         values, fault = metric(lambda s, w, value=value: value).resampled(scored, once)
         assert (values.tolist(), fault) == ([float(value)], None)
 
@@ -142,6 +143,7 @@ def test_what_needs_a_column_that_is_not_there_is_never_called() -> None:
     assert needy.lacks({"amount": np.ones(1)}) == ["time"]
 
 
+_TWICE = "RuntimeError: a row came twice"
 METRIC_FILE = """
 import numpy as np
 from bench.contract import Metric
@@ -236,12 +238,12 @@ def test_why_a_metric_is_missing_is_said_once(
 ) -> None:
     """Its value on the rows themselves stands; without a number on a resample it has no interval."""
     monkeypatch.setattr(bootstrap, "_said", set())
-    given(METRIC_FILE)
+    file = given(METRIC_FILE)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             reps = replicates(arm(), row_replicates=20, rank_replicates=20)
     assert [record.getMessage() for record in caplog.records] == [
-        "The metric once_only gave no number on some rows, and is missing there: RuntimeError: a row came twice."
+        f"The metric once_only gave no number on some rows, and is missing there: {_TWICE} ({file})."
     ]
     summary = summarise(reps)["once_only"]
     assert summary.mean == 2.5

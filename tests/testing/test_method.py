@@ -130,14 +130,22 @@ CASES = [
     Broken(
         [steps_are_counted], {"steps=1, best_step=1": "steps=1, best_step=2"}, "step 2 of 1 is the best one"
     ),
-    Broken([steps_are_counted], {"samples_seen=len": "samples_seen=-len"}, "and -320 rows were drawn"),
+    Broken(
+        [fit_gives_one_per_member],
+        {"samples_seen=len": "samples_seen=-len"},
+        "Fitted(samples_seen=…) takes 0 to",
+    ),
     Broken(
         [what_was_used_is_told],
         {'engine="numpy"': 'device="cuda"'},
         "the device is 'cuda', and it was given 'cpu'",
     ),
     Broken([what_was_used_is_told], {'engine="numpy"': 'engine=" "'}, "the engine has an empty name"),
-    Broken([what_was_used_is_told], {"threads=1": "threads=0"}, "0 threads; expected 1 or more"),
+    Broken(
+        [fit_gives_one_per_member],
+        {"threads=1": "threads=0"},
+        "Fitted(threads=…) takes 1 to 2147483647, and was given: 0",
+    ),
     Broken(
         [labels_are_not_asked_for],
         {RETURNS: "return part.y * 1.0 if part.y is not None else 1 / (1"},

@@ -1,0 +1,171 @@
+"""A few huge values among ordinary ones cost no column its meaning, and other columns are as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+from xgboost import XGBClassifier
+
+from bench.data.cards import card_for_file
+from bench.data.encode import Encoded, encode
+from bench.data.extremes import BOUND, Tails, extreme_notes, extremes
+from bench.data.split import Split
+from bench.data.table import Table
+
+LARGEST = float(np.finfo(np.float64).max)
+RNG = np.random.default_rng(0)
+N = 3000
+INCOME = np.exp(RNG.normal(10.5, 0.6, N))
+Y = (RNG.random(N) < 1 / (1 + np.exp(2.5 + 2.2 * (np.log(INCOME) - 10.5)))).astype(np.int8)
+SPLIT = Split(0, 0, np.arange(0, 1800), np.arange(1800, 2100), np.arange(2100, N))
+HUGE = {
+    "a code": [9999999999.0] * 3,
+    "1e200": [1e200] * 3,
+    "the largest float": [LARGEST, -LARGEST, LARGEST],
+    "negative": [-1e30] * 60,
+    "a third": [9999999999.0] * 1000,
+    "most": [9999999999.0] * 1800,
+    "of all sizes": [1e10, 1e200, -1e30, LARGEST, -LARGEST, 1e15, 1e18, 1e12],
+}
+
+
+def with_huge(values: list[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    income = INCOME.copy()
+    income[np.random.default_rng(1).permutation(N)[: len(values)]] = values
+    return income
+
+
+def encoded(**columns: object) -> Encoded:
+    table = Table(card_for_file(Path("my.csv"), target="y"), pd.DataFrame(columns), Y, "0" * 64, "file")
+    return encode(table, SPLIT)
+
+
+def precision(train: np.ndarray, test: np.ndarray) -> float:  # type: ignore[type-arg]
+    model = XGBClassifier(n_estimators=40, max_depth=3, learning_rate=0.1, n_jobs=1).fit(
+        train, Y[SPLIT.train]
+    )
+    return float(average_precision_score(Y[SPLIT.test], model.predict_proba(test)[:, 1]))
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_trees_see_of_the_encoded_column_what_they_see_of_the_raw_one(kind: str) -> None:
+    """XGBoost takes no 1e200, so the raw column has its order there, by ranks."""
+    income = with_huge(HUGE[kind])
+    made = encoded(income=income)
+    ranks = np.unique(income, return_inverse=True)[1].astype(float)[:, None]
+    raw = precision(ranks[SPLIT.train], ranks[SPLIT.test])
+    assert precision(made.train.X, made.test.X) == pytest.approx(raw, abs=0.02)
+    assert np.abs(made.train.X).max() < 20
+
+
+@pytest.mark.parametrize("kind", ["a code", "1e200", "the largest float", "of all sizes"])
+def test_a_few_huge_values_leave_the_others_their_spread_and_their_order(kind: str) -> None:
+    income = with_huge(HUGE[kind])
+    made = encoded(income=income)
+    column = np.concatenate([part.X[:, 0] for part in (made.train, made.valid, made.test)])
+    rows = np.concatenate([SPLIT.train, SPLIT.valid, SPLIT.test])
+    usual = np.isin(income[rows], INCOME)
+    assert 0.3 < column[usual].std() < 2
+    in_order = column[usual][np.argsort(income[rows][usual])]
+    assert (np.diff(in_order) >= 0).all()
+    assert len(np.unique(in_order)) > 0.99 * usual.sum()
+    assert made.units is not None
+    restored = made.units.restore(made.test.X)[:, 0]
+    middle = np.abs(income[SPLIT.test] - np.median(INCOME)) < 1e5
+    np.testing.assert_allclose(restored[middle], income[SPLIT.test][middle], rtol=1e-3)
+
+
+def test_columns_without_such_values_are_as_they_were_beside_one_that_has_them() -> None:
+    other = RNG.normal(size=N) ** 3
+    alone, beside = encoded(other=other), encoded(income=with_huge(HUGE["a code"]), other=other)
+    for part in ("train", "valid", "test"):
+        np.testing.assert_array_equal(getattr(alone, part).X[:, 0], getattr(beside, part).X[:, 1])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.exp(RNG.normal(0, 2, N)),  # heavy tails
+        np.where(RNG.random(N) < 0.97, 0, np.exp(RNG.normal(8, 1, N))),  # mostly zeros
+        np.where(RNG.random(N) < 0.5, 0, 1.0),
+        np.where(RNG.random(N) < 0.9, np.nan, RNG.normal(size=N)),
+        np.where(RNG.random(N) < 0.99, 0, 99999.0),
+        1.6e9 + RNG.normal(0, 1e7, N),  # times
+        np.where(RNG.random(N) < 0.6, 0, RNG.integers(1990, 2020, N)),
+        np.full(N, np.nan),
+        np.ones(N),
+        RNG.standard_t(2, N),
+    ],
+)
+def test_ordinary_columns_are_not_extreme(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    assert extremes(pd.DataFrame({"a": values}), ["a"]) == {}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.where(RNG.random(N) < 0.6, 1e300, 0),
+        np.where(RNG.random(N) < 0.4, 1e300, 0),
+        np.full(N, LARGEST),
+        np.full(N, -1e200),
+        RNG.normal(size=N) * 1e200,
+        np.clip(RNG.normal(size=N), -5, 5) * 3e307,
+        np.where(RNG.random(N) < 0.5, LARGEST, -LARGEST),
+        RNG.normal(size=N) * 1e-300,
+        np.where(RNG.random(N) < 0.001, 1e200, RNG.normal(size=N) * 1e-300),
+        np.where(RNG.random(N) < 0.001, LARGEST, np.nan),
+    ],
+)
+def test_a_column_of_nothing_but_huge_or_tiny_values_is_encoded_without_a_warning(
+    values: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> None:
+    made = encoded(a=values)
+    assert made.units is not None
+    assert all(np.isfinite(part.X).all() for part in (made.train, made.valid, made.test))
+    known = values[SPLIT.train][~np.isnan(values[SPLIT.train])]
+    column = made.train.X[~np.isnan(values[SPLIT.train]), 0]
+    if len(np.unique(known)) == 2:
+        assert len(np.unique(column)) == 2
+
+
+def test_only_training_rows_say_what_is_extreme() -> None:
+    income = INCOME.copy()
+    income[SPLIT.test[:5]] = 1e200, LARGEST, -LARGEST, 9999999999, -1e30
+    made, before = encoded(income=income), encoded(income=INCOME)
+    np.testing.assert_array_equal(made.train.X, before.train.X)
+    assert np.isfinite(made.test.X).all()
+
+
+def test_a_missing_value_stays_missing_beside_huge_ones() -> None:
+    income = with_huge(HUGE["1e200"])
+    income[::7] = np.nan
+    made = encoded(income=income)
+    assert made.feature_names == ("income", "missingindicator_income")
+    filled = made.train.X[made.train.X[:, 1] > 0, 0]
+    assert len(np.unique(filled)) == 1
+    assert abs(filled[0]) < 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=False), min_size=2, max_size=40))
+def test_any_finite_column_is_drawn_in_finite_and_in_order(values: list[float]) -> None:
+    column = np.array(values)
+    tails = extremes(pd.DataFrame({"a": column}), ["a"]).get("a", Tails(0.0, 1.0))
+    drawn_in = tails.draw_in(column)
+    np.testing.assert_array_equal(np.isnan(drawn_in), np.isnan(column))
+    known = np.sort(column[~np.isnan(column)])
+    assert (np.abs(tails.draw_in(known)) <= BOUND + 7).all()
+    assert (np.diff(tails.draw_in(known)) >= 0).all()
+
+
+def test_a_note_names_the_column_and_says_how_many_values_and_which() -> None:
+    X = pd.DataFrame({"income": with_huge([9999999999.0] * 3), "age": RNG.integers(18, 80, N).astype(float)})
+    (line,) = extreme_notes(X, ["income", "age"])
+    assert line.startswith("3 values of 'income', such as 9999999999, lie 10,000 times farther out than most")
+    assert "if they mean missing, make them empty" in line
