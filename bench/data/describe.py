@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.data.dates import PARTS
 from bench.data.extremes import extreme_notes
-from bench.data.features import Series
 from bench.data.leaks import suspicions
 from bench.data.split import notes as split_notes
 from bench.data.table import Table
+from bench.data.values import Series
 
 FOLDS = 5  # of the protocol strict, by default
 EXAMPLES = 3  # values of a column that are shown
@@ -157,7 +158,10 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
 def _codes(X: pd.DataFrame) -> list[str]:
     """Return the columns of numbers that may be codes of categories: whole numbers of few values."""
     names = []
+    made_of_dates = tuple(f" ({part})" for part in PARTS)
     for name in X.select_dtypes("number"):
+        if str(name).endswith(made_of_dates):
+            continue
         counts = X[name].value_counts()
         few = CODES[0] <= len(counts) <= min(CODES[1], len(X) // 10)
         if few and (counts.index.to_numpy() % 1 == 0).all():

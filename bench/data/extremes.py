@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.data.features import Numbers
+from bench.data.values import Numbers
 
 FAR = 1e4  # times as far from the middle as three quarters of the values: beyond it, a value is extreme
 BOUND = 5.0  # in the same measure, up to which values are left as they are

@@ -1,127 +1,122 @@
 """The columns of a table as features of two kinds: numbers and categories.
 
-Some columns are of use to no encoder, sampler or network: dates, empty or constant columns, infinite values, and
-texts that are names rather than categories. They are refused, and the error names the options that leave them out.
+Numbers may be written as text (`bench.data.numerals`), and dates can be made numbers (`bench.data.dates`). Some columns
+are of use to no encoder, sampler or network: dates, empty or constant columns, infinite values, and texts that are
+names rather than categories. They are refused, and the error names the options that read or leave them out.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bench.data.cards import Dataset
+from bench.data.kinds import ReadColumn, column_of, drops
+from bench.data.numerals import Marks
 from bench.data.raw.archives import listed
 from bench.data.raw.plain import EXACT
+from bench.data.values import Series
 from bench.errors import BadTable
 
-CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
-STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
-MAX_LEVELS = 1000  # a text column with more values than this, most of them seen once, is no category
-
-Numbers = NDArray[np.float64]
-Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
-
-_NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
+MAX_LEVELS = 1000  # of a column declared as a category: with more, most of them seen once, it is none
+FEW_LEVELS = 20  # up to so many different texts are categories, however few rows there are
+_SHOWN = 3  # examples in a message
 
 
-def features(frame: pd.DataFrame, categorical: Collection[str] = ()) -> pd.DataFrame:
-    """Return a frame's columns as features, the columns `categorical` as categories whatever they hold.
+class Features(NamedTuple):
+    """The features of a table, (n, d), and in a line each what reading did that its owner should know."""
+
+    X: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
+    """Return a frame's columns as features, as a card says that they are to be read.
+
+    `marks` is what the file says of its decimal mark; the frame's index is a row's place in the file.
 
     Returns
     -------
-    DataFrame, (n, d)
+    Features
         Numbers, logical values and texts that are all numbers as float64, NaN where missing; other texts and
-        declared categories as dtype category over their sorted texts.
+        declared categories as dtype category over their sorted texts. With the card's ``dates = "numeric"`` a
+        column of dates becomes columns of numbers, such as ``c (seconds)``.
 
     Raises
     ------
     BadTable
-        With all columns at fault: empty or constant, infinite values, texts that hardly come again; with the
-        first one that holds dates, or lists and the like.
+        With all columns at fault: dates, empty or constant, infinite values, texts that hardly come again; with the
+        first one whose numbers or dates do not agree or can be read in two ways, or that holds lists and the like.
     """
-    X = pd.DataFrame({name: _feature(frame[name], name in categorical) for name in frame})
+    read = {str(name): column_of(frame[name], card, marks) for name in frame}
+    _refuse_dates({name: column.dates for name, column in read.items() if column.dates}, card)
+    columns = {name: values for name, values in _together(read).items() if name not in card.drop}
+    if not columns:
+        raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
+    X = pd.DataFrame(columns)
     _refuse_merged(X, frame)
     _refuse_uninformative(X)
     _refuse_infinite(X)
-    _refuse_free_text(X)
-    return X
+    _refuse_free_text(X, card.categorical)
+    notes = [*_styles(read, frame), *(note for column in read.values() for note in column.notes)]
+    return Features(X.reset_index(drop=True), tuple(notes))
 
 
-def _feature(column: Series, is_category: bool) -> Series:
-    """Return one column as float64 or as a category."""
-    if is_category or isinstance(column.dtype, pd.CategoricalDtype):
-        return _category(column)
-    if column.dtype.kind in "mM":
-        raise BadTable(
-            f"The column {column.name!r} holds dates, no feature; give --time or --drop {_quoted(column)}."
-        )
-    values = numbers(column)
-    if values is None:
-        _refuse_stray_texts(column)
-        return _category(column)
-    return pd.Series(values, name=column.name)
+def _together(read: dict[str, ReadColumn]) -> dict[str, Series]:
+    """Return the features of all columns by name; raise BadTable where a date makes one that is there already."""
+    columns: dict[str, Series] = {}
+    for name, column in read.items():
+        others = {*columns, *read} - {name}
+        if repeated := [made for made in column.columns if made in others]:
+            raise BadTable(
+                f"The dates of {name!r} make a column {repeated[0]!r}, which is there already; rename that."
+            )
+        columns |= column.columns
+    return columns
 
 
-def _refuse_stray_texts(column: Series) -> None:
-    """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost."""
-    texts = column.dropna().astype(str)
-    is_stray = pd.to_numeric(texts, errors="coerce").isna()
-    stray, usual = texts[is_stray], texts[~is_stray]
-    if len(usual) > STRAY_SHARE * len(texts) and usual.nunique() > CODES:
-        examples = ", ".join(repr(text) for text in stray.unique()[:3])
-        raise BadTable(
-            f"The column {column.name!r} holds numbers but for {len(stray):,} of {len(texts):,} values, such as "
-            f"{examples}; make those empty or numbers, or give --drop {_quoted(column)}."
-        )
+def _styles(read: dict[str, ReadColumn], frame: pd.DataFrame) -> list[str]:
+    """Return a line for each way in which numbers were written as text, with its columns."""
+    by_style: dict[str, list[str]] = {}
+    for name, column in read.items():
+        if column.style:
+            by_style.setdefault(column.style, []).append(name)
+    lines = []
+    for style, names in by_style.items():
+        values = read[names[0]].columns[names[0]]
+        row = int((values.fillna(0) != 0).to_numpy().argmax())
+        shown = f"{frame[names[0]].iloc[row]!s} is {values.iloc[row]:.15g}"
+        lines.append(f"numbers written as text ({style}) are read as numbers: {listed(names)} ({shown})")
+    return lines
 
 
-def numbers(column: Series) -> Numbers | None:
-    """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
-    if column.dtype.kind in "biuf":
-        return column.to_numpy(np.float64, na_value=np.nan, copy=True)
-    if pd.api.types.infer_dtype(column, skipna=True) not in _NUMBER_KINDS:
-        return None
-    missing = column.isna()
-    parsed = pd.to_numeric(column.astype(object).mask(missing, None), errors="coerce")
-    values: Numbers = parsed.to_numpy(np.float64, na_value=np.nan, copy=True)
-    return values if np.array_equal(np.isnan(values), missing) else None
-
-
-def _category(column: Series) -> Series:
-    """Return a column as a category over the sorted texts of its values."""
-    try:
-        codes, values = pd.factorize(column)
-    except TypeError as error:  # lists and the like have no hash
-        raise BadTable(
-            f"The column {column.name!r} does not hold single values; give --drop {_quoted(column)}."
-        ) from error
-    words = [_word(value) for value in values]
-    levels = sorted(set(words))
-    place = {word: i for i, word in enumerate(levels)}
-    lookup = np.array([*(place[word] for word in words), -1], dtype=np.intp)  # the last: code -1, missing
-    return pd.Series(
-        pd.Categorical.from_codes(lookup[codes], categories=pd.Index(levels, dtype=str)), name=column.name
+def _refuse_dates(dates: dict[str, str], card: Dataset) -> None:
+    """Raise BadTable with all columns of dates."""
+    if not dates:
+        return
+    name, example = next(iter(dates.items()))
+    said = (
+        f"The column {name!r} holds dates, no feature ({example})"
+        if len(dates) == 1
+        else f"The columns {listed(list(dates))} hold dates, no features ({name!r}: {example})"
     )
-
-
-def _word(value: object) -> str:
-    """Return a category's name: whole numbers without a point, because a missing value makes ints floats."""
-    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+    time = "" if card.time else f"--time {shlex.quote(name)} or "
+    raise BadTable(f"{said}; give {time}{drops(dates)}, or --dates numeric to make numbers of them.")
 
 
 def _refuse_merged(X: pd.DataFrame, frame: pd.DataFrame) -> None:
     """Raise BadTable with all columns whose different whole numbers are one and the same float64."""
-    constant = [str(name) for name in X.select_dtypes("number") if X[name].nunique() == 1]
+    constant = [str(name) for name in X.select_dtypes("number") if name in frame and X[name].nunique() == 1]
     merged = [
         name for name in constant if abs(X[name].max()) >= EXACT and frame[name].astype(str).nunique() > 1
     ]
     if merged:
         raise BadTable(
-            f"Whole numbers beyond 2^53 that become one number as float64, in {listed(merged)}; give {_drops(merged)}, "
+            f"Whole numbers beyond 2^53 that become one number as float64, in {listed(merged)}; give {drops(merged)}, "
             "or --categorical where they are codes."
         )
 
@@ -137,7 +132,7 @@ def _refuse_uninformative(X: pd.DataFrame) -> None:
             for fault, names in (("all missing", empty), ("constant", constant))
             if names
         ]
-        raise BadTable(f"Columns that say nothing ({'; '.join(faults)}); give {_drops(empty + constant)}.")
+        raise BadTable(f"Columns that say nothing ({'; '.join(faults)}); give {drops(empty + constant)}.")
 
 
 def _refuse_infinite(X: pd.DataFrame) -> None:
@@ -146,23 +141,14 @@ def _refuse_infinite(X: pd.DataFrame) -> None:
     names = [name for name, count in counts.items() if count]
     if names:
         columns = ", ".join(f"{name!r} ({counts[name]:,})" for name in names)
-        raise BadTable(f"Infinite values in {columns}; make them empty or finite, or give {_drops(names)}.")
+        raise BadTable(f"Infinite values in {columns}; make them empty or finite, or give {drops(names)}.")
 
 
-def _refuse_free_text(X: pd.DataFrame) -> None:
+def _refuse_free_text(X: pd.DataFrame, declared: Iterable[str]) -> None:
     """Raise BadTable with all text columns whose values hardly come again: names, texts, identifiers."""
     counts = {str(name): len(X[name].cat.categories) for name in X.select_dtypes("category")}
-    free = [name for name, count in counts.items() if count > max(MAX_LEVELS, X[name].notna().sum() / 2)]
+    limits = {name: MAX_LEVELS if name in declared else FEW_LEVELS for name in counts}
+    free = [name for name, count in counts.items() if count > max(limits[name], X[name].notna().sum() / 2)]
     if free:
         columns = ", ".join(f"{name!r} ({counts[name]:,} values)" for name in free)
-        raise BadTable(f"Too many different texts for categories in {columns}; give {_drops(free)}.")
-
-
-def _drops(names: list[str]) -> str:
-    """Return the options that drop the columns."""
-    return " ".join(f"--drop {shlex.quote(name)}" for name in names)
-
-
-def _quoted(column: Series) -> str:
-    """Return a column's name as a shell takes it."""
-    return shlex.quote(str(column.name))
+        raise BadTable(f"Too many different texts for categories in {columns}; give {drops(free)}.")

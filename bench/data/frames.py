@@ -19,13 +19,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.features import Series
 from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_arrow
+from bench.data.values import Series
 from bench.errors import BadArgument, BadTable
 from bench.names import digest
 
 FRAME_NAME = "The frame"  # what messages call it
+_NO_CATEGORIES = (
+    pd.IntervalDtype,
+    pd.PeriodDtype,
+    pd.DatetimeTZDtype,
+)  # arrow has none of these types, or loses zones
 
 
 class Frame(Protocol):
@@ -103,7 +108,7 @@ def _arrow(column: Series, name: str) -> pa.Array:
     if isinstance(column.dtype, pd.SparseDtype):
         column = pd.Series(np.asarray(column), name=column.name)
     kind = column.dtype
-    if isinstance(kind, pd.CategoricalDtype) and isinstance(kind.categories.dtype, pd.IntervalDtype):
+    if isinstance(kind, pd.CategoricalDtype) and isinstance(kind.categories.dtype, _NO_CATEGORIES):
         column = column.cat.rename_categories(list(map(str, kind.categories)))  # as pd.cut makes them
     try:
         values = pa.array(column, from_pandas=True)

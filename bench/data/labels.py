@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.features import Series
 from bench.data.raw.readers import MISSING_WORDS
+from bench.data.values import Series
 from bench.errors import BadTable
 from bench.names import Unlabelled
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 
-from bench.data.features import Numbers, Series
 from bench.data.table import Table
+from bench.data.values import Numbers, Series
 
 SUSPECT_AUC = 0.995  # of one column: above it, the column nearly is the label
 JUDGED = 20_000  # rows of which a column is judged

@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.features import Numbers
+from bench.data.values import Numbers
 from bench.errors import BadSetting, UnknownName
 
 VERSION = "1"

@@ -20,19 +20,20 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
-from bench.data.features import Numbers, Series, features, numbers
+from bench.data.dates import PARTS
+from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
+from bench.data.kinds import number_column, time_column
 from bench.data.labels import label
+from bench.data.numerals import Marks
 from bench.data.raw import fetch
 from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_frame
+from bench.data.values import Numbers, marks_of
 from bench.errors import BadSetting, BadTable, UnknownName
 from bench.names import canonical, digest
 
 DownloadProgress = Callable[[str, int, int | None], None]
-
-_EPOCH = pd.Timestamp(0, tz="UTC")
-_DATES = ("ISO8601", "%b-%Y", "%d-%b-%Y")  # the spellings of dates that can be read in one way only
 
 
 @dataclass(frozen=True, repr=False)
@@ -236,30 +237,38 @@ def table_from_frame(
     _check_columns(frame, card)
     target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
     _check_expected(frame, target.y, card)
-    names = [name for name in frame if name not in {card.target, card.time, card.entity, *card.drop}]
-    if not names:
-        raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
-    reading = frame.attrs.get("notes", ())
-    frame, codes = _without_codes(frame.iloc[target.rows].reset_index(drop=True), card)
+    marks = marks_of(frame.drop(columns=list(card.drop), errors="ignore"), card.reading.decimal)
+    # The index of the rows that are kept still says where they are in the file.
+    frame, codes_left_out = _without_codes(frame.iloc[target.rows], card, marks)
+    read = features(frame[_feature_names(frame, card)], card, marks)
+    times, notes_of_times = _times(frame, card, marks)
     return Table(
         card=card,
-        X=features(frame[names], card.categorical),
+        X=read.X,
         y=target.y,
         sha256=sha256,
         source=source,
-        time=None if card.time is None else _times(frame[card.time]),
-        amount=None if card.amount is None else _amounts(frame[card.amount]),
-        probability=None if probability is None else np.asarray(probability, dtype=np.float64)[target.rows],
-        entity=None if card.entity is None else _entities(frame[card.entity]),
-        notes=(*reading, *target.notes, *codes),
+        time=times,
+        amount=_amounts(frame, card, marks),
+        probability=None if probability is None else probability[target.rows],
+        entity=_entities(frame, card),
+        notes=(*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *notes_of_times),
     )
 
 
-def _without_codes(frame: pd.DataFrame, card: Dataset) -> tuple[pd.DataFrame, list[str]]:
+def _feature_names(frame: pd.DataFrame, card: Dataset) -> list[str]:
+    """Return the columns that are features; raise BadTable where there is none."""
+    names = [str(name) for name in frame if name not in {card.target, card.time, card.entity, *card.drop}]
+    if not names:
+        raise BadTable(f"No feature is left beside the target {card.target!r}; drop fewer columns.")
+    return names
+
+
+def _without_codes(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[pd.DataFrame, list[str]]:
     """Return the frame with the numbers that the card calls missing as missing values, and a line for each column."""
     notes, changed = [], {}
     for name, codes in card.missing.items():
-        values = numbers(frame[name])
+        values = number_column(frame[name], marks)
         if values is None:
             raise BadTable(f"The card of {card.name!r} names missing numbers of {name!r}, which holds texts.")
         is_code = np.isin(values, codes)
@@ -269,9 +278,11 @@ def _without_codes(frame: pd.DataFrame, card: Dataset) -> tuple[pd.DataFrame, li
     return frame.assign(**changed), notes
 
 
-def _entities(column: Series) -> NDArray[np.int64]:
+def _entities(frame: pd.DataFrame, card: Dataset) -> NDArray[np.int64] | None:
     """Return a number for whom each row is of, (n,); a row where that is missing has one of its own."""
-    codes = pd.factorize(column)[0].astype(np.int64)
+    if card.entity is None:
+        return None
+    codes = pd.factorize(frame[card.entity])[0].astype(np.int64)
     unknown = np.flatnonzero(codes < 0)
     codes[unknown] = codes.max(initial=-1) + 1 + np.arange(len(unknown))
     return codes
@@ -283,7 +294,10 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     if repeated:
         raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
     single = [name for name in (card.time, card.amount, card.entity) if name is not None]
-    optional = registered(card.name).drop if card.name in dataset_names() else ()
+    optional = {
+        *_made_of_dates(frame, card),
+        *(registered(card.name).drop if card.name in dataset_names() else ()),
+    }
     dropped = [name for name in card.drop if name not in optional]
     typed = (*card.categorical, *card.numeric)
     for name in (card.target, *single, *typed, *card.missing, *dropped):
@@ -302,11 +316,17 @@ def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
         )
 
 
+def _made_of_dates(frame: pd.DataFrame, card: Dataset) -> set[str]:
+    """Return the names that columns made of dates may have, which a user may drop too."""
+    return {f"{name} ({part})" for name in frame for part in PARTS} if card.dates == "numeric" else set()
+
+
 def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> None:
     """Raise BadTable, naming each difference, unless the counts are those that the card expects."""
     if card.expected is None:
         return
-    absent = len(set(card.drop) - set(frame.columns))  # an index that one source has and another leaves out
+    # An index that one source has and another leaves out.
+    absent = len(set(card.drop) - set(frame.columns) - _made_of_dates(frame, card))
     counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
@@ -320,36 +340,29 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(column: Series) -> Numbers:
-    """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC)."""
-    times = None if column.dtype.kind in "mM" else numbers(column)
-    if times is None:
-        times = _seconds(column)
-    n_missing = int((~np.isfinite(times)).sum())
-    if n_missing:
+def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | None, tuple[str, ...]]:
+    """Return the card's time column as float64, if it has one: numbers as they are, dates as seconds; with notes."""
+    if card.time is None:
+        return None, ()
+    times, notes = time_column(frame[card.time], card, marks)
+    lacking = np.flatnonzero(~np.isfinite(times))
+    if len(lacking):
+        value = frame[card.time].iloc[lacking[0]]
+        said = "" if pd.isna(value) else f", such as {str(value)!r}"
         raise BadTable(
-            f"The time column {column.name!r} has no finite time in {n_missing:,} rows; mend or remove them."
+            f"The time column {card.time!r} has no finite time in {len(lacking):,} rows{said} (row "
+            f"{frame.index[lacking[0]] + 1:,} of the data); mend or remove them."
         )
-    return times
+    return times, notes
 
 
-def _seconds(column: Series) -> Numbers:
-    """Return dates, of a date type or in the texts of `_DATES`, as seconds since 1970; missing as NaN."""
-    texts = column.astype(object)
-    for spelling in _DATES:
-        dates = pd.to_datetime(texts, format=spelling, errors="coerce", utc=True)
-        if dates.notna().sum() == column.notna().sum():
-            return np.asarray((dates - _EPOCH) / pd.Timedelta(seconds=1), dtype=np.float64)
-    raise BadTable(
-        f"The time column {column.name!r} holds neither numbers nor dates like 2015-12-31; rewrite it."
-    )
-
-
-def _amounts(column: Series) -> Numbers:
-    """Return the amount column as float64, NaN where missing."""
-    amounts = numbers(column)
+def _amounts(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Numbers | None:
+    """Return the amount column as float64, NaN where missing, if the card has one."""
+    if card.amount is None:
+        return None
+    amounts = number_column(frame[card.amount], marks)
     if amounts is None or np.isinf(amounts).any():
         raise BadTable(
-            f"The amount column {column.name!r} does not hold finite numbers; mend it, or give another."
+            f"The amount column {card.amount!r} does not hold finite numbers; mend it, or give another."
         )
     return amounts

@@ -206,7 +206,7 @@ def test_a_dropped_column_is_not_read() -> None:
         ([{"a": 1}] * 6, r"does not hold single values"),
         ([10**30, 1, 2, 3, 4, 5], r"holds what no table can \(int\)"),
         ([1j, 2, 3, 4, 5, 6], r"holds what no table can \(complex\)"),
-        (DAYS, r"'k 1' holds dates, no feature; give --time or --drop"),
+        (DAYS, r"'k 1' holds dates, no feature .*; give --time 'k 1' or --drop 'k 1', or --dates numeric"),
     ],
 )
 def test_a_column_that_no_table_can_hold_is_named(column: Any, message: str) -> None:

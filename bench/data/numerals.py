@@ -1,0 +1,392 @@
+"""Parsed written as text: 10.6%, $1,234.50, 1.234,56 €, (54.00), 36 months, 1.5k.
+
+A column is judged by its different texts. It is numbers where all of them agree: on one decimal mark, one currency,
+and one unit. A text such as 1,234 can be read in two ways; what the file says elsewhere decides (`Marks`), or the user.
+Codes are no numbers: 12-34, 1.2.3, 10+ years, < 1 year, 192.168.0.1, 1/2.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.dateformats import MONTHS
+
+# Compared in lower case. In a column of numbers they stand for a missing value; in one of texts they are texts.
+# fmt: off
+MISSING_WORDS = frozenset([
+    "-", "--", "---", "–", "—", ".", "..", "...", "*", "?", "??", "#n/a", "#n/a n/a", "#na", "#null!",
+    "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#n/d", "\\n", "(null)", "<null>", "null", "<na>", "na",
+    "n/a", "n.a.", "n.a", "n/d", "nat", "nan", "-nan", "+nan", "-1.#ind", "1.#ind", "-1.#qnan", "1.#qnan",
+    "none", "(none)", "nil", "missing", "(missing)", "unknown", "(unknown)", "(blank)", "blank", "undefined",
+    "not available", "not applicable", "not reported", "k.a.", "s/d",
+])
+# fmt: on
+_SYMBOLS = "US$|CA$|AU$|NZ$|HK$|R$|A$|C$|S$|$|€|£|¥|￥|₹|₽|₩|₺|₫|₪|₦|฿|₴|₱|¢|zł|kr|Kč|Ft|Rs.|Rs|Fr."
+_ISO = (
+    "USD|EUR|GBP|JPY|CHF|CNY|RMB|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|RUB|UAH|ZAR|MXN|ARS|CLP|COP|"
+    "PEN|KRW|TWD|HKD|SGD|THB|IDR|MYR|PHP|VND|ILS|AED|SAR|EGP|NGN|KES|PKR|BDT|LKR|TZS|UGX|GHS|DEM|FRF|BTC"
+)
+_MULTIPLIERS = {
+    **dict.fromkeys(("k", "K", "thousand", "Tsd"), 3),
+    **dict.fromkeys(("M", "MM", "mn", "mln", "Mio", "million", "Million"), 6),
+    **dict.fromkeys(("bn", "Bn", "B", "Mrd", "billion", "Billion"), 9),
+    "lakh": 5,
+    "crore": 7,
+}
+_UNITS = (
+    "kg|g|mg|t|lb|lbs|oz|km|m|cm|mm|mi|ft|yd|ml|l|L|kWh|kW|W|d|h|hr|hrs|min|mins|s|sec|secs|ms|day|days|w|wk|wks|week|"
+    "weeks|mo|mos|mth|mths|month|months|y|yr|yrs|year|years|bps|bp|pp|pct|ppm|x|X|Hz|MHz|GHz|KB|MB|GB|TB|px|pts|mmHg|"
+    "bpm|rpm|mph|km/h|kmh|mg/dl|mg/dL|mmol/l|mmol/L|m²|m2|m³|m3|sqft|sq ft|sq m|°C|°F|°|%|‰"
+)
+# Words after a number that make it no number of a unit: clock times, dates, ordinals.
+_NO_UNITS = {"am", "pm", "st", "nd", "rd", "th", *MONTHS}
+_SPELT = str.maketrans(
+    {
+        **dict.fromkeys("\u00a0\u202f\u2009\u2007\u2006\u2002\u2003\t", " "),
+        **dict.fromkeys("\u2019\u2018`´\u02bc", "'"),
+        **dict.fromkeys("−﹣－", "-"),
+        **{chr(first + i): str(i) for first in (0xFF10, 0x0660, 0x06F0) for i in range(10)},
+        **dict.fromkeys("，٬", ","),
+        **dict.fromkeys("．٫", "."),
+        **dict.fromkeys("％٪", "%"),
+    }
+)
+_NINES = str.maketrans("12345678", "99999999")  # texts of one shape differ in these digits only
+_FEW_UNITS = (
+    5  # up to so many, numbers of several units are meant as numbers; more are words after house numbers
+)
+
+
+def _any(words: Sequence[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+_CURRENCY = _any([*_SYMBOLS.split("|"), *_ISO.split("|")])
+_TEXT = re.compile(
+    rf"(?P<open>\()?\s?(?P<sign>[+-])?\s?(?:(?P<prefix>%|{_CURRENCY})\s?)?(?P<open2>\()?(?P<sign2>[+-])?\s?"
+    r"(?P<body>[.,]?[0-9](?:[0-9.,' ]*[0-9])?\.?(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?))(?P<trail>(?<=[0-9])-)?"
+    rf"(?P<close>\))?\s?(?P<suffix>{_CURRENCY})?"
+    rf"(?:\s?(?P<unit>{_any([*_UNITS.split('|'), *_MULTIPLIERS])})|\s(?P<word>[^\W\d_]{{2,}}))?\.?"
+    rf"\s?(?P<suffix2>{_CURRENCY})?\s?(?P<close2>\))?"
+)
+
+
+def _body(decimal: str, thousands: str) -> re.Pattern[str]:
+    """Return the pattern of a number: its decimal mark, and the other mark, blanks or apostrophes between thousands."""
+    indian = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if thousands == "," else ""
+    groups = rf"[1-9]\d{{0,2}}(?P<by>[{re.escape(thousands)} '])\d{{3}}(?:(?P=by)\d{{3}})*{indian}"
+    trailing = "*" if decimal == "." else "+"
+    mark = re.escape(decimal)
+    return re.compile(
+        rf"(?:(?:\d+|{groups})(?:{mark}\d{trailing})?|{mark}\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?)"
+    )
+
+
+_BODIES = {".": _body(".", ","), ",": _body(",", ".")}
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is known of the decimal mark of a file's numbers.
+
+    `decimal` is the mark that is declared, or that the file's other columns say; `declared` tells which. A file of
+    `semicolons` has decimal commas more often than not. In a `mixed` one columns contradict each other.
+    """
+
+    decimal: str | None = None
+    declared: bool = False
+    semicolons: bool = False
+    mixed: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a number is written: its sign, currency and unit, where its digits are, and the decimal marks it may have."""
+
+    negative: bool
+    body: slice
+    currency: str
+    unit: str
+    marks: tuple[str, ...]
+
+    @property
+    def factor(self) -> int:
+        """The power of ten by which the unit multiplies."""
+        return _MULTIPLIERS.get(self.unit, 0)
+
+
+class Numeral(NamedTuple):
+    """A text read as a number: what it says, and its shape."""
+
+    text: str
+    shape: Shape
+
+    @property
+    def body(self) -> str:
+        """The digits and marks."""
+        return self.text[self.shape.body]
+
+    @property
+    def is_bare_zero(self) -> bool:
+        """Whether it is zero without a unit, and so of any unit."""
+        return not self.shape.unit and not self.body.strip("0.,' ")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its value rests on the decimal mark."""
+        return len(self.shape.marks) > 1 and ("," in self.body or "." in self.body)
+
+    def value(self, mark: str) -> float:
+        """Return the number, read with a decimal mark."""
+        spelling = _python(self.body, mark)
+        if self.shape.factor and "e" not in spelling.lower():
+            spelling = f"{spelling}e{self.shape.factor}"
+        number = float(spelling)
+        return -number if self.shape.negative and number else number
+
+
+class Parsed(NamedTuple):
+    """Texts as numbers, (n,) float64, NaN for the words of missing; how they are written, and on what that rests.
+
+    `guessed` where the decimal mark rests on the separator alone.
+    """
+
+    values: NDArray[np.float64]
+    style: str
+    guessed: bool = False
+
+
+class Strays(NamedTuple):
+    """Texts that are no such numbers as the others, by their places; and why, where they are numbers all the same.
+
+    `n_numbers` other texts agree. `is_refused` where they are meant as numbers for sure, however few.
+    """
+
+    places: list[int]
+    reason: str
+    n_numbers: int
+    is_refused: bool = False
+
+
+class Undecided(NamedTuple):
+    """Texts that can be read with a decimal point or comma, with different values: an example of them."""
+
+    example: str
+    declared: bool = False
+
+
+def is_missing_word(text: str) -> bool:
+    """Tell whether a text stands for a missing value among numbers and dates."""
+    return text.strip().lower() in MISSING_WORDS
+
+
+def numeral(text: str) -> Numeral | None:
+    """Return a text as a number; None for what is none.
+
+    >>> numeral("(1,234.50)").value(".")
+    -1234.5
+    """
+    text = text.strip()
+    if not text.isascii():
+        text = text.translate(_SPELT)
+        text = f"-{text[1:]}" if text[0] in "–—‒" else text
+    shape = _shape(text.translate(_NINES))
+    return None if shape is None or _is_address(text[shape.body]) else Numeral(text, shape)
+
+
+@lru_cache(2**16)
+def _shape(text: str) -> Shape | None:
+    """Return the shape of a text whose digits are all 0 or 9; None for what is no number."""
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        return None
+    part = {name: value or "" for name, value in match.groupdict().items()}
+    signs = [part[name] for name in ("sign", "sign2", "trail") if part[name]]
+    n_open, n_close = (bool(part[name]) + bool(part[f"{name}2"]) for name in ("open", "close"))
+    if len(signs) + n_open > 1 or n_open != n_close or part["word"].lower() in _NO_UNITS:
+        return None
+    body = part["body"]
+    marks = tuple(mark for mark in _BODIES if _BODIES[mark].fullmatch(body))
+    unit = part["unit"] or part["word"]
+    is_percent = part["prefix"] == "%"
+    is_phone = signs == ["+"] and " " in body  # +48 600 123 456
+    if not marks or is_phone or (is_percent and unit):
+        return None
+    currency = part["suffix"] + part["suffix2"] + ("" if is_percent else part["prefix"])
+    return Shape(
+        bool(n_open) or "-" in signs, slice(*match.span("body")), currency, "%" if is_percent else unit, marks
+    )
+
+
+def _is_address(body: str) -> bool:
+    """Tell whether a number of four groups is an address of the internet."""
+    if body.count(".") != 3:
+        return False
+    try:
+        ipaddress.ip_address(body)
+    except ValueError:
+        return False
+    return True
+
+
+def _python(body: str, mark: str) -> str:
+    for by in ("," if mark == "." else ".", " ", "'"):
+        if by in body:
+            body = body.replace(by, "")
+    return body if mark == "." else body.replace(mark, ".")
+
+
+def as_numbers(
+    texts: Sequence[str], weights: NDArray[np.intp], marks: Marks
+) -> Parsed | Strays | Undecided | None:
+    """Return different texts, (n,), as numbers, or why they are none; None where nothing in them is a number.
+
+    `weights` (n,) is how often each text stands in the column.
+    """
+    words = [is_missing_word(text) for text in texts]
+    read = [None if word else numeral(text) for text, word in zip(texts, words, strict=True)]
+    numerals = [number for number in read if number is not None]
+    if not numerals:
+        return None
+    unit, currency = _style(read, weights)
+    agreeing = [number is not None and _agrees(number, unit, currency) for number in read]
+    mark = _mark([number for number, agrees in zip(read, agreeing, strict=True) if number and agrees], marks)
+    if isinstance(mark, Undecided):
+        return mark
+    fits = [
+        bool(number and agrees and mark in number.shape.marks)
+        for number, agrees in zip(read, agreeing, strict=True)
+    ]
+    strays = [place for place, fit in enumerate(fits) if not fit and not words[place]]
+    if strays:
+        all_numbers = all(read[place] is not None for place in strays)
+        reason, is_refused = _difference(numerals) if all_numbers else ("", False)
+        return Strays(strays, reason, sum(fits), is_refused)
+    values = np.array([number.value(mark) if number else np.nan for number in read])
+    guessed = (
+        marks.decimal is None and mark == "," and all(len(number.shape.marks) > 1 for number in numerals)
+    )
+    return Parsed(values, _described(numerals, unit, mark), guessed)
+
+
+def decimal_mark(texts: Sequence[str]) -> str | None:
+    """Return the decimal mark with which alone all texts can be read as numbers; None where that is open."""
+    possible = set(_BODIES)
+    for text in texts:
+        number = numeral(text)
+        if number is not None:
+            possible &= set(number.shape.marks)
+        elif not is_missing_word(text):
+            return None
+    return possible.pop() if len(possible) == 1 else None
+
+
+def _style(read: Sequence[Numeral | None], weights: NDArray[np.intp]) -> tuple[str, str]:
+    """Return the unit and the currency that most rows have; the unit "k" stands for all that multiply."""
+    units: Counter[str] = Counter()
+    currencies: Counter[str] = Counter()
+    for number, weight in zip(read, weights, strict=True):
+        if number is not None:
+            units["k" if number.shape.unit in _MULTIPLIERS else number.shape.unit] += (
+                0 if number.is_bare_zero else int(weight)
+            )
+            currencies[number.shape.currency] += int(weight)
+    if set(units) <= {"", "k"}:  # plain numbers beside 1.5k
+        units = Counter({"k": 1}) if units["k"] else units
+    named = Counter({name: count for name, count in currencies.items() if name})
+    return units.most_common(1)[0][0], named.most_common(1)[0][0] if named else ""
+
+
+def _agrees(number: Numeral, unit: str, currency: str) -> bool:
+    """Tell whether a number has this unit and currency; no currency is any, and a bare zero is of any unit."""
+    if number.shape.currency not in ("", currency):
+        return False
+    if unit == "k":
+        return number.shape.unit == "" or number.shape.unit in _MULTIPLIERS
+    return _are_one_unit(number.shape.unit, unit) or number.is_bare_zero
+
+
+def _are_one_unit(first: str, second: str) -> bool:
+    """Tell whether two units are one word, in any letter case, one and many: year and years, Monat and Monate."""
+    if first == second:
+        return True
+    if min(len(first), len(second)) < 2:
+        return False
+    short, long = sorted((first.lower(), second.lower()), key=len)
+    ending = long.removeprefix(short)
+    return long.startswith(short) and (
+        ending in ("", "s") or (len(short) > 2 and ending in ("es", "e", "n", "en"))
+    )
+
+
+def _mark(numerals: Sequence[Numeral], marks: Marks) -> str | Undecided:
+    """Return the decimal mark of numbers that agree in all else; the one that most can be read with."""
+    counts = {mark: sum(mark in number.shape.marks for number in numerals) for mark in _BODIES}
+    if marks.declared and marks.decimal is not None:
+        other = next((number.text for number in numerals if marks.decimal not in number.shape.marks), None)
+        return marks.decimal if other is None else Undecided(other, declared=True)
+    if counts["."] != counts[","]:
+        return max(counts, key=lambda mark: counts[mark])
+    bodies = [number.body for number in numerals if number.is_open]
+    if not bodies:
+        return "."
+    if marks.decimal is not None:
+        return marks.decimal
+    with_comma = next((body for body in bodies if "," in body), None)
+    with_point = next((body for body in bodies if "." in body), None)
+    if with_comma and (with_point or marks.semicolons or marks.mixed):
+        return Undecided(with_comma)
+    if with_point and marks.mixed:
+        return Undecided(with_point)
+    return "," if with_point and marks.semicolons else "."
+
+
+def _difference(numerals: Sequence[Numeral]) -> tuple[str, bool]:
+    """Say in what numbers differ, and whether they are meant as numbers for sure."""
+    currencies = sorted({number.shape.currency for number in numerals if number.shape.currency})
+    units = sorted({number.shape.unit for number in numerals})
+    named = [repr(unit) for unit in units if unit]
+    if len(currencies) > 1:
+        return f"in several currencies ({', '.join(currencies[:3])})", True
+    if "%" in units and "" in units:
+        return "with and without %", True
+    if len(units) > 1:
+        n_kinds = len({unit.lower().rstrip("s") for unit in units})
+        without = "with and without a unit" if "" in units else "in several units"
+        return (f"{without} ({', '.join(named[:3])})" if n_kinds <= _FEW_UNITS else ""), False
+    return "with decimal points and with decimal commas", True
+
+
+def _described(numerals: Sequence[Numeral], unit: str, mark: str) -> str:
+    """Say how numbers are written; empty where pandas reads them too."""
+    bodies = [number.body for number in numerals]
+    thousands = "," if mark == "." else "."
+    currency = next((number.shape.currency for number in numerals if number.shape.currency), "")
+    parts = [
+        (
+            "percent" if unit == "%" else "multiplied by k, M or bn" if unit == "k" else f"unit {unit}",
+            bool(unit),
+        ),
+        (f"currency {currency}", bool(currency)),
+        ("decimal commas", mark == "," and any("," in body for body in bodies)),
+        (
+            "commas between thousands" if mark == "." else "points between thousands",
+            any(thousands in b for b in bodies),
+        ),
+        ("blanks between thousands", any(" " in body for body in bodies)),
+        ("apostrophes between thousands", any("'" in body for body in bodies)),
+        (
+            "negatives in parentheses or with a minus behind",
+            any(re.search(r"\)|-$|- ", n.text) for n in numerals),
+        ),
+    ]
+    return ", ".join(words for words, is_so in parts if is_so)

@@ -1,0 +1,149 @@
+"""One column's values: plain numbers, texts with how often each stands there, dates.
+
+Texts are judged once each, whatever type a library gives the column: a column of texts, of categories, of Python's
+dates or pandas' periods is the same texts that a CSV file of it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.data.dates import NearlyDates, Times, dates_of_numbers, dates_of_texts, dates_of_type
+from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark
+
+Numbers = NDArray[np.float64]
+Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
+
+_NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
+_TEXT_KINDS = ("string", "date", "time", "datetime", "datetime64", "period", "timedelta", "timedelta64")
+
+_SAMPLE = 50_000  # rows of a column that are asked for the decimal mark of others
+_LOGICAL = dict.fromkeys(("true", "True", "TRUE"), 1.0) | dict.fromkeys(("false", "False", "FALSE"), 0.0)
+
+
+class Texts(NamedTuple):
+    """A column's different texts (k,), the text's place of each row (n,), -1 where missing, and each text's rows."""
+
+    words: list[str]
+    places: NDArray[np.intp]
+    counts: NDArray[np.intp]
+
+    def rows(self, values: Numbers) -> Numbers:
+        """Return numbers of the texts, (k,), as those of the rows, (n,); NaN where missing."""
+        return np.append(values, np.nan)[self.places]
+
+    def first_row(self, place: int) -> int:
+        """Return the first row that has a text."""
+        return int(np.flatnonzero(self.places == place)[0])
+
+
+class Dated(NamedTuple):
+    """A column of dates: those of its different values, and the place of each row's among them."""
+
+    dates: Times
+    texts: Texts
+
+
+def is_category(column: Series) -> bool:
+    """Tell whether a column is of pandas' type of categories."""
+    return isinstance(column.dtype, pd.CategoricalDtype)
+
+
+def kind_of(column: Series) -> str:
+    """Return numpy's letter for the kind of a column's values, or of its categories."""
+    dtype = column.cat.categories.dtype if is_category(column) else column.dtype
+    return dtype.kind
+
+
+def texts_of(column: Series) -> Texts | None:
+    """Return the texts of a column that holds nothing else; None for one of numbers, or of mixed kinds."""
+    values = column.cat.categories if is_category(column) else column
+    if kind_of(column) in "biufmM" or pd.api.types.infer_dtype(values, skipna=True) not in _TEXT_KINDS:
+        return None
+    places, levels = pd.factorize(column)
+    words = list(map(str, levels.to_numpy(dtype=object)))
+    counts = np.bincount(places[places >= 0], minlength=len(words))
+    return Texts(words, places, counts.astype(np.intp))
+
+
+def numbers(column: Series) -> Numbers | None:
+    """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
+    if column.dtype.kind in "biuf":
+        return column.to_numpy(np.float64, na_value=np.nan, copy=True)
+    if pd.api.types.infer_dtype(column, skipna=True) not in _NUMBER_KINDS:
+        return None
+    missing = column.isna()
+    parsed = pd.to_numeric(column.astype(object).mask(missing, None), errors="coerce")
+    values: Numbers = parsed.to_numpy(np.float64, na_value=np.nan, copy=True)
+    return values if np.array_equal(np.isnan(values), missing) else None
+
+
+def plain_numbers(words: Sequence[str], marks: Marks) -> Numbers | None:
+    """Return texts as pandas reads them, where all are numbers and no point may part thousands; else None.
+
+    True and false, as `bench.data.raw.readers` takes them in a text file, are 1 and 0.
+    """
+    if words and set(words) <= _LOGICAL.keys():
+        return np.array([_LOGICAL[word] for word in words])
+    if not words or marks.semicolons or marks.mixed or marks.decimal == ",":
+        return None
+    values: Numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(np.float64)
+    return None if np.isnan(values).any() else values
+
+
+def written_numbers(texts: Texts, marks: Marks) -> Parsed | Strays | Undecided | None:
+    """Return texts as numbers, however written; why not where they nearly are; None where they are none."""
+    plain = plain_numbers(texts.words, marks)
+    return as_numbers(texts.words, texts.counts, marks) if plain is None else Parsed(plain, "")
+
+
+def dates_of(
+    column: Series, declared: str | None = None, texts: Texts | None = None
+) -> Dated | NearlyDates | None:
+    """Return a column of dates, clock times or durations, of texts or of a type of its own; None for any other."""
+    if kind_of(column) in "mM":
+        column = column.astype(column.cat.categories.dtype) if is_category(column) else column
+        places, _ = pd.factorize(column)
+        counts = np.bincount(places[places >= 0])
+        first = np.unique(places, return_index=True)[1][1 if (places < 0).any() else 0 :]
+        different = column.iloc[first].reset_index(drop=True)
+        return Dated(dates_of_type(different), Texts([str(value) for value in different], places, counts))
+    if kind_of(column) in "iuf":
+        return None if declared is None or is_category(column) else _dates_of_numbers(column, declared)
+    texts = texts_of(column) if texts is None else texts
+    dates = None if texts is None else dates_of_texts(texts.words, declared)
+    return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
+
+
+def _dates_of_numbers(column: Series, declared: str) -> Dated | None:
+    places, different = pd.factorize(column)
+    values = np.asarray(different, dtype=np.float64)
+    dates = dates_of_numbers(values, declared) if np.isfinite(values).all() else None
+    counts = np.bincount(places[places >= 0], minlength=len(values))
+    words = [f"{value:.15g}" for value in values]
+    return None if dates is None else Dated(dates, Texts(words, places, counts))
+
+
+def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:
+    """Return what a frame says of the decimal mark: as declared, else by its file and its columns of texts."""
+    separator = frame.attrs.get("separator")
+    semicolons = separator == ";"
+    if declared is not None:
+        return Marks(declared, declared=True, semicolons=semicolons)
+    firsts = (texts_of(frame[name].iloc[:_SAMPLE]) for name in frame)
+    said = {decimal_mark(texts.words) for texts in firsts if texts is not None}
+    file_has_commas = frame.attrs.get("decimal") == ","
+    commas = "," in said or file_has_commas
+    points = "." in said or (separator is not None and not file_has_commas and _has_fractions(frame))
+    decimal = None if commas == points else "," if commas else "."
+    return Marks(decimal, semicolons=semicolons, mixed=commas and points)
+
+
+def _has_fractions(frame: pd.DataFrame) -> bool:
+    floats = [frame[name].dropna() for name in frame if frame[name].dtype.kind == "f"]
+    return any(bool((values % 1 != 0).any()) for values in floats)

@@ -1,0 +1,308 @@
+"""Columns as a user's file has them, the same from CSV, parquet and memory: numbers, dates, codes, or refused."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data.cards import Reading, card_for_file, card_for_frame
+from bench.data.table import Table, load, table_from_frame
+from bench.errors import BadTable, UnknownName
+
+ROWS = 60
+KINDS = ("csv", "parquet", "frame")
+
+
+def frame(values: Sequence[object]) -> pd.DataFrame:
+    repeated = [values[i % len(values)] for i in range(ROWS)]
+    return pd.DataFrame(
+        {"a": np.arange(ROWS) % 7, "c": repeated, "y": [int(i % 3 == 0) for i in range(ROWS)]}
+    )
+
+
+def loaded(values: Sequence[object], kind: str, folder: Path, **roles: Any) -> Table:
+    raw = frame(values)
+    if kind in ("frame", "category"):
+        given = raw.astype({"c": "category"}) if kind == "category" else raw
+        return load(card_for_frame("y", **roles), frame=given)
+    path = folder / f"d.{kind}"
+    raw.to_csv(path, index=False) if kind == "csv" else raw.to_parquet(path)
+    return load(card_for_file(path, "y", **roles), data_file=path)
+
+
+def each(make: str, n: int = 40) -> list[str]:
+    return [make.format(i=i, f=i / 7, g=1000 + 137.5 * i) for i in range(n)]
+
+
+NUMBERS = {
+    "percent": (each("{f:.1f}%"), [0, 0.1, 0.3], "percent"),
+    "percent, missing": (["#N/A", "5%", "-", "\\N"], [np.nan, 5, np.nan, np.nan], "percent"),
+    "thousands": (each("{g:,.0f}"), [1000, 1138, 1275], "commas between thousands"),
+    "dollars": (each("${g:,.2f}"), [1000, 1137.5, 1275], "currency $, commas between thousands"),
+    "blanks": (["1\u00a0234", "12\u202f345"], [1234, 12345], "blanks between thousands"),
+    "german": (["1.234,56", "7,5"], [1234.56, 7.5], "decimal commas, points between thousands"),
+    "accounting": (["(54.00)", "3.00"], [-54, 3], "negatives in parentheses or with a minus behind"),
+    "term": ([" 36 months", " 60 months"], [36, 60], "unit months"),
+    "k": (["1.5k", "20", "3M"], [1500, 20, 3e6], "multiplied by k, M or bn"),
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_written_as_text(name: str, kind: str, tmp_path: Path) -> None:
+    values, expected, style = NUMBERS[name]
+    table = loaded(values, kind, tmp_path)
+    assert table.numeric == ["a", "c"]
+    np.testing.assert_allclose(table.X["c"][: len(expected)], expected, rtol=1e-3)
+    assert any(f"numbers written as text ({style}) are read as numbers: 'c'" in note for note in table.notes)
+
+
+CODES = {
+    "letters": each("A{i}", 15),
+    "zip": ["941xx", "100xx"],
+    "parts": ["12-34", "56-78"],
+    "ages": ["18-25", "26-35"],
+    "employment": ["< 1 year", "1 year", "2 years", "10+ years"],
+    "versions": ["1.2.3", "1.10.2"],
+    "addresses": each("192.168.0.{i}", 15),
+    "letter": list("123456789U"),
+    "top": [*each("{i}", 10), "10+"],
+    "units": ["5 days", "1 week", "1 month"],
+    "words": ["married", "unknown", "-"],
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("name", CODES)
+def test_codes_stay_categories(name: str, kind: str, tmp_path: Path) -> None:
+    table = loaded(CODES[name], kind, tmp_path)
+    assert table.categorical == ["c"]
+    assert table.X["c"].tolist()[: len(CODES[name])] == CODES[name]
+    units = "'c' is read as categories: its numbers are in several units"
+    assert any(units in note for note in table.notes) == (name == "units")
+
+
+REFUSED = {
+    "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41\).*--drop c or --categ"),
+    "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42\)"),
+    "currencies": (["$5", "€3"], r"in several currencies \(\$, €\)"),
+    "units": ([*each("{i} kg"), *each("{i} lb")], r"in several units \('kg', 'lb'\)"),
+    "marks": (["1,234", "1.234"], r"'1,234', which is 1234 .* and 1.234 .*--decimal \. or --decimal ,"),
+    "both marks": (["1,5", "2.5", "3"], r"with decimal points and with decimal commas"),
+    "names": (each("u{i}", ROWS), r"Too many different texts for categories in 'c' \(60 values\); give --drop c"),
+    "dates": (["2015-01-01", "2015-02-01"], r"'c' holds dates, no feature \(such as '2015-01-01', %Y-%m-%d\)"),
+    "slashes": (["01/02/2015", "03/04/2015"], r"'01/02/2015', %d/%m/%Y or %m/%d/%Y\); give --time c or --drop c"),
+    "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
+    "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
+    "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_nearly_numbers_dates_or_names_is_refused(name: str, kind: str, tmp_path: Path) -> None:
+    values, message = REFUSED[name]
+    with pytest.raises(BadTable, match=message):
+        loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_of_missing_among_numbers_are_counted(kind: str, tmp_path: Path) -> None:
+    table = loaded([*each("{f}", 57), "-", "unknown", "-"], kind, tmp_path)
+    assert table.numeric == ["a", "c"]
+    assert table.X["c"].isna().sum() == 3
+    assert "'c': '-' (2 rows), 'unknown' (1 row) stand for a missing value" in table.notes
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+def test_declared_numbers_are_numbers_or_refused_with_their_row(kind: str, tmp_path: Path) -> None:
+    assert loaded(["1", "2", "-"], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:2] == [1, 2]
+    assert loaded([1, 2, 3], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:3] == [1, 2, 3]
+    with pytest.raises(BadTable, match=r"'c' is declared as numbers, but row 3 holds 'abc'; .*--numeric c"):
+        loaded(["5%", "6%", "abc"], kind, tmp_path, numeric=("c",))
+    with pytest.raises(BadTable, match=r"row 2 holds '5 lb'; its numbers are in several units"):
+        loaded(["5 kg", "5 lb", "6 kg"], kind, tmp_path, numeric=("c",))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+def test_declared_categories_are_categories_as_they_are(kind: str, tmp_path: Path) -> None:
+    for values in (["5%", "6%"], ["1", "2"], ["2015-01-01", "2016-01-01"], each("u{i}", ROWS)):
+        assert loaded(values, kind, tmp_path, categorical=("c",)).X["c"].tolist()[:2] == values[:2]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+def test_dates_as_numbers(kind: str, tmp_path: Path) -> None:
+    table = loaded(
+        ["2015-01-01 10:00", "2015-02-03 11:00", "9999-12-31", "-"], kind, tmp_path, dates="numeric"
+    )
+    assert list(table.X) == ["a", "c (seconds)", "c (day of week)", "c (month)", "c (hour)"]
+    assert table.numeric == list(table.X)
+    np.testing.assert_array_equal(table.X["c (seconds)"][:4], [1420106400, 1422961200, np.nan, np.nan])
+    np.testing.assert_array_equal(table.X["c (hour)"][:4], [10, 11, np.nan, np.nan])
+    assert "'c': 9999-12-31 stands for a missing date" in table.notes
+    assert "'c': '-' (15 rows) stands for a missing value" in table.notes
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+def test_dates_that_can_be_read_in_two_ways_need_their_format(kind: str, tmp_path: Path) -> None:
+    values = ["01/02/2015", "03/04/2015"]
+    message = r"'c' holds dates that can be read in more than one way; give --date-format %d/%m/%Y or --date-format %m/"
+    for roles in ({"dates": "numeric"}, {"time": "c"}):
+        with pytest.raises(BadTable, match=message):
+            loaded(values, kind, tmp_path, **roles)
+    table = loaded(values, kind, tmp_path, time="c", date_format="%m/%d/%Y")
+    assert table.time is not None
+    assert table.time[:2].tolist() == [1420156800, 1425427200]
+
+
+def test_a_column_that_dates_would_make_may_not_be_there() -> None:
+    raw = frame(["2015-01-01", "2015-02-01"]).assign(**{"c (month)": range(ROWS)})
+    with pytest.raises(BadTable, match=r"The dates of 'c' make a column 'c \(month\)', which is there"):
+        load(card_for_frame("y", dates="numeric"), frame=raw)
+
+
+def test_a_column_that_dates_make_may_be_dropped(tmp_path: Path) -> None:
+    values = ["2015-01-01 10:00", "2015-02-03 11:00"]
+    table = loaded(values, "csv", tmp_path, dates="numeric", drop=("c (seconds)", "c (hour)"))
+    assert list(table.X) == ["a", "c (day of week)", "c (month)"]
+    names = ("a", "c (seconds)", "c (day of week)", "c (month)", "c (hour)")
+    with pytest.raises(BadTable, match="No feature is left"):
+        loaded(values, "csv", tmp_path, dates="numeric", drop=names)
+    with pytest.raises(UnknownName, match=r"c \(seconds\)"):
+        loaded(values, "csv", tmp_path, drop=("c", "c (seconds)"))
+
+
+def test_all_columns_of_dates_are_named_at_once() -> None:
+    raw = frame(["2015-01-01", "2015-02-01"]).assign(d="10:30", t=lambda table: table["c"])
+    with pytest.raises(
+        BadTable, match=r"columns 'c', 'd' hold dates.*; give --drop c --drop d, or --dates numeric"
+    ):
+        load(card_for_frame("y", time="t"), frame=raw)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_that_look_like_dates_are_named(kind: str, tmp_path: Path) -> None:
+    table = loaded(["20150131", "20150228", "20150331"], kind, tmp_path)
+    assert table.X["c"].tolist()[0] == 20150131
+    assert any("'c' is read as numbers, which look like dates (%Y%m%d)" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_time_names_the_row_that_has_none(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        BadTable, match=r"no finite time in 30 rows, such as '9999-12-31' \(row 2 of the data\)"
+    ):
+        loaded(["2015-01-01", "9999-12-31"], kind, tmp_path, time="c")
+    with pytest.raises(BadTable, match=r"holds dates \(%Y-%m-%d\) but for 15 .*'soon' \(row 3\)"):
+        loaded(["2015-01-01", "2015-01-02", "soon", "2015-01-03"], kind, tmp_path, time="c")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_amount_may_be_written_as_text(kind: str, tmp_path: Path) -> None:
+    table = loaded(["$1,234.50", "(2.00)", "-"], kind, tmp_path, amount="c")
+    assert table.amount is not None
+    np.testing.assert_array_equal(table.amount[:3], [1234.5, -2, np.nan])
+    with pytest.raises(BadTable, match=r"--decimal \. or --decimal ,"):
+        loaded(["1,234", "1.234"], kind, tmp_path, amount="c")
+
+
+def test_rows_are_those_of_the_file_where_rows_without_a_label_are_left_out() -> None:
+    raw = frame([*each("{f}", 50), "abc"]).astype({"y": float})
+    raw.loc[:9, "y"] = np.nan
+    with pytest.raises(BadTable, match=r"'abc' \(row 51\)"):
+        load(card_for_frame("y", unlabelled="drop"), frame=raw)
+    table = load(card_for_frame("y", unlabelled="drop", drop=("c",)), frame=raw)
+    assert table.X.index.equals(pd.RangeIndex(50))
+
+
+def german(**columns: list[str]) -> pd.DataFrame:
+    raw = frame(["x", "z"]).drop(columns="c")
+    return raw.assign(
+        **{name: [values[i % len(values)] for i in range(ROWS)] for name, values in columns.items()}
+    )
+
+
+def read(raw: pd.DataFrame, attrs: dict[str, str | None], decimal: Any = None) -> Table:
+    raw.attrs.update(attrs)
+    card = card_for_file(Path("d.csv"), "y", reading=Reading(decimal=decimal))
+    return table_from_frame(raw, card, sha256="")
+
+
+SEMICOLONS: dict[str, str | None] = {"separator": ";", "decimal": None}
+
+
+def test_points_between_thousands_in_a_file_of_semicolons_are_said() -> None:
+    table = read(german(c=["1.234", "5.678"]), SEMICOLONS)
+    assert table.X["c"].tolist()[:2] == [1234, 5678]
+    assert any(
+        "'c': 1.234 is read as 1234, since semicolons" in n and "--decimal ." in n for n in table.notes
+    )
+    assert read(german(c=["1.234", "5.678"]), SEMICOLONS, ".").X["c"].tolist()[:2] == [1.234, 5.678]
+    sure = read(german(c=["1.234", "5.678"], d=["1,5", "2"]), SEMICOLONS)
+    assert sure.X["c"].tolist()[:2] == [1234, 5678]
+    assert not any("since semicolons" in note for note in sure.notes)
+
+
+def test_what_other_columns_say_of_the_decimal_mark() -> None:
+    comma: dict[str, str | None] = {"separator": ",", "decimal": ","}
+    assert read(german(c=["1,234", "5,678"]), comma).X["c"].tolist()[:2] == [1.234, 5.678]
+    assert read(german(c=["1,234", "5,678"]), {}).X["c"].tolist()[:2] == [1234, 5678]
+    assert read(german(c=["1,234", "5,678"], d=["1,5", "2"]), {}).X["c"].tolist()[:2] == [1.234, 5.678]
+    assert read(german(c=["1,234", "5,678"], d=["$1.50", "2"], e=["1,234", "9"]), SEMICOLONS).X["e"].tolist()[
+        :2
+    ] == [1234, 9]
+    for columns, attrs in (
+        ({"c": ["1,234", "5,678"]}, SEMICOLONS),
+        ({"c": ["1,234", "5,678"], "d": ["1,5"], "e": ["$1.50"]}, {}),
+    ):
+        with pytest.raises(BadTable, match=r"'1,234', which is 1234 .* --decimal \. or --decimal ,"):
+            read(german(**columns), attrs)
+
+
+def test_categories_of_numbers_are_levels_where_they_are_few_or_whole(tmp_path: Path) -> None:
+    assert loaded(["1", "2", "3"], "category", tmp_path).categorical == ["c"]
+    assert loaded(each("{i}", 25), "category", tmp_path).categorical == ["c"]
+    table = loaded(each("{f}", 25), "category", tmp_path)
+    assert table.numeric == ["a", "c"]
+    assert any("--categorical c keeps them" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+def test_true_and_false_are_one_and_zero_in_texts_too(kind: str, tmp_path: Path) -> None:
+    column = loaded(["true", "false"], kind, tmp_path).X["c"]
+    assert column.tolist()[:2] == (["true", "false"] if kind == "category" else [1, 0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_are_dates_where_their_format_is_declared(kind: str, tmp_path: Path) -> None:
+    expected = [1422662400.0, 1425081600, 1427760000]
+    for values, form in (
+        (["20150131", "20150228", "20150331"], "%Y%m%d"),
+        ([31012015, 28022015, 31032015], "%d%m%Y"),
+    ):
+        table = loaded(values, kind, tmp_path, dates="numeric", date_format=form)
+        assert table.X["c (seconds)"][:3].tolist() == expected
+        assert list(table.X) == ["a", "c (seconds)", "c (day of week)", "c (month)"]
+        times = loaded(values, kind, tmp_path, time="c", date_format=form).time
+        assert times is not None
+        assert times[:3].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_day_that_programs_write_for_none_is_named_where_it_lies_alone(kind: str, tmp_path: Path) -> None:
+    for values, is_named in (
+        (["1900-01-01", "2015-01-01", "2015-03-02"], True),
+        (["1970-01-01", "1975-01-01", "1980-01-01"], False),
+    ):
+        notes = loaded(values, kind, tmp_path, dates="numeric").notes
+        assert any(f"'c': {values[0]} lies far from all other dates" in note for note in notes) == is_named
+
+
+def test_words_of_missing_are_no_category_of_a_type_of_categories(tmp_path: Path) -> None:
+    table = loaded(["1", "2", "-", "unknown"], "category", tmp_path)
+    assert table.categorical == ["c"]
+    assert table.X["c"].cat.categories.tolist() == ["1", "2"]
+    assert "'c': '-' (15 rows), 'unknown' (15 rows) stand for a missing value" in table.notes
