@@ -22,7 +22,7 @@ from bench.data import encode
 from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadSetting
-from bench.methods import method
+from bench.methods import method, methods
 from bench.names import canonical, digest, seed_from
 from bench.store.schema import Setup
 
@@ -156,8 +156,8 @@ def identity(run: Run) -> str:
 
 def _own_file(name: str) -> dict[str, str]:
     """Return the hash of the file of a method from outside, whose VERSION nobody may have raised; else nothing."""
-    sha256 = method(name).sha256
-    return {} if sha256 is None else {"method_file": sha256}
+    known = methods().get(name)
+    return {"method_file": known.sha256} if known and known.sha256 else {}
 
 
 def configuration(run: Run) -> BaseModel:
