@@ -145,7 +145,7 @@ def test_scores_are_in_double_precision_and_the_global_random_states_are_left_al
 
 @pytest.mark.parametrize("name", [*protocols(), "published+stratified", "published+early-stopping"])
 def test_a_protocol_keeps_its_contract(name):
-    assert len(check_protocol(protocol_named(name))) == 8
+    assert len(check_protocol(protocol_named(name))) == 7
 
 
 @pytest.mark.parametrize("name", engines())
