@@ -794,7 +794,7 @@ def test_failed_runs_are_told_on_a_terminal_at_words(
     told = call(*words, "--set", "steps=20").err
     told = told[told.index("3 of 6 runs failed") :]
     assert max(map(len, told.splitlines())) <= 60
-    assert "Try them again with --retry-failed." in " ".join(told.split())
+    assert "When that is mended, --retry-failed runs them again." in " ".join(told.split())
 
 
 @pytest.mark.parametrize("width", [60, 80])

@@ -346,7 +346,7 @@ def test_only_the_unrepaired_protocol_repeats_what_the_authors_code_gave() -> No
 def test_a_choice_on_validation_rows_that_are_not_there_is_refused_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.runs.prepare.load", lambda *_, **__: loans())
+    monkeypatch.setattr("bench.runs.card.load", lambda *_, **__: loans())
     asked = Request(dataset="loan", protocol="published", arms=("none(keep=best)",), results=tmp_path)
     with pytest.raises(
         BadSetting,
