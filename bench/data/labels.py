@@ -76,7 +76,7 @@ def label(
     counts = Counter(words[~missing])
     name = str(column.name)
     positive_word = _positive(counts, positive, name, n_missing=int(missing.sum()))
-    if missing.any() and unlabelled == "refuse":
+    if missing.any() and unlabelled == "refuse" and not negative:
         raise BadTable(_unlabelled(words, missing, counts, name, column))
     negative_words = {_asked(counts, spelled(value), name) for value in negative}
     if positive_word in negative_words:

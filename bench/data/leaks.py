@@ -30,7 +30,7 @@ RESAMPLED_SHARE, RESAMPLED_TIMES = (
     5,
 )  # of positives that look made, and how many times that of the negatives
 
-_INDEX = re.compile(r"(Unnamed: ?\d+|index|level_\d+|_c0|X\.?|rownames|__index_level_\d+__)", re.IGNORECASE)
+_INDEX = re.compile(r"(Unnamed: ?\d+|index|level_\d+|_c0|rownames|__index_level_\d+__)", re.IGNORECASE)
 _WEIGHT = re.compile(r"(.*[_ .-])?(weights?|wgt|wt|fnlwgt)", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""Parsed written as text: 10.6%, $1,234.50, 1.234,56 €, (54.00), 36 months, 1.5k.
+"""Numbers written as text: 10.6%, $1,234.50, 1.234,56 €, (54.00), 36 months, 1.5k.
 
 A column is judged by its different texts. It is numbers where all of them agree: on one decimal mark, one currency,
 and one unit. A text such as 1,234 can be read in two ways; what the file says elsewhere decides (`Marks`), or the user.
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dateformats import MONTHS
+from bench.data.raw.decimals import GROUPED
 
 # Compared in lower case. In a column of numbers they stand for a missing value; in one of texts they are texts.
 # fmt: off
@@ -272,9 +273,7 @@ def as_numbers(
         reason, is_refused = _difference(numerals) if all_numbers else ("", False)
         return Strays(strays, reason, sum(fits), is_refused)
     values = np.array([number.value(mark) if number else np.nan for number in read])
-    guessed = (
-        marks.decimal is None and mark == "," and all(len(number.shape.marks) > 1 for number in numerals)
-    )
+    guessed = marks.decimal != "," and mark == "," and all(len(number.shape.marks) > 1 for number in numerals)
     return Parsed(values, _described(numerals, unit, mark), guessed)
 
 
@@ -339,6 +338,8 @@ def _mark(numerals: Sequence[Numeral], marks: Marks) -> str | Undecided:
     bodies = [number.body for number in numerals if number.is_open]
     if not bodies:
         return "."
+    if marks.semicolons and _are_grouped(numerals, bodies):
+        return ","
     if marks.decimal is not None:
         return marks.decimal
     with_comma = next((body for body in bodies if "," in body), None)
@@ -348,6 +349,12 @@ def _mark(numerals: Sequence[Numeral], marks: Marks) -> str | Undecided:
     if with_point and marks.mixed:
         return Undecided(with_point)
     return "," if with_point and marks.semicolons else "."
+
+
+def _are_grouped(numerals: Sequence[Numeral], bodies: Sequence[str]) -> bool:
+    """Return whether points part thousands: three digits follow many of them, and other numbers are whole."""
+    many = len(bodies) >= GROUPED and "," not in "".join(bodies)
+    return many and any(number.body.isdigit() for number in numerals)
 
 
 def _difference(numerals: Sequence[Numeral]) -> tuple[str, bool]:

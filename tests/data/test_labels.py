@@ -168,3 +168,9 @@ def test_numbers_that_a_card_calls_missing_are_missing_and_counted() -> None:
     assert table.X["late"].isna().tolist() == [False, False, True, False, True, True]
     assert table.notes == ("'late': 96 and 98 stand for a missing value in 3 rows, by the card",)
     assert mine.recipe["missing"] == {"late": [96.0, 98.0]}
+
+
+def test_rows_without_a_label_are_left_out_where_the_labels_kept_are_named() -> None:
+    result = label(pd.Series([*LOANS, None], name="status"), "Charged Off", ["Fully Paid"])
+    assert result.rows.tolist() == list(range(9))
+    assert result.notes[0] == "1 rows without a label in 'status' are left out"

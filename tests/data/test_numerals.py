@@ -1,10 +1,14 @@
-"""Parsed written as text: what each spelling is worth, what is a code, and when a column agrees."""
+"""Numbers written as text: what each spelling is worth, what is a code, and when a column agrees."""
+
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.data.cards import card_for_file
 from bench.data.numerals import (
     Marks,
     Parsed,
@@ -15,6 +19,7 @@ from bench.data.numerals import (
     is_missing_word,
     numeral,
 )
+from bench.data.table import load
 
 
 def judged(*texts: str, marks: Marks | None = None) -> Parsed | Strays | Undecided | None:
@@ -261,3 +266,24 @@ def test_what_python_reads_is_read_the_same(text: str) -> None:
         return
     assert number is not None
     assert number.value(".") == value
+
+
+def test_a_german_column_is_thousands_though_others_have_decimal_points(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    euros = rng.integers(50, 90_000, 400)
+    frame = pd.DataFrame({"euros": [f"{value:,}".replace(",", ".") for value in euros], "y": [0, 1] * 200})
+    frame.assign(x=rng.normal(size=400)).to_csv(tmp_path / "d.csv", sep=";", index=False)
+    table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
+    assert table.X["euros"].tolist() == euros.tolist()
+    assert any("give --decimal ." in note for note in table.notes)
+
+
+def test_three_rounded_decimals_stay_decimals(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.uniform(1, 900, 400).round(3), "x": rng.normal(size=400), "y": [0, 1] * 200}
+    )
+    frame.to_csv(tmp_path / "d.csv", sep=";", index=False)
+    assert (
+        load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv").X["a"].equals(frame["a"])
+    )

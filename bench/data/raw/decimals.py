@@ -24,6 +24,8 @@ _WHOLE = r"(\d+|\d{1,3}(\.\d{3})+)"
 _COMMA = rf"{_SIGN}(\d+,(\d{{1,2}}|\d{{4,}})|0\d*,\d+|\d{{1,3}}(\.\d{{3}})+,\d+)([eE][+-]?\d+)?{_UNIT}"
 _COMMA_OR_WHOLE = rf"{_SIGN}{_WHOLE}(,\d+)?([eE][+-]?\d+)?{_UNIT}"
 # Numbers with a point that may part thousands, and whole numbers.
+# Different numbers with three digits after a point, from which on it may part thousands though others have points.
+GROUPED = 50
 _THOUSANDS = r"^[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+)$"
 _POINT = r"^[+-]?\d*\.\d*([eE][+-]?\d+)?$"
 
@@ -48,7 +50,7 @@ def as_said(
     """Return a table read with a point or `decimal`, with what its texts say of decimal commas.
 
     `texts` gives columns as they are in the file. Numbers that pyarrow took for 1.234 become texts again where the
-    file is cut at semicolons or has decimal commas, and no column says that the point is a decimal one.
+    file is cut at semicolons or has decimal commas; `bench.data.numerals` judges them.
     """
     if decimal is not None:
         if decimal == ",":
@@ -66,7 +68,8 @@ def as_said(
         return Said(table, None)
     thousands, has_points = _thousands(table, texts)
     if has_points and not commas:
-        return Said(table, None, tuple(notes))
+        many = {name for name, column in thousands.items() if pc.count_distinct(column).as_py() >= GROUPED}
+        thousands = {name: thousands[name] for name in many}
     return Said(with_columns(table, thousands), None if has_points else "," if commas else None, tuple(notes))
 
 
