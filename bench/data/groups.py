@@ -63,7 +63,8 @@ def groups(table: Table, rows: Ints, folds: int, *, one_by_one: bool = False) ->
         return _of_entities(equal, table.entity[rows], y, folds)
     whole = _counted(equal, y)
     if not whole.mixed.any():
-        return whole
+        # Where too much is equal but for whole numbers that all differ, these tell rows apart after all.
+        return _counted(duplicate_groups(table.X.iloc[rows]), y) if _too_large(whole, folds).any() else whole
     divide = whole.mixed if one_by_one else _too_large(whole, folds)
     return _divided(whole, divide, y)
 

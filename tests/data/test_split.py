@@ -251,6 +251,12 @@ def test_an_identifier_does_not_switch_the_rule_off() -> None:
         assert not set(kind[one.test]) & set(kind[one.training])
 
 
+def test_whole_numbers_that_all_differ_count_where_too_much_is_equal_without_them() -> None:
+    y = [1, 0, 0, 0] * 30
+    splits = STRICT.splits(made(list(range(120)), ["v" if label else "u" for label in y], y), folds=3)
+    assert [int(np.array(y)[split.test].sum()) for split in splits] == [10, 10, 10]
+
+
 def test_an_identifier_of_rows_that_differ_without_it_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     table = distinct(40, 160)
