@@ -72,7 +72,7 @@ def label(
     asked = {spelled(value) for value in (*([] if positive is None else [positive]), *negative)}
     spellings = [_unless_missing(value, asked) for value in values]
     words = np.array([*spellings, None], dtype=object)[codes]  # (N,): the last is that of code -1, missing
-    missing = words == None  # noqa: E711  (elementwise)
+    missing = words == None  # noqa: E711  (`is None` would ask of the array, not of its elements)
     counts = Counter(words[~missing])
     name = str(column.name)
     positive_word = _positive(counts, positive, name, n_missing=int(missing.sum()))
