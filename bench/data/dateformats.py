@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from bench.errors import BadSetting
@@ -110,3 +111,14 @@ def offset_of(zone: str) -> int:
         return 3600 * _ZONES[zone]
     digits = zone[1:].replace(":", "").ljust(4, "0")
     return (-1 if zone[0] == "-" else 1) * (3600 * int(digits[:2]) + 60 * int(digits[2:]))
+
+
+def examples_of_formats(texts: Sequence[str]) -> list[int]:
+    """Return the place of one text of each format, where all texts are dates with a year; else none."""
+    examples, others = [], list(range(len(texts)))
+    for first, *_ in DATE_FORMATS:  # rivals have one pattern
+        pattern = pattern_of(first)
+        fits = [i for i in others if pattern.fullmatch(texts[i])] if "%Y" in first else []
+        examples += fits[:1]
+        others = sorted({*others} - {*fits})
+    return [] if others else examples

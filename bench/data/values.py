@@ -6,15 +6,19 @@ dates or pandas' periods is the same texts that a CSV file of it has.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.dateformats import examples_of_formats
 from bench.data.dates import NearlyDates, Times, dates_of_numbers, dates_of_texts, dates_of_type
-from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark
+from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark, is_missing_word
+from bench.errors import BadTable
 
 Numbers = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
@@ -22,6 +26,7 @@ Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known whe
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
 _TEXT_KINDS = ("string", "date", "time", "datetime", "datetime64", "period", "timedelta", "timedelta64")
 
+_FIRST = 100  # texts that are read first
 _SAMPLE = 50_000  # rows of a column that are asked for the decimal mark of others
 _LOGICAL = dict.fromkeys(("true", "True", "TRUE"), 1.0) | dict.fromkeys(("false", "False", "FALSE"), 0.0)
 
@@ -117,7 +122,30 @@ def dates_of(
         return None if declared is None or is_category(column) else _dates_of_numbers(column, declared)
     texts = texts_of(column) if texts is None else texts
     dates = None if texts is None else dates_of_texts(texts.words, declared)
+    if texts is not None and not isinstance(dates, Times):
+        _refuse_mixed_dates(column, texts)
     return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
+
+
+def _refuse_mixed_dates(column: Series, texts: Texts) -> None:
+    """Raise BadTable where all texts are dates, but of several formats: as categories, they would be in no order."""
+    examples: list[int] = []
+    for limit in (_FIRST, None):  # most texts are no dates, which the first tell
+        known = (i for i, word in enumerate(texts.words) if not is_missing_word(word))
+        places = list(islice(known, limit))
+        examples = [places[i] for i in examples_of_formats([texts.words[i] for i in places])]
+        if not examples:
+            return
+    if len(examples) == 1:
+        return
+    first, second = (
+        f"{texts.words[i]!r} (row {int(column.index[texts.first_row(i)]) + 1:,})" for i in examples[:2]
+    )
+    name = str(column.name)
+    raise BadTable(
+        f"The column {name!r} holds dates in several formats, such as {first} and {second}; write them in one, or give "
+        f"--drop {shlex.quote(name)}."
+    )
 
 
 def _dates_of_numbers(column: Series, declared: str) -> Dated | None:

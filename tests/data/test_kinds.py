@@ -72,6 +72,7 @@ CODES = {
     "top": [*each("{i}", 10), "10+"],
     "units": ["5 days", "1 week", "1 month"],
     "words": ["married", "unknown", "-"],
+    "a date among words": ["2015-01-31", "31/01/2015", "soon"],
 }
 
 
@@ -97,6 +98,8 @@ REFUSED = {
     "slashes": (["01/02/2015", "03/04/2015"], r"'01/02/2015', %d/%m/%Y or %m/%d/%Y\); give --time c or --drop c"),
     "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
     "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
+    "formats": (["2015-01-31", "31/01/2015", "-"], r"several formats, such as '2015-01-31' \(row 1\) and '31/01/2015' \(row 2"),
+    "a format of few": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "Jan 2015"], r"'Jan 2015' \(row 31\).*--drop c"),
     "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31\)"),
 }  # fmt: skip
 
