@@ -83,7 +83,9 @@ def code_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
         is_code = _look_like_codes(values)
         if is_code.any():
             codes = zip(values[is_code], counts[is_code], strict=True)
-            shown = ", ".join(f"{code:.15g} ({count:,} row{'s' if count > 1 else ''})" for code, count in codes)
+            shown = ", ".join(
+                f"{code:.15g} ({count:,} row{'s' if count > 1 else ''})" for code, count in codes
+            )
             low, high = values[~is_code][[0, -1]]
             notes.append(
                 f"{name!r}: {shown} may be codes among values of {low:.10g} to {high:.10g}; if they mean missing, make "
@@ -94,8 +96,7 @@ def code_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
 
 def _look_like_codes(values: Numbers) -> NDArray[np.bool_]:
     """Return which of a column's different values, in their order, look like codes: alone below 0, or far above."""
-    listed = np.isin(values, CODES)
-    below = listed & (values < 0)
+    below: NDArray[np.bool_] = np.isin(values, CODES) & (values < 0)
     amounts = values[~below]
     is_small = len(amounts) > 0 and values[0] >= -9 and amounts[-1] < SMALL * -values[0]  # -2 to 2, say
     if below.sum() > MOST_CODES or len(amounts) < FEWEST_AMOUNTS or amounts[0] < 0 or is_small:
@@ -103,7 +104,8 @@ def _look_like_codes(values: Numbers) -> NDArray[np.bool_]:
     for place in range(max(FEWEST_AMOUNTS, len(amounts) - MOST_CODES), len(amounts)):
         largest = amounts[place - 1]
         if np.isin(amounts[place:], CODES).all() and amounts[place] - largest > largest - amounts[0]:
-            return below | (values > largest)
+            above: NDArray[np.bool_] = values > largest
+            return below | above
     return below
 
 

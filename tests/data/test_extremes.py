@@ -188,7 +188,9 @@ def test_numbers_that_look_like_codes_are_named_with_their_rows(name: str) -> No
     X = pd.DataFrame({name: [*values, *codes, np.nan, *values[:3]]}, dtype=float)
     (line,) = code_notes(X, [name])
     shown = ", ".join(f"{code} (2 rows)" for code in codes)
-    assert line.startswith(f"{name!r}: {shown} may be codes among values of {others}; if they mean missing, make")
+    assert line.startswith(
+        f"{name!r}: {shown} may be codes among values of {others}; if they mean missing, make"
+    )
 
 
 @pytest.mark.parametrize(

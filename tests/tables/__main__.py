@@ -14,9 +14,15 @@ HERE = Path(__file__).resolve().parents[2]
 def main(words: Sequence[str] | None = None) -> int:
     """Parse, read or train, print; return 1 where this checkout does not do right by a case."""
     parser = argparse.ArgumentParser(prog="python -m tests.tables", description=__doc__)
-    parser.add_argument("--against", type=_checkout, metavar="CHECKOUT", help="another checkout of bench, for before")
-    parser.add_argument("--harm", action="store_true", help="train, instead of reading: what a wrong reading costs")
-    parser.add_argument("--point", action="append", metavar="P", help="only this point of the issue; repeatable")
+    parser.add_argument(
+        "--against", type=_checkout, metavar="CHECKOUT", help="another checkout of bench, for before"
+    )
+    parser.add_argument(
+        "--harm", action="store_true", help="train, instead of reading: what a wrong reading costs"
+    )
+    parser.add_argument(
+        "--point", action="append", metavar="P", help="only this point of the issue; repeatable"
+    )
     asked = parser.parse_args(words)
     checkouts = [*([asked.against] if asked.against else []), HERE]
     with TemporaryDirectory(prefix="bench-tables-") as folder:

@@ -152,7 +152,9 @@ class KeepsTogether:
             sides = [{self.keys[row % len(self.keys)] for row in part} for part in parts]
             n_split = max(n_split, sum(map(len, sides)) - len(set().union(*sides)))
         if n_split:
-            return Verdict(False, "silently wrong", f"up to {n_split:,} groups of rows on two sides of a split")
+            return Verdict(
+                False, "silently wrong", f"up to {n_split:,} groups of rows on two sides of a split"
+            )
         return Reads(says=self.says).judge(outcome)
 
 
@@ -198,7 +200,9 @@ class Ends:
         missing = lacking(self.words, outcome.message)
         said = [word for word in self.without if word in outcome.message]
         if missing or said:
-            return Verdict(False, "no word", f"nothing of {missing[0]!r}" if missing else f"{said[0]!r} is said")
+            return Verdict(
+                False, "no word", f"nothing of {missing[0]!r}" if missing else f"{said[0]!r} is said"
+            )
         if outcome.code != self.code:
             return Verdict(False, "ends otherwise", f"exit code {outcome.code}, not {self.code}")
         return Verdict(True, "right")

@@ -20,7 +20,9 @@ def environment(checkout: Path, folder: Path, **variables: str) -> dict[str, str
     return {name: value for name, value in given.items() if value}
 
 
-def answers(checkout: Path, jobs: Sequence[Mapping[str, Any]], folder: Path, *, train: bool) -> Iterator[dict[str, Any]]:
+def answers(
+    checkout: Path, jobs: Sequence[Mapping[str, Any]], folder: Path, *, train: bool
+) -> Iterator[dict[str, Any]]:
     """Yield what the checkout's `bench` made of each job, in their order."""
     asked = json.dumps({"checkout": str(checkout), "jobs": jobs, "train": train})
     (folder / "jobs.json").write_text(asked)

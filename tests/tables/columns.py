@@ -20,7 +20,10 @@ Make = Callable[[Path], Path]
 
 
 def column(
-    *values: object, sep: str = ",", label: Sequence[object] = LABEL, beside: Mapping[str, Sequence[object]] | None = None
+    *values: object,
+    sep: str = ",",
+    label: Sequence[object] = LABEL,
+    beside: Mapping[str, Sequence[object]] | None = None,
 ) -> Make:
     """Return what writes a text with these values in the column `c`, over and over, beside `a` and the label `y`."""
     columns = {"a": range(7), "c": values, **(beside or {}), "y": label}
@@ -41,7 +44,11 @@ def arrow(values: pa.Array, label: Sequence[object] = LABEL) -> Make:
     """Return what writes a parquet file with these values in the column `c`, as they are."""
     n_rows = len(values)
     table = pa.table(
-        {"a": [i % 7 for i in range(n_rows)], "c": values, "y": [label[i % len(label)] for i in range(n_rows)]}
+        {
+            "a": [i % 7 for i in range(n_rows)],
+            "c": values,
+            "y": [label[i % len(label)] for i in range(n_rows)],
+        }
     )
 
     def make(folder: Path) -> Path:
@@ -102,7 +109,12 @@ def _numbers() -> list[Case]:
         *cases,
         Case("B4", "`10.6%` in parquet", reads(10.6, 5), parquet("10.6%", "5%")),
         Case("B4", "`1.234` with semicolons", reads(1234, 12345), column("1.234", "12.345", sep=";")),
-        Case("B4", "`1.234` beside `1,5`", reads(1234, 12345), column("1.234", "12.345", sep=";", beside=german)),
+        Case(
+            "B4",
+            "`1.234` beside `1,5`",
+            reads(1234, 12345),
+            column("1.234", "12.345", sep=";", beside=german),
+        ),
         Case("B4", "`1.234,56`", reads(1234.56, 7.5), column("1.234,56", "7,50", sep=";")),
         Case("B4", "`1.234,56` quoted, with commas", reads(1234.56, 7.5), column("1.234,56", "7,50")),
         Case("B4", "`1.234` with commas is a number", reads(1.234, 12.345), column("1.234", "12.345")),
@@ -110,7 +122,9 @@ def _numbers() -> list[Case]:
         Case("B4", "`$5` and `€3` mixed", Refuses(("'c'", "currencies", "--drop c")), column("$5", "€3")),
         Case("B4", "`5 kg` and `5 lb` mixed", Refuses(("'c'", "units", "kg", "lb")), column(*UNITS)),
         Case("B4", "`1,234` and `1.234` mixed", Refuses(("'c'", "--decimal")), column("1,234", "1.234")),
-        Case("B4", "one `abc` among numbers", Refuses(("'c'", "'abc'", "row 41", "--drop c")), column(*STRAY)),
+        Case(
+            "B4", "one `abc` among numbers", Refuses(("'c'", "'abc'", "row 41", "--drop c")), column(*STRAY)
+        ),
         Case("B4", "one `abc` among percents", Refuses(("'c'", "'abc'", "row 41")), column(*STRAY_PERCENT)),
         Case("B4", "codes `941xx` stay codes", reads("941xx", "100xx"), column("941xx", "100xx")),
         Case("B4", "`10+ years` stay categories", reads("< 1 year", "1 year", "10+ years"), column(*YEARS)),
@@ -126,6 +140,8 @@ SLASHES = ("01/02/2015", "03/04/2015")
 NUMERIC: Mapping[str, object] = {"dates": "numeric"}
 DAYS = ("2015-01-31", "2015-02-28", "2015-03-31")
 SECONDS = (1422662400.0, 1425081600.0, 1427760000.0)
+BOTH = ("2015-01-31", "31/01/2015")
+ALMOST = [*each(30, lambda i: f"2015-01-{i + 1:02}"), "soon"]
 DATES: list[tuple[str, list[str]]] = [
     ("2015-01-31", list(DAYS)),
     ("2015-01-31 10:30:00", ["2015-01-31 10:30:00", "2015-02-28 11:00:00"]),
@@ -159,18 +175,56 @@ def _dates() -> list[Case]:
     us = {"dates": "numeric", "date_format": "%m/%d/%Y"}
     return [
         *cases,
-        Case("B5", "dates as parquet's date32", refused, arrow(again([day.date() for day in days], pa.date32()))),
+        Case(
+            "B5", "`2015-01-31` and `31/01/2015`", Refuses(("'c'", "several formats", "row 2")), column(*BOTH)
+        ),
+        Case("B5", "dates but for `soon`", Refuses(("'c'", "'soon'", "row 31", "--drop c")), column(*ALMOST)),
+        Case(
+            "B5",
+            "dates as parquet's date32",
+            refused,
+            arrow(again([day.date() for day in days], pa.date32())),
+        ),
         Case("B5", "dates as timestamps", refused, arrow(again(days, pa.timestamp("ns")))),
         Case("B5", "`2015-01-31` as texts of parquet", refused, parquet(*DAYS)),
         Case("B5", "time32", refused, arrow(time32)),
         Case("B5", "time32, --dates numeric", Reads({"c (seconds)": (37800, 83700)}), arrow(time32), NUMERIC),
         Case("B5", "Period", refused, arrow(again(days, pa.timestamp("ns"))), given_as="periods"),
         Case("B5", "9999-12-31 in parquet", refused, arrow(ancient)),
-        Case("B5", "9999-12-31 in parquet, --dates numeric", Reads({"c (seconds)": (*SECONDS, NA)}), arrow(ancient), NUMERIC),
-        Case("B5", "`01/02/2015`, --dates numeric", Refuses(("'c'", "--date-format")), column(*SLASHES), NUMERIC),
-        Case("B5", "`01/02/2015`, --date-format %m/%d/%Y", Reads({"c (seconds)": (1420156800, 1425427200)}), column(*SLASHES), us),
-        Case("B5", "--time of `9999-12-31`", Refuses(("'c'", "9999-12-31", "row 4")), column(*DAYS, "9999-12-31"), {"time": "c"}),
-        Case("B5", "20150131 as a number", reads(20150131, 20150228, 20150331, says=("'c'", "dates", "%Y%m%d")), column("20150131", "20150228", "20150331")),
+        Case(
+            "B5",
+            "9999-12-31 in parquet, --dates numeric",
+            Reads({"c (seconds)": (*SECONDS, NA)}),
+            arrow(ancient),
+            NUMERIC,
+        ),
+        Case(
+            "B5",
+            "`01/02/2015`, --dates numeric",
+            Refuses(("'c'", "--date-format")),
+            column(*SLASHES),
+            NUMERIC,
+        ),
+        Case(
+            "B5",
+            "`01/02/2015`, --date-format %m/%d/%Y",
+            Reads({"c (seconds)": (1420156800, 1425427200)}),
+            column(*SLASHES),
+            us,
+        ),
+        Case(
+            "B5",
+            "--time of `9999-12-31`",
+            Refuses(("'c'", "9999-12-31", "row 4")),
+            column(*DAYS, "9999-12-31"),
+            {"time": "c"},
+        ),
+        Case(
+            "B5",
+            "20150131 as a number",
+            reads(20150131, 20150228, 20150331, says=("'c'", "dates", "%Y%m%d")),
+            column("20150131", "20150228", "20150331"),
+        ),
     ]
 
 
@@ -183,20 +237,55 @@ def _kinds() -> list[Case]:
     dictionary = again(words).dictionary_encode()
     merchants = each(600, lambda i: f"m{i % 200}")
     return [
-        Case("B6", "--categorical c, of 1, 2, 3", reads("1", "2", "3"), column(1, 2, 3), {"categorical": ("c",)}),
-        Case("B6", "--categorical c, of `5%`", reads("5%", "6%"), column("5%", "6%"), {"categorical": ("c",)}),
-        Case("B6", "--numeric c, with `abc`", Refuses(("'c'", "'abc'", "row 3", "--numeric c")), column("5", "6", "abc"), {"numeric": ("c",)}),
+        Case(
+            "B6",
+            "--categorical c, of 1, 2, 3",
+            reads("1", "2", "3"),
+            column(1, 2, 3),
+            {"categorical": ("c",)},
+        ),
+        Case(
+            "B6", "--categorical c, of `5%`", reads("5%", "6%"), column("5%", "6%"), {"categorical": ("c",)}
+        ),
+        Case(
+            "B6",
+            "--numeric c, with `abc`",
+            Refuses(("'c'", "'abc'", "row 3", "--numeric c")),
+            column("5", "6", "abc"),
+            {"numeric": ("c",)},
+        ),
         Case("B6", "--numeric c, of `5` and `-`", reads(5, NA), column("5", "-"), {"numeric": ("c",)}),
         Case("B6", "whole numbers of few values", reads(1, 2, 3, says=("--categorical c",)), column(1, 2, 3)),
-        Case("B6", "all texts differ, 60 rows", Refuses(("'c'", "60 values", "--drop c")), column(*each(60, lambda i: f"u{i}"))),
-        Case("B6", "nearly all texts differ, 200 rows", Refuses(("'c'", "--drop c")), column(*each(200, lambda i: f"u{i % 190}"))),
-        Case("B6", "names of people in parquet", Refuses(("'c'", "--drop c")), arrow(pa.array(each(60, lambda i: f"Ann {i} Lee")))),
+        Case(
+            "B6",
+            "all texts differ, 60 rows",
+            Refuses(("'c'", "60 values", "--drop c")),
+            column(*each(60, lambda i: f"u{i}")),
+        ),
+        Case(
+            "B6",
+            "nearly all texts differ, 200 rows",
+            Refuses(("'c'", "--drop c")),
+            column(*each(200, lambda i: f"u{i % 190}")),
+        ),
+        Case(
+            "B6",
+            "names of people in parquet",
+            Refuses(("'c'", "--drop c")),
+            arrow(pa.array(each(60, lambda i: f"Ann {i} Lee"))),
+        ),
         Case("B6", "` red`, `blue `, `NA` as texts", stripped, column(*words)),
         Case("B6", "the same as texts of parquet", stripped, parquet(*words)),
         Case("B6", "the same as a dictionary of parquet", stripped, arrow(dictionary)),
         Case("B6", "the same as a category of pandas", stripped, arrow(dictionary), given_as="pandas"),
         Case("B6", "the same as a categorical of polars", stripped, arrow(dictionary), given_as="polars"),
-        Case("B6", "merchants, --high-cardinality target", Reads({"c": merchants}), column(*merchants), {"high_cardinality": "target"}),
+        Case(
+            "B6",
+            "merchants, --high-cardinality target",
+            Reads({"c": merchants}),
+            column(*merchants),
+            {"high_cardinality": "target"},
+        ),
     ]
 
 
@@ -213,7 +302,11 @@ def _extremes() -> list[Case]:
         values = list(ordinary)
         values[7 :: 60 if "5 of" in said else 100] = [huge] * (5 if "5 of" in said else 3)
         right = KeepsSpread(values, 1e6, says=("'c'", "farther out"))
-        cases.append(Case("B8", f"`{said}` among ordinary values", right, column(*map(repr, values)), asks=("encoded",)))
+        cases.append(
+            Case(
+                "B8", f"`{said}` among ordinary values", right, column(*map(repr, values)), asks=("encoded",)
+            )
+        )
     return cases
 
 
@@ -228,19 +321,79 @@ def _labels() -> list[Case]:
 
     positive = {"positive": "Charged Off"}
     return [
-        Case("C9", "--positive of three values", Reads(y=(1, 0, 0, 0), says=("against all others", "Current")), of(loans), positive),
+        Case(
+            "C9",
+            "--positive of three values",
+            Reads(y=(1, 0, 0, 0), says=("against all others", "Current")),
+            of(loans),
+            positive,
+        ),
         Case("C9", "--positive of one-letter classes", Reads(y=(0, 0, 1)), of("ABC"), {"positive": "C"}),
-        Case("C9", "--positive 3 of ratings 1 to 4", Reads(y=(0, 0, 1, 0)), of([1, 2, 3, 4]), {"positive": "3"}),
-        Case("C9", "--negative keeps only these", Reads({"c": (0.5, 1.5, 3.5)}, y=(1, 0, 0), says=("15 rows are left out", "Current")), of(loans), {**positive, "negative": ("Fully Paid",)}),
-        Case("C9", "--negative of two values", Reads(y=(1, 0, 0, 0)), of(loans), {**positive, "negative": ("Fully Paid", "Current")}),
-        Case("C9", "--negative of a value that is not there", Refuses(("'Paid'", "Fully Paid")), of(loans), {**positive, "negative": ("Paid",)}),
-        Case("C9", "a missing label", Refuses(("'y'", "15 of 60", "row", "3, 7", "--unlabelled drop")), of(gaps)),
-        Case("C9", "a missing label, --unlabelled drop", Reads({"c": (0.5, 1.5, 3.5)}, y=(1, 0, 0), says=("15 rows without a label",)), of(gaps), {"unlabelled": "drop"}),
-        Case("C9", "negatives are empty", Refuses(("'y'", "write a value"), without=("remove", "delete", "drop")), of(["1", "", ""])),
-        Case("C9", "`None`, --negative None", Reads(y=(0, 1, 0, 0)), of(words), {"positive": "yes", "negative": ("None",)}),
+        Case(
+            "C9", "--positive 3 of ratings 1 to 4", Reads(y=(0, 0, 1, 0)), of([1, 2, 3, 4]), {"positive": "3"}
+        ),
+        Case(
+            "C9",
+            "--negative keeps only these",
+            Reads({"c": (0.5, 1.5, 3.5)}, y=(1, 0, 0), says=("15 rows are left out", "Current")),
+            of(loans),
+            {**positive, "negative": ("Fully Paid",)},
+        ),
+        Case(
+            "C9",
+            "--negative of two values",
+            Reads(y=(1, 0, 0, 0)),
+            of(loans),
+            {**positive, "negative": ("Fully Paid", "Current")},
+        ),
+        Case(
+            "C9",
+            "--negative of a value that is not there",
+            Refuses(("'Paid'", "Fully Paid")),
+            of(loans),
+            {**positive, "negative": ("Paid",)},
+        ),
+        Case(
+            "C9",
+            "a missing label",
+            Refuses(("'y'", "15 of 60", "row", "3, 7", "--unlabelled drop")),
+            of(gaps),
+        ),
+        Case(
+            "C9",
+            "a missing label, --unlabelled drop",
+            Reads({"c": (0.5, 1.5, 3.5)}, y=(1, 0, 0), says=("15 rows without a label",)),
+            of(gaps),
+            {"unlabelled": "drop"},
+        ),
+        Case(
+            "C9",
+            "negatives are empty",
+            Refuses(("'y'", "write a value"), without=("remove", "delete", "drop")),
+            of(["1", "", ""]),
+        ),
+        Case(
+            "C9",
+            "`None`, --negative None",
+            Reads(y=(0, 1, 0, 0)),
+            of(words),
+            {"positive": "yes", "negative": ("None",)},
+        ),
         Case("C9", "`NA`, --positive NA", Reads(y=(1, 0, 0)), of(["NA", "b", "b"]), {"positive": "NA"}),
-        Case("C9", "`nan`, --positive nan, in parquet", Reads(y=(1, 0, 0)), arrow(again(x), ["nan", "b", "b"]), {"positive": "nan"}),
-        Case("C9", "`NA` among other values", Refuses(("'y'", "NA", "--negative")), of(["a", "NA", "b", "b"]), {"positive": "a"}),
+        Case(
+            "C9",
+            "`nan`, --positive nan, in parquet",
+            Reads(y=(1, 0, 0)),
+            arrow(again(x), ["nan", "b", "b"]),
+            {"positive": "nan"},
+        ),
+        Case(
+            "C9",
+            "`NA` among other values",
+            Refuses(("'y'", "NA", "--negative")),
+            of(["a", "NA", "b", "b"]),
+            {"positive": "a"},
+        ),
         Case("C9", "1 and 2", Refuses(("--positive 1", "--positive 2")), of([1, 2, 2])),
     ]
 

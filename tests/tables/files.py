@@ -90,7 +90,9 @@ def zipped(*names: str) -> bytes:
 
 def nested(folder: Path) -> Path:
     """Write parquet with a column of lists and one of bytes."""
-    frame().assign(l=[[1, 2]] * ROWS, b=[b"\xff\0"] * ROWS).to_parquet(folder / "d.parquet")
+    frame().assign(l=pd.Series([[1, 2]] * ROWS), b=pd.Series([b"\xff\0"] * ROWS)).to_parquet(
+        folder / "d.parquet"
+    )
     return folder / "d.parquet"
 
 
@@ -108,32 +110,63 @@ def _formats() -> list[Case]:
     libsvm = {"format": "libsvm", "target": "label"}
     return [
         Case("D10", "ARFF", RIGHT, text(ARFF, "d.arff")),
-        Case("D10", "ARFF with `?`", Reads({"x": (None, *X[1:])}), text(ARFF.replace("\n1.5,", "\n?,"), "d.arff")),
+        Case(
+            "D10",
+            "ARFF with `?`",
+            Reads({"x": (None, *X[1:])}),
+            text(ARFF.replace("\n1.5,", "\n?,"), "d.arff"),
+        ),
         Case("D10", "feather", RIGHT, written(lambda table, path: table.to_feather(path), "d.feather")),
         Case("D10", "an Arrow stream", RIGHT, _stream),
         Case("D10", "JSON lines", RIGHT, written(_as_lines, "d.jsonl")),
-        Case("D10", "a JSON list", RIGHT, written(lambda t, path: t.to_json(path, orient="records"), "d.json")),
+        Case(
+            "D10", "a JSON list", RIGHT, written(lambda t, path: t.to_json(path, orient="records"), "d.json")
+        ),
         Case("D10", "Excel", RIGHT, written(lambda t, path: t.to_excel(path, index=False), "d.xlsx")),
         Case("D10", "Excel with two sheets, --table", RIGHT, _two_sheets, {"table": "loans"}),
         Case("D10", "Excel with two sheets", Refuses(("loans", "other", "--table")), _two_sheets),
         Case("D10", "SQLite", RIGHT, database("loans")),
         Case("D10", "SQLite with two tables, --table", RIGHT, database("loans", "more"), {"table": "loans"}),
-        Case("D10", "SQLite with two tables", Refuses(("loans", "more", "--table loans")), database("loans", "more")),
+        Case(
+            "D10",
+            "SQLite with two tables",
+            Refuses(("loans", "more", "--table loans")),
+            database("loans", "more"),
+        ),
         Case("D10", "a folder of parquet", RIGHT, parts),
         Case("D10", "a folder of parquet by `g`", Reads({"x": (*X[::2], *X[1::2])}), partitioned),
         Case("D10", "a zip of one file", RIGHT, text(zipped("train.csv"), "d.zip")),
-        Case("D10", "a zip of two, --member", RIGHT, text(zipped("train.csv", "test.csv"), "d.zip"), {"member": "train.csv"}),
-        Case("D10", "a zip of two", Refuses(("train.csv", "--member")), text(zipped("train.csv", "test.csv"), "d.zip")),
+        Case(
+            "D10",
+            "a zip of two, --member",
+            RIGHT,
+            text(zipped("train.csv", "test.csv"), "d.zip"),
+            {"member": "train.csv"},
+        ),
+        Case(
+            "D10",
+            "a zip of two",
+            Refuses(("train.csv", "--member")),
+            text(zipped("train.csv", "test.csv"), "d.zip"),
+        ),
         Case("D10", "Stata", RIGHT, written(lambda t, path: t.to_stata(path, write_index=False), "d.dta")),
         Case("D10", "write.table of R", RIGHT, text(R_TABLE, "d.txt")),
         Case("D10", "write.table of R, by tabs", RIGHT, text(R_TABLE.replace(" ", "\t"), "d.tsv")),
         Case("D10", "libsvm, --format libsvm", LIBSVM, text(SPARSE, "d.txt"), libsvm),
-        Case("D10", "libsvm, not declared", Refuses(("libsvm", "--format libsvm")), text(SPARSE, "d.txt"), {"target": "label"}),
+        Case(
+            "D10",
+            "libsvm, not declared",
+            Refuses(("libsvm", "--format libsvm")),
+            text(SPARSE, "d.txt"),
+            {"target": "label"},
+        ),
         Case("D10", "a frame of pandas", RIGHT, written(_as_parquet, "d.parquet"), given_as="pandas"),
         Case("D10", "a frame of polars", RIGHT, written(_as_parquet, "d.parquet"), given_as="polars"),
         Case("D10", "lists and bytes, --drop of both", RIGHT, nested, {"drop": ("l", "b")}),
         Case("D10", "lists and bytes", Refuses(("--drop l",)), nested),
-        Case("D10", "an address", Refuses(("https://", "download")), lambda folder: Path("https://x.org/d.csv")),
+        Case(
+            "D10", "an address", Refuses(("https://", "download")), lambda folder: Path("https://x.org/d.csv")
+        ),
     ]
 
 
@@ -174,10 +207,21 @@ def _around() -> list[Case]:
         Case("D11", "a comment of as many cells", Refuses(("--skip-rows 1",)), text("# a, b, c\n" + PLAIN)),
         Case("D11", "sep=;", RIGHT, text("sep=;\n" + PLAIN.replace(",", ";"))),
         Case("D11", "a footer", Refuses(("row 42", "--comment")), text(PLAIN + footer)),
-        Case("D11", "a footer with commas", Refuses(("row 42", "--comment")), text(PLAIN + footer[:-1] + ",,\n")),
+        Case(
+            "D11",
+            "a footer with commas",
+            Refuses(("row 42", "--comment")),
+            text(PLAIN + footer[:-1] + ",,\n"),
+        ),
         Case("D11", "a footer, --comment Total", RIGHT, text(PLAIN + footer), {"comment": "Total"}),
         Case("D11", "a sum below", Refuses(("row 42", "--comment Total")), text(PLAIN + "Total,,10\n")),
-        Case("D11", "two header rows", Refuses(("row 2", "--skip-rows 1")), text("A,B,C\n" + PLAIN), {"target": "C"}),
+        Case(
+            "D11",
+            "two header rows",
+            Refuses(("row 2", "--skip-rows 1")),
+            text("A,B,C\n" + PLAIN),
+            {"target": "C"},
+        ),
         Case("D11", "two header rows, --skip-rows 1", RIGHT, text("A,B,C\n" + PLAIN), {"skip_rows": 1}),
         Case("D11", "units below the header", Refuses(("row 2", "kg")), text(HEADER + "kg,-,-\n" + BODY)),
         Case("D11", "trailing commas", RIGHT, text(PLAIN.replace("\n", ",\n"))),
@@ -186,14 +230,36 @@ def _around() -> list[Case]:
         Case("D11", "UTF-16 without mark, big endian", RIGHT, text(PLAIN.encode("utf-16-be"))),
         Case("D11", "UTF-16 with mark", RIGHT, text(PLAIN.encode("utf-16"))),
         Case("D11", "one NUL", Refuses(("row 6", "NUL")), text(PLAIN.replace("\n7.5,", "\n7\0.5,"))),
-        Case("D11", "one bad byte in UTF-8", Refuses(("row 42", "0xdf")), text(PLAIN.replace("a", "ä").encode() + b"9,Stra\xdfe,1\n")),
-        Case("D11", "Windows-1252", Reads({"g": ("ä", "b")}, says=("Windows-1252",)), text(PLAIN.replace("a", "ä").encode("cp1252"))),
+        Case(
+            "D11",
+            "one bad byte in UTF-8",
+            Refuses(("row 42", "0xdf")),
+            text(PLAIN.replace("a", "ä").encode() + b"9,Stra\xdfe,1\n"),
+        ),
+        Case(
+            "D11",
+            "Windows-1252",
+            Reads({"g": ("ä", "b")}, says=("Windows-1252",)),
+            text(PLAIN.replace("a", "ä").encode("cp1252")),
+        ),
         Case("D11", "a Git LFS pointer", Refuses(("Git LFS pointer", "git lfs pull")), text(POINTER)),
-        Case("D11", "a Git LFS pointer for parquet", Refuses(("Git LFS pointer",)), text(POINTER, "d.parquet")),
+        Case(
+            "D11", "a Git LFS pointer for parquet", Refuses(("Git LFS pointer",)), text(POINTER, "d.parquet")
+        ),
         Case("D11", "an HTML page", Refuses(("web page", "Sign in")), text(PAGE)),
         Case("D11", "an HTML page named xlsx", Refuses(("web page",)), text(PAGE, "d.xlsx")),
-        Case("D11", "ids beyond 2^53", Refuses(("2^53", "'id'", "--drop id"), without=("constant",)), text("id,x,y\n" + EQUAL)),
-        Case("D11", "ids beyond 2^53, all different", Reads({"x": X}, says=("'id'", "2^53")), text("id,x,y\n" + BIG)),
+        Case(
+            "D11",
+            "ids beyond 2^53",
+            Refuses(("2^53", "'id'", "--drop id"), without=("constant",)),
+            text("id,x,y\n" + EQUAL),
+        ),
+        Case(
+            "D11",
+            "ids beyond 2^53, all different",
+            Reads({"x": X}, says=("'id'", "2^53")),
+            text("id,x,y\n" + BIG),
+        ),
     ]
 
 
@@ -204,10 +270,20 @@ def _refusals() -> list[Case]:
         Case("D12", "a row of four cells", Refuses(("row 42", "4 cells", "3")), text(PLAIN + "5,a,1,9\n")),
         Case("D12", "an unclosed quote", Refuses(("quote", "unclosed")), text(PLAIN + '5,"a,1\n6,b,0\n')),
         Case("D12", "infinite values", Refuses(("'x'", "infinite", "--drop x")), text(PLAIN + "inf,a,0\n")),
-        Case("D12", "a word among many numbers", Refuses(("'x'", "'many'", "row 41", "--drop x")), text(PLAIN + "many,a,0\n")),
+        Case(
+            "D12",
+            "a word among many numbers",
+            Refuses(("'x'", "'many'", "row 41", "--drop x")),
+            text(PLAIN + "many,a,0\n"),
+        ),
         Case("D12", "two columns of one name", Refuses(("'x'",)), text("x,x,y\n" + BODY)),
         Case("D12", "a column named almost right", Refuses(("'Y'", "'y'")), text(PLAIN), {"target": "Y"}),
-        Case("D12", "a broken gzip", Refuses(("d.csv.gz", "broken")), text(b"\x1f\x8b\x08\0\0\0\0\0\0\x03abc", "d.csv.gz")),
+        Case(
+            "D12",
+            "a broken gzip",
+            Refuses(("d.csv.gz", "broken")),
+            text(b"\x1f\x8b\x08\0\0\0\0\0\0\x03abc", "d.csv.gz"),
+        ),
         Case("D12", "an empty file", Refuses(("empty",)), text("")),
         Case("D12", "a header and no rows", Refuses(("no rows",)), text(HEADER)),
     ]

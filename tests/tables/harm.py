@@ -68,7 +68,9 @@ def in_german() -> pd.DataFrame:
     """Return the same, written like 1.234, with commas as decimal marks elsewhere."""
     table = incomes()
     euros = table["c"].map(lambda value: f"{value:,.0f}".replace(",", "."))
-    others = {name: table[name].map(lambda value: f"{value:.4f}".replace(".", ",")) for name in ("x", "w", "z")}
+    others = {
+        name: table[name].map(lambda value: f"{value:.4f}".replace(".", ",")) for name in ("x", "w", "z")
+    }
     return table.assign(c=euros, **others)
 
 
@@ -101,10 +103,23 @@ WHO = {"drop": ("customer",)}
 TRIALS = (
     Trial("A1", "noise of 81 combinations (chance is .5)", AUC, noise),
     Trial("A1", "a scorecard of 81 combinations", AUC, scorecard),
-    Trial("A2", "600 customers of ten rows each, --entity (chance is the prevalence)", AP, customers, WHO, {"entity": "customer"}),
+    Trial(
+        "A2",
+        "600 customers of ten rows each, --entity (chance is the prevalence)",
+        AP,
+        customers,
+        WHO,
+        {"entity": "customer"},
+    ),
     Trial("B4", "utilisation as `10.6%`", AP, as_percent, ready=utilisation),
     Trial("B4", "incomes as `1.234`, with semicolons", AP, in_german, ready=incomes, sep=";"),
-    Trial("B6", "5,800 merchants, --high-cardinality target", AP, merchants, newer={"high_cardinality": "target"}),
+    Trial(
+        "B6",
+        "5,800 merchants, --high-cardinality target",
+        AP,
+        merchants,
+        newer={"high_cardinality": "target"},
+    ),
     Trial("B8", "one use of 9999999999", AP, with_huge(9999999999.0, 1), ready=utilisation),
     Trial("B8", "three uses of 1e200", AP, with_huge(1e200, 3), ready=utilisation),
 )
@@ -118,11 +133,19 @@ def measured(checkouts: Sequence[Path], folder: Path, points: Sequence[str] = ()
     for checkout in checkouts:
         is_last = checkout == checkouts[-1]
         given = [
-            job | {"options": {**(trial.newer if is_last else trial.older), "arms": ARMS}, "results": str(folder / checkout.name)}
+            job
+            | {
+                "options": {**(trial.newer if is_last else trial.older), "arms": ARMS},
+                "results": str(folder / checkout.name),
+            }
             for trial, job in zip(trials, jobs, strict=True)
         ]
         figures.append(list(answers(checkout, given, folder, train=True)))
-    ready = [_job(trial, folder, i, ready=True) | {"results": str(folder / "ready")} for i, trial in enumerate(trials) if trial.ready]
+    ready = [
+        _job(trial, folder, i, ready=True) | {"results": str(folder / "ready")}
+        for i, trial in enumerate(trials)
+        if trial.ready
+    ]
     figures.append(_beside(trials, answers(checkouts[-1], ready, folder, train=True)))
     heads = [*("before", "now")[-len(checkouts) :], "nothing to read"]
     return _text(trials, heads, figures)
@@ -133,7 +156,13 @@ def _job(trial: Trial, folder: Path, i: int, *, ready: bool = False) -> dict[str
     table = trial.ready() if ready and trial.ready else trial.table()
     path = folder / f"t{i}{'-ready' if ready else ''}.csv"
     table.to_csv(path, index=False, sep="," if ready else trial.sep)
-    return {"file": str(path), "given_as": "file", "options": {"arms": ARMS}, "seeds": SEEDS, "metric": trial.metric}
+    return {
+        "file": str(path),
+        "given_as": "file",
+        "options": {"arms": ARMS},
+        "seeds": SEEDS,
+        "metric": trial.metric,
+    }
 
 
 def _beside(trials: Sequence[Trial], trained: Any) -> list[dict[str, Any]]:
@@ -141,8 +170,13 @@ def _beside(trials: Sequence[Trial], trained: Any) -> list[dict[str, Any]]:
     return [next(trained) if trial.ready else {"kind": "none", "message": "–"} for trial in trials]
 
 
-def _text(trials: Sequence[Trial], heads: Sequence[str], figures: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    lines = ["| " + " | ".join(["point", "table", "metric", "arm", *heads]) + " |", "|---" * (4 + len(heads)) + "|"]
+def _text(
+    trials: Sequence[Trial], heads: Sequence[str], figures: Sequence[Sequence[Mapping[str, Any]]]
+) -> str:
+    lines = [
+        "| " + " | ".join(["point", "table", "metric", "arm", *heads]) + " |",
+        "|---" * (4 + len(heads)) + "|",
+    ]
     for i, trial in enumerate(trials):
         for arm in ARMS:
             cells = [_cell(each[i], arm) for each in figures]

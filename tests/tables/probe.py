@@ -57,9 +57,9 @@ def _data(job: dict[str, Any]) -> dict[str, Any]:
     if job["given_as"] == "file":
         return {"data_file": path}
     if job["given_as"] == "polars":
-        import polars
+        import polars as pl
 
-        return {"data": polars.read_parquet(path)}
+        return {"data": pl.read_parquet(path)}
     import pandas as pd
 
     frame = pd.read_parquet(path)
@@ -119,7 +119,12 @@ def _trained(job: dict[str, Any]) -> dict[str, Any]:
     if "data_file" in given:
         given["data_file"] = str(given["data_file"])
     board = bench.run(
-        **given, **{"target": "y"} | job["options"], seeds=job["seeds"], folds=5, results=job["results"], progress=False
+        **given,
+        **{"target": "y"} | job["options"],
+        seeds=job["seeds"],
+        folds=5,
+        results=job["results"],
+        progress=False,
     )
     columns = [f"{job['metric']}_{end}" for end in ("mean", "lo", "hi")]
     figures = board.full.set_index("arm")[columns]

@@ -1,9 +1,10 @@
-"""The cases of splits and leaks, of what is shown, of data without a login, and of the machine: points A, B7, E and F."""
+"""The cases of splits, leaks, what is shown, data without a login, and the machine: points A, B7, E and F."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,9 @@ def plain() -> pd.DataFrame:
     """Return a table with nothing to warn of."""
     rng = np.random.default_rng(3)
     y = (rng.random(N) < 0.1).astype(int)
-    return pd.DataFrame({"a": rng.normal(size=N), "b": rng.normal(size=N) + y, "d": rng.normal(size=N), "y": y})
+    return pd.DataFrame(
+        {"a": rng.normal(size=N), "b": rng.normal(size=N) + y, "d": rng.normal(size=N), "y": y}
+    )
 
 
 def keys(frame: pd.DataFrame) -> list[object]:
@@ -74,11 +77,34 @@ def _splits() -> list[Case]:
     entity, splits = {"entity": "customer"}, ("splits",)
     return [
         Case("A1", "noise of 81 combinations", KeepsTogether(keys(noise())), csv(noise()), asks=splits),
-        Case("A1", "a scorecard of 81 combinations", KeepsTogether(keys(scorecard())), csv(scorecard()), asks=splits),
-        Case("A1", "texts of 81 combinations", KeepsTogether(keys(noise())), csv(_as_texts(noise())), asks=splits),
-        Case("A1", "8 combinations are pointed out", Reads(says=("5,000 rows are 8 different ones",)), csv(few)),
-        Case("A2", "--entity customer", KeepsTogether([*people["customer"]]), csv(people), entity, asks=splits),
-        Case("A2", "--entity of numbers", KeepsTogether([*codes]), csv(people.assign(customer=codes)), entity, asks=splits),
+        Case(
+            "A1",
+            "a scorecard of 81 combinations",
+            KeepsTogether(keys(scorecard())),
+            csv(scorecard()),
+            asks=splits,
+        ),
+        Case(
+            "A1",
+            "texts of 81 combinations",
+            KeepsTogether(keys(noise())),
+            csv(_as_texts(noise())),
+            asks=splits,
+        ),
+        Case(
+            "A1", "8 combinations are pointed out", Reads(says=("5,000 rows are 8 different ones",)), csv(few)
+        ),
+        Case(
+            "A2", "--entity customer", KeepsTogether([*people["customer"]]), csv(people), entity, asks=splits
+        ),
+        Case(
+            "A2",
+            "--entity of numbers",
+            KeepsTogether([*codes]),
+            csv(people.assign(customer=codes)),
+            entity,
+            asks=splits,
+        ),
         Case("A2", "--entity with gaps", KeepsTogether(own), csv(unknown), entity, asks=splits),
         Case("A2", "the entity is no feature", Reads(absent=("customer",)), csv(people), entity),
         Case("A3", "a unique id beside equal rows", KeepsTogether(keys(noise())), csv(numbered), asks=splits),
@@ -86,14 +112,14 @@ def _splits() -> list[Case]:
 
 
 def _as_texts(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(**{name: frame[name].map(lambda i: f"bin {i}") for name in frame if name != "y"})
+    return frame.drop(columns="y").map(lambda i: f"bin {i}").assign(y=frame["y"])
 
 
 def _leaks() -> list[Case]:
     rng = np.random.default_rng(5)
     table = plain()
     y = table["y"].to_numpy()
-    columns: Sequence[tuple[str, str, object]] = (
+    columns: Sequence[tuple[str, str, Any]] = (
         ("a unique number", "id", rng.permutation(N)),
         ("the file's order", "row", np.arange(N) * 3.7),
         ("the file's order, falling", "rank", -np.arange(N) // 5),
@@ -107,7 +133,12 @@ def _leaks() -> list[Case]:
         ("a weight", "sample_weight", rng.random(N)),
     )
     cases = [
-        Case("A3", said, Reads(says=(f"--drop {name}" if " " not in name else f"--drop '{name}'",)), csv(table.assign(**{name: values})))
+        Case(
+            "A3",
+            said,
+            Reads(says=(f"--drop {name}" if " " not in name else f"--drop '{name}'",)),
+            csv(table.assign(**{name: values})),
+        )
         for said, name, values in columns
     ]
     return [
@@ -119,7 +150,9 @@ def _leaks() -> list[Case]:
 
 
 def _indexed(folder: Path) -> Path:
-    plain().set_index(pd.Index(np.random.default_rng(5).permutation(N), name="customer")).to_parquet(folder / "d.parquet")
+    plain().set_index(pd.Index(np.random.default_rng(5).permutation(N), name="customer")).to_parquet(
+        folder / "d.parquet"
+    )
     return folder / "d.parquet"
 
 
@@ -127,7 +160,7 @@ def _smote(table: pd.DataFrame) -> pd.DataFrame:
     from imblearn.over_sampling import SMOTE
 
     X, y = SMOTE(random_state=0).fit_resample(table.drop(columns="y"), table["y"])
-    return X.assign(y=y).sample(frac=1, random_state=0)
+    return pd.DataFrame(X).assign(y=y).sample(frac=1, random_state=0)
 
 
 def _copied(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,21 +176,45 @@ def _shown() -> list[Case]:
     table = csv(plain().assign(copy=lambda frame: frame["y"]))
     json = ("'copy' is a copy of the label", '"n_rows": 1000', '"kind": "number"')
     return [
-        Case("B7", "bench describe --data-file", Ends(0, ("1,000", "copy of the label")), table, words=("describe", *OWN)),
+        Case(
+            "B7",
+            "bench describe --data-file",
+            Ends(0, ("1,000", "copy of the label")),
+            table,
+            words=("describe", *OWN),
+        ),
         Case("B7", "bench describe --json", Ends(0, json), table, words=("describe", *OWN, "--json")),
-        Case("B7", "bench describe --dataset", Ends(0, ("loan-sim", "categor")), words=("describe", "--dataset", "loan-sim", "--rows", "600")),
-        Case("B7", "the first lines of run", Ends(0, ("1,000 rows", "read as 4 numbers", "copy of the label")), table, words=("run", *OWN, "--arm", "prevalence", *SHORT)),
+        Case(
+            "B7",
+            "bench describe --dataset",
+            Ends(0, ("loan-sim", "categor")),
+            words=("describe", "--dataset", "loan-sim", "--rows", "600"),
+        ),
+        Case(
+            "B7",
+            "the first lines of run",
+            Ends(0, ("1,000 rows", "read as 4 numbers", "copy of the label")),
+            table,
+            words=("run", *OWN, "--arm", "prevalence", *SHORT),
+        ),
     ]
 
 
 def _without_login() -> list[Case]:
     rng = np.random.default_rng(6)
     late = np.where(rng.random(2000) < 0.01, 98, rng.integers(0, 6, 2000))
-    coded = pd.DataFrame({"late": late, "x": rng.normal(size=2000), "y": rng.random(2000) < 0.1}).astype({"y": int})
+    coded = pd.DataFrame({"late": late, "x": rng.normal(size=2000), "y": rng.random(2000) < 0.1}).astype(
+        {"y": int}
+    )
     suites = ("credit", "fraud", "sim", "give-me-some-credit")
     names = ("give-me-some-credit", "pakdd-2009", "vub-credit")
     cases = [
-        Case("E13", f"{name} is in a wheel", Ends(0, (name, "wheel")), words=("run", "--dataset", name, "--dry-run", "--results", "{out}"))
+        Case(
+            "E13",
+            f"{name} is in a wheel",
+            Ends(0, (name, "wheel")),
+            words=("run", "--dataset", name, "--dry-run", "--results", "{out}"),
+        )
         for name in names
     ]
     return [
@@ -165,7 +222,14 @@ def _without_login() -> list[Case]:
         Case("E13", "bench list suites", Ends(0, suites), words=("list", "suites", "--json")),
         Case("E13", "bench list datasets", Ends(0, names), words=("list", "datasets", "--json")),
         Case("E13", "98 among 0 to 5 is pointed out", Reads(says=("'late'", "98", "codes")), csv(coded)),
-        Case("E13", "−999 among ages is pointed out", Reads(says=("'age'", "-999", "codes")), csv(coded.drop(columns="late").assign(age=np.where(late == 98, -999, rng.integers(18, 80, 2000))))),
+        Case(
+            "E13",
+            "−999 among ages is pointed out",
+            Reads(says=("'age'", "-999", "codes")),
+            csv(
+                coded.drop(columns="late").assign(age=np.where(late == 98, -999, rng.integers(18, 80, 2000)))
+            ),
+        ),
     ]
 
 
@@ -177,11 +241,41 @@ def _machine() -> list[Case]:
     simulated = ("run", "--dataset", "loan-sim", "--rows", "600", "--arm", "prevalence", *SHORT)
     adasyn = ("run", *OWN, "--arm", "adasyn", "--arm", "prevalence", "--set", "steps=20", *SHORT)
     return [
-        Case("F14", "HOME cannot be written", Ends(2, ("cache", "BENCH_CACHE")), words=simulated, variables=homeless),
-        Case("F14", "the cache cannot be written", Ends(2, ("cannot be written", "BENCH_CACHE")), words=simulated, variables={"BENCH_CACHE": "/proc/cache"}),
-        Case("F14", "bench list arms | head", Ends(141, without=("Traceback", "Exception ignored")), words=("list", "arms"), closes_stdout=True),
-        Case("F14", "bench list datasets | head", Ends(141, without=("Traceback", "Exception ignored")), words=("list", "datasets"), closes_stdout=True),
-        Case("F14", "adasyn on a balanced table", Ends(4, ("adasyn makes no rows", "balanced")), csv(even), words=adasyn),
+        Case(
+            "F14",
+            "HOME cannot be written",
+            Ends(2, ("cache", "BENCH_CACHE")),
+            words=simulated,
+            variables=homeless,
+        ),
+        Case(
+            "F14",
+            "the cache cannot be written",
+            Ends(2, ("cannot be written", "BENCH_CACHE")),
+            words=simulated,
+            variables={"BENCH_CACHE": "/proc/cache"},
+        ),
+        Case(
+            "F14",
+            "bench list arms | head",
+            Ends(141, without=("Traceback", "Exception ignored")),
+            words=("list", "arms"),
+            closes_stdout=True,
+        ),
+        Case(
+            "F14",
+            "bench list datasets | head",
+            Ends(141, without=("Traceback", "Exception ignored")),
+            words=("list", "datasets"),
+            closes_stdout=True,
+        ),
+        Case(
+            "F14",
+            "adasyn on a balanced table",
+            Ends(4, ("adasyn makes no rows", "balanced")),
+            csv(even),
+            words=adasyn,
+        ),
         Case("F14", "a balanced label", Reads(says=("label is balanced",)), csv(even)),
         Case("F14", "the positive label is the majority", Reads(says=("majority", "75")), csv(most)),
     ]

@@ -32,7 +32,8 @@ def verdicts(checkouts: Sequence[Path], folder: Path, points: Sequence[str] = ()
     paths = [_made(case, each) for case, each in zip(cases, folders, strict=True)]
     outcomes = [_outcomes(checkout, cases, paths, folder) for checkout in checkouts]
     return [
-        Judged(case, tuple(case.right.judge(outcome[i]) for outcome in outcomes)) for i, case in enumerate(cases)
+        Judged(case, tuple(case.right.judge(outcome[i]) for outcome in outcomes))
+        for i, case in enumerate(cases)
     ]
 
 
@@ -78,7 +79,9 @@ def summary(judged: Sequence[Judged]) -> list[str]:
     for point in [*points, "all"]:
         chosen = [each for each in judged if point in (each.case.point, "all")]
         counts = [Counter(_kind(each.verdicts[i]) for each in chosen) for i in range(n_checkouts)]
-        lines.append(_row(point, str(len(chosen)), *(str(count[word] or "") for count in counts for word in WORDS)))
+        lines.append(
+            _row(point, str(len(chosen)), *(str(count[word] or "") for count in counts for word in WORDS))
+        )
     return lines
 
 
