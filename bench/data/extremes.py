@@ -79,7 +79,10 @@ def code_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
     """Return a line for each column of numbers with values that look like codes among amounts: which, and how many."""
     notes = []
     for name in names:
-        values, counts = np.unique(X[name].dropna().to_numpy(np.float64), return_counts=True)
+        known = X[name].dropna().to_numpy(np.float64)
+        if not len(known) or not np.isin([known.min(), known.max()], CODES).any():
+            continue
+        values, counts = np.unique(known, return_counts=True)
         is_code = _look_like_codes(values)
         if is_code.any():
             codes = zip(values[is_code], counts[is_code], strict=True)

@@ -102,10 +102,10 @@ AUC, AP = "roc_auc", "average_precision"
 WHO = {"drop": ("customer",)}
 TRIALS = (
     Trial("A1", "noise of 81 combinations (chance is .5)", AUC, noise),
-    Trial("A1", "a scorecard of 81 combinations", AUC, scorecard),
+    Trial("A1", "a scorecard of 81 combinations (its points: .648)", AUC, scorecard),
     Trial(
         "A2",
-        "600 customers of ten rows each, --entity (chance is the prevalence)",
+        "600 customers of ten rows each, --entity (chance is .063)",
         AP,
         customers,
         WHO,
@@ -188,5 +188,7 @@ def _cell(outcome: Mapping[str, Any], arm: str) -> str:
     """Return a mean and its interval, or why there is none."""
     if outcome["kind"] != "trained":
         return str(outcome["message"])[:90]
+    if np.isnan(outcome["figures"][arm][0]):
+        return "all runs failed"
     mean, low, high = (f"{value:.3f}".replace("0.", ".", 1) for value in outcome["figures"][arm])
     return f"{mean} [{low}, {high}]"
