@@ -324,11 +324,11 @@ def _refuse_open_dates(column: Series, dated: Dated) -> None:
             f"The column {name!r} holds dates that can be read in more than one way; give {options}."
         )
     if dates.zones:
-        place = next(i for i, word in enumerate(dated.texts.words) if dates.zones[0] in word)
+        texts, zones = dated.texts, ", ".join(dates.zones[:_SHOWN])
+        place = next(i for i, word in enumerate(texts.words) if dates.zones[0] in word)
         raise BadTable(
-            f"The column {name!r} holds {dated.texts.words[place]!r} ({_row(column, dated.texts, place)}), a time of "
-            f"which the distance from UTC is not known ({', '.join(dates.zones[:_SHOWN])}); write that as +01:00, or give "
-            f"{drops([name])}."
+            f"The column {name!r} holds {texts.words[place]!r} ({_row(column, texts, place)}), a time of which the "
+            f"distance from UTC is not known ({zones}); write that as +01:00, or give {drops([name])}."
         )
 
 
