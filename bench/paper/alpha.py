@@ -9,10 +9,9 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.arms.matrices import ALPHA
-from bench.report.columns import Row
-from bench.report.render import INTERVALS, ONE_FOLD, clear, delta, ends, interval, markdown_table
+from bench.report.render import INTERVALS, ONE_FOLD, interval, markdown_table, marked_delta
 from bench.report.selection import Measured
-from bench.stats.corrected import is_sure, paired
+from bench.stats.corrected import paired
 from bench.stats.inference import comparable, holm, summarise
 
 PAPER_METRICS = ("roc_auc", "average_precision")
@@ -73,14 +72,9 @@ def _table(board: pd.DataFrame, metric: str) -> list[str]:
         start = of_pair[of_pair["inner_lr"] == 0].iloc[0]
         start_text = interval(*(start[f"{metric}_{field}"] for field in ("mean", "lo", "hi")))
         for order, of_order in of_pair[of_pair["inner_lr"] > 0].groupby("order"):
-            cells = {row["inner_lr"]: _cell(row, metric) for _, row in of_order.iterrows()}
+            cells = {
+                row["inner_lr"]: marked_delta(row, f"{metric}_change", digits=4)
+                for _, row in of_order.iterrows()
+            }
             rows.append([str(pair), str(order), start_text, *(cells.get(rate, "–") for rate in rates)])
     return markdown_table(["inner/outer", "order", "α = 0", *(f"α = {rate:g}" for rate in rates)], rows)
-
-
-def _cell(row: Row, metric: str) -> str:
-    name = f"{metric}_change"
-    text = delta(row, name, digits=4)
-    mean, lo, hi = (row[f"{name}_{end}"] for end in ("mean", "conditional_lo", "conditional_hi"))
-    mark = "†" if is_sure(row[f"{name}_p_holm"], mean, lo, hi) else ""
-    return (f"**{text}**" if clear(*ends(row, name)) else text) + mark

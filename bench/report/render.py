@@ -14,6 +14,7 @@ from bench.data.cards import card, dataset_names
 from bench.names import ROPE
 from bench.protocols import main_metric_of, protocol_if_known
 from bench.report.columns import Column, Row, fitting, needed, table
+from bench.stats.corrected import is_sure
 from bench.stats.metrics import METRICS, metrics
 
 SHOWN = (
@@ -165,6 +166,14 @@ def delta(row: Row, name: str, *, digits: int = 3) -> str:
     """
     mark: str = "°" if pd.isna(row[f"{name}_lo"]) and pd.notna(row[f"{name}_conditional_lo"]) else ""
     return interval(row[f"{name}_mean"], *ends(row, name), sign=True, digits=digits) + mark
+
+
+def marked_delta(row: Row, name: str, *, digits: int = 3) -> str:
+    """Return `delta`, bold where its interval is clear of 0, with † where it is sure after Holm's adjustment."""
+    text = delta(row, name, digits=digits)
+    mean, lo, hi = (row[f"{name}_{end}"] for end in ("mean", "conditional_lo", "conditional_hi"))
+    mark = "†" if is_sure(row[f"{name}_p_holm"], mean, lo, hi) else ""
+    return (f"**{text}**" if clear(*ends(row, name)) else text) + mark
 
 
 def conditional(row: Row, name: str) -> str:

@@ -19,7 +19,8 @@ from bench.names import slug
 from bench.paper import alpha, claims, ladder, page, sides
 from bench.paper.figures import draw_grid, draw_ladder, grid_of
 from bench.protocols import main_metric_of, protocol_if_known
-from bench.report import charts, figures, ledger, tuned
+from bench.protocols.strict import is_thinned
+from bench.report import charts, figures, ledger, prevalence, tuned
 from bench.report import leaderboard as boards
 from bench.report.render import FORMATS
 from bench.report.selection import Measured, board_path, measure_tables, protocol_asked
@@ -165,6 +166,10 @@ def _sweeps_and_boards(
         for name, by_protocol in by_dataset.items():
             own = {protocol: table for protocol, table in by_protocol.items() if table.own}
             all_boards += _boards(home, name, own, formats)
+            swept = (
+                prevalence_board(home, name, by_protocol) if across and any(map(is_thinned, own)) else None
+            )
+            all_boards += [swept] if swept else []
             # A folder of sweeps has boards alone: the tables across protocols are made where it lies in.
             if across and home is store and sides.are_of_paper(own) and store.root.name != SWEEPS:
                 all_boards += _across_protocols(home, name, by_protocol, formats)
@@ -367,6 +372,21 @@ def _across_protocols(
     drawing = figures.Drawing(figures.numbers_sha256(climbed), lambda: draw_ladder(climbed, title))
     drawn = {path.with_suffix(""): drawing}
     yield Board(climbed, path, {path.with_suffix(".md"): ladder.markdown(climbed, name)}, figures=drawn)
+
+
+def prevalence_board(store: Store, name: str, tables: Mapping[str, Measured]) -> Board | None:
+    """Return effect against prevalence with its figure, of a data set's `tables` by protocol; None without a sweep."""
+    frame = prevalence.by_prevalence(tables)
+    if frame.empty:
+        return None
+    path = store.root / "leaderboards" / f"{name}-prevalence.parquet"
+    title = f"{name}: effect against prevalence"
+    drawn = {}
+    if frame["control"].notna().any():
+        metric = prevalence.SWEPT_METRICS[0]
+        draw = partial(prevalence.draw_prevalence, frame, title, metric)
+        drawn[path.with_suffix("")] = figures.Drawing(figures.numbers_sha256(frame), draw)
+    return Board(frame, path, {path.with_suffix(".md"): prevalence.markdown(frame, name)}, figures=drawn)
 
 
 def draw_slices(results: Path, studied: Sequence[Studied]) -> list[Path]:
