@@ -115,7 +115,7 @@ def repair(request: Request, *, as_json: Json = False) -> None:
 def sweep(
     request: Request,
     *,
-    prevalence: Annotated[
+    shares: Annotated[
         str,
         typer.Option(
             "--prevalence",
@@ -137,9 +137,8 @@ def sweep(
     from bench.cli.progress import reporter
     from bench.workflows.sweep import sweep as sweep_all
 
-    shares = [share.strip() for share in prevalence.split(",") if share.strip()]
     with reporter(stderr()) as progress:
-        swept = sweep_all(request, shares, progress)
+        swept = sweep_all(request, [share for share in map(str.strip, shares.split(",")) if share], progress)
     show_sweep(swept.board, swept.path, as_json=as_json)
     if swept.n_failed:
         show_error(f"{swept.n_failed} runs failed; the first: {swept.first_failure}")

@@ -10,8 +10,9 @@ from bench.data.split import Split, stratified
 from bench.data.table import Table
 from bench.data.thinning import thinned
 from bench.errors import BadSetting
+from bench.names import DEFAULT_PROTOCOL
 
-PREVALENCE = "prevalence="
+_WORD = "prevalence="
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Strict(Protocol):
 
     def variant(self, words: Sequence[str]) -> Strict | None:
         """Return the protocol at `prevalence=SHARE`; None for other words, BadSetting for what is no share."""
-        if len(words) != 1 or not words[0].startswith(PREVALENCE):
+        if len(words) != 1 or not words[0].startswith(_WORD):
             return None
-        share = share_of(words[0].removeprefix(PREVALENCE))
+        share = share_of(words[0].removeprefix(_WORD))
         description = f"{self.description}; training and validation rows thinned to a prevalence of {share:g}"
         return replace(
             self, name=at_prevalence(self.name, share), description=description, words=(), prevalence=share
@@ -56,17 +57,18 @@ def share_of(text: str) -> float:
 
 def at_prevalence(protocol: str, share: float) -> str:
     """Return the name of the protocol with training rows thinned to a prevalence."""
-    return f"{protocol}+{PREVALENCE}{share:g}"
+    return f"{protocol}+{_WORD}{share:g}"
 
 
-def is_thinned(protocol: str) -> bool:
-    """Return whether a protocol of that name thins training rows."""
-    return f"+{PREVALENCE}" in protocol
+def thinned_to(protocol: str) -> float | None:
+    """Return the prevalence that a protocol of that name thins training rows to; None for another."""
+    _, found, share = protocol.partition(f"{DEFAULT_PROTOCOL}+{_WORD}")
+    return float(share) if found else None
 
 
 PROTOCOL = Strict(
     "strict",
     "repeated stratified folds; everything fitted on training rows only; duplicates never on both sides; "
     "validation for early stopping and thresholds; one budget of steps for every network; test scored once",
-    words=(f"{PREVALENCE}SHARE",),
+    words=(f"{_WORD}SHARE",),
 )

@@ -167,6 +167,15 @@ class Request:
     rows: int | None = field(
         default=None, metadata=option("Rows to simulate, for a simulated data set.", DATA, "N")
     )
+    prevalence: float | None = field(
+        default=None,
+        metadata=option(
+            "Share of positives to simulate, for a simulated data set.",
+            DATA,
+            "SHARE",
+            commands=("run", "study", "describe"),
+        ),
+    )
     source: SourceName = field(
         default="auto",
         metadata=option(

@@ -16,13 +16,13 @@ from bench.runs.prepare import FullReporter
 from bench.runs.request import Request
 from bench.store.folder import Store
 from bench.workflows.leaderboard import run_and_rank
+from bench.workflows.pages import prevalence_board
 from bench.workflows.run import make_plan
-from bench.workflows.tables import prevalence_board
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep ended with: the table of `bench.report.prevalence`, where it lies, and what failed."""
+    """What a sweep ended with: the table of `bench.report.swept`, where it lies, and what failed."""
 
     board: pd.DataFrame
     path: Path

@@ -12,15 +12,15 @@ from rich.console import Console
 
 from bench.arms.matrices import ALPHA
 from bench.cli.progress import Lines
-from bench.report.prevalence import (
+from bench.report.selection import Measured, measure_tables
+from bench.report.swept import (
     by_prevalence,
     control_of,
     draw_prevalence,
     markdown,
     prevalence_of,
-    terminal_rows,
+    terminal_cells,
 )
-from bench.report.selection import Measured, measure_tables
 from bench.runs.request import Request
 from bench.store.folder import Store
 from bench.workflows.sweep import sweep
@@ -151,7 +151,7 @@ def test_the_figure_has_a_panel_for_each_pair_and_labels_at_the_lines_ends(
     figure = draw_prevalence(board, "loan-sim", "average_precision")
     (axes,) = [axes for axes in figure.axes if axes.get_visible()]
     assert {text.get_text() for text in axes.texts} == set(board[board["control"].notna()]["arm"])
-    heads, rows = terminal_rows(board, "average_precision")
+    heads, rows = terminal_cells(board, "average_precision")
     assert heads[:2] == ["arm", "control"]
     assert len(rows) == len(ARMS)
     assert markdown(board, "loan-sim").count("## ") == 4

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.arms.matrices import ALPHA
 from bench.arms.spelling import parse
 from bench.names import DEFAULT_PROTOCOL, OK
-from bench.protocols.strict import PREVALENCE
+from bench.protocols.strict import thinned_to
 from bench.report.columns import Row
 from bench.report.figures import STRONG, canvas, sequence
 from bench.report.render import (
@@ -43,11 +43,8 @@ PLAIN_ARM, NO_STEP = "none", "metabalance-no-inner"
 
 def prevalence_of(protocol: str, table: Measured) -> float | None:
     """Return the prevalence that a table's arms trained on; None for a protocol that thins nothing."""
-    base, _, word = protocol.partition("+")
-    if base != DEFAULT_PROTOCOL or not (word == "" or word.startswith(PREVALENCE)):
-        return None
-    if word:
-        return float(word.removeprefix(PREVALENCE))
+    if protocol != DEFAULT_PROTOCOL:
+        return thinned_to(protocol)
     good = [r for records in table.records.values() for r in records if r.status == OK and r.n_test]
     return sum(r.n_test_positive or 0 for r in good) / max(1, sum(r.n_test or 0 for r in good))
 
@@ -171,7 +168,7 @@ def _changed(row: Row, metric: str) -> str:
     return marked_delta(row, f"{metric}_change")
 
 
-def terminal_rows(board: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str]]]:
+def terminal_cells(board: pd.DataFrame, metric: str) -> tuple[list[str], list[list[str]]]:
     """Return headings and cells for a terminal: by arm and prevalence the change against the control, else the mean."""
     shares = list(dict.fromkeys(board["prevalence"]))
     rows = []
