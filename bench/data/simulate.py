@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from bench.data.values import Numbers
 from bench.errors import BadSetting, UnknownName
@@ -186,18 +187,21 @@ CATEGORY_SHARES = {
 INTERCEPT = -2.716  # makes P(default) 16.0 %: solved on 4,000,000 rows of seed 0
 
 
-def joint() -> Numbers:
-    """Return JOINT, the probability of each period and kind, shape (8, 7); it sums to 1."""
+def joint(prevalence: float = PREVALENCE) -> Numbers:
+    """Return JOINT, the probability of each period and kind at a prevalence, shape (8, 7); it sums to 1."""
     first, last = np.array([kind.share for kind in _KINDS]).T
     share = first + np.linspace(0.0, 1.0, 8)[:, None] * (last - first)
-    positive = PREVALENCE * RATE / (LOAD @ RATE)
+    positive = prevalence * RATE / (LOAD @ RATE)
     class_share = np.where(IS_FRAUD, positive[:, None], 1.0 - positive[:, None])
     weights: Numbers = LOAD[:, None] * share * class_share
     return weights
 
 
-def simulate(name: str, rows: int, seed: int) -> Simulated:
-    """Return the simulated table `name`; raise UnknownName, or BadSetting for too few rows."""
+def simulate(name: str, rows: int, seed: int, prevalence: float | None = None) -> Simulated:
+    """Return the simulated table `name`, at its own prevalence or another.
+
+    Raises UnknownName, or BadSetting for too few rows and for a prevalence that it cannot have.
+    """
     if name not in SIMULATORS:
         raise UnknownName("simulator", name, SIMULATORS)
     if rows < LEAST_ROWS[name]:
@@ -211,13 +215,19 @@ def simulate(name: str, rows: int, seed: int) -> Simulated:
         )
     if seed < 0:
         raise BadSetting(f"The simulator {name!r} was asked for the seed {seed}; a seed is 0 or more.")
-    return SIMULATORS[name](rows, seed)
+    if prevalence is not None and not LEAST_POSITIVES / rows <= prevalence <= MOST_PREVALENT:
+        raise BadSetting(
+            f"The simulator {name!r} was asked for a prevalence of {prevalence:g}; of {rows:,} rows it makes "
+            f"{LEAST_POSITIVES / rows:g} to {MOST_PREVALENT:g} positive."
+        )
+    return SIMULATORS[name](rows, seed, prevalence)
 
 
-def simulate_fraud(rows: int, seed: int) -> Simulated:
+def simulate_fraud(rows: int, seed: int, prevalence: float | None = None) -> Simulated:
     """Return fraud-sim: Time (seconds), V1..V28, Amount, Class; in the order of time."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    counts = rng.multinomial(rows, joint().ravel())
+    of_kinds = joint(PREVALENCE if prevalence is None else prevalence)
+    counts = rng.multinomial(rows, of_kinds.ravel())
     period, kind = np.divmod(np.repeat(np.arange(counts.size), counts), len(_KINDS))
     time = PERIOD_SECONDS * (period + rng.random(rows))
     order = np.argsort(time, kind="stable")
@@ -227,7 +237,7 @@ def simulate_fraud(rows: int, seed: int) -> Simulated:
     frame.insert(0, "Time", np.floor(time[order]))
     frame["Amount"] = np.exp(log_amount)
     frame["Class"] = IS_FRAUD[kind].astype(np.int64)
-    return Simulated(frame, fraud_probability(frame))
+    return Simulated(frame, fraud_probability(frame, of_kinds))
 
 
 def _transactions(
@@ -247,16 +257,21 @@ def _transactions(
     return units.reshape(-1, 28), log_amount
 
 
-def fraud_probability(frame: pd.DataFrame, chunk: int = 8192) -> Numbers:
-    """Return the exact P(Class = 1 | V1..V28, Amount) of rows of fraud-sim, shape (n,)."""
+def fraud_probability(frame: pd.DataFrame, of_kinds: Numbers | None = None, chunk: int = 8192) -> Numbers:
+    """Return the exact P(Class = 1 | V1..V28, Amount) of rows of fraud-sim, shape (n,).
+
+    `of_kinds` is `joint` of another prevalence than the simulator's own.
+    """
+    log_joint = np.log(joint() if of_kinds is None else of_kinds)
     units = frame[[f"V{column}" for column in range(1, 29)]].to_numpy() / SPREAD
     log_amount = np.log(frame["Amount"].to_numpy())
     chunks = [slice(start, start + chunk) for start in range(0, len(frame), chunk)]
-    return np.concatenate([_posterior(units[rows].reshape(-1, 4, 7), log_amount[rows]) for rows in chunks])
+    return np.concatenate(
+        [_posterior(units[rows].reshape(-1, 4, 7), log_amount[rows], log_joint) for rows in chunks]
+    )
 
 
-def _posterior(units: Numbers, log_amount: Numbers) -> Numbers:
-    log_joint = np.log(joint())
+def _posterior(units: Numbers, log_amount: Numbers, log_joint: Numbers) -> Numbers:
     log_weight = np.stack(
         [_log_density(kind, units, log_amount) + log_joint[:, k] for k, kind in enumerate(_KINDS)]
     )  # (kinds, n, periods)
@@ -293,12 +308,18 @@ def _expit(logit: Numbers) -> Numbers:
     return probability
 
 
-def simulate_loan(rows: int, seed: int) -> Simulated:
-    """Return loan-sim: eight numeric and four categorical features and `default`."""
+def simulate_loan(rows: int, seed: int, prevalence: float | None = None) -> Simulated:
+    """Return loan-sim: eight numeric and four categorical features and `default`.
+
+    Another prevalence moves the intercept of the log odds, so that it is these rows' mean probability.
+    """
     rng = np.random.Generator(np.random.PCG64(seed))
     frame = _applicants(rng, rows)
     _withhold(rng, frame)
-    probability = _expit(default_logit(frame))
+    logit = default_logit(frame)
+    if prevalence is not None:
+        logit += brentq(lambda shift: _expit(logit + shift).mean() - prevalence, -30, 30)
+    probability = _expit(logit)
     frame["default"] = (rng.random(rows) < probability).astype(np.int64)
     return Simulated(frame, probability)
 
@@ -369,9 +390,11 @@ def _category_logit(frame: pd.DataFrame) -> Numbers:
     return logit
 
 
-SIMULATORS: dict[str, Callable[[int, int], Simulated]] = {
+SIMULATORS: dict[str, Callable[[int, int, float | None], Simulated]] = {
     "fraud-sim": simulate_fraud,
     "loan-sim": simulate_loan,
 }
 LEAST_ROWS = {"fraud-sim": 5_000, "loan-sim": 200}
+MOST_PREVALENT = 0.4  # of fraud-sim, a period of which has 2.2 times as many
+LEAST_POSITIVES = 10
 MOST_ROWS = 20_000_000  # some 16 GB while fraud-sim is made

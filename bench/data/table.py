@@ -133,6 +133,7 @@ def load(
     frame: object = None,
     source: str = "auto",
     rows: int | None = None,
+    prevalence: float | None = None,
     progress: DownloadProgress | None = None,
 ) -> Table:
     """Return the table of a card.
@@ -147,24 +148,23 @@ def load(
         Where to fetch from: ``auto``, or one kind of the card's sources.
     rows : int, optional
         How many rows to simulate, if not the card's number.
+    prevalence : float, optional
+        The share of positives to simulate, if not the simulator's own.
     progress : callable, optional
         Called with a name, the bytes done, and the bytes in all where known.
 
     Raises
     ------
     BadSetting
-        If `rows` is given for real data, or `data_file` for a simulator.
+        If `rows` or `prevalence` is given for real data, or `data_file` for a simulator.
     BadTable, UnknownName, Unavailable, HashMismatch
         If there is no table, or it is not the card's: see `table_from_frame`, `bench.data.raw.fetch`.
     """
     if card.simulator is not None:
         if data_file is not None:
             raise BadSetting(f"{card.name!r} is simulated and reads no file; leave out the file or the name.")
-        return _simulated(card, rows)
-    if rows is not None:
-        raise BadSetting(
-            f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
-        )
+        return _simulated(card, rows, prevalence)
+    _check_real(card, rows, prevalence)
     if frame is not None:
         plain = plain_frame(frame, unread=_unread(card), verbatim=(card.target,))
         return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
@@ -178,19 +178,34 @@ def load(
     return table_from_frame(read, card, sha256=raw.sha256, source=raw.source)
 
 
+def _check_real(card: Dataset, rows: int | None, prevalence: float | None) -> None:
+    """Raise BadSetting where real data are asked for what only simulated ones can have."""
+    if rows is not None:
+        raise BadSetting(
+            f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
+        )
+    if prevalence is not None:
+        raise BadSetting(
+            f"A prevalence of {prevalence:g} was asked of {card.name!r}, but only simulated data can have any. "
+            "bench sweep thins the training rows of any table."
+        )
+
+
 def _unread(card: Dataset) -> list[str]:
     """Return the columns whose values nobody asks for: those dropped that have no other role."""
     return [name for name in card.drop if name not in (card.target, card.time, card.amount, card.entity)]
 
 
-def _simulated(card: Dataset, rows: int | None) -> Table:
-    """Return a simulated table; with the card's own number of rows, its counts are checked."""
+def _simulated(card: Dataset, rows: int | None, prevalence: float | None) -> Table:
+    """Return a simulated table; with the card's own number of rows and prevalence, its counts are checked."""
     assert card.simulator is not None  # noqa: S101 - for the type checker
     seed = card.simulator.seed
     n_rows = card.simulator.rows if rows is None else rows
-    simulated = simulate.simulate(card.name, n_rows, seed)
+    simulated = simulate.simulate(card.name, n_rows, seed, prevalence)
     request = {"name": card.name, "version": simulate.VERSION, "rows": n_rows, "seed": seed}
-    if n_rows != card.simulator.rows:
+    if prevalence is not None:
+        request["prevalence"] = prevalence
+    if n_rows != card.simulator.rows or prevalence is not None:
         card = card.model_copy(update={"expected": None})
     return table_from_frame(
         simulated.frame, card, sha256=digest(request), source="simulator", probability=simulated.probability

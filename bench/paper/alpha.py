@@ -9,10 +9,10 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.arms.matrices import ALPHA
-from bench.report.columns import Row
-from bench.report.render import clear, interval, markdown_table
+from bench.report.render import INTERVALS, ONE_FOLD, interval, markdown_table, marked_delta
 from bench.report.selection import Measured
-from bench.stats.inference import comparable, difference, holm, summarise
+from bench.stats.corrected import paired
+from bench.stats.inference import comparable, holm, summarise
 
 PAPER_METRICS = ("roc_auc", "average_precision")
 
@@ -21,8 +21,8 @@ def alpha(table: Measured) -> pd.DataFrame:
     """Return one row per arm of the matrix `alpha` whose pair of samplers also ran at α = 0.
 
     Columns: pair (inner/outer), order, inner_lr, steps, samples_seen, n_runs, n_failed; per metric of PAPER_METRICS
-    `<metric>_mean, _lo, _hi`, the paired `<metric>_change_mean, _lo, _hi, _p` against α = 0 (missing at α = 0) and
-    `_p_holm`, adjusted for all rows. Empty where there is no such arm.
+    `<metric>_mean, _lo, _hi`, the paired `<metric>_change_…` (`stats.corrected.paired_columns`) against α = 0 (missing
+    at α = 0) and `_p_holm`, adjusted for all rows. Empty where there is no such arm.
     """
     reps = table.replicates
     base = {pair: name for name, (pair, _, rate) in ALPHA.items() if rate == 0 and name in reps}
@@ -35,9 +35,8 @@ def alpha(table: Measured) -> pd.DataFrame:
         for metric in PAPER_METRICS:
             row |= {f"{metric}_{field}": getattr(summary[metric], field) for field in ("mean", "lo", "hi")}
             if rate:
-                change = difference(reps[name], reps[base[pair]], metric)
-                row |= {f"{metric}_change_{field}": getattr(change, field) for field in ("mean", "lo", "hi")}
-                row[f"{metric}_change_p"] = change.p_value
+                change = paired(reps[name], reps[base[pair]], metric, table.test_to_train)
+                row |= change.columns(f"{metric}_change")
         rows.append(row)
     board = pd.DataFrame(rows)
     for metric in PAPER_METRICS if f"{PAPER_METRICS[0]}_change_p" in board else ():
@@ -47,11 +46,13 @@ def alpha(table: Measured) -> pd.DataFrame:
 
 def caption(dataset: str, protocol: str, board: pd.DataFrame) -> str:
     """Return the line that the tables must not be read without."""
+    one_fold = "" if board[f"{PAPER_METRICS[0]}_change_p"].notna().any() else f" {ONE_FOLD}"
     return (
         f"{dataset}, protocol {protocol}: MetaBalance's inner rate α by inner/outer sampler and order. At α = 0 the "
-        "mean over runs, beside it the paired change against it on the same runs and rows, both with 95 % intervals "
-        "(two-level bootstrap over runs and test rows); bold: the interval is clear of 0; †: p < .05 after Holm's "
-        f"adjustment for all cells of the table. Runs per cell: {board['n_runs'].min()} to {board['n_runs'].max()}; "
+        f"mean over runs with {INTERVALS}, beside it the paired change against it on the same runs and rows, by the "
+        "corrected t over folds (Nadeau and Bengio); bold: its interval is clear of 0; †: p < .05 after Holm's "
+        "adjustment for all cells of the table, and the bootstrap's interval given the trained models is on the same "
+        f"side of 0.{one_fold} Runs per cell: {board['n_runs'].min()} to {board['n_runs'].max()}; "
         f"failed runs: {board['n_failed'].sum()}."
     )
 
@@ -71,13 +72,9 @@ def _table(board: pd.DataFrame, metric: str) -> list[str]:
         start = of_pair[of_pair["inner_lr"] == 0].iloc[0]
         start_text = interval(*(start[f"{metric}_{field}"] for field in ("mean", "lo", "hi")))
         for order, of_order in of_pair[of_pair["inner_lr"] > 0].groupby("order"):
-            cells = {row["inner_lr"]: _cell(row, metric) for _, row in of_order.iterrows()}
+            cells = {
+                row["inner_lr"]: marked_delta(row, f"{metric}_change", digits=4)
+                for _, row in of_order.iterrows()
+            }
             rows.append([str(pair), str(order), start_text, *(cells.get(rate, "–") for rate in rates)])
     return markdown_table(["inner/outer", "order", "α = 0", *(f"α = {rate:g}" for rate in rates)], rows)
-
-
-def _cell(row: Row, metric: str) -> str:
-    mean, lo, hi = (row[f"{metric}_change_{field}"] for field in ("mean", "lo", "hi"))
-    text = interval(mean, lo, hi, sign=True, digits=4)
-    mark = "†" if row[f"{metric}_change_p_holm"] < 0.05 else ""
-    return (f"**{text}**" if clear(lo, hi) else text) + mark

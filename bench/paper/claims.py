@@ -1,14 +1,14 @@
 """What the records say of MetaBalance: the questions that its published comparison leaves, answered with intervals.
 
-Every row of the frame is a claim, the difference of two arms (or of two differences) on the same runs and test rows;
-p-values are adjusted over each question's whole column. `bench.paper.page` puts them into words.
+Every row of the frame is a claim, the difference of two arms (or of two differences) on the same runs and test rows, by
+the corrected t and given the trained models (`bench.stats.corrected`); p-values are adjusted over each question's whole
+column. `bench.paper.page` puts them into words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import pandas as pd
 
 from bench.arms.matrices import ALPHA
@@ -16,9 +16,12 @@ from bench.data.cards import card, dataset_names
 from bench.names import TUNED
 from bench.paper.alpha import PAPER_METRICS, alpha
 from bench.protocols.published import rungs
+from bench.report.columns import Row
+from bench.report.render import ends
 from bench.report.selection import Measured
 from bench.stats.bootstrap import Replicates
-from bench.stats.inference import Difference, comparable, difference, holm
+from bench.stats.corrected import Paired, is_sure, paired, paired_columns
+from bench.stats.inference import comparable, holm
 
 Tables = Mapping[str, Mapping[str, Measured]]  # by data set and protocol
 META = "metabalance"
@@ -29,15 +32,16 @@ PAPERS = ("metabalance-published", "metabalance-june-published")
 PAPERS_RIVALS = ("none", "random-under", "smote", "class-balanced-published")
 BEFORE = "the rung before"
 _NAMES = ("question", "dataset", "protocol", "metric", "a", "b")
-_NUMBERS = ("mean", "lo", "hi", "p")
+CLAIM = "claim"  # the columns of a claim's difference begin so
+_NUMBERS = tuple(paired_columns(CLAIM))
 
 
 def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
     """Return one row per claim: what a - b is, and how surely.
 
     `tables` are those of the leaderboards, `sweeps` those of the matrix `alpha`. Columns: question ("meta step",
-    "updates", "rivals", "tuned" or "bayes"), dataset, protocol, metric, a, b, mean, lo, hi, p, p_holm (over the
-    question) and n_runs.
+    "updates", "rivals", "tuned" or "bayes"), dataset, protocol, metric, a, b, `claim_…`
+    (`stats.corrected.paired_columns`), `claim_p_holm` over the question, and n_runs.
     """
     rows = [
         *_meta_step(sweeps),
@@ -46,16 +50,18 @@ def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
         *_tuned(tables),
         *_bayes(tables),
     ]
-    board = pd.DataFrame(rows, columns=[*_NAMES, *_NUMBERS, "p_holm", "n_runs"])
+    board = pd.DataFrame(rows, columns=[*_NAMES, *_NUMBERS, f"{CLAIM}_p_holm", "n_runs"])
     for question in dict.fromkeys(board["question"]):
         asked = board["question"] == question
-        board.loc[asked, "p_holm"] = holm(board.loc[asked, "p"].astype(float).tolist())
-    return board.astype({"p_holm": float})
+        p_values = board.loc[asked, f"{CLAIM}_p"].astype(float)
+        board.loc[asked, f"{CLAIM}_p_holm"] = holm(p_values.tolist())
+    return board.astype({f"{CLAIM}_p_holm": float})
 
 
-def _claim(names: tuple[str, ...], ahead: Difference) -> dict[str, str | float]:
-    numbers = (ahead.mean, ahead.lo, ahead.hi, ahead.p_value)
-    return dict(zip(_NAMES + _NUMBERS, names + numbers, strict=True)) | {"n_runs": ahead.n_pairs}
+def _claim(names: tuple[str, ...], ahead: Paired) -> dict[str, str | float]:
+    return (
+        dict(zip(_NAMES, names, strict=True)) | ahead.columns(CLAIM) | {"n_runs": ahead.conditional.n_pairs}
+    )
 
 
 def _meta_step(sweeps: Tables) -> Iterator[dict[str, str | float]]:
@@ -64,9 +70,10 @@ def _meta_step(sweeps: Tables) -> Iterator[dict[str, str | float]]:
             for _, row in alpha(table).iterrows():
                 a = f"{row['pair']}, order {row['order']}, α = {row['inner_lr']:g}"
                 for metric in PAPER_METRICS if row["inner_lr"] else ():
-                    mean, lo, hi, p = (row[f"{metric}_change_{number}"] for number in _NUMBERS)
                     names = ("meta step", dataset, protocol, metric, a, f"{row['pair']}, α = 0")
-                    yield _claim(names, Difference(mean, lo, hi, p, row["n_runs"]))
+                    numbers = [row[name] for name in paired_columns(f"{metric}_change")]
+                    told = zip(_NAMES + _NUMBERS, [*names, *numbers], strict=True)
+                    yield dict(told) | {"n_runs": row["n_runs"]}
 
 
 def _updates(tables: Tables) -> Iterator[dict[str, str | float]]:
@@ -75,14 +82,14 @@ def _updates(tables: Tables) -> Iterator[dict[str, str | float]]:
         for a, b in [(a, b) for a in PAPERS for b in PAPERS_RIVALS]:
             before: Replicates | None = None
             for rung in _climbed(dataset, by_protocol):
-                reps = by_protocol[rung].replicates
+                reps, ratio = by_protocol[rung].replicates, by_protocol[rung].test_to_train
                 if a not in reps or b not in reps or not comparable(reps[a], reps[b]):
                     continue
                 where = ("updates", dataset, rung, "roc_auc")
-                yield _claim((*where, a, b), difference(reps[a], reps[b], "roc_auc"))
+                yield _claim((*where, a, b), paired(reps[a], reps[b], "roc_auc", ratio))
                 gap = _gap(reps[a], reps[b])
                 if before is not None and comparable(gap, before):
-                    yield _claim((*where, f"{a} - {b}", BEFORE), difference(gap, before, "roc_auc"))
+                    yield _claim((*where, f"{a} - {b}", BEFORE), paired(gap, before, "roc_auc", ratio))
                 before = gap
 
 
@@ -107,7 +114,7 @@ def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, str | float]]:
     for dataset, by_protocol in tables.items():
         if "strict" not in by_protocol:
             continue
-        rivals = by_protocol["strict"].replicates
+        rivals, ratio = by_protocol["strict"].replicates, by_protocol["strict"].test_to_train
         held = [(META, rivals, rival) for rival in RIVALS]
         if "strict" in sweeps.get(dataset, {}):
             swept = sweeps[dataset]["strict"].replicates
@@ -122,19 +129,22 @@ def _rivals(tables: Tables, sweeps: Tables) -> Iterator[dict[str, str | float]]:
             if arm not in its_reps or rival not in rivals or not comparable(its_reps[arm], rivals[rival]):
                 continue
             for metric in PAPER_METRICS:
-                ahead = difference(its_reps[arm], rivals[rival], metric)
+                ahead = paired(its_reps[arm], rivals[rival], metric, ratio)
                 yield _claim(("rivals", dataset, "strict", metric, arm, rival), ahead)
 
 
 def _tuned(tables: Tables) -> Iterator[dict[str, str | float]]:
     """Yield MetaBalance as tuned on each fold's training rows against its rivals, tuned alike."""
     for dataset, by_protocol in tables.items():
-        reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
+        if "strict" not in by_protocol:
+            continue
+        reps, ratio = by_protocol["strict"].replicates, by_protocol["strict"].test_to_train
         for rival in TUNED_RIVALS:
             a, b = reps.get(f"{META}{TUNED}"), reps.get(f"{rival}{TUNED}")
             if a is not None and b is not None and comparable(a, b):
                 for metric in PAPER_METRICS:
-                    yield _claim(("tuned", dataset, "strict", metric, META, rival), difference(a, b, metric))
+                    ahead = paired(a, b, metric, ratio)
+                    yield _claim(("tuned", dataset, "strict", metric, META, rival), ahead)
 
 
 def _is_meta(name: str, swept: Measured, table: Measured) -> bool:
@@ -149,18 +159,29 @@ def _bayes(tables: Tables) -> Iterator[dict[str, str | float]]:
         reps = by_protocol["strict"].replicates if "strict" in by_protocol else {}
         if "bayes-optimal" not in reps:
             continue
-        best = reps["bayes-optimal"]
+        best, ratio = reps["bayes-optimal"], by_protocol["strict"].test_to_train
         for arm, its_reps in reps.items():
             for metric in PAPER_METRICS if arm != "bayes-optimal" and comparable(its_reps, best) else ():
-                yield _claim(
-                    ("bayes", dataset, "strict", metric, "bayes-optimal", arm),
-                    difference(best, its_reps, metric),
-                )
+                ahead = paired(best, its_reps, metric, ratio)
+                yield _claim(("bayes", dataset, "strict", metric, "bayes-optimal", arm), ahead)
 
 
 def counts(claims: pd.DataFrame) -> tuple[int, int, int, int]:
-    """Return how many claims are above 0 and below by their intervals, and how many by p after adjustment."""
-    known = claims["p_holm"] < 0.05
-    sides = (claims["lo"] > 0, claims["hi"] < 0, known & (claims["mean"] > 0), known & (claims["mean"] < 0))
-    above, below, surely_above, surely_below = (int(np.count_nonzero(side)) for side in sides)
+    """Return how many claims are above 0 and below by their intervals, and how many of them surely.
+
+    A claim's interval is by the corrected t, over one fold given the trained models; sure is what `is_sure`.
+    """
+    counted = [0, 0, 0, 0]
+    for _, row in claims.iterrows():
+        lo, hi = ends(row, CLAIM)
+        sure = sure_claim(row)
+        for place, holds in enumerate((lo > 0, hi < 0, sure and lo > 0, sure and hi < 0)):
+            counted[place] += bool(holds)
+    above, below, surely_above, surely_below = counted
     return above, below, surely_above, surely_below
+
+
+def sure_claim(row: Row) -> bool:
+    """Return whether a claim holds by the corrected t after Holm's adjustment and given the trained models."""
+    numbers = (row[f"{CLAIM}_{end}"] for end in ("p_holm", "mean", "conditional_lo", "conditional_hi"))
+    return is_sure(*numbers)

@@ -13,10 +13,11 @@ import pandas as pd
 from bench.data.cards import Dataset
 from bench.protocols.published import REPAIRS, rungs
 from bench.report.columns import Row
-from bench.report.render import clear, count, interval, markdown_table, number
+from bench.report.render import INTERVALS, clear, count, delta, ends, interval, markdown_table, number
 from bench.report.selection import Measured
 from bench.stats.bootstrap import Replicates
-from bench.stats.inference import Difference, comparable, difference, difference_of_means, summarise
+from bench.stats.corrected import paired, paired_columns
+from bench.stats.inference import comparable, difference_of_means, summarise
 
 METRIC = "roc_auc"  # the paper's
 
@@ -25,9 +26,10 @@ def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
     """Return one row per rung and arm, of the rungs among a data set's `tables` by protocol, in the ladder's order.
 
     Columns: rung (the protocol), repair (what it adds), arm, n_runs, n_failed; roc_auc_mean, _lo, _hi; rank among the
-    rung's arms; change_mean, _lo, _hi, _p against the last rung before it that has the arm, and whether it is paired;
-    steps, samples_seen, means per run. An arm without a good run on a rung has no numbers there;
-    one that ran on no rung between the first and the last is no climber, and left out.
+    rung's arms; `change_…` (`stats.corrected.paired_columns`) against the last rung before it that has the arm, and
+    whether it is paired: where it is not, there is no corrected t; steps, samples_seen, means per run. An arm without a
+    good run on a rung has no numbers there; one that ran on no rung between the first and the last is no climber, and
+    left out.
     """
     rows: list[dict[str, object]] = []
     before: dict[str, Replicates] = {}
@@ -37,31 +39,32 @@ def ladder(tables: Mapping[str, Measured], card: Dataset) -> pd.DataFrame:
         table = tables[rung]
         ranks = table.ranks(METRIC, [arm for arm in table.records if arm in climbed])
         for arm, rank in ranks.items():
-            row = _row(rung, arm, table.replicates.get(arm), before.get(arm))
+            row = _row(rung, arm, table.replicates.get(arm), before.get(arm), table.test_to_train)
             rows.append(row | table.cost(arm) | {"rank": rank})
         before |= table.replicates
     return pd.DataFrame(rows)
 
 
-def _row(rung: str, arm: str, now: Replicates | None, before: Replicates | None) -> dict[str, object]:
+def _row(
+    rung: str, arm: str, now: Replicates | None, before: Replicates | None, ratio: float
+) -> dict[str, object]:
     summary = summarise(now, [METRIC])[METRIC] if now else None
-    change = _change(now, before) if now and before else None
     return {
         "rung": rung,
         "repair": rung if rung in ("published", "strict") else rung.rpartition("+")[2],
         "arm": arm,
         **{f"{METRIC}_{field}": getattr(summary, field, float("nan")) for field in ("mean", "lo", "hi")},
-        "change_mean": change and change.mean,
-        "change_lo": change and change.lo,
-        "change_hi": change and change.hi,
-        "change_p": change and change.p_value,
-        "paired": None if change is None else change.n_pairs > 0,
+        **dict.fromkeys(paired_columns("change"), float("nan")),
+        **(_change(now, before, ratio) if now and before else {"paired": None}),
     }
 
 
-def _change(now: Replicates, before: Replicates) -> Difference:
-    how = difference if comparable(now, before) else difference_of_means
-    return how(now, before, METRIC)
+def _change(now: Replicates, before: Replicates, ratio: float) -> dict[str, object]:
+    if comparable(now, before):
+        return {**paired(now, before, METRIC, ratio).columns("change"), "paired": True}
+    change = difference_of_means(now, before, METRIC)
+    ends_of_it = {"change_conditional_lo": change.lo, "change_conditional_hi": change.hi}
+    return {"change_mean": change.mean, **ends_of_it, "paired": False}
 
 
 def markdown(board: pd.DataFrame, dataset: str) -> str:
@@ -86,10 +89,12 @@ def caption(board: pd.DataFrame) -> str:
     apart = board[board["paired"].eq(False)]["repair"].drop_duplicates()
     others = f", but not all to {', '.join(apart)}, of other test parts or runs" if len(apart) else ""
     return (
-        "Means over runs with 95 % intervals (two-level bootstrap over runs and test rows); each column adds one "
-        f"repair to those before it. Changes are paired by fold, seed and test row{others}; bold: the interval is "
-        "clear of 0, not adjusted for their number. Where a rate is searched, updates are of the rate chosen, rows "
-        f"seen of all. Runs per arm: {', '.join(map(str, counts))}; failed runs: {board['n_failed'].sum()}."
+        f"Means over runs with {INTERVALS}; each column adds one repair to those before it. Changes are paired by "
+        f"fold, seed and test row{others}, and have the interval of the corrected t over folds (Nadeau and Bengio). "
+        "°: where they are not paired, or of one fold, there is no such test, and the interval is the bootstrap's, "
+        "given the trained models. Bold: the interval is clear of 0, not adjusted for their number. Where a rate is "
+        "searched, updates are of the rate chosen, rows seen of all. Runs per arm: "
+        f"{', '.join(map(str, counts))}; failed runs: {board['n_failed'].sum()}."
     )
 
 
@@ -109,8 +114,8 @@ def _place(row: Row | None) -> str:
 def _moved(row: Row | None) -> str:
     if row is None or pd.isna(row["change_mean"]):
         return "–"
-    text = interval(row["change_mean"], row["change_lo"], row["change_hi"], sign=True)
-    return f"**{text}**" if clear(row["change_lo"], row["change_hi"]) else text
+    text = delta(row, "change")
+    return f"**{text}**" if clear(*ends(row, "change")) else text
 
 
 def _cost(row: Row | None) -> str:
@@ -128,9 +133,7 @@ def terminal_rows(board: pd.DataFrame) -> tuple[list[str], list[list[str]], list
     def moved(row: Row | None) -> str:
         if row is None or pd.isna(row["change_mean"]):
             return "–"
-        return number(row["change_mean"], sign=True) + (
-            "*" if clear(row["change_lo"], row["change_hi"]) else ""
-        )
+        return number(row["change_mean"], sign=True) + ("*" if clear(*ends(row, "change")) else "")
 
     stands, moves = (
         [[arm, *(text(cell.get((arm, r))) for r in repairs)] for arm in arms] for text in (short, moved)

@@ -14,10 +14,10 @@ from bench.data.cards import card, dataset_names
 from bench.methods.metabalance import STUDIED_SAMPLERS
 from bench.names import OK
 from bench.paper.alpha import PAPER_METRICS
-from bench.paper.claims import BEFORE, MAIN_RIVALS, Tables, counts
+from bench.paper.claims import BEFORE, CLAIM, MAIN_RIVALS, Tables, counts, sure_claim
 from bench.protocols.published import rungs
 from bench.report.columns import Row
-from bench.report.render import clear, count, interval, markdown_table, number, printed
+from bench.report.render import clear, count, delta, ends, interval, markdown_table, number, printed
 from bench.report.selection import Measured
 
 TITLE = "# What the records here say"
@@ -25,10 +25,13 @@ _HEAD = f"""{TITLE}
 
 This page is made by `bench tables` from the records in `compact/` (or `runs/`), as every table and figure under
 `leaderboards/` is; `bench tables --check` fails where one is not what the records give. Differences are paired on runs
-and test rows; intervals are 95 %, from a two-level bootstrap over runs and test rows; p is adjusted (Holm) over all
-rows of a question. Bold is an interval clear of 0, † a p below .05. An interval that holds 0 does not say that there is
-no difference: it says how large one may be. Dated experiments with their motives, and what is not in records, are in
+and test rows; intervals are 95 %, by the corrected t over folds (Nadeau and Bengio); ° marks records of one fold, of
+which there is no such test: there the interval is the bootstrap's, given the trained models. Bold is an interval clear
+of 0; † says that p, adjusted (Holm) over all rows of a question, is below .05 and that the bootstrap's interval given
+the trained models agrees. An interval that holds 0 does not say that there is no difference: it says how large one may
+be. Dated experiments with their motives, and what is not in records, are in
 `results/LOG.md`."""
+_MEAN = f"{CLAIM}_mean"
 _RATES = {"≤ .01": (0.0, 0.01), ".1, .3": (0.1, 0.3), "1, 3": (1.0, 3.0)}
 
 
@@ -54,10 +57,10 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
     rate = claims["a"].str.extract(r"α = (.+)$")[0].astype(float)
     rows = []
     for (dataset, protocol, metric), group in _by(claims, "dataset", "protocol", "metric"):
-        for words, ends in _RATES.items():
-            within = group[rate[group.index].between(*ends)]
+        for words, rates in _RATES.items():
+            within = group[rate[group.index].between(*rates)]
             if len(within):
-                extremes = (_most(within, within["mean"]), _most(within, -within["mean"]))
+                extremes = (_most(within, within[_MEAN]), _most(within, -within[_MEAN]))
                 cells = [f"{_words(row)} ({row['a'].replace(', order', ' order')})" for row in extremes]
                 names = [f"{dataset}, {protocol}", printed(metric), words, str(len(within))]
                 rows.append([*names, *_texts(within), *cells])
@@ -68,8 +71,8 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
         "cells",
         "gain",
         "lose",
-        "gain, p < .05",
-        "lose, p < .05",
+        "gain †",
+        "lose †",
         "best",
         "worst",
     ]
@@ -81,7 +84,7 @@ def _on_meta_step(small: pd.DataFrame, large: pd.DataFrame) -> list[str]:
     """Return what the claims at small and at large rates come to, in sentences."""
     sentences = []
     if len(small):
-        (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
+        (above, below, *_), most = counts(small), _most(small, small[_MEAN].abs())
         sentences.append(
             f"At the published α = .01 and below, {above} of {len(small)} cells gain and {below} lose by their "
             f"intervals; the largest change is {_words(most)} ({printed(most['metric'])}; {most['dataset']}, "
@@ -90,8 +93,8 @@ def _on_meta_step(small: pd.DataFrame, large: pd.DataFrame) -> list[str]:
     if len(large):
         above, below, surely_above, surely_below = counts(large)
         sentences.append(
-            f"Above it {above} of {len(large)} gain and {below} lose, {surely_above} and {surely_below} after "
-            "adjustment."
+            f"Above it {above} of {len(large)} gain and {below} lose, {surely_above} and {surely_below} of "
+            "them surely (†)."
         )
     sentences.append(
         "The change is that against α = 0, which trains on the outer rows (and with λ = .01 on the inner) alone. Of "
@@ -138,14 +141,12 @@ def _equalised(gaps: pd.DataFrame, changes: pd.DataFrame, names: list[str]) -> l
 
 def _rivals(claims: pd.DataFrame) -> list[str]:
     above, below, surely_above, surely_below = counts(claims)
-    won = claims[claims["b"].isin(MAIN_RIVALS) & (claims["lo"] > 0)]
-    beaten = [
-        f"{r['b']} on {r['dataset']} (`{r['a']}`: {printed(r['metric'])} {_bold(r)})"
-        for _, r in won.iterrows()
-    ]
+    held = claims[claims["b"].isin(MAIN_RIVALS)]
+    won = [row for _, row in held.iterrows() if ends(row, CLAIM)[0] > 0]
+    beaten = [f"{r['b']} on {r['dataset']} (`{r['a']}`: {printed(r['metric'])} {_bold(r)})" for r in won]
     sentence = (
         f"Of {len(claims)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below} "
-        f"({surely_above} and {surely_below} after adjustment). Of early-stopped plain training (`none`) and XGBoost "
+        f"({surely_above} and {surely_below} surely, †). Of early-stopped plain training (`none`) and XGBoost "
         f"it is ahead of: {'; '.join(beaten) or 'neither, on no set'}. Under `strict`, all at their defaults, which "
         "were set on validation parts (results/LOG.md) and not tuned per data set. MetaBalance less the rival, on runs "
         "that both have:"
@@ -168,7 +169,7 @@ def _tuned(claims: pd.DataFrame) -> list[str]:
             above, below, surely_above, surely_below = counts(group)
             sentences.append(
                 f"Tuned MetaBalance is ahead of {words} by its interval in {above} of {len(group)} comparisons and "
-                f"behind in {below} ({surely_above} and {surely_below} after adjustment)."
+                f"behind in {below} ({surely_above} and {surely_below} surely, †)."
             )
     sentences.append(
         "Its inner and outer rows were left as they are or resampled, in four steps up to equal classes, by "
@@ -194,10 +195,9 @@ def _bayes(claims: pd.DataFrame) -> list[str]:
     ]
     for (dataset,), group in _by(claims, "dataset"):
         cell = {
-            (row["b"], row["metric"]): interval(row["mean"], row["lo"], row["hi"])
-            for _, row in group.iterrows()
+            (row["b"], row["metric"]): interval(row[_MEAN], *ends(row, CLAIM)) for _, row in group.iterrows()
         }
-        arms = group[group["metric"] == "average_precision"].sort_values(["mean", "b"])["b"]
+        arms = group[group["metric"] == "average_precision"].sort_values([_MEAN, "b"])["b"]
         rows = [[arm, *(cell[arm, metric] for metric in reversed(PAPER_METRICS))] for arm in arms]
         head = ["arm", *(printed(metric) for metric in reversed(PAPER_METRICS))]
         lines += ["", f"### {dataset}", "", *markdown_table(head, rows)]
@@ -248,9 +248,9 @@ def _texts(claims: pd.DataFrame) -> list[str]:
 
 
 def _words(row: Row) -> str:
-    return interval(row["mean"], row["lo"], row["hi"], sign=True, digits=4)
+    return delta(row, CLAIM, digits=4)
 
 
 def _bold(row: Row) -> str:
-    text = f"**{_words(row)}**" if clear(row["lo"], row["hi"]) else _words(row)
-    return text + ("†" if row["p_holm"] < 0.05 else "")
+    text = f"**{_words(row)}**" if clear(*ends(row, CLAIM)) else _words(row)
+    return text + ("†" if sure_claim(row) else "")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.paper.alpha import PAPER_METRICS
 from bench.report import render
-from bench.report.render import count, interval, latex_table, markdown_table, printed
+from bench.report.render import INTERVALS, count, interval, latex_table, markdown_table, printed
 from bench.report.selection import Measured
 from bench.stats.inference import difference_of_means, summarise
 
@@ -96,10 +96,10 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
 def caption(dataset: str) -> str:
     """Return the line that the table must not be read without."""
     return (
-        f"{dataset} as published and corrected: means over runs with 95 % intervals (two-level bootstrap over runs and "
-        "test rows); ranks are among the arms shown, those with failed runs last; Δ is strict less published, on other "
-        "runs and test rows, so that the noise of both is in it. Updates, rows seen, runs and failures: published / "
-        "strict."
+        f"{dataset} as published and corrected: means over runs with {INTERVALS}; those of one fold are of its seeds "
+        "and test rows, by the bootstrap; ranks are among the arms shown, those with failed runs last; Δ is strict "
+        "less published, on other runs and test rows, so that the noise of both is in it, given the trained models. "
+        "Updates, rows seen, runs and failures: published / strict."
     )
 
 

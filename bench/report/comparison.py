@@ -1,4 +1,8 @@
-"""Two arms on the same test rows and runs: by how much they differ, how surely, and how often one wins."""
+"""Two arms on the same test rows and runs: by how much they differ, how surely, and how often one wins.
+
+The primary interval and p-value are those of the corrected t over folds (`bench.stats.corrected`); the bootstrap's
+interval stands beside them, given the trained models. Over one fold there is only the second.
+"""
 
 from __future__ import annotations
 
@@ -14,49 +18,61 @@ from bench.arms.matrices import GRID
 from bench.arms.spelling import parse
 from bench.data.cards import card, card_for_frame, dataset_names, dataset_option
 from bench.errors import BadSetting, BadStore, BenchError, UnknownName
-from bench.names import ANYWAY, DEFAULT_PROTOCOL, OK, TUNED, results_option
+from bench.names import ANYWAY, DEFAULT_PROTOCOL, MAIN_METRIC, OK, ROPE, TUNED, results_option
 from bench.protocols import as_judged, protocol_if_known
-from bench.report.render import chance, interval, missing, number, printed
+from bench.report.render import ONE_FOLD, chance, conditional, delta, interval, missing, number, printed, word
 from bench.report.selection import measured, shown
 from bench.stats.bootstrap import Replicates
-from bench.stats.inference import corrected_t, difference, holm, improvement
+from bench.stats.corrected import paired, paired_columns, verdict
+from bench.stats.inference import holm, improvement
 from bench.stats.metrics import METRICS, metrics
 from bench.store.folder import Store
 from bench.store.schema import Record
 
 
-def comparison(store: Store, dataset: str, protocol: str, a: str, b: str) -> pd.DataFrame:
+def comparison(
+    store: Store, dataset: str, protocol: str, a: str, b: str, *, rope: float = ROPE
+) -> pd.DataFrame:
     """Return one row per metric for the arms `a` and `b`, from the records that the protocol's table shows.
 
-    Columns: metric; mean_a, mean_b over the runs that both have; difference_mean, _lo, _hi, _p of the paired bootstrap
-    and _p_holm, adjusted for all metrics; p_corrected_t, over folds (Nadeau and Bengio 2003; NaN for one); improvement,
-    _lo, _hi, the share of paired runs in which `a` is better; n_pairs. Raises BadStore, with the command that runs it,
-    for a data set or an arm without a good run, UnknownName for one that nobody knows, BadSetting where no run pairs,
-    or where the data set has no such protocol.
+    Columns: metric; mean_a, mean_b over the folds and seeds that both have; the paired difference, `difference_…`
+    (`stats.corrected.paired_columns`), with _p_holm, adjusted for all metrics, and _verdict in a word, by a region of
+    practical equivalence of `rope` on either side of 0; improvement, _lo, _hi, the share of paired runs in which `a` is
+    better; n_pairs. Raises BadStore, with the command that runs it, for a data set or an arm without a good run,
+    UnknownName for one that nobody knows, BadSetting where no run pairs, where the data set has no such protocol, or
+    for a `rope` that is no width.
     """
+    if not 0 <= rope < 1:
+        raise BadSetting(f"The region of practical equivalence is at least 0 and below 1; found {rope:g}.")
     records = _records(store, dataset, protocol, (a, b))
     good = [record for record in records if record.status == OK]
     for arm in (a, b):
         _check(arm, records, store, dataset, protocol)
     both = [record for record in good if record.arm in (a, b)]
-    replicates = measured(store, both, folds=len({record.fold_id for record in records})).replicates
+    table = measured(store, both, folds=len({record.fold_id for record in records}))
+    replicates = table.replicates
     for arm in (a, b):
         if arm not in replicates:
             raise BadStore(
                 f"The scores of {arm} on {dataset}, {protocol}, cannot be read; bench run makes them anew."
             )
-    ratio = float(
-        np.mean([record.n_test / record.n_train for record in good if record.n_test and record.n_train])
-    )
     try:
-        rows = [_row(replicates[a], replicates[b], metric, ratio) for metric in metrics()]
+        rows = [_row(replicates[a], replicates[b], metric, table.test_to_train) for metric in metrics()]
     except ValueError as error:
         raise BadSetting(f"{a} and {b} on {dataset}: {error}") from error
-    board = pd.DataFrame(rows)
-    p_values = board["difference_p"].where(board["metric"] != "gini")  # 2 ROC-AUC - 1 is no test of its own
-    board.insert(6, "difference_p_holm", holm(p_values.astype(float).tolist()))
-    by_metric = board.set_index("metric")["difference_p_holm"]
-    board.loc[board["metric"] == "gini", "difference_p_holm"] = by_metric["roc_auc"]
+    return _judged(pd.DataFrame(rows, columns=_COLUMNS), rope)
+
+
+def _judged(board: pd.DataFrame, rope: float) -> pd.DataFrame:
+    """Return the comparison with p adjusted for all metrics, and each one's verdict."""
+    is_gini = board["metric"] == "gini"  # 2 ROC-AUC - 1 is no test of its own
+    adjusted = holm(board["difference_p"].where(~is_gini).astype(float).tolist())
+    by_metric = dict(zip(board["metric"], adjusted, strict=True))
+    board["difference_p_holm"] = board["metric"].replace("gini", "roc_auc").map(by_metric).astype(float)
+    board["difference_verdict"] = [
+        verdict(dict(row), "difference", row["metric"], rope) if pd.notna(row["difference_mean"]) else None
+        for _, row in board.iterrows()
+    ]
     return board
 
 
@@ -121,44 +137,43 @@ def _command(store: Store, dataset: str, protocol: str, arms: Sequence[str]) -> 
     return shlex.join([*words, *tuned, *results_option(store.root)])
 
 
+_COLUMNS = [
+    *("metric", "mean_a", "mean_b", *paired_columns("difference"), "difference_p_holm", "difference_verdict"),
+    *("improvement", "improvement_lo", "improvement_hi", "n_pairs"),
+]
+
+
 def _row(a: Replicates, b: Replicates, metric: str, ratio: float) -> dict[str, float | str | int]:
     if metric not in METRICS and not (metric in a.values and metric in b.values):
         return {"metric": metric, "n_pairs": len(set(a.runs) & set(b.runs))}
-    ahead, won = difference(a, b, metric), improvement(a, b, metric)
+    ahead, won = paired(a, b, metric, ratio), improvement(a, b, metric)
     return {
         "metric": metric,
         "mean_a": _mean_of_pairs(a, b, metric),
         "mean_b": _mean_of_pairs(b, a, metric),
-        "difference_mean": ahead.mean,
-        "difference_lo": ahead.lo,
-        "difference_hi": ahead.hi,
-        "difference_p": ahead.p_value,
-        "p_corrected_t": corrected_t(_by_fold(a, b, metric), ratio),
+        **ahead.columns("difference"),
         "improvement": won.share,
         "improvement_lo": won.lo,
         "improvement_hi": won.hi,
-        "n_pairs": ahead.n_pairs,
+        "n_pairs": ahead.conditional.n_pairs,
     }
 
 
 def _mean_of_pairs(a: Replicates, b: Replicates, metric: str) -> float:
-    """Return the mean of `a` over the runs that `b` has too."""
-    return float(
-        np.mean([point for run, point in zip(a.runs, a.points[metric], strict=True) if run in set(b.runs)])
-    )
+    """Return the mean over folds of the mean over seeds of `a`, of the runs that `b` has too."""
+    by_fold: dict[int, list[float]] = {}
+    for run, point in zip(a.runs, a.points[metric], strict=True):
+        if run in set(b.runs):
+            by_fold.setdefault(run[0], []).append(float(point))
+    return float(np.mean([np.mean(points) for points in by_fold.values()]))
 
 
-def _by_fold(a: Replicates, b: Replicates, metric: str) -> dict[int, float]:
-    """Return the mean difference over the seeds that both arms ran, by fold."""
-    points = [dict(zip(reps.runs, reps.points[metric], strict=True)) for reps in (a, b)]
-    folds: dict[int, list[float]] = {}
-    for run in sorted(set(points[0]) & set(points[1])):
-        folds.setdefault(run[0], []).append(float(points[0][run] - points[1][run]))
-    return {fold: float(np.mean(values)) for fold, values in folds.items()}
-
-
-HEADINGS = ("metric", "a", "b", "a − b [95 %]", "p", "p Holm", "p t", "a better [95 %]")
-FIRST = ("a", "b", "a − b [95 %]", "p Holm", "a better [95 %]")  # where there is not room for all
+HEADINGS = (
+    *("metric", "a", "b", "a − b [95 %]", "p", "p Holm", "verdict", "detectable"),
+    *("given the models [95 %]", "a better [95 %]"),
+)
+# Where there is not room for all.
+FIRST = ("a", "b", "a − b [95 %]", "verdict", "p Holm", "detectable", "given the models [95 %]")
 
 
 def cells(board: pd.DataFrame) -> list[list[str]]:
@@ -168,22 +183,35 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
             printed(row["metric"]),
             number(row["mean_a"]),
             number(row["mean_b"]),
-            interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
-            *(chance(row[name]) for name in ("difference_p", "difference_p_holm", "p_corrected_t")),
+            delta(row, "difference"),
+            *(chance(row[name]) for name in ("difference_p", "difference_p_holm")),
+            word(row["difference_verdict"]),
+            number(row["difference_detectable"]),
+            conditional(row, "difference"),
             interval(row["improvement"], row["improvement_lo"], row["improvement_hi"]),
         ]
         for _, row in board.iterrows()
     ]
 
 
-def caption(board: pd.DataFrame, dataset: str, protocol: str, arms: Sequence[str]) -> str:
+def caption(board: pd.DataFrame, dataset: str, protocol: str, arms: Sequence[str], rope: float = ROPE) -> str:
     """Return the line that the comparison must not be read without."""
     outside = board[~board["metric"].isin(METRICS)]
+    known = protocol_if_known(protocol)
+    main = board.set_index("metric").loc[known.main_metric if known else MAIN_METRIC]
+    if pd.isna(main["difference_p"]):
+        tested = f" {ONE_FOLD}" if pd.isna(main["difference_detectable"]) else ""
+    else:
+        tested = (
+            f" These folds would show a difference of {number(main['difference_detectable'])} in "
+            f"{printed(str(main.name))} (detectable: two-sided .05, power .8)."
+        )
     return (
         f"{dataset}, protocol {protocol}: a = {arms[0]}, b = {arms[1]}, {board['n_pairs'].iloc[0]} runs paired by "
-        "fold and seed, on the same test rows. Intervals and p: two-level bootstrap; p Holm: adjusted for all metrics, "
-        "Gini and ROC-AUC as one; "
-        "p t: over folds, corrected for their shared training rows (Nadeau and Bengio); a better: share of paired runs "
-        "in which a is better, ties half."
+        "fold and seed, on the same test rows. a − b and p: corrected t over folds (Nadeau and Bengio); p Holm: "
+        f"adjusted for all metrics, Gini and ROC-AUC as one.{tested} Verdict: better or worse where p Holm is below "
+        ".05 and the interval given the trained models (bootstrap of runs and test rows) is on the same side of 0; "
+        f"equal where both intervals lie within the ROPE, ±{number(rope)} of AP or ROC-AUC; else undecided. a better: "
+        "share of paired runs in which a is better, ties half."
         f"{missing(outside[outside['difference_mean'].isna()]['metric'])}"
     )

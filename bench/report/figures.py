@@ -79,3 +79,10 @@ def colour(i: int) -> tuple[float, float, float, float]:
     import matplotlib as mpl
 
     return mpl.colormaps["tab20"](i % 20)
+
+
+def sequence(place: float) -> tuple[float, float, float, float]:
+    """Return the colour at a place, 0 to 1, of a sequence of shades that the colour-blind can tell apart."""
+    import matplotlib as mpl
+
+    return mpl.colormaps["viridis"](0.85 * place)

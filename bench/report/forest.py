@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.columns import folded
-from bench.report.render import board_metric, clear, interval, printed
+from bench.report.render import board_metric, clear, delta, ends, interval, printed
 
 _DPI = 144
 _INCHES_PER_ARM, _INCHES_PER_LETTER = 0.27, 0.075
@@ -72,9 +72,11 @@ def _draw(axes: Axes, board: pd.DataFrame, name: str, *, signed: bool) -> None:
     for place, (_, row) in enumerate(board.iterrows()):
         if place % 2:
             axes.axhspan(place - 0.5, place + 0.5, color="#000000", alpha=0.04, lw=0, zorder=0)
-        mean, lo, hi = (float(row[f"{name}_{field}"]) for field in ("mean", "lo", "hi"))
+        mean = float(row[f"{name}_mean"])
+        lo, hi = ends(row, name) if signed else (float(row[f"{name}_{end}"]) for end in ("lo", "hi"))
         is_reference = signed and row["arm"] == row["reference"]
-        texts.append("reference" if is_reference else interval(mean, lo, hi, sign=signed))
+        words = delta(row, name) if signed else interval(mean, lo, hi)
+        texts.append("reference" if is_reference else words)
         if np.isfinite(mean):
             style: dict[str, Any] = {"color": _colour(mean, lo, hi) if signed else _PLAIN}
             filled = not signed or clear(lo, hi)

@@ -1,9 +1,9 @@
 """A leaderboard: the records of one scope aggregated over folds and seeds, ranked, with intervals.
 
-Everything comes from stored records and scores. Intervals are 95 %, from a two-level bootstrap over
-runs and test rows (`bench.stats.inference`); the difference to the reference arm is paired on the same runs and
-the same rows. Failed runs are counted, never silently dropped: an arm without a single good run is a row
-without numbers.
+Everything comes from stored records and scores. Intervals are 95 %: of an arm's mean over folds
+(`bench.stats.inference`), of its difference to the reference arm by the corrected t (`bench.stats.corrected`) and,
+given the trained models, by the bootstrap, paired on the same runs and the same rows. Failed runs are counted, never
+silently dropped: an arm without a single good run is a row without numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from bench.names import MAIN_METRIC, OK
 from bench.protocols import main_metric_of
 from bench.report.selection import Measured, mean_of
 from bench.stats.bootstrap import Replicates
-from bench.stats.inference import comparable, difference, holm, summarise
+from bench.stats.corrected import corrected_t, paired, paired_columns, tiers, verdict
+from bench.stats.inference import comparable, differences_by_fold, holm, summarise
 from bench.stats.metrics import metrics
 from bench.store.parquet import read_checked, write_atomically
 from bench.store.schema import Record
@@ -33,9 +34,10 @@ _MEANS = ("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen
 def leaderboard(table: Measured) -> pd.DataFrame:
     """Return one row per arm of a table's records, which share one data set, protocol and scope.
 
-    Columns: rank, arm, method, n_runs, n_failed; per metric `<metric>_mean, _lo, _hi, _sd_seed`;
-    reference, `difference_mean, _lo, _hi, _p` of the main metric to it, `_p_holm` adjusted for all arms; seconds,
-    steps and samples per run; dataset, protocol, scope and the test rows' prevalence.
+    Columns: rank, arm, method, n_runs, n_failed, tier (`tiers_of`); per metric `<metric>_mean, _lo, _hi, _sd_seed`;
+    reference, the paired difference of the main metric to it, `difference_…` (`stats.corrected.paired_columns`),
+    `_p_holm` adjusted for all arms, `_verdict` in a word; seconds, steps and samples per run; dataset, protocol, scope
+    and the test rows' prevalence.
     """
     by_arm, replicates = table.records, table.replicates
     failed = {arm for arm, records in by_arm.items() if any(record.status != OK for record in records)}
@@ -47,12 +49,15 @@ def leaderboard(table: Measured) -> pd.DataFrame:
     for arm, records in by_arm.items():
         row = _describe(arm, records)
         row |= _metrics(replicates[arm]) if arm in replicates else {}
-        row |= _against(replicates, arm, reference, main_metric)
+        row |= _against(table, arm, reference, main_metric)
         rows.append(row)
     board = pd.DataFrame(rows, columns=columns())
     read_together = board["difference_p"].where(board["arm"] != reference).astype(float)
     board["difference_p_holm"] = holm(read_together.tolist())
-    board["rank"] = board["arm"].map(table.ranks(main_metric, by_arm)).astype(int)
+    board["difference_verdict"] = _verdicts(board, main_metric)
+    ranks = table.ranks(main_metric, by_arm)
+    board["rank"] = board["arm"].map(ranks).astype(int)
+    board["tier"] = board["arm"].map(tiers_of(table, main_metric, ranks)).astype("Int64")
     return board.sort_values("rank", ignore_index=True)
 
 
@@ -60,16 +65,9 @@ def columns() -> list[str]:
     """Return the leaderboard's columns in order."""
     of_metrics = [f"{metric}_{field}" for metric in metrics() for field in ("mean", "lo", "hi", "sd_seed")]
     return [
-        *("rank", "arm", "method", "n_runs", "n_failed"),
+        *("rank", "arm", "method", "n_runs", "n_failed", "tier"),
         *of_metrics,
-        *(
-            "reference",
-            "difference_mean",
-            "difference_lo",
-            "difference_hi",
-            "difference_p",
-            "difference_p_holm",
-        ),
+        *("reference", *paired_columns("difference"), "difference_p_holm", "difference_verdict"),
         *("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "budget_steps"),
         *("n_rows", "n_train", "n_test", "test_prevalence"),
         *("dataset", "data_source", "data_sha256", "protocol", "scope"),
@@ -111,20 +109,46 @@ def _metrics(replicates: Replicates) -> dict[str, object]:
     }
 
 
-def _against(
-    replicates: Mapping[str, Replicates], arm: str, reference: str | None, metric: str
-) -> dict[str, object]:
+def _against(table: Measured, arm: str, reference: str | None, metric: str) -> dict[str, object]:
     """Return the arm's paired difference to the reference, as far as there is one."""
-    if reference is None or arm not in replicates or not comparable(replicates[arm], replicates[reference]):
+    reps = table.replicates
+    if reference is None or arm not in reps or not comparable(reps[arm], reps[reference]):
         return {"reference": reference}
-    ahead = difference(replicates[arm], replicates[reference], metric)
-    return {
-        "reference": reference,
-        "difference_mean": ahead.mean,
-        "difference_lo": ahead.lo,
-        "difference_hi": ahead.hi,
-        "difference_p": ahead.p_value,
-    }
+    ahead = paired(reps[arm], reps[reference], metric, table.test_to_train)
+    return {"reference": reference, **ahead.columns("difference")}
+
+
+def _verdicts(board: pd.DataFrame, metric: str) -> list[str | None]:
+    """Return what each arm's difference to the reference comes to; None for the reference, and where there is none."""
+    return [
+        None
+        if row["arm"] == row["reference"] or pd.isna(row["difference_mean"])
+        else verdict(dict(row), "difference", metric)
+        for _, row in board.iterrows()
+    ]
+
+
+def tiers_of(table: Measured, metric: str, ranks: Mapping[str, int]) -> dict[str, int]:
+    """Return the tiers of a table's arms by the corrected t, the best first (`stats.corrected.tiers`).
+
+    Arms with failed runs have none: they were not judged on the same rows. Nor has an arm that shares fewer than two
+    folds with the best one, so that over one fold none has: there is no such test.
+    """
+    reps, ratio = table.replicates, table.test_to_train
+    whole = [
+        arm for arm in sorted(ranks, key=ranks.__getitem__) if arm in reps and not table.cost(arm)["n_failed"]
+    ]
+
+    def p_value(a: str, b: str) -> float:
+        if not comparable(reps[a], reps[b]):
+            return nan
+        return corrected_t(differences_by_fold(reps[a], reps[b], metric), ratio).p_value
+
+    def shared(arm: str) -> int:
+        return len({fold for fold, _ in set(reps[arm].runs) & set(reps[whole[0]].runs)})
+
+    judged = [arm for arm in whole if shared(arm) > 1 and comparable(reps[arm], reps[whole[0]])]
+    return tiers(judged, p_value)
 
 
 def write(board: pd.DataFrame, path: Path) -> None:

@@ -11,8 +11,10 @@ import pandas as pd
 from rich.table import Table
 
 from bench.data.cards import card, dataset_names
+from bench.names import ROPE
 from bench.protocols import main_metric_of, protocol_if_known
-from bench.report.columns import Column, fitting, needed, table
+from bench.report.columns import Column, Row, fitting, needed, table
+from bench.stats.corrected import is_sure
 from bench.stats.metrics import METRICS, metrics
 
 SHOWN = (
@@ -48,6 +50,11 @@ PRINTED = {
 SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
 
 
+# What is said of intervals wherever they are printed.
+INTERVALS = "95 % intervals (t over folds, and at least the noise of the test rows)"
+ONE_FOLD = "°: of one fold there is no corrected t; the interval is given the trained models alone."
+
+
 def printed(metric: str) -> str:
     """Return what people read in the place of a metric's name."""
     return PRINTED.get(metric, metric.replace("_", " "))
@@ -81,6 +88,7 @@ def missing(names: Iterable[str]) -> str:
 def headings(board: pd.DataFrame) -> list[str]:
     """Return the table's column headings."""
     return [
+        "tier",
         "rank",
         "arm",
         *(["authors' code"] if authors(board) else []),
@@ -88,6 +96,10 @@ def headings(board: pd.DataFrame) -> list[str]:
         *(name.replace("_", " ") for name in SHOWN_PLAIN),
         *(name.replace("_", " ") for name in from_outside(board)),
         f"Δ {board_metric(board).replace('_', ' ')}",
+        "Δ given the models",
+        "p Holm",
+        "verdict",
+        "detectable",
         "runs",
         "failed",
         "steps",
@@ -102,11 +114,16 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
     shown = [*SHOWN, *SHOWN_PLAIN, *from_outside(board)]
     return [
         [
+            count(row["tier"]),
             str(row["rank"]),
             row["arm"],
             *([spread(*measured.get(row["arm"], (nan, nan)))] if measured else []),
             *(interval(row[f"{m}_mean"], row[f"{m}_lo"], row[f"{m}_hi"]) for m in shown),
-            interval(row["difference_mean"], row["difference_lo"], row["difference_hi"], sign=True),
+            delta(row, "difference"),
+            conditional(row, "difference"),
+            chance(row["difference_p_holm"]),
+            word(row["difference_verdict"]),
+            number(row["difference_detectable"]),
             str(row["n_runs"]),
             str(row["n_failed"]),
             count(row["steps"]),
@@ -115,6 +132,11 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
         ]
         for _, row in board.iterrows()
     ]
+
+
+def word(verdict: object) -> str:
+    """Return a verdict, or a dash where there is none."""
+    return verdict if isinstance(verdict, str) else "–"
 
 
 def authors(board: pd.DataFrame) -> Mapping[str, tuple[float, float]]:
@@ -135,6 +157,35 @@ def interval(mean: float, lo: float, hi: float, *, sign: bool = False, digits: i
         return "–"
     text, low, high = (number(value, sign=sign, digits=digits) for value in (mean, lo, hi))
     return f"{text} [{low}, {high}]"
+
+
+def delta(row: Row, name: str, *, digits: int = 3) -> str:
+    """Return the paired difference in the columns of `name` with its interval by the corrected t.
+
+    Where there is none, as of one fold, it is the interval given the trained models, marked with °.
+    """
+    mark: str = "°" if pd.isna(row[f"{name}_lo"]) and pd.notna(row[f"{name}_conditional_lo"]) else ""
+    return interval(row[f"{name}_mean"], *ends(row, name), sign=True, digits=digits) + mark
+
+
+def marked_delta(row: Row, name: str, *, digits: int = 3) -> str:
+    """Return `delta`, bold where its interval is clear of 0, with † where it is sure after Holm's adjustment."""
+    text = delta(row, name, digits=digits)
+    mean, lo, hi = (row[f"{name}_{end}"] for end in ("mean", "conditional_lo", "conditional_hi"))
+    mark = "†" if is_sure(row[f"{name}_p_holm"], mean, lo, hi) else ""
+    return (f"**{text}**" if clear(*ends(row, name)) else text) + mark
+
+
+def conditional(row: Row, name: str) -> str:
+    """Return the interval of a paired difference given the trained models, or a dash."""
+    lo, hi = (row[f"{name}_conditional_{end}"] for end in ("lo", "hi"))
+    return "–" if pd.isna(lo) else f"[{number(lo, sign=True)}, {number(hi, sign=True)}]"
+
+
+def ends(row: Row, name: str) -> tuple[float, float]:
+    """Return the ends of a paired difference's interval: by the corrected t, else given the trained models."""
+    kind: str = name if pd.notna(row[f"{name}_lo"]) else f"{name}_conditional"
+    return float(row[f"{kind}_lo"]), float(row[f"{kind}_hi"])
 
 
 def number(value: float, *, sign: bool = False, digits: int = 3) -> str:
@@ -172,17 +223,34 @@ def seconds(number: float) -> str:
 def caption(board: pd.DataFrame) -> str:
     """Return the line that a table must not be read without."""
     first = board.iloc[0]
-    reference = first["reference"]
-    against = (
-        f" Δ is the paired difference in {board_metric(board).replace('_', ' ')} to {reference}."
-        if isinstance(reference, str)
+    return (
+        f"{first['dataset']} ({count(board['n_rows'].max())} rows), protocol {first['protocol']}: means over runs with "
+        f"{INTERVALS}. Prevalence in the test parts "
+        f"{board['test_prevalence'].max():.4g}, which is also the average precision of chance.{_on_differences(board)} "
+        f"Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…{missing(_incomplete(board))}"
+    )
+
+
+def _on_differences(board: pd.DataFrame) -> str:
+    """Return what the tiers and the differences to the reference are, and how small a one would show."""
+    reference, short = board["reference"].iloc[0], printed(board_metric(board))
+    if not isinstance(reference, str):
+        return ""
+    text = f" Δ is the paired difference in {short} to {reference}"
+    if board["tier"].isna().all():
+        return f"{text}. {ONE_FOLD} So there are no tiers, and nothing is decided."
+    others = board.loc[board["arm"] != reference, "difference_detectable"].dropna()
+    sizes = (
+        " to ".join(dict.fromkeys(number(size) for size in (others.min(), others.max())))
+        if len(others)
         else ""
     )
     return (
-        f"{first['dataset']} ({count(board['n_rows'].max())} rows), protocol {first['protocol']}: means over runs with "
-        "95 % intervals (two-level bootstrap over runs and test rows). Prevalence in the test parts "
-        f"{board['test_prevalence'].max():.4g}, which is also the average precision of chance.{against} "
-        f"Data: {first['data_source']}, sha256 {first['data_sha256'][:12]}…{missing(_incomplete(board))}"
+        f" Tier 1: the best arm, and all that the corrected t over folds (Nadeau and Bengio; Holm) does not tell from "
+        f"it; the best of the others begins the next; an arm with failed runs has none.{text}, by the corrected t and, "
+        "given the trained models, by the bootstrap. Better or worse: the first after Holm's adjustment, and the "
+        f"second agrees; equal: both within the ROPE, ±{number(ROPE)} of AP or ROC-AUC."
+        + (f" Detectable differences (two-sided .05, power .8): {sizes}." if sizes else "")
     )
 
 
@@ -282,19 +350,20 @@ def short_columns(
     """
     rows = [row for _, row in board.iterrows()]
 
-    def cells(metric: str, *, whole: bool, sign: bool = False) -> list[str]:
+    def cells(metric: str, *, whole: bool) -> list[str]:
         fields = [[row[f"{metric}_{field}"] for field in ("mean", "lo", "hi")] for row in rows]
-        return [interval(*each, sign=sign) if whole else number(each[0]) for each in fields]
+        return [interval(*each) if whole else number(each[0]) for each in fields]
 
     main, *others = metrics = metrics or _short_metrics(board)
     whole = {metric: place < detailed for place, metric in enumerate(metrics)}
     head = {metric: f"{printed(metric)}{' [95 %]' if whole[metric] else ''}" for metric in metrics}
     failed = [Column("failed", [str(row["n_failed"]) for row in rows], importance=2)]
     return [
-        Column("#", [str(row["rank"]) for row in rows]),
+        Column("tier", [count(row["tier"]) for row in rows]),
         Column("arm", [str(row["arm"]) for row in rows], "name"),
         Column(head[main], cells(main, whole=True)),
-        Column(f"Δ {printed(main)} [95 %]", cells("difference", whole=True, sign=True)),
+        Column(f"Δ {printed(main)} [95 %]", [delta(row, "difference") for row in rows]),
+        Column("verdict", [_short(row["difference_verdict"]) for row in rows], "prose", importance=2),
         *(
             Column(head[metric], cells(metric, whole=whole[metric]), importance=3 + place)
             for place, metric in enumerate(others)
@@ -303,6 +372,11 @@ def short_columns(
         *(failed if board["n_failed"].sum() else []),
         Column("sec", [seconds(row["fit_seconds"] + row["resample_seconds"]) for row in rows], importance=9),
     ]
+
+
+def _short(verdict: object) -> str:
+    """Return the first word of a verdict."""
+    return word(verdict).split()[0]
 
 
 def _short_metrics(board: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from bench.arms.spelling import is_tuned, parse
 from bench.names import OK, TEST, TUNED, cores
 from bench.protocols import protocol_if_known, protocol_named
 from bench.runs.run import Run
-from bench.stats.bootstrap import Replicates, RunScores, replicates_by_arm
+from bench.stats.bootstrap import RANKED, Replicates, RunScores, replicates_by_arm
 from bench.store import compact
 from bench.store.folder import Store
 from bench.store.parquet import read_checked
@@ -28,8 +29,9 @@ from bench.store.schema import Record, Setup
 from bench.tuning.configurations import config_hash, read_tuned
 
 Place = tuple[str | int, ...]  # an arm, or an arm, repeat and fold: where one setup holds (`place_of`)
-ROW_RESAMPLES = 200  # of test rows, in all folds together, for every metric
-RANK_RESAMPLES = 1000  # and for ROC-AUC and average precision
+# Resamples of test rows, in all folds together: for ROC-AUC and average precision, and for every metric. The second are
+# those of older compact records: runs beside them are measured on as many, since a difference is paired on resamples.
+RESAMPLES = ((2000, 500), (1000, 200))
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ class Measured:
     replicates: Mapping[str, Replicates]
     n_others: int = 0
     own: frozenset[str] = frozenset()
+
+    @cached_property
+    def test_to_train(self) -> float:
+        """How many test rows there are for each training row, the mean over good runs; NaN where none says so."""
+        good = [record for records in self.records.values() for record in records if record.status == OK]
+        shares = [record.n_test / record.n_train for record in good if record.n_test and record.n_train]
+        return float(np.mean(shares)) if shares else float("nan")
 
     def cost(self, arm: str) -> dict[str, float]:
         """Return how many good runs the arm has and how many failed, and a good run's mean updates and rows seen."""
@@ -112,8 +121,8 @@ def measured(
 ) -> Measured:
     """Return records of one protocol and scope by arm, with the good runs on resamples of their test rows.
 
-    The records of an arm are all compact, and need no scores, or none is. The folds of a table share `ROW_RESAMPLES`
-    and `RANK_RESAMPLES` among them, so that an interval over five folds rests on as many as one over a single fold.
+    The records of an arm are all compact, and need no scores, or none is. The folds of a table share `RESAMPLES` among
+    them, so that an interval over five folds rests on as many as one over a single fold.
     `names` limits the metrics; `folds` says how many the table has where `latest` are not all of its records.
     """
     by_arm: dict[str, list[Record]] = {}
@@ -126,12 +135,19 @@ def measured(
     kept = {arm: records for arm, (records, _) in read.items() if records} | packed
     runs_of = {arm: runs for arm, (_, runs) in read.items() if runs}
     folds = folds or max(1, len({record.fold_id for record in latest}))
-    counts = {"row_replicates": -(-ROW_RESAMPLES // folds), "rank_replicates": -(-RANK_RESAMPLES // folds)}
-    replicates = replicates_by_arm(runs_of, names=names, **counts)
-    replicates |= compact.read(store, [*chain(*packed.values())], names)
+    replicates = compact.read(store, [*chain(*packed.values())], names)
+    ranked, counted = _resamples(replicates.values(), folds)
+    replicates |= replicates_by_arm(runs_of, names=names, row_replicates=counted, rank_replicates=ranked)
     # In the records' order, whichever of them are compact.
     records = {arm: kept[arm] for arm in by_arm if arm in kept}
     return Measured(records, {arm: replicates[arm] for arm in by_arm if arm in replicates})
+
+
+def _resamples(packed: Iterable[Replicates], folds: int) -> tuple[int, int]:
+    """Return how many resamples of a fold's rows rank metrics and the others have: as those of the `packed` arms."""
+    shared = [(-(-ranked // folds), -(-counted // folds)) for ranked, counted in RESAMPLES]
+    there = {reps.values[name].shape[1] for reps in packed for name in RANKED if name in reps.values}
+    return next((counts for counts in shared if counts[0] in there), shared[0])
 
 
 def _scores(store: Store, records: Sequence[Record]) -> tuple[list[Record], list[RunScores]]:

@@ -62,6 +62,7 @@ def load_requested(request: Request, card: Dataset, progress: DownloadProgress |
         frame=request.data,
         source=request.source,
         rows=request.rows,
+        prevalence=request.prevalence,
         progress=progress,
     )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bench.data.cards import Label
 
 _RUN = ("run",)
+_RUNS = ("run", "sweep")
 _ONE_DATASET = {"help": "Only this data set.", "panel": RECORDS}
 _FILE_OF_RECORDS = {
     "help": "A Python file of your own with the records' protocol, or with metrics; it is run. Repeatable.",
@@ -166,13 +167,22 @@ class Request:
     rows: int | None = field(
         default=None, metadata=option("Rows to simulate, for a simulated data set.", DATA, "N")
     )
+    prevalence: float | None = field(
+        default=None,
+        metadata=option(
+            "Share of positives to simulate, for a simulated data set.",
+            DATA,
+            "SHARE",
+            commands=("run", "study", "describe"),
+        ),
+    )
     source: SourceName = field(
         default="auto",
         metadata=option(
             f"Where to fetch from: {', '.join(SOURCES)}. With auto, the sources are tried in the card's order.",
             DATA,
             "SOURCE",
-            commands=("run", "study", "describe", "fetch"),
+            commands=("run", "study", "sweep", "describe", "fetch"),
         ),
     )
     protocol: str = field(
@@ -240,7 +250,7 @@ class Request:
             "Seeds per fold; by default the protocol's (strict: 3, above 50,000 rows 1).",
             WHAT,
             "N",
-            commands=_RUN,
+            commands=_RUNS,
             differs={"repair": {"help": "Seeds per split; by default the protocol's."}},
         ),
     )
@@ -262,7 +272,7 @@ class Request:
             HOW,
             "NAME",
             complete="engines",
-            commands=_RUN,
+            commands=_RUNS,
         ),
     )
     workers: int | None = field(
@@ -271,7 +281,7 @@ class Request:
             "Worker processes; by default one per core. 0 runs all in this process.",
             HOW,
             "N",
-            commands=("run", "study", "repair"),
+            commands=("run", "study", "repair", "sweep"),
         ),
     )
     shard: tuple[int, int] | None = field(
@@ -282,7 +292,7 @@ class Request:
     )
     timeout: float | None = field(
         default=None,
-        metadata=option("Stop a run that takes longer; it counts as failed.", HOW, "SECONDS", commands=_RUN),
+        metadata=option("Stop a run that takes longer; it counts as failed.", HOW, "SECONDS", commands=_RUNS),
     )
     results: Path = field(
         default_factory=results_folder,
@@ -290,13 +300,13 @@ class Request:
             "Folder of the records, scores and leaderboards.",
             OUTPUT,
             "FOLDER",
-            commands=("run", "study", "repair", "doctor", "compare", "compact", "tables"),
+            commands=("run", "study", "repair", "sweep", "doctor", "compare", "compact", "tables"),
             default=Path("results"),
             variable=RESULTS_VARIABLE,
             parse=own_path,
         ),
     )
-    retry_failed: bool = field(default=False, metadata=option("Run failed runs again.", HOW, commands=_RUN))
+    retry_failed: bool = field(default=False, metadata=option("Run failed runs again.", HOW, commands=_RUNS))
     tuned: bool = field(
         default=False,
         metadata=option(

@@ -120,7 +120,7 @@ def best_threshold(y: Array, score: Array) -> float:
 
 
 # A metric's columns in a leaderboard are NAME_mean and so on; there is one such set that is no metric's.
-_TAKEN = ("difference",)
+_TAKEN = ("difference", "difference_conditional")
 
 
 def metrics() -> Mapping[str, Metric]:

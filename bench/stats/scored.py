@@ -89,7 +89,7 @@ class Metric:
     ----------
     measure : callable
         `measure(scored, weight)` returns a finite number; `weight`, int64 (n,), says how often each row counts. All
-        are 1 for the value itself, and those of a resample of the rows for its interval, on some 200 resamples. Both
+        are 1 for the value itself, and those of a resample of the rows for its interval, on some 500 resamples. Both
         classes are always there. It is called from several threads at once, and must give the same every time.
     higher_is_better : bool
         Which of two values is the better one.

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import pyarrow as pa
 
-from bench.names import OK, TEST, VALID
+from bench.names import OK, REPEAT, TEST, VALID
 from bench.stats.metrics import metrics
 
 SCHEMA_VERSION = 1
@@ -100,7 +100,7 @@ class Record:
     @property
     def fold_id(self) -> int:
         """A number that tells the fold from the folds of all repeats."""
-        return self.repeat * 10_000 + self.fold
+        return self.repeat * REPEAT + self.fold
 
     @property
     def setup(self) -> Setup:

@@ -20,9 +20,9 @@ from bench.runs.prepare import FullReporter
 from bench.runs.request import Request
 from bench.store.schema import Record
 from bench.tuning.search import Search
+from bench.workflows.pages import Board, tuned_board
 from bench.workflows.run import Execution, Plan, budget, planned, run_plan
 from bench.workflows.study import Tuning, tune_missing
-from bench.workflows.tables import Board, tuned_board
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,13 +13,14 @@ import pandas as pd
 
 from bench.arms.spelling import is_tuned
 from bench.data.cards import card, dataset_names
-from bench.disk import read_bytes, write_text
+from bench.disk import read_bytes
 from bench.errors import BadStore, UnknownName
 from bench.names import slug
 from bench.paper import alpha, claims, ladder, page, sides
 from bench.paper.figures import draw_grid, draw_ladder, grid_of
 from bench.protocols import main_metric_of, protocol_if_known
-from bench.report import charts, figures, ledger, tuned
+from bench.protocols.strict import thinned_to
+from bench.report import charts, figures, ledger
 from bench.report import leaderboard as boards
 from bench.report.render import FORMATS
 from bench.report.selection import Measured, board_path, measure_tables, protocol_asked
@@ -29,54 +30,9 @@ from bench.store.folder import PUBLISHED, SWEEPS, Store, published_beside
 from bench.store.schema import Record
 from bench.tuning.configurations import read_tuned
 from bench.tuning.trials import Studied, TrialStore
+from bench.workflows.pages import Board, prevalence_board, tuned_board
 
 SVG = ("svg",)  # the figures of studies, which no page shows
-
-
-@dataclass(frozen=True)
-class Board:
-    """One regenerated table: its frame, where its parquet belongs, texts and figures by path, other scopes' records.
-
-    `is_leaderboard` is true of what `bench run` writes itself.
-    """
-
-    frame: pd.DataFrame
-    path: Path
-    texts: dict[Path, str]
-    figures: dict[Path, figures.Drawing] = field(default_factory=dict)
-    n_other_records: int = 0
-    is_leaderboard: bool = False
-
-    def write(self) -> list[Path]:
-        """Write the parquet, every text and every figure; return the paths."""
-        boards.write(self.frame, self.path)
-        for path, text in self.texts.items():
-            write_text(path, text)
-        drawn = [file for path, figure in self.figures.items() for file in figure.write(path)]
-        return [self.path, *self.texts, *drawn]
-
-    @property
-    def files(self) -> list[Path]:
-        """Every file that is written."""
-        return [
-            self.path,
-            *self.texts,
-            *(file for path, figure in self.figures.items() for file in figure.paths(path)),
-        ]
-
-    def faults(self, *, whole: bool) -> list[Path]:
-        """Return the files that a check finds fault with: those that are `stale`.
-
-        Of a folder that is not kept `whole`, what `bench tables` alone makes may be missing.
-        """
-        expected = [self.path, *self.texts] if self.is_leaderboard else []
-        return [path for path in self.stale() if whole or path.exists() or path in expected]
-
-    def stale(self) -> list[Path]:
-        """Return the files that are missing or are not what the records give; of a figure, by the numbers in it."""
-        texts = [path for path, text in self.texts.items() if read_bytes(path) != text.encode()]
-        drawn = [file for path, figure in self.figures.items() for file in figure.stale(path)]
-        return [*([] if boards.same(self.frame, self.path) else [self.path]), *texts, *drawn]
 
 
 @dataclass(frozen=True)
@@ -165,6 +121,10 @@ def _sweeps_and_boards(
         for name, by_protocol in by_dataset.items():
             own = {protocol: table for protocol, table in by_protocol.items() if table.own}
             all_boards += _boards(home, name, own, formats)
+            swept = (
+                prevalence_board(home, name, by_protocol) if across and any(map(thinned_to, own)) else None
+            )
+            all_boards += [swept] if swept else []
             # A folder of sweeps has boards alone: the tables across protocols are made where it lies in.
             if across and home is store and sides.are_of_paper(own) and store.root.name != SWEEPS:
                 all_boards += _across_protocols(home, name, by_protocol, formats)
@@ -290,13 +250,6 @@ def _boards(
             yield Board(sweep, path, {path.with_suffix(".md"): alpha.markdown(sweep, name, protocol)})
         if any(is_tuned(arm) for arm in table.own):
             yield tuned_board(table, leaderboard_path, store.root)
-
-
-def tuned_board(table: Measured, leaderboard_path: Path, results: Path) -> Board:
-    """Return the table of tuned arms beside their defaults, of a leaderboard that lies there."""
-    frame = tuned.tuned(table)
-    path = tuned.beside(leaderboard_path)
-    return Board(frame, path, {path.with_suffix(".md"): tuned.markdown(frame, table, results)})
 
 
 def current(

@@ -262,3 +262,33 @@ def test_logistic_regression_learns_much_but_not_all(name, default):
     linear = average_precision_score(y[test], model.predict_proba(X[test])[:, 1])
     optimum = average_precision_score(y[test], p[test])
     assert y.mean() * 1.5 < linear < optimum - 0.02
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("prevalence", [0.005, 0.05, 0.4])
+def test_another_prevalence_is_had_and_its_probability_is_still_the_true_one(
+    name: str, prevalence: float
+) -> None:
+    """In tenths of rows by their probability, positives are as many as it says; five standard deviations apart."""
+    simulated = simulate(name, 60_000, 3, prevalence)
+    y, p = labels(name, simulated), simulated.probability
+    assert y.mean() == pytest.approx(prevalence, abs=5 * np.sqrt(prevalence / len(y)))
+    for rows in np.array_split(np.argsort(p), 10):
+        spread = np.sqrt((p[rows] * (1 - p[rows])).sum())
+        assert abs(y[rows].sum() - p[rows].sum()) < 5 * spread + 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_own_prevalence_given_is_another_table_of_the_same_law(
+    name: str, default: dict[str, Simulated]
+) -> None:
+    """Without one the table is what it was: the card's counts hold (above)."""
+    own = {"fraud-sim": PREVALENCE, "loan-sim": 0.16}[name]
+    given = simulate(name, 60_000, 0, own)
+    assert given.probability.mean() == pytest.approx(default[name].probability.mean(), rel=0.2)
+
+
+@pytest.mark.parametrize("prevalence", [0.0, -0.1, 0.6, float("nan"), 1e-6])
+def test_a_prevalence_that_cannot_be_is_refused(prevalence: float) -> None:
+    with pytest.raises(BadSetting, match="prevalence"):
+        simulate("loan-sim", 2000, 0, prevalence)

@@ -167,6 +167,6 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def sweep(folder: Path) -> None:
+def clean(folder: Path) -> None:
     """Remove the temporary files of processes that were killed."""
     remove_stale(folder, STALE_SECONDS)

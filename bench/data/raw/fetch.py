@@ -19,13 +19,13 @@ from bench.data.raw.cache import (
     address,
     cache_folder,
     cache_place,
+    clean,
     is_cached,
     locked,
     look_up,
     make_folder,
     note_path,
     read_note,
-    sweep,
     with_noted_hash,
     write_note,
 )
@@ -128,7 +128,7 @@ def fetch(
     if cached is not None:
         return cached
     with locked(folder):
-        sweep(folder)
+        clean(folder)
         cached = None if force else _from_cache(call, sources, failures)  # another process was faster
         return cached or _from_sources(call, sources, failures, asked=source)
 
