@@ -30,6 +30,11 @@ from bench.data.table import Table
 from bench.errors import BadSetting
 from bench.names import MAIN_METRIC, Spelling, canonical, printable
 from bench.names import PlannedRun as PlannedRun
+from bench.packs import Bench as Bench
+from bench.packs import Engine as Engine
+from bench.packs import Progress as Progress
+from bench.packs import Reporter as Reporter
+from bench.packs import Result as Result
 from bench.plugins.guards import Guarded
 from bench.stats.scored import Metric as Metric
 from bench.stats.scored import Scored as Scored
@@ -38,8 +43,8 @@ if TYPE_CHECKING:
     import torch
 
 Choice = TypeVar("Choice", bound="str | float | None")  # a choice, which a file of trials can hold
-Progress = Callable[[int, int], None]  # steps taken, steps at most
 SEEDS = 3  # per fold
+FAMILIES = (TREES, NETWORKS, LINEAR, OTHER) = "trees", "networks", "linear", "other"
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Fitted:
     `steps` are optimiser steps (boosting rounds, solver iterations), `best_step` the one kept,
     `samples_seen` the rows drawn in all steps, `selected` the settings that were chosen on validation. `device` ("cpu",
     "cuda"), `engine` and `threads` are what was really used; None means the CPU, with the worker's threads.
+    Where validation chose the step, `first_step` and `last_step` are the earliest and the last that it could have
+    chosen: a best step there says that training stopped at once, or that its budget was short.
     """
 
     predict: Callable[[Part], NDArray[np.float64]]
@@ -102,11 +109,17 @@ class Fitted:
     device: str | None = None
     engine: str | None = None
     threads: int | None = None
+    first_step: int | None = None
+    last_step: int | None = None
 
     def __post_init__(self) -> None:
         """Raise TypeError or ValueError for what no record can hold: odd counts, words that are no text."""
-        room = dict.fromkeys(("steps", "best_step", "samples_seen"), range(2**63))
-        for name, allowed in (room | ({} if self.threads is None else {"threads": range(1, 2**31)})).items():
+        counts = ("steps", "best_step", "samples_seen", "first_step", "last_step")
+        room = dict.fromkeys(counts, range(2**63)) | {"threads": range(1, 2**31)}
+        optional = ("threads", "first_step", "last_step")
+        for name, allowed in room.items():
+            if name in optional and getattr(self, name) is None:
+                continue
             if (number := int(index(getattr(self, name)))) not in allowed:
                 raise ValueError(
                     f"Fitted({name}=…) takes {allowed[0]} to {allowed[-1]}, and was given: {number}."
@@ -247,6 +260,7 @@ class Method:
     `packages` are those, beside the usual, whose versions belong in a record, and `extra` is what of bench installs
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
     they are missing. `PACKAGES` may be a function of the configuration (`packages_of`).
+    `family` is what kind of model it is, one of `FAMILIES`: the best of the trees is what tables compare with.
     `sha256` is that of the file of a method from outside, and part of every run's key.
     """
 
@@ -264,6 +278,7 @@ class Method:
     packages_of: Callable[[BaseModel], tuple[str, ...]] | None = None
     extra: str | None = None
     check: Callable[[BaseModel], None] | None = None
+    family: str = OTHER
     file: str = ""
     sha256: str | None = None
 
@@ -349,52 +364,3 @@ class Protocol(Guarded, ABC):
     def variant(self, words: Sequence[str]) -> Protocol | None:
         """Return the protocol called NAME+WORD+…; None where it has no variants."""
         return None
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one run, which has its record; `seconds` are its own by stage, and its share of a pack's."""
-
-    key: str
-    arm: str
-    status: str
-    error: str | None
-    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
-
-
-class Reporter(typing.Protocol):
-    """Who is told how far the packs are; `worker` numbers the place in which a pack runs."""
-
-    def pack_started(self, worker: int, runs: Sequence[PlannedRun]) -> None:
-        """Take note that a pack has begun."""
-
-    def pack_progress(self, worker: int, step: int, steps: int) -> None:
-        """Take note that a pack stands at `step` of at most `steps`."""
-
-    def pack_finished(self, worker: int, results: Sequence[Result], seconds: float) -> None:
-        """Take note of a pack's runs that have a record; its others are tried again in smaller packs."""
-
-
-class Bench(typing.Protocol):
-    """What an engine needs of a benchmark; it can be sent to another process (`bench.runs.workbench.Workbench`)."""
-
-    def run_pack(self, runs: Sequence[PlannedRun], progress: Progress) -> list[Result]:
-        """Run one pack and write every run's record; return the results in the runs' order."""
-
-
-class Engine(typing.Protocol):
-    """Where packs run. A file of `bench/runs/engines/` has one as `ENGINE`; `--engine NAME` takes it."""
-
-    name: str
-    description: str
-
-    def run(
-        self,
-        packs: Sequence[Sequence[PlannedRun]],
-        bench: Bench,
-        reporter: Reporter,
-        *,
-        workers: int,
-        timeout: float | None = None,
-    ) -> list[Result]:
-        """Run all packs and return their results; `timeout` is in seconds per run."""

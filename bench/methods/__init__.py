@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from bench import plugins
-from bench.contract import Arm, Fitted, Member, Method, Progress
+from bench.contract import FAMILIES, OTHER, Arm, Fitted, Member, Method, Progress
 from bench.data.encode import Part
 from bench.errors import BadPlugin, BenchError, NotInstalled, UnknownName
 from bench.names import digest, is_slug
@@ -45,6 +45,12 @@ def method(name: str) -> Method:
     if name not in known:
         raise UnknownName("method", name, known)
     return known[name]
+
+
+def family_of(name: str) -> str:
+    """Return the family of the method of that name, "other" for one whose file is not given."""
+    known = methods().get(name)
+    return known.family if known else OTHER
 
 
 def missing_packages(which: Method) -> list[str]:
@@ -142,6 +148,7 @@ def _registered(plugin: plugins.Plugin) -> Method:
         packages=() if callable(values["PACKAGES"]) else tuple(values["PACKAGES"]),
         packages_of=guard(values["PACKAGES"], file=plugin.file) if callable(values["PACKAGES"]) else None,
         extra=values["EXTRA"],
+        family=values["FAMILY"],
         check=None if values["check"] is None else guard(values["check"], file=plugin.file),
         file=plugin.file,
         sha256=None if is_of_bench(plugin.file) else digest(Path(plugin.file).read_bytes()),
@@ -218,6 +225,7 @@ _OPTIONAL: Mapping[str, Any] = {
     "ARMS": (),
     "PACKAGES": (),
     "EXTRA": None,
+    "FAMILY": OTHER,
     "check": None,
 }
 # What each name of a method's file must be, in words, and whether a value is.
@@ -239,5 +247,6 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "ARMS": ("a tuple of bench.contract.Arm", lambda arms: all(isinstance(arm, Arm) for arm in arms)),
     "PACKAGES": ("a tuple of names", lambda names: _texts(names) or callable(names)),
     "EXTRA": ("a text, or None", lambda extra: extra is None or isinstance(extra, str)),
+    "FAMILY": (f"one of {', '.join(FAMILIES)}", lambda family: family in FAMILIES),
     "check": ("a function, or None", lambda check: check is None or callable(check)),
 }

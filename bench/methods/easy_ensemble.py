@@ -18,6 +18,7 @@ from bench.data.encode import Part
 
 VERSION = 1
 COST = 10.0
+FAMILY = "trees"
 ARMS = (Arm("easy-ensemble", "easy-ensemble", "AdaBoost on balanced subsets (Liu et al. 2009)"),)
 
 

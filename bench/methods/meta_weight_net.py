@@ -34,6 +34,7 @@ from bench.networks.tensors import Batch, Keep, Parameters, Step
 
 VERSION = 1
 COST = 5.0
+FAMILY = "networks"
 POOLS = ("sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"batch", "meta_batch", "weight_hidden"}
 ARMS = (

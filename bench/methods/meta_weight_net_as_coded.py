@@ -21,6 +21,7 @@ from bench.names import seed_from
 
 VERSION = 1
 COST = network.COST
+FAMILY = "networks"
 STATIC = network.STATIC
 ARMS = (
     Arm(

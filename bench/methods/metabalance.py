@@ -26,6 +26,7 @@ from bench.networks.tensors import Parameters, Step
 
 VERSION = 2
 COST = 5.0
+FAMILY = "networks"
 POOLS = ("inner_sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
 STUDIED_SAMPLERS = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")  # the quick ones

@@ -23,6 +23,7 @@ from bench.networks.tensors import Parameters, Step
 
 VERSION = 3
 COST = 2.5
+FAMILY = "networks"
 STATIC = NETWORK_STATIC | {"batch", "loss"}
 LEAST_REST = 1e-7  # of 1 − β
 ARMS = (

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
+from bench.methods._boosting import BoostingConfig, first_and_last, weighted
 
 if TYPE_CHECKING:
     import xgboost
 
-VERSION = 1
+VERSION = 2
 COST = 15.0
+FAMILY = "trees"
 ARMS = (
     Arm("xgboost", "xgboost", "histogram trees, stopped early"),
     Arm(
@@ -28,49 +30,46 @@ ARMS = (
         settings={"scale_pos_weight": "balanced"},
     ),
     Arm("xgboost-smote", "xgboost", "the same, on SMOTE's rows", "smote"),
+    Arm(
+        "xgboost-default",
+        "xgboost",
+        "XGBoost as its library has it: 100 trees of depth 6 at rate .3, no early stopping",
+        settings={
+            "learning_rate": 0.3,
+            "rounds": 100,
+            "early_stopping_rounds": 0,
+            "max_depth": 6,
+            "subsample": 1.0,
+            "colsample_bytree": 1.0,
+        },
+    ),
 )
 
 
-class Config(BaseModel):
-    """XGBoost's own names; `rounds` is the most trees there can be, and their number without validation rows.
+class Config(BoostingConfig):
+    """XGBoost's own names."""
 
-    `scale_pos_weight` None is 1; "balanced" is negatives / positives of the training rows, as XGBoost's notes on
-    parameter tuning advise for unbalanced data.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rounds: int = Field(default=500, gt=0)
-    early_stopping_rounds: int = Field(default=30, gt=0)
-    learning_rate: float = Field(default=0.05, gt=0)
     max_depth: int = Field(default=4, gt=0)
     min_child_weight: float = Field(default=1.0, ge=0)
     subsample: float = Field(default=0.8, gt=0, le=1)
     colsample_bytree: float = Field(default=0.8, gt=0, le=1)
     reg_lambda: float = Field(default=1.0, ge=0)
-    scale_pos_weight: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = None
 
 
 def space(trial: Trial) -> dict[str, object]:
     """Return depth, rate, regularisation, subsampling, and the ratio of the classes by weight or by the sampler.
 
-    Early stopping chooses the rounds, of which a low rate is given as many more as it needs.
+    Early stopping chooses the rounds, of which a low rate has as many more as it needs.
     """
-    rate = trial.suggest_float("learning_rate", 0.01, 0.3, log=True)
-    settings: dict[str, object] = {
-        "learning_rate": rate,
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
         "max_depth": trial.suggest_int("max_depth", 2, 10),
         "min_child_weight": trial.suggest_float("min_child_weight", 0.1, 100.0, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
         "reg_lambda": trial.suggest_float("reg_lambda", 0.01, 100.0, log=True),
+        **weighted(trial),
     }
-    if not trial.sets("rounds"):
-        settings["rounds"] = 500 if rate >= 0.05 else 2500
-    settings |= trial.sampler()
-    if "balance" not in trial.defaults:  # the sampler's ratio
-        settings["scale_pos_weight"] = trial.weight("scale_pos_weight")
-    return settings
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
@@ -81,34 +80,36 @@ def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> 
 def _fit(member: Member, progress: Progress) -> Fitted:
     import xgboost
 
-    (rows,), config, validates = member.pools, member.config, len(member.valid.X) > 0
+    (rows,), config = member.pools, member.config
+    stops = config.stops_early(len(member.valid.X))
     booster = xgboost.train(
         _settings(member),
         _matrices.of(rows),
         num_boost_round=config.rounds,
-        evals=[(xgboost.DMatrix(member.valid.X, member.valid.labels), "valid")] if validates else [],
-        early_stopping_rounds=config.early_stopping_rounds if validates else None,
+        evals=[(xgboost.DMatrix(member.valid.X, member.valid.labels), "valid")] if stops else [],
+        early_stopping_rounds=config.early_stopping_rounds if stops else None,
         verbose_eval=False,
     )
     progress(config.rounds, config.rounds)
-    best = int(booster.best_iteration) + 1 if validates else config.rounds
+    best = int(booster.best_iteration) + 1 if stops else config.rounds
 
     def predict(part: Part) -> NDArray[np.float64]:
         scored = booster.predict(xgboost.DMatrix(part.X), iteration_range=(0, best))
         return np.asarray(scored, dtype=np.float64)
 
     steps = booster.num_boosted_rounds()
-    return Fitted(predict, steps=steps, best_step=best, samples_seen=steps * len(rows.X))
+    chose = first_and_last(config, stopped_early=stops)
+    return Fitted(predict, steps=steps, best_step=best, samples_seen=steps * len(rows.X), **chose)
 
 
 def _settings(member: Member) -> dict[str, object]:
     """Return the member's settings as XGBoost takes them."""
-    settings: dict[str, object] = member.config.model_dump(
-        exclude={"rounds", "early_stopping_rounds"}, exclude_none=True
+    config: Config = member.config
+    settings: dict[str, object] = config.model_dump(
+        exclude={"rounds", "early_stopping_rounds", "scale_pos_weight"}
     )
-    if settings.get("scale_pos_weight") == "balanced":
-        positives = int(member.pools[0].labels.sum())
-        settings["scale_pos_weight"] = (len(member.pools[0].labels) - positives) / positives
+    if (weight := config.weight(member.pools[0].labels)) is not None:
+        settings["scale_pos_weight"] = weight
     settings |= {"objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist"}
     return settings | {"seed": member.seed % 2**31, "nthread": torch.get_num_threads(), "verbosity": 0}
 

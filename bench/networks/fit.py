@@ -71,6 +71,8 @@ def _chosen(tries: Sequence[Member], trained: Sequence[Trained], device: torch.d
         device=device.type,
         engine=engine(device.type, len(config.hidden) + 1, dtype_of(config)),
         threads=1,
+        first_step=best.first if config.keep == "best" else None,
+        last_step=best.last if config.keep == "best" else None,
     )
 
 

@@ -55,12 +55,17 @@ class Steps:
 
 @dataclass(frozen=True)
 class Trained:
-    """One member's outcome: its parameters (leading axis 1), the steps taken, the step kept, and its score there."""
+    """One member's outcome: its parameters (leading axis 1), the steps taken, the step kept, and its score there.
+
+    `first` and `last` are the first and the last step after which it would have been scored.
+    """
 
     layers: Parameters
     steps: int
     best_step: int
     score: float
+    first: int
+    last: int
 
     def predict(self, part: Part, keep: Callable[[Step, int], Keep] | None = None) -> NDArray[np.float64]:
         """Return P(y=1) of each row, float64 (n,); `keep` is dropout that is left on, drawn on the CPU."""
@@ -145,7 +150,7 @@ def train(
         progress(step, max(budgets))
         if running := best.running():
             pack = pack.compacted(running, like)
-    return best.trained()
+    return best.trained(stops)
 
 
 def _optimiser(configs: Sequence[NetworkConfig], like: Tensor) -> Optimiser:
@@ -263,7 +268,7 @@ class _Best:
         for kept, tensor in zip(self.parameters, parameters, strict=True):
             kept[better] = tensor[chosen]
 
-    def trained(self) -> list[Trained]:
+    def trained(self, stops: _Stops) -> list[Trained]:
         """Return the members' outcomes, each with parameters of its own (leading axis 1)."""
         return [
             Trained(
@@ -271,6 +276,8 @@ class _Best:
                 int(self.steps[k]),
                 int(self.best_step[k]),
                 float(self.score[k]),
+                min(stops.every[k], stops.budgets[k]),
+                stops.budgets[k],
             )
             for k in range(len(self.steps))
         ]

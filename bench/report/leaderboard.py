@@ -13,10 +13,13 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from bench.contract import TREES
 from bench.errors import Unavailable
+from bench.methods import family_of
 from bench.names import MAIN_METRIC, OK
 from bench.protocols import main_metric_of
 from bench.report.selection import Measured, mean_of
@@ -27,7 +30,7 @@ from bench.stats.metrics import metrics
 from bench.store.parquet import read_checked, write_atomically
 from bench.store.schema import Record
 
-REFERENCES = ("xgboost(tuned)", "xgboost", "logistic-regression", "none", "prevalence")
+REFERENCES = ("logistic-regression", "none", "prevalence")  # where a table has no tree that validates
 _MEANS = ("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "n_train", "n_test")
 
 
@@ -35,17 +38,18 @@ def leaderboard(table: Measured) -> pd.DataFrame:
     """Return one row per arm of a table's records, which share one data set, protocol and scope.
 
     Columns: rank, arm, method, n_runs, n_failed, tier (`tiers_of`); per metric `<metric>_mean, _lo, _hi, _sd_seed`;
-    reference, the paired difference of the main metric to it, `difference_…` (`stats.corrected.paired_columns`),
-    `_p_holm` adjusted for all arms, `_verdict` in a word; seconds, steps and samples per run; dataset, protocol, scope
-    and the test rows' prevalence.
+    reference (`reference_of`), the paired difference of the main metric to it, `difference_…`
+    (`stats.corrected.paired_columns`), `_p_holm` adjusted for all arms, `_verdict` in a word; seconds, steps and
+    samples per run; the shares of runs that early stopping ended at once, and at the end of their budget; dataset,
+    protocol, scope and the test rows' prevalence.
     """
     by_arm, replicates = table.records, table.replicates
     failed = {arm for arm, records in by_arm.items() if any(record.status != OK for record in records)}
     whole = [arm for arm in replicates if arm not in failed]
-    reference = next((arm for arm in REFERENCES if arm in whole), next(iter(whole), None))
-    rows = []
     protocols = [records[0].protocol for records in by_arm.values()]
     main_metric = main_metric_of(protocols[0]) if protocols else MAIN_METRIC
+    reference = reference_of({arm: by_arm[arm] for arm in whole}, main_metric)
+    rows = []
     for arm, records in by_arm.items():
         row = _describe(arm, records)
         row |= _metrics(replicates[arm]) if arm in replicates else {}
@@ -61,6 +65,21 @@ def leaderboard(table: Measured) -> pd.DataFrame:
     return board.sort_values("rank", ignore_index=True)
 
 
+def reference_of(by_arm: Mapping[str, Sequence[Record]], metric: str) -> str | None:
+    """Return the arm that the others are compared with: the best tree, by its mean on validation rows.
+
+    Test rows choose nothing. Where no tree has been validated it is the first tree, else one of `REFERENCES`.
+    """
+    trees = [arm for arm, records in by_arm.items() if family_of(records[0].method) == TREES]
+    validated = {arm: [record.valid.get(metric) for record in by_arm[arm]] for arm in trees}
+    means = {
+        arm: np.mean(np.array(values, dtype=float)) for arm, values in validated.items() if None not in values
+    }
+    if means:
+        return max(means, key=lambda arm: means[arm])
+    return next((arm for arm in (*trees, *REFERENCES, *by_arm) if arm in by_arm), None)
+
+
 def columns() -> list[str]:
     """Return the leaderboard's columns in order."""
     of_metrics = [f"{metric}_{field}" for metric in metrics() for field in ("mean", "lo", "hi", "sd_seed")]
@@ -69,6 +88,7 @@ def columns() -> list[str]:
         *of_metrics,
         *("reference", *paired_columns("difference"), "difference_p_holm", "difference_verdict"),
         *("fit_seconds", "resample_seconds", "steps", "best_step", "samples_seen", "budget_steps"),
+        *("stopped_at_once", "stopped_at_the_end"),
         *("n_rows", "n_train", "n_test", "test_prevalence"),
         *("dataset", "data_source", "data_sha256", "protocol", "scope"),
     ]
@@ -90,8 +110,26 @@ def _describe(arm: str, records: Sequence[Record]) -> dict[str, object]:
         **{name: mean_of(good, name) for name in _MEANS},
         "n_rows": sum(n or 0 for n in (good[0].n_train, good[0].n_valid, good[0].n_test)) if good else None,
         "budget_steps": _budget(first),
+        **stopped(good),
         "test_prevalence": sum(r.n_test_positive or 0 for r in good)
         / max(1, sum(r.n_test or 0 for r in good)),
+    }
+
+
+def stopped(good: Sequence[Record]) -> dict[str, float]:
+    """Return the shares of runs whose best step is among the first or the last that validation could choose.
+
+    NaN for an arm that chooses no step on validation.
+    """
+    chose = [
+        (r.best_step, r.first_step, r.last_step)
+        for r in good
+        if None not in (r.best_step, r.first_step, r.last_step)
+    ]
+    best, first, last = np.array(chose, dtype=float).reshape(-1, 3).T
+    return {
+        "stopped_at_once": float(np.mean(best <= first)) if chose else nan,
+        "stopped_at_the_end": float(np.mean(best >= last)) if chose else nan,
     }
 
 

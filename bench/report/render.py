@@ -103,6 +103,8 @@ def headings(board: pd.DataFrame) -> list[str]:
         "runs",
         "failed",
         "steps",
+        "stopped at once",
+        "at the end",
         "rows seen",
         "seconds",
     ]
@@ -127,6 +129,8 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
             str(row["n_runs"]),
             str(row["n_failed"]),
             count(row["steps"]),
+            share(row["stopped_at_once"]),
+            share(row["stopped_at_the_end"]),
             count(row["samples_seen"]),
             seconds(row["fit_seconds"] + row["resample_seconds"]),
         ]
@@ -213,6 +217,13 @@ def chance(p: float) -> str:
 def count(number: float) -> str:
     """Return a count with thousands separators, or a dash."""
     return "–" if pd.isna(number) else f"{number:,.0f}"
+
+
+def share(number: float) -> str:
+    """Return a share as a whole percentage, or a dash; what is not 0 does not print as 0."""
+    if pd.isna(number):
+        return "–"
+    return "< 1 %" if 0 < number < 0.005 else f"{number:.0%}".replace("%", " %")
 
 
 def seconds(number: float) -> str:

@@ -80,6 +80,8 @@ class Record:
     test: Metrics = field(default_factory=dict)
     steps: int | None = None
     best_step: int | None = None
+    first_step: int | None = None
+    last_step: int | None = None
     samples_seen: int | None = None
     selected: str | None = None
     fit_seconds: float | None = None

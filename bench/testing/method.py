@@ -195,6 +195,11 @@ def steps_are_counted(subject: Subject) -> None:
             fitted.best_step <= fitted.steps,
             f"step {fitted.best_step} of {fitted.steps} is the best one",
         )
+        first, last = fitted.first_step, fitted.last_step
+        expect(
+            (first is None and last is None) or (first is not None and last is not None and first <= last),
+            f"the best step is one of {first} to {last}",
+        )
 
 
 def what_was_used_is_told(subject: Subject) -> None:

@@ -37,6 +37,7 @@ from bench.report.render import (
     markdown,
     markdown_table,
     number,
+    share,
     terminal,
 )
 from bench.report.render import printed as printed_name
@@ -49,9 +50,11 @@ from bench.runs.workbench import Workbench
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
 from bench.store.parquet import read_checked, write_atomically
+from bench.store.schema import Record
 from bench.workflows.leaderboard import run_and_rank
 from bench.workflows.run import make_plan
 from bench.workflows.tables import regenerate
+from tests.records import record
 
 Listed = Callable[..., list[Run]]
 QUICKEST = ("prevalence", "logistic-regression", "bayes-optimal")
@@ -141,6 +144,55 @@ def test_the_difference_is_to_the_reference_and_zero_for_itself(ranked: pd.DataF
     assert (own["difference_mean"], own["difference_lo"], own["difference_hi"]) == (0, 0, 0)
     gain = row(board, "bayes-optimal")[f"{MAIN_METRIC}_mean"] - own[f"{MAIN_METRIC}_mean"]
     assert row(board, "bayes-optimal")["difference_mean"] == pytest.approx(gain)
+
+
+def tree(arm: str, method: str, *valid: float, **test: float) -> list[Record]:
+    return [record(arm=arm, method=method, valid={MAIN_METRIC: value}, test=test) for value in valid]
+
+
+def test_the_reference_is_the_tree_that_is_best_on_validation_rows_whatever_test_rows_say() -> None:
+    by_arm = {
+        "none": tree("none", "network", 0.9),
+        "xgboost": tree("xgboost", "xgboost", 0.5, 0.6, average_precision=0.9),
+        "lightgbm": tree("lightgbm", "lightgbm", 0.6, 0.7, average_precision=0.1),
+        "random-forest": tree("random-forest", "random-forest", 0.7, 0.5, average_precision=0.8),
+    }
+    assert boards.reference_of(by_arm, MAIN_METRIC) == "lightgbm"
+
+
+def test_without_a_validated_tree_the_reference_is_the_first_tree_else_logistic_regression() -> None:
+    plain = {
+        name: [record(arm=name, method=method)]
+        for name, method in (
+            ("prevalence", "prevalence"),
+            ("smote", "network"),
+            ("logistic-regression", "logistic-regression"),
+        )
+    }
+    forest = {"easy-ensemble": [record(arm="easy-ensemble", method="easy-ensemble")]}
+    assert boards.reference_of(plain | forest, MAIN_METRIC) == "easy-ensemble"
+    assert boards.reference_of(plain, MAIN_METRIC) == "logistic-regression"
+    assert boards.reference_of({"smote": plain["smote"]}, MAIN_METRIC) == "smote"
+    assert boards.reference_of({"x": [record(arm="x", method="of-a-file-not-given")]}, MAIN_METRIC) == "x"
+    assert boards.reference_of({}, MAIN_METRIC) is None
+
+
+def test_runs_that_stopped_at_once_and_at_the_end_are_shares_of_those_that_choose_a_step() -> None:
+    """Of four runs of steps 50 to 2,000 one is kept at 50, two at 2,000; another chose none."""
+    steps = [record(best_step=best, first_step=50, last_step=2000) for best in (50, 100, 2000, 2000)]
+    chose = boards.stopped([*steps, record(best_step=30)])
+    assert chose == {"stopped_at_once": 0.25, "stopped_at_the_end": 0.5}
+    assert all(np.isnan(value) for value in boards.stopped([record(best_step=30)]).values())
+
+
+def test_a_share_is_a_whole_percentage_and_never_a_false_zero() -> None:
+    assert [share(value) for value in (np.nan, 0.0, 0.004, 0.24, 1.0)] == [
+        "–",
+        "0 %",
+        "< 1 %",
+        "24 %",
+        "100 %",
+    ]
 
 
 def test_failed_runs_are_counted_and_an_arm_of_nothing_but_failures_is_a_row(

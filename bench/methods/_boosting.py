@@ -1,0 +1,77 @@
+"""What XGBoost and LightGBM share: how many trees there may be, when boosting stops, and how positives are weighted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bench.contract import Trial
+
+_RATE = 0.05
+_MOST, _PATIENCE, _AT_ONCE = 100.0, 10.0, 0.5  # trees times the learning rate
+
+
+class BoostingConfig(BaseModel):
+    """`rounds` is the most trees there can be, and their number where there is no early stopping.
+
+    Boosting stops where average precision on validation rows has not risen for `early_stopping_rounds` trees; 0 trains
+    all rounds. A lower rate needs as many more trees, and as much more patience: the defaults are 100 and 10 divided by
+    the rate.
+
+    `scale_pos_weight` None is 1; "balanced" is negatives / positives of the training rows, as XGBoost's notes on
+    parameter tuning advise for unbalanced data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(default=_RATE, gt=0)
+    rounds: int = Field(default=round(_MOST / _RATE), gt=0)
+    early_stopping_rounds: int = Field(default=round(_PATIENCE / _RATE), ge=0)
+    scale_pos_weight: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_the_rate(cls, given: dict[str, object]) -> dict[str, object]:
+        """Give a rate the trees and the patience that it needs."""
+        rate = given.get("learning_rate", _RATE)
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
+            return given  # the field's own check says what is wrong
+        defaults = {"rounds": trees(_MOST, rate), "early_stopping_rounds": trees(_PATIENCE, rate)}
+        return {**defaults, **given}
+
+    def stops_early(self, valid_rows: int) -> bool:
+        """Return whether validation rows decide how many trees there are."""
+        return valid_rows > 0 and self.early_stopping_rounds > 0
+
+    def weight(self, labels: NDArray[np.int8]) -> float | None:
+        """Return a positive row's weight on these rows; None is 1."""
+        if self.scale_pos_weight != "balanced":
+            return self.scale_pos_weight
+        positives = int(labels.sum())
+        return (len(labels) - positives) / positives
+
+
+def trees(product: float, rate: float) -> int:
+    """Return how many trees at this rate make the product, at least one."""
+    return max(1, round(product / rate))
+
+
+def first_and_last(config: BoostingConfig, *, stopped_early: bool) -> dict[str, int]:
+    """Return the words of `Fitted` for the range that early stopping chose from; nothing where it did not choose."""
+    if not stopped_early:
+        return {}
+    return {
+        "first_step": min(trees(_AT_ONCE, config.learning_rate), config.rounds),
+        "last_step": config.rounds,
+    }
+
+
+def weighted(trial: Trial) -> dict[str, object]:
+    """Return the ratio of the classes that a study tries, by the sampler's or by the weight of positives."""
+    settings: dict[str, object] = dict(trial.sampler())
+    if "balance" not in trial.defaults:  # the sampler's ratio
+        settings["scale_pos_weight"] = trial.weight("scale_pos_weight")
+    return settings
