@@ -19,8 +19,9 @@ from bench.data.encode import Part
 from bench.methods import network
 from bench.names import seed_from
 
-VERSION = 1
+VERSION = 2
 COST = network.COST
+DRAWS_BATCHES = True
 STATIC = network.STATIC
 ARMS = (
     Arm(

@@ -71,7 +71,7 @@ VARIED = {
         {"lr": 0.01, "dropout": 0.6},
     ],
 }
-POOLS = [None, "smote", "random-under", "random-over"]
+POOLS = [None, "smote", "random-under-once", "random-over-once"]
 META_USUAL = {"hidden": (32, 16), "pairs": 16, "inner_batch": 24, "outer_batch": 16, "steps": 12}
 PACKS = {
     **{f"network-{loss}": ("network", {"loss": loss}) for loss in LOSSES},
@@ -392,7 +392,7 @@ AGAINST_PLAIN = {
 def plain_run(case):
     """Return the case's member, and its scores after training in plain PyTorch."""
     name, settings = AGAINST_PLAIN[case]
-    pools = (train_pool(0), train_pool(0, "random-under"))[: len(method(name).pools)]
+    pools = (train_pool(0), train_pool(0, "random-under-once"))[: len(method(name).pools)]
     member = Member(method(name).config(**{**LONG, **settings}), 7, pools, folds()[0].valid)
     model = RUNS[name](member)
     with torch.no_grad():
@@ -417,7 +417,7 @@ def test_metabalance_without_inner_step_is_plain_training_on_the_outer_batches(o
         inner_weight=0.0,
         order=order,
     )
-    encoded, outer = folds()[0], train_pool(0, "random-under")
+    encoded, outer = folds()[0], train_pool(0, "random-under-once")
     members = [
         Member(config, 3, (inner, outer), encoded.valid) for inner in (train_pool(0), train_pool(1, "smote"))
     ]

@@ -621,6 +621,14 @@ static uint64_t feistel(uint64_t cell, uint64_t size, int bit_count, uint32_t ke
     return row << bit_count | column;
 }
 
+static int half_bits(uint64_t size) { return size > 1 ? (64 - __builtin_clzll(size - 1)) / 2 : 0; }
+
+static uint64_t permuted(uint64_t cell, uint64_t size, int bit_count, uint32_t key) {
+    do cell = feistel(cell, size, bit_count, key);
+    while (cell >= size);
+    return cell;
+}
+
 /* Positions start … start + count - 1 of each member's stream, plus its offset into the pool. With a batch,
    an epoch is a whole number of batches, and its last one is filled up with its own rows again. */
 void stream_rows(int K, int64_t start, int64_t count, int64_t batch, const int64_t *keys, const int64_t *sizes,
@@ -628,15 +636,34 @@ void stream_rows(int K, int64_t start, int64_t count, int64_t batch, const int64
     for (int k = 0; k < K; k++) {
         uint64_t size = (uint64_t)sizes[k], B = (uint64_t)batch, length = B ? (size + B - 1) / B * B : size;
         uint64_t place = (uint64_t)start % length, epoch = (uint64_t)start / length;
-        int bit_count = size > 1 ? (64 - __builtin_clzll(size - 1)) / 2 : 0;
+        int bit_count = half_bits(size);
         uint32_t key = mix((uint32_t)keys[k] + mix((uint32_t)epoch));
         for (int64_t i = 0; i < count; i++) {
             uint64_t first = B ? (size - 1) / B * B : 0;  /* of the last batch */
             uint64_t cell = place < size ? place : first + (place - first) % (size - first);
-            uint64_t row = feistel(cell, size, bit_count, key);
-            while (row >= size) row = feistel(row, size, bit_count, key);
-            found[k * count + i] = (int64_t)row + offsets[k];
+            found[k * count + i] = (int64_t)permuted(cell, size, bit_count, key) + offsets[k];
             if (++place == length) place = 0, key = mix((uint32_t)keys[k] + mix((uint32_t)++epoch));
+        }
+    }
+}
+
+/* The same of two classes, of which turns (K, 2) rows come in turn and in an order of their own. keys (K, 3) are of that
+   order, and of the orders in which either class is walked through; its rows are numbered class by class. */
+void class_rows(int K, int64_t start, int64_t count, const int64_t *keys, const int64_t *sizes, const int64_t *turns,
+                const int64_t *offsets, int64_t *found) {
+    for (int k = 0; k < K; k++) {
+        uint64_t own[2], size[2];
+        for (int c = 0; c < 2; c++) own[c] = (uint64_t)turns[2 * k + c], size[c] = (uint64_t)sizes[2 * k + c];
+        uint64_t length = own[0] + own[1], cell = (uint64_t)start % length, turn = (uint64_t)start / length;
+        int bit_count = half_bits(length), bit_counts[2] = {half_bits(size[0]), half_bits(size[1])};
+        for (int64_t i = 0; i < count; i++) {
+            uint64_t place = permuted(cell, length, bit_count, mix((uint32_t)keys[3 * k] + mix((uint32_t)turn)));
+            int c = place >= own[0];
+            uint64_t at = turn * own[c] + place - (c ? own[0] : 0), round = at / size[c];
+            uint32_t key = mix((uint32_t)keys[3 * k + 1 + c] + mix((uint32_t)round));
+            uint64_t row = permuted(at - round * size[c], size[c], bit_counts[c], key);
+            found[k * count + i] = (int64_t)(row + (c ? size[0] : 0)) + offsets[k];
+            if (++cell == length) cell = 0, turn++;
         }
     }
 }
