@@ -228,9 +228,10 @@ class Method:
     method that trains in steps is a `SteppedConfig`. `space` returns settings for it, and samplers by their role, as
     the trial suggests them. `fit` trains the members and returns one `Fitted` each, in order. `check` is given a
     configuration before anything trains, and raises BadSetting where it cannot be fitted. `pools` are the samplers that
-    feed a member, one part each; with `draws_batches` a sampler may be a batch rule, which `fit` finds on its members
-    (for other methods such rows are drawn once). `static` are the settings that must agree within a pack; None where
-    runs are fitted one at a time. `cost` is roughly how long a run takes beside others. `arms` are rows that a table may have.
+    feed a member, one part each; with `draws_batches` one may be a batch rule, which `fit` finds on its members (for
+    other methods such rows are drawn once). `static` are the settings that must agree within a pack; None where runs
+    are fitted one at a time. `cost` is roughly how long a run takes beside others. `arms` are rows that a table may
+    have.
     `packages` are those, beside the usual, whose versions belong in a record, and `extra` is what of bench installs
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
     they are missing. `PACKAGES` may be a function of the configuration (`packages_of`).

@@ -30,8 +30,8 @@ BALANCED, RANDOM_UNDER, RANDOM_OVER = "balanced", "random-under", "random-over"
 class BatchRule:
     """How a member's batches are drawn anew from all its rows, instead of from rows that a sampler left.
 
-    Either class is walked through without replacement: a row comes again when all of its class have come. `ratio` is of
-    rows of the rarer class per row of the other; None is 1.
+    Either class is walked through without replacement, further from turn to turn: a row comes again when all of its
+    class have come. `ratio` is rows of the rarer class per row of the other; None is 1.
     """
 
     name: str

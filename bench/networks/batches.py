@@ -132,7 +132,7 @@ def _turns(
     device: torch.device,
 ) -> Turns | None:
     """Return how the members with a rule draw; None where no member's rule changes anything."""
-    turns = [rule and rule.turn(each) for rule, each in zip(rules, there, strict=True)]
+    turns = [rule.turn(each) if rule else None for rule, each in zip(rules, there, strict=True)]
     if not any(turns):
         return None
     rows, first = [], 0

@@ -93,7 +93,8 @@ def class_rows(
     """
     offsets = torch.zeros_like(sizes[:, 0]) if offsets is None else offsets
     if fused := kernel(torch.empty(0, device=keys.device)):
-        return fused.class_rows(*(each.contiguous() for each in (keys, sizes, turns)), offsets, start, count)
+        keys, sizes, turns = keys.contiguous(), sizes.contiguous(), turns.contiguous()
+        return fused.class_rows(keys, sizes, turns, offsets, start, count)
     position = torch.arange(start, start + count, device=keys.device, dtype=torch.float64)
     length, first = turns.sum(1, keepdim=True), turns[:, :1]
     turn, cell = _divided(position, length)

@@ -1,4 +1,4 @@
-"""Matrices are lists of arms: each holds the one before, the grid every pair of the paper's samplers and balanced rows."""
+"""Matrices list arms: each holds the one before, the grid every pair of the paper's samplers and balanced rows."""
 
 from __future__ import annotations
 
