@@ -89,7 +89,8 @@ def class_rows(
 
     `turns` (K, 2) are the rows of either class that come in turn, `sizes` (K, 2) those that there are, the first
     class's numbered first; the member's offset is added. `keys` (K, 3) are of the order within a turn, and of the
-    streams of either class.
+    streams of either class. Two rows keep their order: a batch is the same either way. A class that comes as a whole
+    in every turn needs no other order than the turn's.
     """
     offsets = torch.zeros_like(sizes[:, 0]) if offsets is None else offsets
     if fused := kernel(torch.empty(0, device=keys.device)):
@@ -98,16 +99,17 @@ def class_rows(
     position = torch.arange(start, start + count, device=keys.device, dtype=torch.float64)
     length, first = turns.sum(1, keepdim=True), turns[:, :1]
     turn, cell = _divided(position, length)
-    place = _permute(cell, length, _round_key(keys[:, :1], turn))
+    place = torch.where(length == 2, cell, _permute(cell, length, _round_key(keys[:, :1], turn)))
     second = place >= first
 
     def of_class(pair: Tensor) -> Tensor:
         return torch.where(second, pair[:, 1:], pair[:, :1])
 
-    size = of_class(sizes)
-    at = turn * of_class(turns) + torch.where(second, place - first, place)
-    epoch, cell = _divided(at.to(torch.float64), size)
-    row = _permute(cell, size, _round_key(of_class(keys[:, 1:]), epoch))
+    size, own = of_class(sizes), of_class(turns)
+    place = torch.where(second, place - first, place)
+    epoch, cell = _divided((turn * own + place).to(torch.float64), size)
+    permuted = _permute(cell, size, _round_key(of_class(keys[:, 1:]), epoch))
+    row = torch.where(own == size, place, permuted)
     return row + torch.where(second, sizes[:, :1], 0) + offsets[:, None]
 
 

@@ -647,23 +647,50 @@ void stream_rows(int K, int64_t start, int64_t count, int64_t batch, const int64
     }
 }
 
-/* The same of two classes, of which turns (K, 2) rows come in turn and in an order of their own. keys (K, 3) are of that
-   order, and of the orders in which either class is walked through; its rows are numbered class by class. */
+/* One class of a stream: `size` rows, `own` of which come in a turn; `at` and `round` are where this turn begins. */
+typedef struct {
+    uint64_t size, own, at, round, keyed;
+    uint32_t key, round_key;
+    int bit_count;
+} Class;
+
+static void begin_turn(Class *s, uint64_t turns) {
+    s->at += turns * s->own;
+    if (s->at >= s->size) s->round += s->at / s->size, s->at %= s->size;
+}
+
+static uint64_t class_row(Class *s, uint64_t place) {
+    if (s->own == s->size) return place; /* all come in every turn, whose order has mixed them */
+    uint64_t at = s->at + place, round = s->round;
+    if (at >= s->size) round += at / s->size, at %= s->size;
+    if (round != s->keyed) s->keyed = round, s->round_key = mix(s->key + mix((uint32_t)round));
+    return permuted(at, s->size, s->bit_count, s->round_key);
+}
+
+/* The same of two classes, of which turns (K, 2) rows come in turn, in an order of their own unless they are a pair.
+   keys (K, 3) are of that order and of the order within either class; rows are numbered class by class. */
 void class_rows(int K, int64_t start, int64_t count, const int64_t *keys, const int64_t *sizes, const int64_t *turns,
                 const int64_t *offsets, int64_t *found) {
     for (int k = 0; k < K; k++) {
-        uint64_t own[2], size[2];
-        for (int c = 0; c < 2; c++) own[c] = (uint64_t)turns[2 * k + c], size[c] = (uint64_t)sizes[2 * k + c];
-        uint64_t length = own[0] + own[1], cell = (uint64_t)start % length, turn = (uint64_t)start / length;
-        int bit_count = half_bits(length), bit_counts[2] = {half_bits(size[0]), half_bits(size[1])};
+        uint64_t length = (uint64_t)turns[2 * k] + (uint64_t)turns[2 * k + 1];
+        uint64_t cell = (uint64_t)start % length, turn = (uint64_t)start / length;
+        int bit_count = half_bits(length), is_pair = length == 2;
+        uint32_t order = (uint32_t)keys[3 * k], key = mix(order + mix((uint32_t)turn));
+        Class classes[2];
+        for (int c = 0; c < 2; c++) {
+            uint64_t size = (uint64_t)sizes[2 * k + c], own = (uint64_t)turns[2 * k + c];
+            classes[c] = (Class){size, own, 0, 0, ~(uint64_t)0, (uint32_t)keys[3 * k + 1 + c], 0, half_bits(size)};
+            begin_turn(&classes[c], turn);
+        }
         for (int64_t i = 0; i < count; i++) {
-            uint64_t place = permuted(cell, length, bit_count, mix((uint32_t)keys[3 * k] + mix((uint32_t)turn)));
-            int c = place >= own[0];
-            uint64_t at = turn * own[c] + place - (c ? own[0] : 0), round = at / size[c];
-            uint32_t key = mix((uint32_t)keys[3 * k + 1 + c] + mix((uint32_t)round));
-            uint64_t row = permuted(at - round * size[c], size[c], bit_counts[c], key);
-            found[k * count + i] = (int64_t)(row + (c ? size[0] : 0)) + offsets[k];
-            if (++cell == length) cell = 0, turn++;
+            uint64_t place = is_pair ? cell : permuted(cell, length, bit_count, key), first = classes[0].own;
+            uint64_t row = place < first ? class_row(&classes[0], place)
+                                         : classes[0].size + class_row(&classes[1], place - first);
+            found[k * count + i] = (int64_t)row + offsets[k];
+            if (++cell < length) continue;
+            cell = 0, turn++;
+            if (!is_pair) key = mix(order + mix((uint32_t)turn));
+            begin_turn(&classes[0], 1), begin_turn(&classes[1], 1);
         }
     }
 }
