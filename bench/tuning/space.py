@@ -162,8 +162,8 @@ class Suggestions:
     def sampler(self, role: str = "sampler", among: Sequence[str] = ()) -> dict[str, str | None]:
         """Return the sampler of that role with its ratio, as an entry of the settings; None is the rows as they are.
 
-        `among` are the samplers, and batch rules, that it may be beside none. Without them, where the user named it, and where the arm
-        has another, it is the arm's.
+        `among` are the samplers and batch rules that it may be beside none. Without them, where the user named it, and
+        where the arm has another, it is the arm's.
         """
         prefix, name = role.removesuffix("sampler"), getattr(self.arm, role) or "none"
         choices = ("none", *among)

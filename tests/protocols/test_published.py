@@ -24,7 +24,7 @@ from bench.data.cards import PublishedSettings, card
 from bench.data.encode import Encoded
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadTable, UnknownName
-from bench.methods import method
+from bench.methods import ROLES, method
 from bench.methods.meta_weight_net_as_coded import _without_meta_rows
 from bench.networks import streams
 from bench.protocols import as_judged, protocol_named
@@ -33,6 +33,7 @@ from bench.runs.evaluate import run_pack
 from bench.runs.request import Request
 from bench.runs.run import plan
 from bench.runs.workbench import Workbench
+from bench.sampling.rules import rule_named
 from bench.store.folder import Store
 from bench.workflows.run import make_plan
 
@@ -227,6 +228,26 @@ def test_metabalance_on_fraud_makes_the_updates_of_the_papers_code() -> None:
     assert config.updates([227_845, 2 * 394]) == 61
     assert (config.hidden, config.dropout, config.dropout_after) == ((16, 24, 20, 24), 0.5, (2,))
     assert (config.pairs, config.inner_batch, config.outer_batch, config.order) == (81, 24, 16, 1)
+
+
+@pytest.mark.parametrize("name", MATRICES["published"])
+@pytest.mark.parametrize("dataset", ["loan", "fraud"])
+def test_every_sampler_of_the_paper_draws_once(name: str, dataset: str) -> None:
+    """For the whole training; its batch rule is what `strict` takes."""
+    arm = as_judged(arm_named(name), card(dataset), PUBLISHED)
+    assert [getattr(arm, role) for role in ROLES if rule_named(getattr(arm, role))] == []
+    assert PUBLISHED.shares_draws
+    assert not protocol_named("strict").shares_draws
+
+
+@pytest.mark.parametrize("name", ["random-under", "random-over"])
+def test_random_sampling_draws_once_under_published_unless_the_user_names_the_rule(name: str) -> None:
+    judged = {
+        typed: as_judged(arm_named(typed), card("loan"), PUBLISHED).sampler
+        for typed in (name, f"none[{name}]")
+    }
+    assert judged == {name: f"{name}-once", f"none[{name}]": name}
+    assert as_judged(arm_named(name), card("loan"), protocol_named("strict")).sampler == name
 
 
 CHANGED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {

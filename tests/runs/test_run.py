@@ -19,7 +19,7 @@ from bench.contract import Arm
 from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadSetting
-from bench.names import digest
+from bench.names import digest, seed_from
 from bench.protocols import protocol_named
 from bench.runs import run as module
 from bench.runs.request import Request
@@ -92,6 +92,9 @@ def test_all_arms_of_a_split_and_seed_share_their_resampled_sets() -> None:
 
 def test_a_protocol_may_have_all_seeds_of_a_split_share_their_resampled_sets() -> None:
     assert a_run(seed=7).sampling_seed(shared=True) == a_run().sampling_seed(shared=True)
+    assert a_run().sampling_seed(shared=True) == seed_from("sampler", "3" * 64), (
+        "as published records have it"
+    )
     assert a_run(split_sha256="a").sampling_seed(shared=True) != a_run().sampling_seed(shared=True)
 
 
