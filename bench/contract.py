@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.data.cards import Dataset
+from bench.data.classes import BatchRule as BatchRule
+from bench.data.classes import Classes as Classes
 from bench.data.encode import Encoded, Part, Units, encode
 from bench.data.split import Split, check_splits, inner_splits, seeds_by_size
 from bench.data.table import Table
@@ -80,7 +82,8 @@ class Member:
 
     `pools` are the training rows, one part per entry of the method's `POOLS`, already resampled; `valid` is the
     validation part. `Fitted.predict` meets the test part, without labels. `units` gives the encoded columns their own
-    units back; None where the protocol's encoding does not say them.
+    units back; None where the protocol's encoding does not say them. `rules` say of each pool how batches are drawn
+    from it, for a method that draws batches; None is each row once an epoch. Without any, all are None.
     """
 
     config: Any
@@ -88,6 +91,7 @@ class Member:
     pools: tuple[Part, ...]
     valid: Part
     units: Units | None = None
+    rules: tuple[BatchRule | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,24 +173,6 @@ class SteppedConfig(Guarded, BaseModel, ABC):
         """Return how much of the device's memory one run takes beside its rows, in bytes, on the high side."""
 
 
-@dataclass(frozen=True)
-class Classes:
-    """How many rows of either class there are to train on."""
-
-    negatives: int
-    positives: int
-
-    @property
-    def odds(self) -> float:
-        """Negatives per positive: the weight of a positive at which the classes are equal."""
-        return self.negatives / self.positives
-
-    @property
-    def ratio(self) -> float:
-        """Rows of the rarer class per row of the other."""
-        return min(self.odds, 1 / self.odds)
-
-
 class Trial(typing.Protocol):
     """What `space` is given: Optuna's suggestions, each with the arm's own value as its default.
 
@@ -255,8 +241,10 @@ class Method:
     method that trains in steps is a `SteppedConfig`. `space` returns settings for it, and samplers by their role, as
     the trial suggests them. `fit` trains the members and returns one `Fitted` each, in order. `check` is given a
     configuration before anything trains, and raises BadSetting where it cannot be fitted. `pools` are the samplers that
-    feed a member, one part each. `static` are the settings that must agree within a pack; None where runs are fitted
-    one at a time. `cost` is roughly how long a run takes beside others. `arms` are rows that a table may have.
+    feed a member, one part each; with `draws_batches` one may be a batch rule, which `fit` finds on its members (for
+    other methods such rows are drawn once). `static` are the settings that must agree within a pack; None where runs
+    are fitted one at a time. `cost` is roughly how long a run takes beside others. `arms` are rows that a table may
+    have.
     `packages` are those, beside the usual, whose versions belong in a record, and `extra` is what of bench installs
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
     they are missing. `PACKAGES` may be a function of the configuration (`packages_of`).
@@ -271,6 +259,7 @@ class Method:
     space: Callable[[Trial], dict[str, object]]
     fit: Callable[[Sequence[Member], torch.device, Progress], list[Fitted]]
     pools: tuple[str, ...] = ("sampler",)
+    draws_batches: bool = False
     static: frozenset[str] | None = None
     cost: float = 0.0
     arms: tuple[Arm, ...] = ()
@@ -290,7 +279,8 @@ class Protocol(Guarded, ABC):
     A protocol of your own is a frozen subclass with a method `split`; everything else has a default, which is what
     `strict` does. `folds`, `repeats` and `seeds` are defaults that a command may change. `validates` is False where no
     rows are held out for validation; `with_validation` names a protocol that holds some out, for messages. `words` are
-    those that `variant` takes. `divides_entities` is True where one customer may train and test, as over time.
+    those that `variant` takes. `divides_entities` is True where one customer may train and test, as over time. With
+    `shares_draws` a sampler's rows are drawn once per split, and not for each of its seeds.
     """
 
     name: str
@@ -301,6 +291,7 @@ class Protocol(Guarded, ABC):
     seeds: int | None = SEEDS
     validates: bool = True
     divides_entities: bool = False
+    shares_draws: bool = False
     with_validation: str | None = None
     words: tuple[str, ...] = ()
 

@@ -22,7 +22,7 @@ from bench.contract import Arm
 from bench.errors import BadPlugin, BadSetting, UnknownName
 from bench.methods import estimator, method, methods
 from bench.names import Spelling
-from bench.sampling.samplers import SAMPLERS, sampler_named
+from bench.sampling.rules import NAMES, check_rows
 
 
 class _Arms(Mapping[str, Arm]):
@@ -94,10 +94,10 @@ def arm_named(name: str) -> Arm:
     if spelling.samplers == ("none",):
         return ARMS[spelling.base]
     for sampler in spelling.samplers:
-        if sampler.partition(":")[0] not in ("none", *SAMPLERS):
-            raise UnknownName(f"sampler in {name},", sampler, ["none", *SAMPLERS])
+        if sampler.partition(":")[0] not in ("none", *NAMES):
+            raise UnknownName(f"sampler in {name},", sampler, ["none", *NAMES])
         if sampler != "none":
-            sampler_named(sampler)
+            check_rows(sampler)
     return _on_rows(ARMS[spelling.base], spelling)
 
 

@@ -23,7 +23,8 @@ METHODS = (
     "bayes-optimal",
 )
 
-# The samplers of the paper, which are arms by these names; with `none` they span the grid.
+# The samplers of the paper, which are arms by these names. Random over- and under-sampling draw anew every epoch, but
+# under the protocol `published` once, as in the paper.
 SAMPLED = (
     "smote",
     "borderline-smote",
@@ -46,7 +47,9 @@ CELLS = (
         for loss in ("class-weight", "focal", "class-balanced", "logit-adjusted", "ldam-drw")
     ),
 )
-GRID = tuple(f"metabalance[{inner}/{outer}]" for inner in ("none", *SAMPLED) for outer in ("none", *SAMPLED))
+# MetaBalance by its rows: as they are, in balanced batches, and by the samplers of the paper.
+_ROWS = ("none", "balanced", *SAMPLED)
+GRID = tuple(f"metabalance[{inner}/{outer}]" for inner in _ROWS for outer in _ROWS)
 CELL = "metabalance[INNER/OUTER]"  # how one of them is spelled
 
 ALPHAS = (
@@ -60,7 +63,13 @@ ALPHAS = (
 # MetaBalance by samplers, order and inner rate: by name (inner/outer, order, α); α = 0 comes first of its pair.
 ALPHA: Mapping[str, tuple[str, int, float]] = {
     f"metabalance[{pair}](order={order},inner_lr={alpha})": (pair, order, alpha)
-    for pair in ("none/random-under", "random-under/none", "none/none", "svm-smote/random-under")
+    for pair in (
+        "none/balanced",
+        "none/random-under",
+        "random-under/none",
+        "none/none",
+        "svm-smote/random-under",
+    )
     for order, alpha in [(1, 0), *((order, alpha) for order in (1, 2) for alpha in ALPHAS)]
 }
 ALPHA_CELL = f"{CELL}(order=ORDER,inner_lr=ALPHA)"
@@ -100,6 +109,7 @@ _CORE = (
     "logistic-splines",
     "none",
     *_LOSSES,
+    "balanced",
     "smote",
     "borderline-smote",
     "adasyn",
@@ -115,6 +125,7 @@ _FULL = (
     "none",
     *_LOSSES,
     "ldam-drw",
+    "balanced",
     *SAMPLED,
     *_RIVALS,
     *CELLS,

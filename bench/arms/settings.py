@@ -16,13 +16,11 @@ from pydantic import ValidationError
 from bench.arms.arm import arm_named, read_arms
 from bench.arms.matrices import MATRICES
 from bench.arms.spelling import parse, respelled
-from bench.contract import Arm, SteppedConfig
+from bench.contract import Arm, Method, SteppedConfig
 from bench.data.cards import Dataset, published_settings
 from bench.errors import BadSetting, BenchError, UnknownName
-from bench.methods import as_json, method, packages_of
-from bench.sampling.samplers import sampler_named
-
-PAIR_ROLES = ("inner_sampler", "outer_sampler")
+from bench.methods import ROLES, as_json, method, packages_of
+from bench.sampling.rules import check_rows, drawn_once
 
 
 def select(
@@ -54,7 +52,7 @@ def on_data_set(arm: Arm, card: Dataset) -> Arm:
     if not arm.as_published:
         return arm
     given = published_settings(card, f"The arm {arm.name!r}").arms.get(arm.spelling.rows, {})
-    roles = {role: name for role, name in given.items() if role in PAIR_ROLES}
+    roles = {role: name for role, name in given.items() if role in ROLES}
     return replace(arm, **roles)  # type: ignore[arg-type]  # roles are fields
 
 
@@ -109,16 +107,8 @@ def value_of(text: str) -> object:
 
 def configure(arm: Arm) -> dict[str, object]:
     """Return the arm's full configuration, validated; raise BadSetting that names arm, field and fault."""
-    for sampler in (arm.sampler, arm.inner_sampler, arm.outer_sampler):
-        if sampler is not None:
-            sampler_named(sampler)
     which = method(arm.method)
-    pools = which.pools
-    for role in ("sampler", "inner_sampler", "outer_sampler"):
-        if getattr(arm, role) is not None and role not in pools:
-            raise BadSetting(
-                f"The arm {arm.name!r} sets {role}, but {arm.method} takes {' and '.join(pools)}."
-            )
+    _check_samplers(arm, which)
     try:
         dumped = as_json(which, lambda: which.config.model_validate(dict(arm.settings)))
     except ValidationError as error:
@@ -132,6 +122,23 @@ def configure(arm: Arm) -> dict[str, object]:
         if isinstance(value, float) and not isfinite(value):
             raise BadSetting(f"The arm {arm.name!r} sets {name} to {value}; it must be a finite number.")
     return dumped
+
+
+def _check_samplers(arm: Arm, which: Method) -> None:
+    """Raise UnknownName or BadSetting for a sampler or batch rule that is none, or that the method cannot have."""
+    for role in ROLES:
+        if (sampler := getattr(arm, role)) is None:
+            continue
+        check_rows(sampler)
+        if role not in which.pools:
+            raise BadSetting(
+                f"The arm {arm.name!r} sets {role}, but {arm.method} takes {' and '.join(which.pools)}."
+            )
+        if not which.draws_batches:
+            try:
+                drawn_once(sampler)
+            except BadSetting as error:
+                raise BadSetting(f"The arm {arm.name!r}: {error}") from error
 
 
 def check_settings(arm: Arm) -> None:

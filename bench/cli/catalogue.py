@@ -119,10 +119,20 @@ def _how_to_have(method: Method) -> str:
 
 
 def _samplers() -> list[ListRow]:
+    from bench.sampling.rules import RULES
     from bench.sampling.samplers import SAMPLERS
 
-    return [
-        {"name": name, "limit_seconds": sampler.limit_seconds, "description": sampler.description}
+    rules: list[ListRow] = [
+        {"name": name, "drawn": rule.drawn, "limit_seconds": None, "description": rule.description}
+        for name, rule in RULES.items()
+    ]
+    return rules + [
+        {
+            "name": name,
+            "drawn": "once per split and seed" if sampler.random else "once per split",
+            "limit_seconds": sampler.limit_seconds,
+            "description": sampler.description,
+        }
         for name, sampler in SAMPLERS.items()
     ]
 
@@ -193,7 +203,7 @@ LISTED: dict[str, tuple[str, str]] = {  # what one of them is called, and what t
     "suites": ("suite", "lists of data sets that belong together"),
     "arms": ("arm", "rows of a leaderboard: a method with its samplers, loss and settings"),
     "methods": ("method", "learners, with the settings that --set changes"),
-    "samplers": ("sampler", "ways to change the training rows, as in ARM[SAMPLER]"),
+    "samplers": ("sampler", "ways to choose the training rows, as in ARM[SAMPLER]"),
     "losses": ("loss", "losses of the networks"),
     "metrics": ("metric", "what is measured on test rows, as tables and files call it"),
     "protocols": ("protocol", "ways to split the rows and judge the arms"),

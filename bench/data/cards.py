@@ -120,8 +120,9 @@ class PublishedSettings(_Frozen):
 
     `drop` are features left out, `standardise` those that are scaled (None: all), the others stay raw. `dropout`
     follows the hidden layers `dropout_after`, the first being 1. `arms` has by arm the settings it was published with,
-    and for MetaBalance its samplers. `measured` is the test ROC-AUC of an arm by the authors' own code on today's
-    libraries, as mean and standard deviation over 2–3 seeds: what this suite's numbers are held against.
+    and the samplers where they are others than the arm's own. `measured` is the test ROC-AUC of an arm by the authors'
+    own code on today's libraries, as mean and standard deviation over 2–3 seeds: what this suite's numbers are held
+    against.
     """
 
     drop: tuple[str, ...] = ()

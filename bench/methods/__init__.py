@@ -142,6 +142,7 @@ def _registered(plugin: plugins.Plugin) -> Method:
         space=guard(values["space"], dict, "a dict of settings", plugin.file),
         fit=values["fit"] if is_of_bench(plugin.file) else _on_copies(values["fit"]),
         pools=tuple(values["POOLS"]),
+        draws_batches=values["DRAWS_BATCHES"],
         static=None if values["STATIC"] is None else frozenset(values["STATIC"]),
         cost=float(values["COST"]),
         arms=tuple(values["ARMS"]),
@@ -220,6 +221,7 @@ _MEANING = (
 )
 _OPTIONAL: Mapping[str, Any] = {
     "POOLS": ("sampler",),
+    "DRAWS_BATCHES": False,
     "STATIC": None,
     "COST": 0.0,
     "ARMS": (),
@@ -242,6 +244,7 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         f"some of {', '.join(ROLES)}",
         lambda roles: _texts(roles) and bool(roles) and set(roles) <= set(ROLES),
     ),
+    "DRAWS_BATCHES": ("True or False", lambda draws: isinstance(draws, bool)),
     "STATIC": ("a set of names, or None", lambda names: names is None or _texts(list(names))),
     "COST": ("a number", lambda cost: isinstance(cost, int | float)),
     "ARMS": ("a tuple of bench.contract.Arm", lambda arms: all(isinstance(arm, Arm) for arm in arms)),

@@ -32,9 +32,10 @@ from bench.networks.mlp import forward, gradient, initialise, per_member, r_forw
 from bench.networks.optimisers import AdamW
 from bench.networks.tensors import Batch, Keep, Parameters, Step
 
-VERSION = 1
+VERSION = 2
 COST = 5.0
 FAMILY = "networks"
+DRAWS_BATCHES = True
 POOLS = ("sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"batch", "meta_batch", "weight_hidden"}
 ARMS = (

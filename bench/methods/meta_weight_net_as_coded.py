@@ -19,9 +19,10 @@ from bench.data.encode import Part
 from bench.methods import network
 from bench.names import seed_from
 
-VERSION = 1
+VERSION = 2
 COST = network.COST
 FAMILY = "networks"
+DRAWS_BATCHES = True
 STATIC = network.STATIC
 ARMS = (
     Arm(

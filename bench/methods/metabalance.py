@@ -2,9 +2,11 @@
 
 Per update, P pairs of batches: an inner step θ' = θ − α ∇L(θ; inner), then the outer loss
 L(θ'; outer) + λ L(θ; inner), averaged over the pairs. The inner batches come from the inner sampler's
-rows, the outer ones from the outer sampler's. `order` 2 differentiates through the inner step, as the
-method is defined; 1 does not, as the authors' code computes. `inner_lr` 0 is the control without a
-meta step.
+rows, the outer ones from the outer sampler's; a batch rule (`bench.sampling.rules`) draws from all rows. The default
+is natural inner and balanced outer batches, as the authors' code has it for images; for tables that code draws its
+outer rows once for all of the training (`random-under-once`, `svm-smote` …). `order` 2 differentiates through the inner
+step, as the method is defined; 1 does not, as the authors' code computes. `inner_lr` 0 is the control without a meta
+step.
 """
 
 from __future__ import annotations
@@ -24,30 +26,37 @@ from bench.networks.gradients import outer_gradient
 from bench.networks.loop import Steps
 from bench.networks.tensors import Parameters, Step
 
-VERSION = 2
+VERSION = 3
 COST = 5.0
 FAMILY = "networks"
+DRAWS_BATCHES = True
 POOLS = ("inner_sampler", "outer_sampler")
 STATIC = NETWORK_STATIC | {"pairs", "inner_batch", "outer_batch", "order"}
-STUDIED_SAMPLERS = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")  # the quick ones
+STUDIED_SAMPLERS = (  # the quick ones, and the one that the paper chose
+    *("balanced", "random-over", "random-under", "smote", "borderline-smote", "svm-smote", "adasyn"),
+)
 _METABALANCE = Arm(
     "metabalance",
     "metabalance",
-    "MetaBalance, exact second order; inner natural, outer random under-sampling",
-    outer_sampler="random-under",
+    "MetaBalance, exact second order; inner natural, outer balanced batches",
+    outer_sampler="balanced",
 )
 ARMS = (
     _METABALANCE,
     replace(
         _METABALANCE,
         name="metabalance-published",
-        description="MetaBalance with the samplers that its authors chose in the end, which the data set's card names",
+        description="MetaBalance with the samplers that its authors chose in the end (October 2021), which the data "
+        "set's card names",
+        outer_sampler="random-under-once",
         as_published=True,
     ),
     replace(
         _METABALANCE,
         name="metabalance-june-published",
-        description="MetaBalance as first published; inner natural, outer random under-sampling",
+        description="MetaBalance as first published in June 2021, before its authors searched other samplers; inner "
+        "natural, outer random under-sampling drawn once",
+        outer_sampler="random-under-once",
         as_published=True,
     ),
     replace(
@@ -65,7 +74,7 @@ ARMS = (
     replace(
         _METABALANCE,
         name="outer-only",
-        description="control: the outer batches alone, α = λ = 0, as many updates; outer random under-sampling",
+        description="control: the outer batches alone, α = λ = 0, as many updates; outer balanced",
         settings={"inner_lr": 0.0, "inner_weight": 0.0},
     ),
 )

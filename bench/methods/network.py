@@ -1,6 +1,7 @@
 """One multilayer perceptron on one pool of rows: the arms `none`, `class-weight`, every sampler, every loss.
 
-What tells these arms apart is the sampler that made the pool, the class weights and the loss. The
+What tells these arms apart is the sampler that made the pool, or the batch rule that draws from it
+(`bench.sampling.rules`), the class weights and the loss. The
 network, its optimiser and its budget are the same for all of them, and for MetaBalance.
 """
 
@@ -13,6 +14,7 @@ import torch
 from pydantic import Field, field_validator
 
 from bench.contract import Arm, Fitted, Member, Progress, Trial
+from bench.data.classes import BALANCED
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
 from bench.networks.fit import fit_pack
@@ -21,9 +23,10 @@ from bench.networks.loop import Steps
 from bench.networks.losses import LOSSES, terms
 from bench.networks.tensors import Parameters, Step
 
-VERSION = 3
+VERSION = 4
 COST = 2.5
 FAMILY = "networks"
+DRAWS_BATCHES = True
 STATIC = NETWORK_STATIC | {"batch", "loss"}
 LEAST_REST = 1e-7  # of 1 − β
 ARMS = (
@@ -57,12 +60,13 @@ ARMS = (
         "margins by class, weights deferred (Cao et al. 2019)",
         settings={"loss": "ldam-drw"},
     ),
+    Arm("balanced", "network", "batches of which half is of either class, from all rows", "balanced"),
     Arm("smote", "network", "SMOTE (Chawla et al. 2002)", "smote"),
     Arm("borderline-smote", "network", "Borderline-SMOTE (Han et al. 2005)", "borderline-smote"),
     Arm("svm-smote", "network", "SVM-SMOTE (Nguyen et al. 2009)", "svm-smote"),
     Arm("adasyn", "network", "ADASYN (He et al. 2008)", "adasyn"),
-    Arm("random-over", "network", "random over-sampling", "random-over"),
-    Arm("random-under", "network", "random under-sampling", "random-under"),
+    Arm("random-over", "network", "random over-sampling, anew every epoch", "random-over"),
+    Arm("random-under", "network", "random under-sampling, anew every epoch", "random-under"),
     Arm("cluster-centroids", "network", "k-means centroids instead of the negatives", "cluster-centroids"),
     Arm(
         "near-miss",
@@ -125,8 +129,9 @@ def space(trial: Trial) -> dict[str, object]:
         **_of(loss, trial),
     }
     settings |= trial.sampler()
-    # A sampler's ratio evens the classes out, and other losses do it by a setting of their own.
-    if "balance" not in trial.defaults and loss in ("cross-entropy", "focal"):
+    # A sampler's ratio evens the classes out, or its rule has; and other losses do it by a setting of their own.
+    evened_out = "balance" in trial.defaults or trial.arm.sampler == BALANCED
+    if not evened_out and loss in ("cross-entropy", "focal"):
         settings["class_weight"] = trial.weight("class_weight")
     return settings
 

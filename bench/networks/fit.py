@@ -33,7 +33,11 @@ def fit_pack(
     runs, members = members, [attempt for member in members for attempt in _tries(member)]
     configs = [member.config for member in members]
     sides = zip(*(member.pools for member in members), strict=True)
-    pools = [pool(parts, device, dtype_of(configs[0])) for parts in sides]
+    rules = zip(*(member.rules or (None,) * len(member.pools) for member in members), strict=True)
+    pools = [
+        pool(parts, device, dtype_of(configs[0]), of_parts)
+        for parts, of_parts in zip(sides, rules, strict=True)
+    ]
     everyone = Company(configs, [member.seed for member in members], pools)
     trained = train(
         configs,

@@ -25,6 +25,10 @@ from bench.networks.tensors import Batch, Parameters, Terms
 
 _SIZES = (7, 9, 17, 1)  # none a multiple of a vector
 _K, _PAIRS, _INNER, _OUTER = 3, 5, 9, 7
+_CLASSES = (
+    torch.tensor([[5, 48], [9, 3], [2, 60]]),
+    torch.tensor([[5, 5], [1, 1], [60, 60]]),
+)  # rows, and of a turn
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 
 log = logging.getLogger(__name__)
@@ -102,6 +106,7 @@ def _computed(dtype: torch.dtype) -> dict[str, Parameters]:
         "loss_gradient": loss_gradient(parameters, inner, terms, keep(_PAIRS * _INNER)),
         "streams": [
             streams.rows(keys, torch.tensor([5, 48, 50]), 2**31, 200, batch=4).to(dtype) + 1.0,
+            streams.class_rows(keys[:, None] + torch.arange(3), *_CLASSES, 2**31, 200).to(dtype) + 1.0,
             *keep(_INNER),
         ],
     }

@@ -5,6 +5,10 @@ With a generator that keeps a state, a member's draws would depend on who drew b
 drawn without replacement: position t of a stream over n rows is row π(t mod n) of epoch ⌊t/n⌋. π is a Feistel
 permutation of a grid of at least n cells (rounds of modular addition; a cell ≥ n is permuted again until it is below n;
 Black & Rogaway 2002), so no order is ever stored.
+
+Where batches hold the classes in other shares than the rows (`bench.data.classes.BatchRule`), positions come in turns
+of so many rows of either class. A permutation of the turn says of which class a position is; its place among the
+positions of that class is its place in the class's own stream.
 """
 
 from __future__ import annotations
@@ -71,20 +75,58 @@ def rows(
     position = torch.arange(start, start + count, device=key.device, dtype=torch.float64)
     size = sizes[:, None]
     length = torch.ceil(size / batch) * batch if batch else size
-    # Exact below 2**53, and several times faster than integer division.
-    epoch = torch.floor(position / length)
-    cell = (position - epoch * length).to(torch.int64)
+    epoch, cell = _divided(position, length)
     if batch:
         first = length.to(torch.int64) - batch  # of the last batch
         cell = torch.where(cell < size, cell, first + (cell - first) % (size - first))
-    round_key = mix((key[:, None] + mix(epoch.to(torch.int64) & _MASK)) & _MASK)
-    return _permute(cell, size.expand_as(cell), round_key) + offsets[:, None]
+    return _permute(cell, size, _round_key(key[:, None], epoch)) + offsets[:, None]
+
+
+def class_rows(
+    keys: Tensor, sizes: Tensor, turns: Tensor, start: int, count: int, *, offsets: Tensor | None = None
+) -> Tensor:
+    """Return positions `start … start + count − 1` of each member's stream of rows of two classes, int64 (K, count).
+
+    `turns` (K, 2) are the rows of either class that come in turn, `sizes` (K, 2) those that there are, the first
+    class's numbered first; the member's offset is added. `keys` (K, 3) are of the order within a turn, and of the
+    streams of either class. Two rows keep their order: a batch is the same either way. A class that comes as a whole
+    in every turn needs no other order than the turn's.
+    """
+    offsets = torch.zeros_like(sizes[:, 0]) if offsets is None else offsets
+    if fused := kernel(torch.empty(0, device=keys.device)):
+        keys, sizes, turns = keys.contiguous(), sizes.contiguous(), turns.contiguous()
+        return fused.class_rows(keys, sizes, turns, offsets, start, count)
+    position = torch.arange(start, start + count, device=keys.device, dtype=torch.float64)
+    length, first = turns.sum(1, keepdim=True), turns[:, :1]
+    turn, cell = _divided(position, length)
+    place = torch.where(length == 2, cell, _permute(cell, length, _round_key(keys[:, :1], turn)))
+    second = place >= first
+
+    def of_class(pair: Tensor) -> Tensor:
+        return torch.where(second, pair[:, 1:], pair[:, :1])
+
+    size, own = of_class(sizes), of_class(turns)
+    place = torch.where(second, place - first, place)
+    epoch, cell = _divided((turn * own + place).to(torch.float64), size)
+    permuted = _permute(cell, size, _round_key(of_class(keys[:, 1:]), epoch))
+    row = torch.where(own == size, place, permuted)
+    return row + torch.where(second, sizes[:, :1], 0) + offsets[:, None]
+
+
+def _divided(position: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Return quotient and rest, int64, of a position float64: exact below 2**53, and faster than integer division."""
+    quotient = torch.floor(position / length)
+    return quotient.to(torch.int64), (position - quotient * length).to(torch.int64)
+
+
+def _round_key(key: Tensor, epoch: Tensor) -> Tensor:
+    return mix((key + mix(epoch & _MASK)) & _MASK)
 
 
 def _permute(cell: Tensor, size: Tensor, key: Tensor) -> Tensor:
-    """Return π_key(cell) < size, permuting again the cells that fall outside; all three of one shape."""
-    bits = torch.frexp((size[:, :1] - 1).double()).exponent.long() // 2  # half the bits of size − 1
-    bits = bits.expand_as(cell)
+    """Return π_key(cell) < size, permuting again the cells that fall outside; `size` may be one number per member."""
+    bits = torch.frexp((size - 1).double()).exponent.long() // 2  # half the bits of size − 1
+    bits, size = bits.expand_as(cell), size.expand_as(cell)
     permuted = _feistel(cell, bits, size, key)
     while bool((outside := permuted >= size).any()):
         permuted[outside] = _feistel(permuted[outside], bits[outside], size[outside], key[outside])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the mean of `metric` by inner (rows) and outer sampler (columns), NaN for a cell that did not run.
 
-    `board` is a leaderboard; empty where it has no cell of the grid.
+    `board` is a leaderboard; a sampler of which no cell ran has no place, and without any the grid is empty.
     """
     means = board.set_index("arm")[f"{metric}_mean"]
     cells = {name: parse(name).samplers for name in GRID}
@@ -27,7 +27,7 @@ def grid_of(board: pd.DataFrame, metric: str) -> pd.DataFrame:
     grid = pd.DataFrame(np.nan, index=samplers, columns=samplers)
     for name, (inner, outer) in cells.items():
         grid.loc[inner, outer] = means.get(name, np.nan)
-    return grid if grid.notna().any(axis=None) else grid.iloc[:0]
+    return grid.dropna(axis=0, how="all").dropna(axis=1, how="all")
 
 
 def draw_grid(grid: pd.DataFrame, title: str, metric: str) -> Figure:

@@ -4,7 +4,9 @@ One split drawn without regard to the label, no validation, a scaler fitted on a
 by one: `published+stratified+train-scaler`.
 
 What depends on the data set (network, learning rates, MetaBalance's samplers) is in its card; what does not is
-here: SGD with Nesterov momentum at a constant rate, batches, 81 pairs, 100 epochs, first order, the last epoch.
+here: SGD with Nesterov momentum at a constant rate, batches, 81 pairs, 100 epochs, first order, the last epoch. A
+sampler draws its rows once, for all of the training and for all seeds; the card says so of random over- and
+under-sampling, `random-under-once`, which `strict` draws anew every epoch.
 Each repair of the protocol changes one of these things and leaves the rest.
 """
 
@@ -19,7 +21,6 @@ from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from bench.arms.settings import PAIR_ROLES
 from bench.contract import Arm, Protocol
 from bench.data.cards import Dataset, published_settings
 from bench.data.cards import PublishedSettings as PublishedCard
@@ -27,7 +28,7 @@ from bench.data.encode import Encoded, encoded
 from bench.data.split import VALID_SHARE, Split, stratified
 from bench.data.table import Table
 from bench.errors import BadSetting, BadTable, UnknownName
-from bench.methods import method
+from bench.methods import ROLES, method
 from bench.names import digest
 
 STRATIFIED_FOLDS = 5
@@ -143,13 +144,13 @@ class Published(Protocol):
         published = published_settings(card, f"The protocol {self.name}")
         if self.has("row-weights") and arm.method == "meta-weight-net-as-coded":
             settings = {name: value for name, value in arm.settings.items() if name != "meta_share"}
-            arm = replace(arm, method="meta-weight-net", outer_sampler="random-under", settings=settings)
+            arm = replace(arm, method="meta-weight-net", outer_sampler="random-under-once", settings=settings)
         entry = _entry(arm, published)
-        roles: dict[str, Any] = {name: value for name, value in entry.items() if name in PAIR_ROLES}
+        roles: dict[str, Any] = {name: value for name, value in entry.items() if name in ROLES}
         arm = replace(arm, **roles)
         fields = method(arm.method).config.model_fields
         if arm.method in _PUBLISHED:
-            numbers = {name: value for name, value in entry.items() if name not in PAIR_ROLES}
+            numbers = {name: value for name, value in entry.items() if name not in ROLES}
             if arm.method == "meta-weight-net":  # its virtual step is the step to come
                 numbers["inner_lr"] = numbers["lr"]
             settings = _network(arm, published, self) | numbers | dict(arm.settings)
@@ -166,6 +167,7 @@ PROTOCOL = Published(
     seeds=None,  # the card says it
     validates=False,
     divides_entities=True,
+    shares_draws=True,
     with_validation="published+early-stopping",
     words=tuple(REPAIRS),
 )
@@ -214,7 +216,7 @@ def _entry(arm: Arm, published: PublishedCard) -> dict[str, float | str]:
         if name in published.arms:
             given = published.arms[name]
             own = name == plain
-            return {key: value for key, value in given.items() if own or key not in PAIR_ROLES}
+            return {key: value for key, value in given.items() if own or key not in ROLES}
     return {}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.contract import Fitted, Member, Progress, Result
+from bench.contract import BatchRule, Fitted, Member, Progress, Result
 from bench.data.encode import Encoded, Part
 from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
 from bench.machine import forget_peak_memory
@@ -29,7 +29,9 @@ from bench.runs.materials import Failure, Materials
 from bench.runs.recording import Scoring, reason_of, record_failure, record_run
 from bench.runs.run import Run, configuration
 from bench.sampling.resample import resample
+from bench.sampling.rules import drawn_once, rule_named
 
+POOL_BYTES = 2**30  # of rows that a pack's members train on: a larger pack is fitted in parts
 _T = TypeVar("_T")
 
 
@@ -45,17 +47,18 @@ def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[
             alone += run_pack(bench, [run], lambda step, steps: None)
             progress(i + 1, len(runs))
         return alone
+    results: list[Result] = []
+    while len(results) < len(runs):
+        results += _run_some(bench, runs[len(results) :], progress)
+    return results
+
+
+def _run_some(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[Result]:
+    """Run as many of the first runs as memory may hold the rows of; return their results."""
     started = datetime.now(UTC)
     forget_peak_memory()
-    prepared: dict[str, _Prepared] = {}
-    failures: dict[str, Failure] = {}
-    for run in runs:
-        progress(0, 1)  # a worker that nobody listens to ends here, rather than after hours of samplers
-        work = _attempt(partial(_prepare, bench, run))
-        if isinstance(work, Failure):
-            failures[run.key] = work
-        else:
-            prepared[run.key] = work
+    prepared, failures = _prepare_some(bench, runs, progress)
+    runs = runs[: len(prepared) + len(failures)]
     ready = [run for run in runs if run.key in prepared]
     fit = partial(_fit_and_score, bench, ready, [*prepared.values()], progress)
     outcomes = _attempt(fit, runs[0].method)
@@ -74,6 +77,26 @@ def run_pack(bench: Materials, runs: Sequence[Run], progress: Progress) -> list[
         if run.key in failures:
             results[run.key] = _record_failure(bench, run, failures[run.key], started)
     return [results[run.key] for run in runs]
+
+
+def _prepare_some(
+    bench: Materials, runs: Sequence[Run], progress: Progress
+) -> tuple[dict[str, _Prepared], dict[str, Failure]]:
+    """Return the first runs as members, or what became of them, by key: all, unless their rows pass POOL_BYTES."""
+    prepared: dict[str, _Prepared] = {}
+    failures: dict[str, Failure] = {}
+    parts: dict[int, int] = {}  # bytes by id: runs share most of their rows
+    for run in runs:
+        progress(0, 1)  # a worker that nobody listens to ends here, rather than after hours of samplers
+        work = _attempt(partial(_prepare, bench, run))
+        if isinstance(work, Failure):
+            failures[run.key] = work
+            continue
+        prepared[run.key] = work
+        parts |= {id(part): part.X.nbytes for part in work.member.pools}
+        if sum(parts.values()) > POOL_BYTES:
+            break
+    return prepared, failures
 
 
 def _attempt(work: Callable[[], _T], by: str | None = None) -> _T | Failure:
@@ -125,17 +148,25 @@ def _prepare(bench: Materials, run: Run) -> _Prepared | Failure:
     began = time.perf_counter()
     encoded = bench.encode(run.split_sha256)
     started = time.perf_counter()
+    which, seed = method(run.method), run.sampling_seed(shared=bench.protocol.shares_draws)
     pools: list[Part] = []
-    for role in method(run.method).pools:
+    rules: list[BatchRule | None] = []
+    for role in which.pools:
         sampler = getattr(run, role)
-        if failed_before := bench.failures.get((run.split_sha256, sampler)):
+        rules.append(rule_named(sampler) if which.draws_batches else None)
+        if rules[-1]:
+            pools.append(encoded.train)
+            continue
+        if failed_before := bench.failures.get((run.split_sha256, sampler, seed)):
             return failed_before
-        pool = _attempt(partial(resample, encoded.train, sampler, run.sampling_seed, since=bench.since))
+        work = partial(resample, encoded.train, sampler and drawn_once(sampler), seed, since=bench.since)
+        pool = _attempt(work)
         if isinstance(pool, Failure):
-            bench.failures[run.split_sha256, sampler] = pool
+            bench.failures[run.split_sha256, sampler, seed] = pool
             return pool
         pools.append(pool)
-    member = Member(configuration(run), run.stream_seed, tuple(pools), encoded.valid, encoded.units)
+    config = configuration(run)
+    member = Member(config, run.stream_seed, tuple(pools), encoded.valid, encoded.units, tuple(rules))
     return _Prepared(member, {"encoding": started - began, "resampling": time.perf_counter() - started})
 
 

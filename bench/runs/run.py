@@ -27,7 +27,7 @@ from bench.names import canonical, digest, seed_from
 from bench.store.schema import Setup
 
 # Raised when reading, splitting, sampling or scoring change results; encode.VERSION says the same of encoding.
-PIPELINE = 2
+PIPELINE = 3
 PIPELINE_VERSIONS = {"pipeline": PIPELINE, "encoding": encode.VERSION}
 
 
@@ -80,10 +80,12 @@ class Run:
         """
         return seed_from("run", self.split_sha256, self.seed)
 
-    @property
-    def sampling_seed(self) -> int:
-        """The seed of the run's samplers: one per split, so that all arms and seeds share a resampled set."""
-        return seed_from("sampler", self.split_sha256)
+    def sampling_seed(self, *, shared: bool = False) -> int:
+        """Return the seed of the run's samplers: one per split and seed, or where it is shared per split.
+
+        All arms share it, and so their resampled sets.
+        """
+        return seed_from("sampler", self.split_sha256, *([] if shared else [self.seed]))
 
     @property
     def static(self) -> str:
@@ -181,8 +183,8 @@ def packs(
     """Return the runs in packs of agreeing static settings, the costliest first.
 
     `pack` bounds the members. Where it is None, 64 does, or for networks `limit` (what memory holds, say) of the
-    runs that may share packs; but there are no fewer packs than workers. Runs of one fold and sampler are put
-    together, so that a pack has few pools. K never changes a result, nor does the order.
+    runs that may share packs; but there are no fewer packs than workers. Runs of one fold and seed are put together,
+    and of these those of one sampler: they share their rows. K never changes a result, nor does the order.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -195,9 +197,9 @@ def packs(
     return sorted(packed, key=lambda members: -_cost(members))
 
 
-def _place(run: Run) -> tuple[int, int, tuple[str, str, str], str, int]:
+def _place(run: Run) -> tuple[int, int, int, tuple[str, str, str], str]:
     samplers = (run.sampler or "", run.inner_sampler or "", run.outer_sampler or "")
-    return run.repeat, run.fold, samplers, run.arm, run.seed
+    return run.repeat, run.fold, run.seed, samplers, run.arm
 
 
 def _size(group: Sequence[Run], workers: int, limit: Callable[[Sequence[Run]], int] | None) -> int:

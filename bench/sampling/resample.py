@@ -62,11 +62,11 @@ _hashes: dict[int, str] = {}
 def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) -> Part:
     """Return `part` resampled by the named sampler; None returns it as it is.
 
-    The rows that a sampler makes up, or copies, carry the row id -1 unless the sampler says which
-    rows it took. A ratio that the rows have already leaves them as they are. `since` (Unix seconds) is when this
-    benchmark began: a sampler that ran out of time on these rows since then raises SamplerTimeout at once. Raises
-    UnknownName, BadSetting, SamplerTimeout, SamplerFailed from a process of its own, and lets the sampler's own error
-    pass otherwise.
+    Where the sampler draws nothing at random, all seeds share one set. The rows that a sampler makes up, or copies,
+    carry the row id -1 unless the sampler says which rows it took. A ratio that the rows have already leaves them as
+    they are. `since` (Unix seconds) is when this benchmark began: a sampler that ran out of time on these rows since
+    then, with whatever seed, raises SamplerTimeout at once. Raises UnknownName, BadSetting, SamplerTimeout,
+    SamplerFailed from a process of its own, and lets the sampler's own error pass otherwise.
     """
     if sampler is None:
         return part
@@ -74,6 +74,7 @@ def resample(part: Part, sampler: str | None, seed: int, *, since: float = inf) 
     fewer, more = _class_sizes(part)
     if ratio is not None and fewer >= ratio * more:
         return part
+    seed = seed if chosen.random else 0
     name = _name(part, sampler, seed)
     resampled = _alive.get(name)
     if resampled is None:
@@ -122,7 +123,7 @@ def _make(part: Part, sampler: str, seed: int, path: Path) -> Part:
 def _make_in_own_process(part: Part, sampler: str, seed: int, path: Path, since: float) -> Part:
     """Make the set in a process that is ended at the sampler's limit, unless that happened already after `since`."""
     limit = sampler_named(sampler)[0].limit_seconds or 0.0
-    marker = path.with_suffix(".timeout")
+    marker = path.with_name(f"{_name(part, sampler, 0)}.timeout")  # of every seed: another would take as long
     if marker.exists() and marker.stat().st_mtime >= since:
         raise _too_slow(part, sampler, limit)
     with replacing(path, sync=False) as output, temporary_beside(path) as rows:

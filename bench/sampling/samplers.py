@@ -1,7 +1,8 @@
 """The samplers: imbalanced-learn's, with its defaults.
 
-`SAMPLERS` maps a name to a `Sampler`. Neighbours asked for are capped by the rows there are. AllKNN and SMOTEENN
-search fewer rows than imbalanced-learn's and keep the same (`bench.sampling.neighbours`).
+`SAMPLERS` maps a name to a `Sampler`, which draws its rows before anything trains; what chooses rows while a method
+trains is a batch rule (`bench.sampling.rules`). Neighbours asked for are capped by the rows there are. AllKNN and
+SMOTEENN search fewer rows than imbalanced-learn's and keep the same (`bench.sampling.neighbours`).
 
 A sampler that makes the classes equal stops earlier where a ratio follows its name: `smote:0.5` leaves one row of the
 rarer class for every two of the other.
@@ -31,7 +32,8 @@ class Sampler:
     `make(seed, minority, rows)` returns an object with `fit_resample(X, y)`. A slow sampler has a time limit, which
     applies to large tables (`bench.sampling.resample.SLOW_ROWS`); a quick one has None. With `one_thread` a single
     thread does the work, because the result would depend on the number of threads. `ratio` names the sampler's
-    parameter for the rows of the rarer class per row of the other; None where it aims at no ratio.
+    parameter for the rows of the rarer class per row of the other; None where it aims at no ratio. One that is not
+    `random` makes the same set whatever the seed.
     """
 
     make: Factory
@@ -39,6 +41,7 @@ class Sampler:
     limit_seconds: float | None = None
     one_thread: bool = False
     ratio: str | None = "sampling_strategy"
+    random: bool = True
 
     @property
     def slow(self) -> bool:
@@ -126,8 +129,10 @@ def _neighbours(wanted: int, rows: int) -> int:
 
 
 SAMPLERS: Mapping[str, Sampler] = {
-    "random-over": Sampler(_random_over, "Minority rows copied at random."),
-    "random-under": Sampler(_random_under, "Majority rows left out at random."),
+    "random-over-once": Sampler(_random_over, "Minority rows copied at random, once for the whole training."),
+    "random-under-once": Sampler(
+        _random_under, "Majority rows left out at random, once for the whole training."
+    ),
     "smote": Sampler(_smote, "SMOTE: made-up rows between minority neighbours (Chawla et al. 2002)."),
     "borderline-smote": Sampler(
         _borderline_smote, "Borderline-SMOTE: SMOTE from minority rows near the border (Han et al. 2005)."
@@ -139,7 +144,9 @@ SAMPLERS: Mapping[str, Sampler] = {
     ),
     "adasyn": Sampler(_adasyn, "ADASYN: more made-up rows where the majority is near (He et al. 2008)."),
     "near-miss": Sampler(
-        _near_miss, "NearMiss-1: the majority rows closest to three minority rows (Mani and Zhang 2003)."
+        _near_miss,
+        "NearMiss-1: the majority rows closest to three minority rows (Mani and Zhang 2003).",
+        random=False,
     ),
     "cluster-centroids": Sampler(
         _cluster_centroids,
@@ -152,6 +159,7 @@ SAMPLERS: Mapping[str, Sampler] = {
         "AllKNN: no majority row with a minority row among its neighbours (Tomek 1976).",
         SLOW_SECONDS,
         ratio=None,
+        random=False,
     ),
     "smoteenn": Sampler(
         _smoteenn,
@@ -167,11 +175,20 @@ def sampler_named(text: str) -> tuple[Sampler, float | None]:
 
     Raises UnknownName for the name, BadSetting for a ratio that is no number in (0, 1] or where the sampler has none.
     """
-    name, colon, ratio = text.partition(":")
+    name = text.partition(":")[0]
     if name not in SAMPLERS:
         raise UnknownName("sampler", name, SAMPLERS)
+    return SAMPLERS[name], ratio_of(text, aims=SAMPLERS[name].ratio is not None)
+
+
+def ratio_of(text: str, *, aims: bool) -> float | None:
+    """Return the ratio of `NAME:RATIO`; None where none is given.
+
+    Raises BadSetting where it is no number in (0, 1], or given to what `aims` at none.
+    """
+    name, colon, ratio = text.partition(":")
     if not colon:
-        return SAMPLERS[name], None
+        return None
     try:
         number = float(ratio)
     except ValueError:
@@ -181,6 +198,6 @@ def sampler_named(text: str) -> tuple[Sampler, float | None]:
             f"{text}: {ratio!r} is no ratio. Say how many rows of the rarer class there shall be for each of the "
             f"other, more than 0 and at most 1, for example {name}:0.5."
         )
-    if SAMPLERS[name].ratio is None:
-        raise BadSetting(f"{text}: {name} leaves rows out by their neighbours, and aims at no ratio.")
-    return SAMPLERS[name], number
+    if not aims:
+        raise BadSetting(f"{text}: {name} aims at no ratio that could be set.")
+    return number

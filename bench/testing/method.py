@@ -18,12 +18,13 @@ from pydantic import BaseModel, ValidationError
 
 from bench.arms.arm import ARMS
 from bench.arms.settings import configure
-from bench.contract import Arm, Fitted, Member, Method, SteppedConfig
+from bench.contract import Arm, BatchRule, Fitted, Member, Method, SteppedConfig
 from bench.data.encode import Encoded, Part, encode
 from bench.errors import BenchError
 from bench.methods import how_to_install, missing_packages
 from bench.names import DEFAULT_PROTOCOL
 from bench.protocols import protocol_named
+from bench.sampling.rules import RULES
 from bench.testing.checks import Check, examine, expect, loans
 from bench.tuning.space import Classes, arm_at, space_of
 
@@ -65,12 +66,14 @@ class Subject:
         train: Part | None = None,
         valid: Part | None = None,
         config: BaseModel | None = None,
+        rule: str | None = None,
     ) -> list[Fitted]:
-        """Return what `fit` makes of one member for each seed."""
+        """Return what `fit` makes of one member for each seed, all of whose pools have the batch rule, if any."""
         pools = (train or self.encoded.train,) * len(self.method.pools)
         config = config or self.method.config.model_validate(self.defaults)
         valid = valid or self.encoded.valid
-        members = [Member(config, seed, pools, valid, self.encoded.units) for seed in seeds]
+        rules = (None if rule is None else BatchRule(rule),) * len(pools)
+        members = [Member(config, seed, pools, valid, self.encoded.units, rules) for seed in seeds]
         return self.method.fit(members, CPU, lambda step, steps: None)
 
 
@@ -256,6 +259,20 @@ def company_does_not_matter(subject: Subject) -> None:
         )
 
 
+def batch_rules_are_followed(subject: Subject) -> None:
+    """With DRAWS_BATCHES it draws by the rule that it finds on its members: other rows, other scores."""
+    if not subject.method.draws_batches:
+        return
+    for rule in RULES:
+        (fitted,) = subject.fit(_SEEDS[:1], rule=rule)
+        _check_scores(fitted.predict(subject.encoded.test), subject.encoded.test)
+        expect(
+            not _equal(fitted, subject.fitted[0], subject.encoded.test),
+            f"by the rule {rule} it gives the scores that it gives without; draw by `Member.rules`, or leave "
+            "DRAWS_BATCHES out",
+        )
+
+
 def rows_are_left_alone(subject: Subject) -> None:
     """It changes none of its rows."""
     # As the file has it: in a benchmark it is given copies.
@@ -359,6 +376,7 @@ FITS = (
     labels_are_not_asked_for,
     a_seed_decides,
     company_does_not_matter,
+    batch_rules_are_followed,
     rows_are_left_alone,
     it_does_without_validation,
     one_feature_is_enough,

@@ -32,7 +32,7 @@ from bench.contract import Arm, Choice
 from bench.contract import Classes as Classes
 from bench.errors import BadSetting
 from bench.methods import ROLES, method
-from bench.sampling.samplers import SAMPLERS
+from bench.sampling.rules import takes_ratio
 
 DIGITS = 4  # of a number that a study sets: more would not tell two settings apart, and could not be read
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it logs every study and trial
@@ -162,20 +162,20 @@ class Suggestions:
     def sampler(self, role: str = "sampler", among: Sequence[str] = ()) -> dict[str, str | None]:
         """Return the sampler of that role with its ratio, as an entry of the settings; None is the rows as they are.
 
-        `among` are the samplers that it may be beside none. Without them, where the user named it, and where the arm
-        has another, it is the arm's.
+        `among` are the samplers and batch rules that it may be beside none. Without them, where the user named it, and
+        where the arm has another, it is the arm's.
         """
         prefix, name = role.removesuffix("sampler"), getattr(self.arm, role) or "none"
         choices = ("none", *among)
         if among and name in choices and role not in self.arm.fixed:
             name = self.suggest_categorical(role, choices, default=name)
-        elif name == "none" or ":" in name or SAMPLERS[name].ratio is None:
+        elif name == "none" or ":" in name or not takes_ratio(name):
             return {role: getattr(self.arm, role)}
         # Not from 0: there the sampler would do nothing, which is another arm.
         share = self.suggest_float(f"{prefix}balance", BALANCE_STEP, 1.0, step=BALANCE_STEP, default=1.0)
         if name == "none":
             return {role: None}
-        return {role: name if share == 1 else f"{name}:{self._at(share)}"}
+        return {role: name if share == 1 or not takes_ratio(name) else f"{name}:{self._at(share)}"}
 
     def _at(self, share: float) -> float:
         """Return the ratio of the classes at that balance."""

@@ -10,7 +10,7 @@ from bench.arms.arm import ARMS, arm_named, read_arms
 from bench.arms.settings import configure, select
 from bench.errors import BadSetting, UnknownName
 from bench.networks.losses import LOSSES
-from bench.sampling.resample import SAMPLERS
+from bench.sampling.rules import NAMES
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_control_differs_from_metabalance_in_what_it_controls_alone(
     assert (control.method, control.inner_sampler, control.outer_sampler) == (
         "metabalance",
         None,
-        "random-under",
+        "balanced",
     )
     one, other = configure(arm), configure(control)
     assert {key: (one[key], other[key]) for key in one if one[key] != other[key]} == differs
@@ -39,12 +39,12 @@ def test_a_control_differs_from_metabalance_in_what_it_controls_alone(
 def test_an_arms_samplers_and_loss_are_registered(name: str) -> None:
     arm = ARMS[name]
     used = {arm.sampler, arm.inner_sampler, arm.outer_sampler} - {None}
-    assert used <= set(SAMPLERS)
+    assert used <= set(NAMES)
     assert arm.settings.get("loss", "cross-entropy") in LOSSES
 
 
-@pytest.mark.parametrize("inner", ["none", *SAMPLERS])
-@pytest.mark.parametrize("outer", ["none", *SAMPLERS])
+@pytest.mark.parametrize("inner", ["none", *NAMES])
+@pytest.mark.parametrize("outer", ["none", *NAMES])
 def test_any_pair_of_registered_samplers_spells_a_cell(inner: str, outer: str) -> None:
     arm = arm_named(f"metabalance[{inner}/{outer}]")
     assert (arm.inner_sampler or "none", arm.outer_sampler or "none") == (inner, outer)

@@ -1,4 +1,4 @@
-"""Matrices are lists of arms: each holds the one before, and the grid is every pair of the paper's samplers."""
+"""Matrices list arms: each holds the one before, the grid every pair of the paper's samplers and balanced rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.arms.matrices import ALPHA, CELL, GRID, MATRICES
 from bench.arms.settings import configure, select
 from bench.cli.catalogue import catalogue, summary
 
-# The names of section 2 of the paper's code: `none` and its ten samplers span the grid.
+# The names of section 2 of the paper's code.
 PAPER = (
     "none",
     "smote",
@@ -26,9 +26,10 @@ PAPER = (
 BALANCING = set(PAPER) - {"none", "all-knn"}
 
 
-def test_the_grid_is_every_pair_of_the_papers_samplers_and_none() -> None:
-    assert list(GRID) == [f"metabalance[{inner}/{outer}]" for inner in PAPER for outer in PAPER]
-    assert len(GRID) == 121
+def test_the_grid_is_every_pair_of_the_papers_samplers_none_and_balanced() -> None:
+    rows = ("none", "balanced", *PAPER[1:])
+    assert list(GRID) == [f"metabalance[{inner}/{outer}]" for inner in rows for outer in rows]
+    assert len(GRID) == 144
     for name in GRID:
         arm, (inner, outer) = ARMS[name], name.removesuffix("]").partition("[")[2].split("/")
         assert (arm.method, arm.sampler, arm.settings) == ("metabalance", None, {})
@@ -36,7 +37,7 @@ def test_the_grid_is_every_pair_of_the_papers_samplers_and_none() -> None:
 
 
 def test_metabalance_is_a_cell_of_its_grid() -> None:
-    arm, cell = ARMS["metabalance"], ARMS["metabalance[none/random-under]"]
+    arm, cell = ARMS["metabalance"], ARMS["metabalance[none/balanced]"]
     assert cell.fixed == {"inner_sampler", "outer_sampler"}  # its name says them
     assert replace(cell, name=arm.name, description=arm.description, fixed=arm.fixed) == arm
     assert configure(cell) == configure(arm)
@@ -63,8 +64,8 @@ def test_people_see_the_grid_as_one_row_and_programs_every_cell() -> None:
     assert {tuple(row) for row in summary("arms")} == {tuple(catalogue("arms")[0])}
     shown = {row["name"]: row["arms"] for row in summary("matrices")}
     assert shown["quick"] == list(MATRICES["quick"])
-    assert shown["full"][-1] == f"{CELL} (121 arms)"
-    assert len(shown["full"]) == len(MATRICES["full"]) - 120
+    assert shown["full"][-1] == f"{CELL} (144 arms)"
+    assert len(shown["full"]) == len(MATRICES["full"]) - 143
     assert summary("methods") == catalogue("methods")
 
 

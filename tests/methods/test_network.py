@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.contract import Member
+from bench.contract import BatchRule, Member
 from bench.data import table as tables
 from bench.data.cards import card
 from bench.data.encode import encode
@@ -71,7 +71,8 @@ VARIED = {
         {"lr": 0.01, "dropout": 0.6},
     ],
 }
-POOLS = [None, "smote", "random-under", "random-over"]
+POOLS = [None, "smote", "random-under-once", "random-over-once"]
+RULES = [None, BatchRule("balanced"), BatchRule("random-under", 0.7), BatchRule("random-over")]
 META_USUAL = {"hidden": (32, 16), "pairs": 16, "inner_batch": 24, "outer_batch": 16, "steps": 12}
 PACKS = {
     **{f"network-{loss}": ("network", {"loss": loss}) for loss in LOSSES},
@@ -139,6 +140,7 @@ def members_of(pack):
                 100 + k,
                 tuple(train_pool(k % 2, POOLS[(k + 2 * i) % 4]) for i in range(len(module.pools))),
                 folds()[k % 2].valid,
+                rules=tuple(RULES[(k // 2 + i) % 4] for i in range(len(module.pools))),
             ),
             k % 2,
         )
@@ -392,7 +394,7 @@ AGAINST_PLAIN = {
 def plain_run(case):
     """Return the case's member, and its scores after training in plain PyTorch."""
     name, settings = AGAINST_PLAIN[case]
-    pools = (train_pool(0), train_pool(0, "random-under"))[: len(method(name).pools)]
+    pools = (train_pool(0), train_pool(0, "random-under-once"))[: len(method(name).pools)]
     member = Member(method(name).config(**{**LONG, **settings}), 7, pools, folds()[0].valid)
     model = RUNS[name](member)
     with torch.no_grad():
@@ -417,7 +419,7 @@ def test_metabalance_without_inner_step_is_plain_training_on_the_outer_batches(o
         inner_weight=0.0,
         order=order,
     )
-    encoded, outer = folds()[0], train_pool(0, "random-under")
+    encoded, outer = folds()[0], train_pool(0, "random-under-once")
     members = [
         Member(config, 3, (inner, outer), encoded.valid) for inner in (train_pool(0), train_pool(1, "smote"))
     ]
@@ -458,6 +460,30 @@ def test_balanced_weights_raise_the_scores_and_a_seed_changes_them():
     plain, weighted, other = (one.predict(encoded.test) for one in fit("network", members))
     assert weighted.mean() > 1.5 * plain.mean()
     assert not np.allclose(plain, other)
+
+
+@pytest.mark.parametrize("name", ["balanced", "random-under", "random-over"])
+def test_a_rule_raises_the_scores_as_equal_classes_do_and_a_seed_changes_them(name):
+    """The mean score is near the share of positives in the batches: theirs, not the table's."""
+    encoded, Config = folds()[0], method("network").config
+    common = {**SMALL["network"], "batch": 64, "lr": 0.02, "steps": 150, "evaluations": 1}
+    members = [
+        Member(Config(**common), seed, (encoded.train,), encoded.valid, rules=(rule,))
+        for rule, seed in ((None, 0), (BatchRule(name), 0), (BatchRule(name), 1))
+    ]
+    plain, evened_out, other = (one.predict(encoded.test) for one in fit("network", members))
+    assert evened_out.mean() > 1.5 * plain.mean()
+    assert not np.allclose(evened_out, other)
+
+
+def test_by_a_ratio_that_the_rows_have_already_a_rule_trains_on_them_as_they_are():
+    members = [
+        Member(
+            method("network").config(**SMALL["network"]), 0, (train_pool(0),), folds()[0].valid, rules=rules
+        )
+        for rules in ((), (None,), (BatchRule("random-under", 0.01),))
+    ]
+    assert len({outcome(fitted, 0) for fitted in fit("network", members)}) == 1
 
 
 DEEP = {

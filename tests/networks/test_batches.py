@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench.data.classes import BatchRule
 from bench.data.encode import Part
+from bench.methods import metabalance, network
 from bench.networks import batches, streams
-from bench.networks.batches import Draws, dropout, pool
+from bench.networks.batches import Company, Draws, drawn_sides, dropout, pool
 from bench.networks.config import NetworkConfig
 from bench.networks.tensors import Batch
 from tests.conftest import by_both
@@ -132,6 +134,157 @@ def test_a_chunk_may_begin_at_any_step(engine):
     assert torch.equal(late.batch(33).rows[0], expected[33, 1])
     assert torch.equal(late.batch(39).rows[0], expected[39, 1])
     assert torch.equal(late.batch(torch.tensor(39)).rows[0], expected[39, 1])
+
+
+RULES = {
+    "none": None,
+    "balanced": BatchRule("balanced"),
+    "under": BatchRule("random-under"),
+    "under by half": BatchRule("random-under", 0.5),
+    "over": BatchRule("random-over"),
+    "over by half": BatchRule("random-over", 0.5),
+    "as they are": BatchRule("random-over", 0.01),  # a ratio that the rows have already
+}
+
+
+def rare(n=200, seed=3):
+    """Return a part of which a tenth is positive, anywhere among the rows."""
+    made, rng = part(n, seed=seed), np.random.default_rng(seed)
+    y = np.zeros(n, dtype=np.int8)
+    y[rng.permutation(n)[: n // 10]] = 1
+    return Part(made.rows, made.X, y)
+
+
+def draws_of(parts, rules, seeds, config, names=("",)):
+    """Return the draws of one pool of these members, as a network method makes them."""
+    company = Company([config] * len(parts), seeds, [pool(parts, CPU, rules=rules)])
+    return drawn_sides(company, names, (config.batch,))[0][0]
+
+
+@pytest.mark.parametrize("batch", [2, 16, 24, 640])
+def test_half_of_every_balanced_batch_is_of_either_class(batch, engine):
+    config = network.Config(batch=batch)
+    draws = draws_of([rare(), rare(50)], [RULES["balanced"]] * 2, [0, 1], config)
+    for step in range(40):
+        draws.prepare(step)
+        assert (draws.batch(step).labels().sum(1) == batch / 2).all()
+
+
+def test_a_balanced_batch_of_odd_length_has_one_row_more_of_either_class(engine):
+    draws = draws_of([rare()], [RULES["balanced"]], [0], network.Config(batch=15))
+    made = torch.stack([draws.batch(step).labels().sum() for step in range(100) if not draws.prepare(step)])
+    assert made.unique().tolist() == [7, 8]
+    assert float(made.sum()) == 750
+
+
+def test_half_of_every_batch_of_every_pair_is_of_either_class(engine):
+    """Inner and outer rows are drawn apart from one another."""
+    config = metabalance.Config(pairs=5, inner_batch=6, outer_batch=4)
+    sides = [pool([rare()] * 2, CPU, rules=[rule] * 2) for rule in (RULES["none"], RULES["balanced"])]
+    company = Company([config] * 2, [0, 1], sides)
+    (inner, outer), _ = drawn_sides(company, ("inner ", "outer "), (6, 4), each=5)
+    for step in range(30):
+        for draws in (inner, outer):
+            draws.prepare(step)
+        assert (outer.batch(step).labels().view(2, 5, 4).sum(2) == 2).all()
+    assert inner.batch(0).rows.shape == (2, 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "negatives", "positives"),
+    [("under", 20, 20), ("under by half", 40, 20), ("over", 180, 180), ("over by half", 180, 90)],
+)
+def test_an_epoch_holds_all_rows_of_one_class_and_others_of_the_other_each_time(
+    name, negatives, positives, engine
+):
+    rows, config = rare(), network.Config(batch=10)
+    held = pool([rows], CPU, rules=[RULES[name]])
+    assert (held.size.tolist(), held.counts) == ([negatives + positives], ((negatives, positives),))
+    draws, steps = draws_of([rows], [RULES[name]], [4], config), (negatives + positives) // 10
+    epochs = drawn(draws, 9 * steps).view(9, -1).numpy()
+    seen = np.zeros(200, dtype=int)
+    for epoch in epochs:
+        labels = rows.labels[epoch]
+        assert np.bincount(labels).tolist() == [negatives, positives]
+        seen += np.bincount(epoch, minlength=200)
+        for label in (0, 1):
+            assert np.ptp(seen[rows.labels == label]) <= 1, (
+                "no row comes twice more than another of its class"
+            )
+    whole = 1 if "under" in name else 0
+    assert all(
+        np.array_equal(np.unique(e[rows.labels[e] == whole]), np.flatnonzero(rows.labels == whole))
+        for e in epochs
+    )
+    if "under" in name:
+        assert not np.array_equal(np.sort(epochs[0]), np.sort(epochs[1])), "other rows of the larger class"
+    assert not np.array_equal(rows.labels[epochs[0]], rows.labels[epochs[1]]), "in an order of its own"
+
+
+def test_a_balanced_epoch_is_as_long_as_the_rows_and_half_of_either_class():
+    held = pool([rare()], CPU, rules=[RULES["balanced"]])
+    assert (held.size.tolist(), held.counts) == ([200], ((100, 100),))
+
+
+def test_rules_do_not_depend_on_chunks_company_or_engine_and_leave_others_alone(monkeypatch):
+    """A member's rows are the same alone, among members of every rule, in a pool of many parts, and when these left."""
+    rows, config = rare(), network.Config(batch=50)
+    crowd = [rare(60 + k, seed=k) for k in range(len(RULES))]
+
+    def both():
+        found = {}
+        for i, rule in enumerate(RULES.values()):
+            alone = drawn(draws_of([rows], [rule], [5], config), 80)[:, 0]
+            parts, rules, seeds = [*crowd, rows], [*RULES.values(), rule], [*range(len(RULES)), 5]
+            among = draws_of(parts, rules, seeds, config)
+            company = Company([config] * len(parts), seeds, [pool(parts, CPU, rules=rules)]).of(
+                [len(parts) - 1, 0]
+            )
+            left = drawn_sides(company, ("",), (50,))[0][0]
+            first = int(among.pool.start[-1])
+            found[i] = [alone, drawn(among, 80)[:, -1] - first, drawn(left, 80)[:, 0] - first]
+        return found
+
+    fused, plain = by_both(both)
+    for i in fused:
+        assert all(torch.equal(each, fused[i][0]) for each in (*fused[i], *plain[i]))
+    assert torch.equal(fused[0][0], drawn(Draws(pool([rows], CPU), streams.keys([5], "order"), 50), 80)[:, 0])
+    assert torch.equal(fused[0][0], fused[len(RULES) - 1][0]), "rows that have the ratio come as they are"
+    monkeypatch.setattr(batches, "CHUNK", 7 * 50 + 49)
+    for i, rule in enumerate(RULES.values()):
+        assert torch.equal(drawn(draws_of([rows], [rule], [5], config), 80)[:, 0], fused[i][0])
+
+
+@pytest.mark.parametrize("name", ["balanced", "under", "over"])
+def test_seeds_and_sides_draw_by_a_rule_apart(name):
+    rows, config = rare(), network.Config(batch=50)
+    made = draws_of([rows, rows], [RULES[name]] * 2, [0, 1], config)
+    other = draws_of([rows], [RULES[name]], [0], config, names=("outer ",))
+    first, second, third = *drawn(made, 4).transpose(0, 1), drawn(other, 4)[:, 0]
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, third)
+
+
+def test_a_batch_of_a_rule_holds_the_rows_and_labels_of_its_own_part(engine):
+    parts, config = [rare(), rare(50, seed=1)], network.Config(batch=10)
+    draws = draws_of(parts, [RULES["balanced"], RULES["over"]], [0, 1], config)
+    draws.prepare(0)
+    batch = draws.batch(0)
+    for k, own in enumerate(parts):
+        x, y = batch.features()[k].numpy(), batch.labels()[k].numpy()
+        rows = x[:, 0].astype(int)
+        assert np.array_equal(x, own.X[rows])
+        assert np.array_equal(y, own.labels[rows])
+
+
+def test_rules_draw_on_where_epochs_are_counted():
+    """A plain epoch ends in a whole batch, filled up with its own rows; by a rule the next epoch's rows come."""
+    rows = rare()
+    counted, plain = (
+        drawn(draws_of([rows], [RULES["under"]], [0], network.Config(batch=24, **epochs)), 20)
+        for epochs in ({"epochs": 3}, {})
+    )
+    assert torch.equal(counted, plain)
 
 
 def factors(rates, hidden, seeds, dtype=torch.float32):

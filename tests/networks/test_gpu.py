@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.contract import Member
+from bench.contract import BatchRule, Member
 from bench.methods import method
 from tests.methods.test_network import folds
 
@@ -15,6 +15,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
+RULES = (None, BatchRule("balanced"), BatchRule("random-under"), BatchRule("random-over", 0.5))
 METHODS = {
     "network": {},
     "metabalance": {"pairs": 4},
@@ -30,7 +31,9 @@ def scores(case: str, K: int, device: torch.device, steps: int) -> list[np.ndarr
     for k in range(K):
         encoded = folds()[k % 2]
         config = chosen.config(steps=steps, lr=0.002 * (1 + k % 5), dropout=0.1 * (k % 3), **METHODS[case])
-        members.append(Member(config, 7 * k, (encoded.train,) * len(chosen.pools), encoded.valid))
+        pools = (encoded.train,) * len(chosen.pools)
+        rules = tuple(RULES[(k + i) % 4] for i in range(len(pools)))
+        members.append(Member(config, 7 * k, pools, encoded.valid, rules=rules))
     groups: dict[int, list[int]] = {}
     for k, member in enumerate(members):
         groups.setdefault(member.valid.X.shape[1], []).append(k)

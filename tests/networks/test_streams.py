@@ -197,3 +197,107 @@ def test_the_smallest_number_drawn_last_drops_its_unit(engine):
     assert float(streams.uniform(key[:, None], torch.tensor([counter]))) == 2.0**-24
     found = streams.dropout(key, torch.tensor([0.5]), counter - 9, 10)
     assert found[0, -1] == 0
+
+
+@st.composite
+def classes_and_turns(draw, most=4):
+    """Return sizes and turns of some members, [(K, 2), (K, 2)], such as batch rules have, and others."""
+    sizes = draw(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 900)), min_size=1, max_size=most))
+    turns = [
+        draw(
+            st.sampled_from([(1, 1), (a, b), (min(a, b), min(a, b)), (max(a, b), max(a, b)), (7, 2), (0, 3)])
+        )
+        for a, b in sizes
+    ]
+    return torch.tensor(sizes), torch.tensor(turns)
+
+
+def class_keys(seeds):
+    return torch.stack([streams.keys(seeds, purpose) for purpose in ("order", "negatives", "positives")], 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(classes_and_turns(), st.integers(0, 10**6), st.integers(0, 400))
+def test_every_turn_holds_its_number_of_either_class(members, seed, turn):
+    sizes, turns = members
+    keys = class_keys([seed + k for k in range(len(sizes))])
+    for k, (size, own) in enumerate(zip(sizes.tolist(), turns.tolist(), strict=True)):
+        drawn = streams.class_rows(keys, sizes, turns, turn * sum(own), sum(own))[k]
+        assert torch.equal(drawn, drawn.clamp(0, sum(size) - 1))
+        assert [int((drawn < size[0]).sum()), int((drawn >= size[0]).sum())] == own
+
+
+@settings(max_examples=40, deadline=None)
+@given(classes_and_turns(most=1), st.integers(0, 10**6), st.integers(1, 60))
+def test_after_any_turn_the_rows_of_a_class_have_come_equally_often(members, seed, n_turns):
+    """Give or take one."""
+    (sizes, turns), keys = members, class_keys([seed])
+    (drawn,) = streams.class_rows(keys, sizes, turns, 0, n_turns * int(turns.sum()))
+    counts = torch.bincount(drawn, minlength=int(sizes.sum()))
+    for of_class in counts.split(sizes[0].tolist()):
+        assert int(of_class.max() - of_class.min()) <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 10**6))
+def test_in_pairs_a_row_comes_again_when_all_of_its_class_have_come(negatives, positives, seed):
+    sizes, turns = torch.tensor([[negatives, positives]]), torch.tensor([[1, 1]])
+    (row,) = streams.class_rows(class_keys([seed]), sizes, turns, 0, 4000)
+    for n, some in ((negatives, row[row < negatives]), (positives, row[row >= negatives] - negatives)):
+        for first in range(0, len(some) - n + 1, n):
+            assert torch.equal(some[first : first + n].sort().values, torch.arange(n))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    classes_and_turns(),
+    st.one_of(st.integers(0, 5000), near_powers_of_two(45)),
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.integers(0, 2**40),
+)
+def test_rows_of_two_classes_are_the_same_by_either_engine_in_any_chunks_and_company(
+    members, start, first, rest, offset
+):
+    sizes, turns = members
+    keys, offsets = class_keys([*range(len(sizes))]), torch.arange(len(sizes)) * 3 + offset
+    fused, plain = by_both(
+        lambda: streams.class_rows(keys, sizes, turns, start, first + rest, offsets=offsets)
+    )
+    assert fused.dtype == plain.dtype == torch.int64
+    assert torch.equal(fused, plain)
+    cut = [streams.class_rows(keys, sizes, turns, at, n) for at, n in ((start, first), (start + first, rest))]
+    assert torch.equal(torch.cat(cut, 1) + offsets[:, None], fused)
+    alone = [
+        streams.class_rows(keys[k : k + 1], sizes[k : k + 1], turns[k : k + 1], start, first + rest)[0]
+        for k in range(len(sizes))
+    ]
+    assert torch.equal(torch.stack(alone) + offsets[:, None], fused)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "turn"), [((40, 5), (5, 5)), ((40, 5), (40, 40)), ((40, 5), (10, 7)), ((40, 5), (1, 1))]
+)
+def test_every_row_of_a_class_is_about_equally_often_at_every_position_of_a_turn(sizes, turn, engine):
+    """Over keys; the share of a class at a position, and of a row within its class."""
+    n_keys = 40_000
+    keys = torch.stack([streams.mix(torch.arange(n_keys) + c * n_keys) for c in range(3)], 1)
+    drawn = streams.class_rows(
+        keys, torch.tensor([sizes] * n_keys), torch.tensor([turn] * n_keys), 3 * sum(turn), min(sum(turn), 12)
+    ).numpy()
+    for i, position in enumerate(drawn.T):
+        counts = np.bincount(position, minlength=sum(sizes))
+        of_class = np.eye(2)[i] if turn == (1, 1) else np.array(turn) / sum(turn)  # a pair is in order
+        expected = n_keys * np.repeat(of_class / np.array(sizes), sizes)
+        assert not counts[expected == 0].any()
+        assert abs(chi_square(counts[expected > 0], expected[expected > 0])) < 6
+
+
+def test_seeds_and_sides_draw_other_rows():
+    sizes, turns = torch.tensor([[500, 60]] * 2), torch.tensor([[60, 60]] * 2)
+    first, other = streams.class_rows(class_keys([0, 1]), sizes, turns, 0, 120)
+    (later,) = streams.class_rows(class_keys([0]), sizes[:1], turns[:1], 120, 120)
+    negatives = [set(row[row < 500].tolist()) for row in (first, other, later)]
+    assert all(len(rows) == 60 for rows in negatives)
+    assert not negatives[0] & negatives[2], "further along the stream of 500 come other rows"
+    assert len(negatives[0] & negatives[1]) < 30

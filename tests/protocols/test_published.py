@@ -24,7 +24,7 @@ from bench.data.cards import PublishedSettings, card
 from bench.data.encode import Encoded
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadTable, UnknownName
-from bench.methods import method
+from bench.methods import ROLES, method
 from bench.methods.meta_weight_net_as_coded import _without_meta_rows
 from bench.networks import streams
 from bench.protocols import as_judged, protocol_named
@@ -33,6 +33,7 @@ from bench.runs.evaluate import run_pack
 from bench.runs.request import Request
 from bench.runs.run import plan
 from bench.runs.workbench import Workbench
+from bench.sampling.rules import rule_named
 from bench.store.folder import Store
 from bench.workflows.run import make_plan
 
@@ -58,8 +59,9 @@ HOW = PublishedSettings(
         "smote": {"lr": 0.1},
         "class-balanced-published": {"lr": 0.1},
         "meta-weight-net-published": {"lr": 0.01, "meta_share": 0.1},
-        "meta-weight-net": {"lr": 0.03},
-        "metabalance-published": {"lr": 0.02, "inner_sampler": "smote", "outer_sampler": "random-under"},
+        "meta-weight-net": {"lr": 0.03, "outer_sampler": "random-under-once"},
+        "random-over": {"lr": 0.1, "sampler": "random-over-once"},
+        "metabalance-published": {"lr": 0.02, "inner_sampler": "smote", "outer_sampler": "random-under-once"},
     },
 )
 LOAN, FRAUD = (card(name).published for name in ("loan", "fraud"))
@@ -202,17 +204,17 @@ def test_every_arm_of_the_matrix_has_its_settings_on_both_cards() -> None:
     ("name", "samplers", "updates"),
     [
         ("none", ("none",), 32_000),
-        ("metabalance-published", ("svm-smote", "random-under"), 190),
+        ("metabalance-published", ("svm-smote", "random-under-once"), 190),
         ("metabalance[none/none]", ("none", "none"), 591),
         ("metabalance[none/smote]", ("none", "smote"), 992),
-        ("meta-weight-net", ("none", "random-under"), 32_000),
+        ("meta-weight-net", ("none", "random-under-once"), 32_000),
     ],
 )
 def test_the_updates_on_loans_are_those_of_the_papers_code(
     name: str, samplers: tuple[str, ...], updates: int
 ) -> None:
     """Counted in its 7,662 training rows of which 1,232 are positive."""
-    rows = {"none": 7_662, "smote": 2 * 6_430, "svm-smote": 2 * 6_430, "random-under": 2 * 1_232}
+    rows = {"none": 7_662, "smote": 2 * 6_430, "svm-smote": 2 * 6_430, "random-under-once": 2 * 1_232}
     arm = as_judged(arm_named(name), card("loan"), PUBLISHED)
     config = method(arm.method).config.model_validate(dict(arm.settings))
     assert config.updates([rows[sampler] for sampler in samplers]) == updates
@@ -222,10 +224,30 @@ def test_metabalance_on_fraud_makes_the_updates_of_the_papers_code() -> None:
     """61 with under-sampled outer rows (394 positives of 227,845 rows)."""
     arm = as_judged(arm_named("metabalance-june-published"), card("fraud"), PUBLISHED)
     config = method(arm.method).config.model_validate(dict(arm.settings))
-    assert (arm.inner_sampler, arm.outer_sampler) == (None, "random-under")
+    assert (arm.inner_sampler, arm.outer_sampler) == (None, "random-under-once")
     assert config.updates([227_845, 2 * 394]) == 61
     assert (config.hidden, config.dropout, config.dropout_after) == ((16, 24, 20, 24), 0.5, (2,))
     assert (config.pairs, config.inner_batch, config.outer_batch, config.order) == (81, 24, 16, 1)
+
+
+@pytest.mark.parametrize("name", MATRICES["published"])
+@pytest.mark.parametrize("dataset", ["loan", "fraud"])
+def test_every_sampler_of_the_paper_draws_once(name: str, dataset: str) -> None:
+    """For the whole training; its batch rule is what `strict` takes."""
+    arm = as_judged(arm_named(name), card(dataset), PUBLISHED)
+    assert [getattr(arm, role) for role in ROLES if rule_named(getattr(arm, role))] == []
+    assert PUBLISHED.shares_draws
+    assert not protocol_named("strict").shares_draws
+
+
+@pytest.mark.parametrize("name", ["random-under", "random-over"])
+def test_random_sampling_draws_once_under_published_unless_the_user_names_the_rule(name: str) -> None:
+    judged = {
+        typed: as_judged(arm_named(typed), card("loan"), PUBLISHED).sampler
+        for typed in (name, f"none[{name}]")
+    }
+    assert judged == {name: f"{name}-once", f"none[{name}]": name}
+    assert as_judged(arm_named(name), card("loan"), protocol_named("strict")).sampler == name
 
 
 CHANGED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -254,7 +276,7 @@ def test_the_row_weights_repair_makes_meta_weight_net_use_its_weights() -> None:
     )
     assert (before.method, after.method) == ("meta-weight-net-as-coded", "meta-weight-net")
     assert (after.outer_sampler, after.settings["lr"], after.settings["inner_lr"]) == (
-        "random-under",
+        "random-under-once",
         0.01,
         0.01,
     )
@@ -363,7 +385,11 @@ def test_another_set_than_the_papers_is_refused(name: str, protocol: str) -> Non
 
 def test_strict_leaves_settings_alone_and_takes_the_papers_samplers() -> None:
     arm = as_judged(arm_named("metabalance-published"), card("loan"), protocol_named("strict"))
-    assert (arm.inner_sampler, arm.outer_sampler, dict(arm.settings)) == ("svm-smote", "random-under", {})
+    assert (arm.inner_sampler, arm.outer_sampler, dict(arm.settings)) == (
+        "svm-smote",
+        "random-under-once",
+        {},
+    )
 
 
 # The training.

@@ -19,7 +19,7 @@ from bench.contract import Arm
 from bench.data.split import Split
 from bench.data.table import Table
 from bench.errors import BadSetting
-from bench.names import digest
+from bench.names import digest, seed_from
 from bench.protocols import protocol_named
 from bench.runs import run as module
 from bench.runs.request import Request
@@ -83,10 +83,19 @@ def test_all_arms_of_a_split_and_seed_share_their_random_streams() -> None:
     assert len({a_run(seed=s, split_sha256=h).stream_seed for s in (0, 1) for h in ("a", "b")}) == 4
 
 
-def test_all_arms_and_seeds_of_a_split_share_their_resampled_sets() -> None:
-    others = [a_run(seed=7), a_run(arm="focal", config={}), a_run(sampler="smote")]
-    assert {run.sampling_seed for run in others} == {a_run().sampling_seed}
-    assert a_run(split_sha256="a").sampling_seed != a_run().sampling_seed != a_run().stream_seed
+def test_all_arms_of_a_split_and_seed_share_their_resampled_sets() -> None:
+    others = [a_run(arm="focal", config={}), a_run(sampler="smote"), a_run(fold=3, repeat=1)]
+    assert {run.sampling_seed() for run in others} == {a_run().sampling_seed()}
+    drawn = {a_run(seed=s, split_sha256=h).sampling_seed() for s in (0, 1) for h in ("a", "b")}
+    assert len(drawn | {a_run().stream_seed, a_run().sampling_seed(shared=True)}) == 6
+
+
+def test_a_protocol_may_have_all_seeds_of_a_split_share_their_resampled_sets() -> None:
+    assert a_run(seed=7).sampling_seed(shared=True) == a_run().sampling_seed(shared=True)
+    assert a_run().sampling_seed(shared=True) == seed_from("sampler", "3" * 64), (
+        "as published records have it"
+    )
+    assert a_run(split_sha256="a").sampling_seed(shared=True) != a_run().sampling_seed(shared=True)
 
 
 @pytest.mark.parametrize("seeds", [0, -1])
@@ -122,15 +131,15 @@ def test_packs_hold_every_run_once_and_agree_within(
     assert all(0 < len(members) <= (pack or 64) for members in made)
 
 
-def test_a_pack_holds_runs_of_few_folds_and_samplers(runs_of: Listed) -> None:
-    """So that its rows are few; within a fold and sampler arms and seeds come in order."""
-    arms = [ARMS[name] for name in ("smote", "none", "random-over", "class-weight")]
+def test_a_pack_holds_runs_of_few_folds_and_seeds(runs_of: Listed) -> None:
+    """So that its rows are few; within a fold and seed those of one sampler come together."""
+    arms = [ARMS[name] for name in ("smote", "none", "adasyn", "class-weight")]
     made = packs(runs_of(*arms, seeds=4), pack=8, workers=1)
-    assert [{(r.fold, r.sampler) for r in members} for members in made] == [
-        rows for fold in range(3) for rows in ({(fold, None)}, {(fold, "random-over"), (fold, "smote")})
+    assert [{(r.fold, r.seed) for r in members} for members in made] == [
+        {(fold, seed), (fold, seed + 1)} for fold in range(3) for seed in (0, 2)
     ]
-    assert [(r.arm, r.seed) for r in made[0]] == [
-        (arm, seed) for arm in ("class-weight", "none") for seed in range(4)
+    assert [(r.seed, r.arm) for r in made[0]] == [
+        (seed, arm) for seed in (0, 1) for arm in ("class-weight", "none", "adasyn", "smote")
     ]
 
 

@@ -29,8 +29,8 @@ from bench.sampling.samplers import Sampler
 
 SEED = 2**40 + 11  # run seeds have 63 bits, imbalanced-learn's 32
 BY_HAND = {
-    "random-over": RandomOverSampler(random_state=SEED % 2**32),
-    "random-under": RandomUnderSampler(random_state=SEED % 2**32),
+    "random-over-once": RandomOverSampler(random_state=SEED % 2**32),
+    "random-under-once": RandomUnderSampler(random_state=SEED % 2**32),
     "smote": SMOTE(random_state=SEED % 2**32),
     "borderline-smote": BorderlineSMOTE(random_state=SEED % 2**32),
     "svm-smote": SVMSMOTE(random_state=SEED % 2**32),
@@ -104,7 +104,7 @@ def test_a_ratio_is_imbalanced_learns_own(name: str) -> None:
     assert not same(found, resample(rows, name, SEED))
 
 
-@pytest.mark.parametrize("name", ["smote", "random-under", "smoteenn"])
+@pytest.mark.parametrize("name", ["smote", "random-under-once", "smoteenn"])
 def test_a_ratio_that_the_rows_have_already_leaves_them_as_they_are(name: str) -> None:
     rows = part(positives=20, negatives=40)
     assert resample(rows, f"{name}:0.5", 3) is rows
@@ -113,7 +113,7 @@ def test_a_ratio_that_the_rows_have_already_leaves_them_as_they_are(name: str) -
 
 def test_the_rarer_class_may_be_the_positive_or_the_negative() -> None:
     rows = part(positives=120, negatives=20)
-    found = resample(rows, "random-over:0.5", 3)
+    found = resample(rows, "random-over-once:0.5", 3)
     assert (found.labels == 0).sum() == 60
 
 
@@ -134,7 +134,7 @@ def test_what_is_no_ratio_is_refused(text: str, answer: str) -> None:
         resample(part(), text, 3)
 
 
-@pytest.mark.parametrize("name", ["random-over", "random-under"])
+@pytest.mark.parametrize("name", ["random-over-once", "random-under-once"])
 def test_rows_that_are_copies_say_which_row_they_are(name: str) -> None:
     rows = part()
     found = resample(rows, name, 3)
@@ -153,23 +153,23 @@ def test_every_sampler_has_its_defaults_by_hand_here() -> None:
 def test_runs_share_one_set_in_memory() -> None:
     """The very same object, so that a pool holds it once and XGBoost bins it once."""
     rows = part()
-    assert resample(rows, "random-over", 3) is resample(rows, "random-over", 3)
-    assert resample(rows, "random-over", 3) is resample(part(), "random-over", 3)
-    assert resample(rows, "random-over", 3) is not resample(rows, "random-over", 4)
+    assert resample(rows, "random-over-once", 3) is resample(rows, "random-over-once", 3)
+    assert resample(rows, "random-over-once", 3) is resample(part(), "random-over-once", 3)
+    assert resample(rows, "random-over-once", 3) is not resample(rows, "random-over-once", 4)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = part()
-    first = resample(rows, "random-over", 0)
+    first = resample(rows, "random-over-once", 0)
     monkeypatch.setattr(module, "REMEMBERED", 2 * first.X.nbytes)
     for seed in (1, 2):
-        resample(rows, "random-over", seed)
+        resample(rows, "random-over-once", seed)
     assert len(module._remembered) == 2
-    assert resample(rows, "random-over", 0) is first  # held here: shared all the same
+    assert resample(rows, "random-over-once", 0) is first  # held here: shared all the same
     gone = weakref.ref(first)
     del first
     for seed in (1, 2):
-        resample(rows, "random-over", seed)
+        resample(rows, "random-over-once", seed)
     assert gone() is None
 
 
@@ -178,8 +178,8 @@ def test_a_set_larger_than_what_is_remembered_is_shared_while_it_is_held(
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 1)
     rows = part()
-    held = [resample(rows, "random-over", seed) for seed in (0, 1, 2)]
-    assert all(resample(rows, "random-over", seed) is held[seed] for seed in (0, 1, 2))
+    held = [resample(rows, "random-over-once", seed) for seed in (0, 1, 2)]
+    assert all(resample(rows, "random-over-once", seed) is held[seed] for seed in (0, 1, 2))
 
 
 def test_no_sampler_returns_the_rows_themselves() -> None:
@@ -230,7 +230,7 @@ def test_a_slow_set_is_made_once_and_then_read(kept: Path) -> None:
 def test_a_quick_set_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(module, "KEEP_SECONDS", 1e9)
-    resample(part(), "random-under", 1)
+    resample(part(), "random-under-once", 1)
     assert not list(tmp_path.rglob("*.npz"))
 
 
@@ -305,16 +305,16 @@ def test_a_cache_that_cannot_keep_costs_only_the_copy(kept: Path) -> None:
 
 def test_the_oldest_sets_make_room(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three sets fit; a fourth removes the oldest, and the newest stays even where nothing fits."""
-    resample(part(), "random-over", 0)
+    resample(part(), "random-over-once", 0)
     (first,) = kept.iterdir()
     monkeypatch.setattr(module, "KEEP_BYTES", int(3.5 * first.stat().st_size))
     os.utime(first, (1, 1))
     for seed in (1, 2, 3):
-        resample(part(), "random-over", seed)
+        resample(part(), "random-over-once", seed)
     assert len(list(kept.iterdir())) == 3
     assert not first.exists()
     monkeypatch.setattr(module, "KEEP_BYTES", 0)
-    resample(part(), "random-over", 4)
+    resample(part(), "random-over-once", 4)
     assert len(list(kept.iterdir())) == 1
 
 

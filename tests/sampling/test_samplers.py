@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 from bench.sampling.samplers import SAMPLERS
 
 THEIRS = {
-    "random-over": imblearn.over_sampling.RandomOverSampler,
-    "random-under": imblearn.under_sampling.RandomUnderSampler,
+    "random-over-once": imblearn.over_sampling.RandomOverSampler,
+    "random-under-once": imblearn.under_sampling.RandomUnderSampler,
     "smote": imblearn.over_sampling.SMOTE,
     "borderline-smote": imblearn.over_sampling.BorderlineSMOTE,
     "svm-smote": imblearn.over_sampling.SVMSMOTE,

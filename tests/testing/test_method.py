@@ -12,6 +12,7 @@ from bench.testing.method import (
     SAYS,
     a_seed_decides,
     arms_configure,
+    batch_rules_are_followed,
     both_ends_can_be_fitted,
     company_does_not_matter,
     few_positives_are_enough,
@@ -186,6 +187,11 @@ CASES = [
         },
         "seed 0 has other scores alone than beside another",
     ),
+    Broken(
+        [batch_rules_are_followed],
+        {"VERSION = 3": "VERSION = 3\nDRAWS_BATCHES = True"},
+        "by the rule balanced it gives the scores that it gives without",
+    ),
     Broken([rows_are_left_alone], {ROWS: f"{ROWS}; rows.X[0] = 7"}, "the train rows were changed"),
     Broken(
         [it_does_without_validation],
@@ -221,6 +227,7 @@ def test_every_check_fails_alone_for_some_method() -> None:
         ("VERSION = 3", "", "lacks `VERSION`"),
         ("def space", "def spice", "lacks `space`"),
         ("VERSION = 3", "VERSION = 0", "VERSION is 0; expected a whole number from 1 on"),
+        ("VERSION = 3", "VERSION = 3\nDRAWS_BATCHES = 1", "DRAWS_BATCHES is 1; expected True or False"),
         ("frozen=True, ", "", "Config must be frozen"),
         (
             '("pluggy",)',
@@ -243,8 +250,17 @@ def test_what_no_method_can_be_made_of_is_told(old: str, new: str, words: str, t
             ROWS: f"{ROWS}\n    if not len(member.valid.X):\n"
             "        raise ValueError('it stops early on validation rows')"
         },
+        {
+            "VERSION = 3": "VERSION = 3\nDRAWS_BATCHES = True",
+            NEARER: "(far - near - sum(len(rule.name) for rule in member.rules if rule))))",
+        },
     ],
-    ids=["scores of the seed", "an order that shows nowhere", "it says that it needs validation rows"],
+    ids=[
+        "scores of the seed",
+        "an order that shows nowhere",
+        "it says that it needs validation rows",
+        "rules",
+    ],
 )
 def test_what_is_no_fault_is_taken(changes: dict[str, str], tmp_path: Path) -> None:
     assert len(check_method(written(tmp_path, changed(MEANS, changes)))) == 1 + len(SAYS) + len(FITS)

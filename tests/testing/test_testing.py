@@ -85,14 +85,14 @@ def test_the_command_says_in_words_what_holds_and_what_does_not(bench: Script, t
     good = bench("check", "means.py")
     assert good.returncode == 0, good.stderr
     lines = good.stdout.splitlines()
-    assert len(lines) == 18
+    assert len(lines) == 19
     assert all(line.startswith("ok  ") for line in lines)
     written(tmp_path, MEANS.replace("part.X - mean", "part.X[1:] - mean"))
     bad = bench("check", "means.py", "--json")
     assert bad.returncode == 2
     faults = [each["fault"] for each in json.loads(bad.stdout)["checks"] if each["fault"]]
     assert any("expected (n,)" in fault for fault in faults)
-    assert f"{len(faults)} of 18 checks of means.py failed." in bad.stderr
+    assert f"{len(faults)} of 19 checks of means.py failed." in bad.stderr
     told = bench("check", "means.py")
     assert "NO  It scores each row by a finite number in [0, 1]: scores of shape" in told.stdout
     assert "Traceback" not in told.stdout + told.stderr

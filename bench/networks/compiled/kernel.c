@@ -621,6 +621,14 @@ static uint64_t feistel(uint64_t cell, uint64_t size, int bit_count, uint32_t ke
     return row << bit_count | column;
 }
 
+static int half_bits(uint64_t size) { return size > 1 ? (64 - __builtin_clzll(size - 1)) / 2 : 0; }
+
+static uint64_t permuted(uint64_t cell, uint64_t size, int bit_count, uint32_t key) {
+    do cell = feistel(cell, size, bit_count, key);
+    while (cell >= size);
+    return cell;
+}
+
 /* Positions start … start + count - 1 of each member's stream, plus its offset into the pool. With a batch,
    an epoch is a whole number of batches, and its last one is filled up with its own rows again. */
 void stream_rows(int K, int64_t start, int64_t count, int64_t batch, const int64_t *keys, const int64_t *sizes,
@@ -628,15 +636,61 @@ void stream_rows(int K, int64_t start, int64_t count, int64_t batch, const int64
     for (int k = 0; k < K; k++) {
         uint64_t size = (uint64_t)sizes[k], B = (uint64_t)batch, length = B ? (size + B - 1) / B * B : size;
         uint64_t place = (uint64_t)start % length, epoch = (uint64_t)start / length;
-        int bit_count = size > 1 ? (64 - __builtin_clzll(size - 1)) / 2 : 0;
+        int bit_count = half_bits(size);
         uint32_t key = mix((uint32_t)keys[k] + mix((uint32_t)epoch));
         for (int64_t i = 0; i < count; i++) {
             uint64_t first = B ? (size - 1) / B * B : 0;  /* of the last batch */
             uint64_t cell = place < size ? place : first + (place - first) % (size - first);
-            uint64_t row = feistel(cell, size, bit_count, key);
-            while (row >= size) row = feistel(row, size, bit_count, key);
-            found[k * count + i] = (int64_t)row + offsets[k];
+            found[k * count + i] = (int64_t)permuted(cell, size, bit_count, key) + offsets[k];
             if (++place == length) place = 0, key = mix((uint32_t)keys[k] + mix((uint32_t)++epoch));
+        }
+    }
+}
+
+/* One class of a stream: `size` rows, `own` of which come in a turn; `at` and `round` are where this turn begins. */
+typedef struct {
+    uint64_t size, own, at, round, keyed;
+    uint32_t key, round_key;
+    int bit_count;
+} Class;
+
+static void begin_turn(Class *s, uint64_t turns) {
+    s->at += turns * s->own;
+    if (s->at >= s->size) s->round += s->at / s->size, s->at %= s->size;
+}
+
+static uint64_t class_row(Class *s, uint64_t place) {
+    if (s->own == s->size) return place; /* all come in every turn, whose order has mixed them */
+    uint64_t at = s->at + place, round = s->round;
+    if (at >= s->size) round += at / s->size, at %= s->size;
+    if (round != s->keyed) s->keyed = round, s->round_key = mix(s->key + mix((uint32_t)round));
+    return permuted(at, s->size, s->bit_count, s->round_key);
+}
+
+/* The same of two classes, of which turns (K, 2) rows come in turn, in an order of their own unless they are a pair.
+   keys (K, 3) are of that order and of the order within either class; rows are numbered class by class. */
+void class_rows(int K, int64_t start, int64_t count, const int64_t *keys, const int64_t *sizes, const int64_t *turns,
+                const int64_t *offsets, int64_t *found) {
+    for (int k = 0; k < K; k++) {
+        uint64_t length = (uint64_t)turns[2 * k] + (uint64_t)turns[2 * k + 1];
+        uint64_t cell = (uint64_t)start % length, turn = (uint64_t)start / length;
+        int bit_count = half_bits(length), is_pair = length == 2;
+        uint32_t order = (uint32_t)keys[3 * k], key = mix(order + mix((uint32_t)turn));
+        Class classes[2];
+        for (int c = 0; c < 2; c++) {
+            uint64_t size = (uint64_t)sizes[2 * k + c], own = (uint64_t)turns[2 * k + c];
+            classes[c] = (Class){size, own, 0, 0, ~(uint64_t)0, (uint32_t)keys[3 * k + 1 + c], 0, half_bits(size)};
+            begin_turn(&classes[c], turn);
+        }
+        for (int64_t i = 0; i < count; i++) {
+            uint64_t place = is_pair ? cell : permuted(cell, length, bit_count, key), first = classes[0].own;
+            uint64_t row = place < first ? class_row(&classes[0], place)
+                                         : classes[0].size + class_row(&classes[1], place - first);
+            found[k * count + i] = (int64_t)row + offsets[k];
+            if (++cell < length) continue;
+            cell = 0, turn++;
+            if (!is_pair) key = mix(order + mix((uint32_t)turn));
+            begin_turn(&classes[0], 1), begin_turn(&classes[1], 1);
         }
     }
 }

@@ -87,7 +87,7 @@ class Kernel:
 
     def __init__(self, path: Path) -> None:
         self.library = ctypes.CDLL(str(path))
-        for name in ("sgd_step", "adamw_step", "stream_rows", "dropout_factors"):
+        for name in ("sgd_step", "adamw_step", "stream_rows", "class_rows", "dropout_factors"):
             getattr(self.library, name).restype = None  # void; the others return 1 where memory is out
 
     def loss_gradient(
@@ -184,6 +184,15 @@ class Kernel:
         rows = torch.empty(len(keys), count, dtype=torch.int64)
         pointers = map(_pointer, (keys, sizes, offsets, rows))
         self._call("stream_rows", len(keys), _long(start), _long(count), _long(batch), *pointers)
+        return rows
+
+    def class_rows(
+        self, keys: Tensor, sizes: Tensor, turns: Tensor, offsets: Tensor, start: int, count: int
+    ) -> Tensor:
+        """Return `bench.networks.streams.class_rows`, int64 (K, count)."""
+        rows = torch.empty(len(keys), count, dtype=torch.int64)
+        pointers = map(_pointer, (keys, sizes, turns, offsets, rows))
+        self._call("class_rows", len(keys), _long(start), _long(count), *pointers)
         return rows
 
     def dropout_factors(self, keys: Tensor, rates: Tensor, start: int, n: int) -> Tensor:
