@@ -249,6 +249,9 @@ class Method:
     them, `pip install "imbalance-bench[EXTRA]"`; they are imported inside `fit`, so that the method is listed where
     they are missing. `PACKAGES` may be a function of the configuration (`packages_of`).
     `family` is what kind of model it is, one of `FAMILIES`: the best of the trees is what tables compare with.
+    `refit` makes of a configuration, what it came to, and how many times the rows there are, the configuration that
+    trains on those rows for as long, without validation; a method without it is not trained again where a protocol
+    `refits`.
     `sha256` is that of the file of a method from outside, and part of every run's key.
     """
 
@@ -268,6 +271,7 @@ class Method:
     extra: str | None = None
     check: Callable[[BaseModel], None] | None = None
     family: str = OTHER
+    refit: Callable[[Any, Fitted, float], BaseModel] | None = None
     file: str = ""
     sha256: str | None = None
 
@@ -280,7 +284,8 @@ class Protocol(Guarded, ABC):
     `strict` does. `folds`, `repeats` and `seeds` are defaults that a command may change. `validates` is False where no
     rows are held out for validation; `with_validation` names a protocol that holds some out, for messages. `words` are
     those that `variant` takes. `divides_entities` is True where one customer may train and test, as over time. With
-    `shares_draws` a sampler's rows are drawn once per split, and not for each of its seeds.
+    `shares_draws` a sampler's rows are drawn once per split, and not for each of its seeds. With `refits` what scores
+    the test rows is trained anew on training and validation rows, for as long as was best on validation.
     """
 
     name: str
@@ -292,6 +297,7 @@ class Protocol(Guarded, ABC):
     validates: bool = True
     divides_entities: bool = False
     shares_draws: bool = False
+    refits: bool = False
     with_validation: str | None = None
     words: tuple[str, ...] = ()
 

@@ -18,8 +18,8 @@ FLOORS = 15  # the most rooms, each of which imports from the next
 # A module imports only from its own folder, from folders above it in this list, or from `bench` itself.
 # fmt: off
 ORDER = [
-    "names", "errors", "plugins", "disk", "machine", "platforms", "calls", "stats", "data", "packs", "contract", "store",
-    "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows",
+    "names", "errors", "plugins", "disk", "machine", "platforms", "calls", "stats", "data", "packs", "contract",
+    "store", "sampling", "networks", "methods", "arms", "protocols", "runs", "tuning", "report", "paper", "workflows",
     "testing", "cli", "__main__",
 ]
 # Why a public name is defined in several rooms; any other is defined in one.

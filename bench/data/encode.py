@@ -13,6 +13,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,6 +86,25 @@ class Encoded:
     test: Part
     feature_names: tuple[str, ...]
     units: Units | None = None
+
+    @cached_property
+    def training(self) -> Part:
+        """Training and validation rows together, by their ids."""
+        order = np.argsort(np.concatenate([self.train.rows, self.valid.rows]))
+
+        def both(name: str) -> NDArray[Any]:
+            whole: NDArray[Any] = np.concatenate([getattr(self.train, name), getattr(self.valid, name)])[
+                order
+            ]
+            return whole
+
+        probability = None if self.train.probability is None else both("probability")
+        return Part(both("rows"), both("X"), both("labels"), probability)
+
+    @property
+    def nothing(self) -> Part:
+        """No rows: the validation part of what validates no more."""
+        return Part(self.valid.rows[:0], self.valid.X[:0], self.valid.labels[:0])
 
 
 def encode(table: Table, split: Split) -> Encoded:

@@ -150,6 +150,7 @@ def _registered(plugin: plugins.Plugin) -> Method:
         packages_of=guard(values["PACKAGES"], file=plugin.file) if callable(values["PACKAGES"]) else None,
         extra=values["EXTRA"],
         family=values["FAMILY"],
+        refit=None if values["refit"] is None else guard(values["refit"], BaseModel, "a Config", plugin.file),
         check=None if values["check"] is None else guard(values["check"], file=plugin.file),
         file=plugin.file,
         sha256=None if is_of_bench(plugin.file) else digest(Path(plugin.file).read_bytes()),
@@ -229,6 +230,7 @@ _OPTIONAL: Mapping[str, Any] = {
     "EXTRA": None,
     "FAMILY": OTHER,
     "check": None,
+    "refit": None,
 }
 # What each name of a method's file must be, in words, and whether a value is.
 _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -252,4 +254,5 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "EXTRA": ("a text, or None", lambda extra: extra is None or isinstance(extra, str)),
     "FAMILY": (f"one of {', '.join(FAMILIES)}", lambda family: family in FAMILIES),
     "check": ("a function, or None", lambda check: check is None or callable(check)),
+    "refit": ("a function, or None", lambda refit: refit is None or callable(refit)),
 }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.contract import Trial
+from bench.contract import Fitted, Trial
 
 _RATE = 0.05
 _MOST, _PATIENCE, _AT_ONCE = 100.0, 10.0, 0.5  # trees times the learning rate
+
+
+Boosting = TypeVar("Boosting", bound="BoostingConfig")
 
 
 class BoostingConfig(BaseModel):
@@ -75,3 +78,9 @@ def weighted(trial: Trial) -> dict[str, object]:
     if "balance" not in trial.defaults:  # the sampler's ratio
         settings["scale_pos_weight"] = trial.weight("scale_pos_weight")
     return settings
+
+
+def at_best(config: Boosting, fitted: Fitted, more: float) -> Boosting:
+    """Return the configuration with as many trees as were best, times `more`, and without early stopping."""
+    rounds = max(1, round(fitted.best_step * more)) if fitted.last_step else config.rounds
+    return config.model_copy(update={"rounds": rounds, "early_stopping_rounds": 0})

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
-from bench.methods._boosting import BoostingConfig, first_and_last, weighted
+from bench.methods._boosting import BoostingConfig, at_best, first_and_last, weighted
 
 VERSION = 1
 COST = 10.0
@@ -41,6 +41,11 @@ def space(trial: Trial) -> dict[str, object]:
         "reg_lambda": trial.suggest_float("reg_lambda", 0.0, 100.0),
         **weighted(trial),
     }
+
+
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the configuration with the best number of trees, in proportion to the rows."""
+    return at_best(config, fitted, more)
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

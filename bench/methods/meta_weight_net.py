@@ -24,7 +24,7 @@ from bench.networks import streams
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.compiled.kernel import kernel
 from bench.networks.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space, setting
-from bench.networks.fit import fit_pack
+from bench.networks.fit import at_best_step, fit_pack
 from bench.networks.gradients import loss_gradient
 from bench.networks.loop import Steps
 from bench.networks.losses import cross_entropy, sigmoid, slope, value
@@ -85,6 +85,11 @@ def space(trial: Trial) -> dict[str, object]:
     settings["inner_lr"] = trial.suggest_float("inner_lr", 1e-2, 10.0, log=True)
     settings["weight_lr"] = trial.suggest_float("weight_lr", 1e-5, 1e-1, log=True)
     return {**settings, **trial.sampler(), **trial.sampler("outer_sampler")}
+
+
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the configuration of as many steps as were best, in proportion to the rows."""
+    return at_best_step(config, fitted, more)
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

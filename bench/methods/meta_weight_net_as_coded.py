@@ -45,6 +45,11 @@ def space(trial: Trial) -> dict[str, object]:
     return network.space(trial)
 
 
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the configuration of as many steps as were best, in proportion to the rows."""
+    return network.at_best_step(config, fitted, more)
+
+
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Train the members as one pack on what the meta set leaves of their rows."""
     left = [replace(member, pools=(_without_meta_rows(member),)) for member in members]

@@ -21,7 +21,7 @@ from pydantic import Field
 from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.config import NETWORK_STATIC, NetworkConfig, network_space, setting
-from bench.networks.fit import fit_pack
+from bench.networks.fit import at_best_step, fit_pack
 from bench.networks.gradients import outer_gradient
 from bench.networks.loop import Steps
 from bench.networks.tensors import Parameters, Step
@@ -125,6 +125,11 @@ def space(trial: Trial) -> dict[str, object]:
     if settings["inner_lr"] or settings["inner_weight"]:
         settings |= trial.sampler("inner_sampler", STUDIED_SAMPLERS)
     return {**settings, **trial.sampler("outer_sampler", STUDIED_SAMPLERS)}
+
+
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the configuration of as many steps as were best, in proportion to the rows."""
+    return at_best_step(config, fitted, more)
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

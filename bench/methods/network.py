@@ -17,7 +17,7 @@ from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.classes import BALANCED
 from bench.networks.batches import Company, drawn_sides
 from bench.networks.config import BATCHES, NETWORK_STATIC, NetworkConfig, network_space
-from bench.networks.fit import fit_pack
+from bench.networks.fit import at_best_step, fit_pack
 from bench.networks.gradients import loss_gradient
 from bench.networks.loop import Steps
 from bench.networks.losses import LOSSES, terms
@@ -152,6 +152,11 @@ def _of(loss: str, trial: Trial) -> dict[str, object]:
         settings["scale"] = trial.suggest_float("scale", 0.5, 30.0, log=True)
         settings["deferred"] = trial.suggest_float("deferred", 0.0, 1.0)
     return settings
+
+
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the configuration of as many steps as were best, in proportion to the rows."""
+    return at_best_step(config, fitted, more)
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

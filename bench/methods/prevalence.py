@@ -25,6 +25,11 @@ def space(trial: Trial) -> dict[str, object]:
     return {}
 
 
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the same: nothing was chosen on validation rows."""
+    return config
+
+
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Return constant scorers."""
     return [_fit(float(member.pools[0].labels.mean())) for member in members]

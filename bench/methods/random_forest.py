@@ -31,6 +31,11 @@ def space(trial: Trial) -> dict[str, object]:
     return settings
 
 
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the same: nothing was chosen on validation rows."""
+    return config
+
+
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:
     """Grow each member's forest on its rows, on the CPU with the threads that the runner allows."""
     return [_fit(member) for member in members]

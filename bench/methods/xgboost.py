@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
-from bench.methods._boosting import BoostingConfig, first_and_last, weighted
+from bench.methods._boosting import BoostingConfig, at_best, first_and_last, weighted
 
 if TYPE_CHECKING:
     import xgboost
@@ -70,6 +70,11 @@ def space(trial: Trial) -> dict[str, object]:
         "reg_lambda": trial.suggest_float("reg_lambda", 0.01, 100.0, log=True),
         **weighted(trial),
     }
+
+
+def refit(config: Config, fitted: Fitted, more: float) -> Config:
+    """Return the configuration with the best number of trees, in proportion to the rows."""
+    return at_best(config, fitted, more)
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

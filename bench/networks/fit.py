@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ from bench.contract import Fitted, Member, Progress
 from bench.networks import streams
 from bench.networks.batches import Company, dropout, pool
 from bench.networks.compiled.kernel import engine
-from bench.networks.config import check_validation, dtype_of
+from bench.networks.config import NetworkConfig, check_validation, dtype_of
 from bench.networks.loop import Steps, Trained, train
 from bench.networks.tensors import Keep, Step
+
+Configured = TypeVar("Configured", bound=NetworkConfig)
 
 
 def fit_pack(
@@ -86,3 +89,16 @@ def _left_on(member: Member) -> Callable[[Step, int], Keep] | None:
         return None
     key = streams.keys([member.seed], "test dropout")
     return dropout([member.config], key, dtype_of(member.config))
+
+
+def at_best_step(config: Configured, fitted: Fitted, more: float) -> Configured:
+    """Return the configuration that trains as many steps as were best, times `more`, at the rate that was chosen.
+
+    It chooses nothing more, and keeps its last state. As many times the rows in as many times the steps are as many
+    passes over them.
+    """
+    chosen = {"lr": fitted.selected["lr"]} if "lr" in fitted.selected else {}
+    steps = max(1, round(fitted.best_step * more))
+    return config.model_copy(
+        update={"steps": steps, "epochs": None, "keep": "last", "search_lr": (), **chosen}
+    )

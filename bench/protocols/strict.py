@@ -13,6 +13,7 @@ from bench.errors import BadSetting
 from bench.names import DEFAULT_PROTOCOL
 
 _WORD = "prevalence="
+REFIT = "refit"
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,30 @@ class Strict(Protocol):
         return [thinned(split, table, self.prevalence) for split in splits]
 
     def variant(self, words: Sequence[str]) -> Strict | None:
-        """Return the protocol at `prevalence=SHARE`; None for other words, BadSetting for what is no share."""
-        if len(words) != 1 or not words[0].startswith(_WORD):
+        """Return the protocol with these words, `refit` and `prevalence=SHARE`; None for others, or one twice.
+
+        Raises BadSetting for what is no share.
+        """
+        shares = [share_of(word.removeprefix(_WORD)) for word in words if word.startswith(_WORD)]
+        others = [word for word in words if not word.startswith(_WORD)]
+        if others not in ([], [REFIT]) or len(shares) > 1:
             return None
-        share = share_of(words[0].removeprefix(_WORD))
-        description = f"{self.description}; training and validation rows thinned to a prevalence of {share:g}"
-        return replace(
-            self, name=at_prevalence(self.name, share), description=description, words=(), prevalence=share
-        )
+        protocol = replace(self, words=())
+        if others:
+            protocol = replace(
+                protocol,
+                name=f"{self.name}+{REFIT}",
+                description=f"{self.description}; the final model is trained anew on training and validation rows",
+                refits=True,
+            )
+        for share in shares:
+            protocol = replace(
+                protocol,
+                name=at_prevalence(protocol.name, share),
+                description=f"{protocol.description}; all but test rows thinned to a prevalence of {share:g}",
+                prevalence=share,
+            )
+        return protocol
 
 
 def share_of(text: str) -> float:
@@ -70,5 +87,5 @@ PROTOCOL = Strict(
     "strict",
     "repeated stratified folds; everything fitted on training rows only; duplicates never on both sides; "
     "validation for early stopping and thresholds; one budget of steps for every network; test scored once",
-    words=(f"{_WORD}SHARE",),
+    words=(REFIT, f"{_WORD}SHARE"),
 )

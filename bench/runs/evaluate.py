@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench.contract import BatchRule, Fitted, Member, Progress, Result
 from bench.data.encode import Encoded, Part
-from bench.errors import BadKernel, BadSetting, BadStore, SamplerTimeout
+from bench.errors import BadKernel, BadSetting, BadStore, SamplerFailed, SamplerTimeout
 from bench.machine import forget_peak_memory
 from bench.methods import method
 from bench.names import FAILED, OOM, TEST, TIMEOUT, VALID
@@ -144,68 +144,122 @@ class _Prepared:
 
 
 def _prepare(bench: Materials, run: Run) -> _Prepared | Failure:
-    """Return the run as a member of a pack; a sampler that failed on these rows before is not asked again."""
+    """Return the run as a member of a pack."""
     began = time.perf_counter()
     encoded = bench.encode(run.split_sha256)
     started = time.perf_counter()
-    which, seed = method(run.method), run.sampling_seed(shared=bench.protocol.shares_draws)
+    pools = _pools(bench, run, encoded.train)
+    if isinstance(pools, Failure):
+        return pools
+    member = Member(
+        configuration(run), run.stream_seed, pools, encoded.valid, encoded.units, tuple(_rules(run))
+    )
+    return _Prepared(member, {"encoding": started - began, "resampling": time.perf_counter() - started})
+
+
+def _rules(run: Run) -> list[BatchRule | None]:
+    """Return the batch rules of the run's pools, for a method that draws batches."""
+    which = method(run.method)
+    return [rule_named(getattr(run, role)) if which.draws_batches else None for role in which.pools]
+
+
+def _pools(bench: Materials, run: Run, part: Part) -> tuple[Part, ...] | Failure:
+    """Return the part by each of the run's samplers; one that failed on the split's rows before is not asked again."""
+    seed = run.sampling_seed(shared=bench.protocol.shares_draws)
     pools: list[Part] = []
-    rules: list[BatchRule | None] = []
-    for role in which.pools:
+    for role, rule in zip(method(run.method).pools, _rules(run), strict=True):
         sampler = getattr(run, role)
-        rules.append(rule_named(sampler) if which.draws_batches else None)
-        if rules[-1]:
-            pools.append(encoded.train)
+        if rule:
+            pools.append(part)
             continue
-        if failed_before := bench.failures.get((run.split_sha256, sampler, seed)):
+        place = (run.split_sha256, len(part.rows), sampler, seed)
+        if failed_before := bench.failures.get(place):
             return failed_before
-        work = partial(resample, encoded.train, sampler and drawn_once(sampler), seed, since=bench.since)
-        pool = _attempt(work)
+        pool = _attempt(partial(resample, part, sampler and drawn_once(sampler), seed, since=bench.since))
         if isinstance(pool, Failure):
-            bench.failures[run.split_sha256, sampler, seed] = pool
+            bench.failures[place] = pool
             return pool
         pools.append(pool)
-    config = configuration(run)
-    member = Member(config, run.stream_seed, tuple(pools), encoded.valid, encoded.units, tuple(rules))
-    return _Prepared(member, {"encoding": started - began, "resampling": time.perf_counter() - started})
+    return tuple(pools)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a run trained: what validates, what scores the test rows, and the run's share of the seconds."""
+
+    first: Fitted
+    final: Fitted
+    seconds: float
 
 
 def _fit_and_score(
     bench: Materials, runs: Sequence[Run], prepared: Sequence[_Prepared], progress: Progress
 ) -> list[Scoring]:
-    trained: dict[int, tuple[Fitted, float]] = {}  # by place in the pack, with the run's share of seconds
+    trained: dict[int, _Trained] = {}  # by place in the pack
     widths = [each.member.valid.X.shape[1] for each in prepared]
     # Categories differ from fold to fold, and with them the width of the first layer.
     for width in dict.fromkeys(widths):
         places = [i for i, its_width in enumerate(widths) if its_width == width]
+        chosen, members = [runs[i] for i in places], [prepared[i].member for i in places]
         started = time.perf_counter()
-        fitted = method(runs[0].method).fit(
-            [prepared[i].member for i in places], torch.device(bench.device), progress
-        )
+        fitted = final = _fitted(bench, runs[0].method, members, progress)
+        if again := _again(bench, chosen, members, fitted):
+            final = _fitted(bench, runs[0].method, again, progress)
         share = (time.perf_counter() - started) / len(places)
-        if not isinstance(fitted, list | tuple):
-            raise TypeError(
-                f"`fit` returned a {type(fitted).__name__}; expected a list of bench.contract.Fitted."
-            )
-        if len(fitted) != len(places):
-            raise ValueError(f"`fit` returned {len(fitted)} results for {len(places)} members.")
-        for model in fitted:
-            if not isinstance(model, Fitted):
-                raise TypeError(f"`fit` returned a {type(model).__name__}; expected a bench.contract.Fitted.")
-        trained |= {i: (model, share) for i, model in zip(places, fitted, strict=True)}
+        pairs = zip(places, fitted, final, strict=True)
+        trained |= {i: _Trained(first, last, share) for i, first, last in pairs}
     outcomes = []
     for i, run in enumerate(runs):
-        model, share = trained[i]
-        seconds = prepared[i].seconds | {"training": share}
-        outcomes.append(_score(model, bench.encode(run.split_sha256), seconds))
+        seconds = prepared[i].seconds | {"training": trained[i].seconds}
+        outcomes.append(_score(trained[i], bench.encode(run.split_sha256), seconds))
     return outcomes
 
 
-def _score(fitted: Fitted, encoded: Encoded, seconds: dict[str, float]) -> Scoring:
+def _fitted(bench: Materials, name: str, members: Sequence[Member], progress: Progress) -> Sequence[Fitted]:
+    """Return the members as their method fits them; raise TypeError or ValueError where that is not what is asked."""
+    fitted = method(name).fit(members, torch.device(bench.device), progress)
+    if not isinstance(fitted, list | tuple):
+        raise TypeError(
+            f"`fit` returned a {type(fitted).__name__}; expected a list of bench.contract.Fitted."
+        )
+    if len(fitted) != len(members):
+        raise ValueError(f"`fit` returned {len(fitted)} results for {len(members)} members.")
+    for model in fitted:
+        if not isinstance(model, Fitted):
+            raise TypeError(f"`fit` returned a {type(model).__name__}; expected a bench.contract.Fitted.")
+    return fitted
+
+
+def _again(
+    bench: Materials, runs: Sequence[Run], members: Sequence[Member], fitted: Sequence[Fitted]
+) -> list[Member]:
+    """Return the members on all rows that train or validate, for as long as was best; none where nothing is refitted.
+
+    Raises SamplerFailed where a sampler fails on these rows.
+    """
+    refit = method(runs[0].method).refit
+    encoded = [bench.encode(run.split_sha256) for run in runs]
+    if not bench.protocol.refits or refit is None or not all(len(each.test.rows) for each in encoded):
+        return []
+    again = []
+    for run, member, first, parts in zip(runs, members, fitted, encoded, strict=True):
+        pools = _pools(bench, run, parts.training)
+        if isinstance(pools, Failure):
+            raise SamplerFailed(pools.reason)
+        config = refit(member.config, first, len(parts.training.rows) / len(parts.train.rows))
+        again.append(replace(member, config=config, pools=pools, valid=parts.nothing))
+    return again
+
+
+def _score(trained: _Trained, encoded: Encoded, seconds: dict[str, float]) -> Scoring:
     started = time.perf_counter()
-    parts = {VALID: encoded.valid, TEST: encoded.test}
-    scores = {name: _scores(fitted, part) for name, part in parts.items() if len(part.rows)}
-    return Scoring(fitted, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
+    first, final = trained.first, trained.final
+    scorers = {VALID: (first, encoded.valid), TEST: (final, encoded.test)}
+    scores = {name: _scores(model, part) for name, (model, part) in scorers.items() if len(part.rows)}
+    if final is not first:
+        selected = {**first.selected, "refit_steps": final.steps}
+        first = replace(first, samples_seen=first.samples_seen + final.samples_seen, selected=selected)
+    return Scoring(first, encoded, scores, seconds | {"scoring": time.perf_counter() - started})
 
 
 def _scores(fitted: Fitted, part: Part) -> NDArray[np.float64]:

@@ -32,8 +32,8 @@ class Failure:
 class Materials:
     """What a process needs to run packs: the table, its splits, the store, the device; encodings are kept.
 
-    So are failures of samplers, by split, sampler and its seed. `since` is when this benchmark began (Unix seconds): a
-    sampler that has run out of time since is not tried again.
+    So are failures of samplers, by split, rows, sampler and its seed. `since` is when this benchmark began (Unix
+    seconds): a sampler that has run out of time since is not tried again.
     """
 
     plugins: Loaded = field(default_factory=Loaded, kw_only=True)  # first: a worker takes it first
@@ -44,7 +44,7 @@ class Materials:
     since: float = inf
     protocol: Protocol = field(default_factory=lambda: protocol_named(DEFAULT_PROTOCOL))
     encoded: dict[str, Encoded] = field(default_factory=dict)
-    failures: dict[tuple[str, str | None, int], Failure] = field(default_factory=dict)
+    failures: dict[tuple[str, int, str | None, int], Failure] = field(default_factory=dict)
 
     def encode(self, split_sha256: str) -> Encoded:
         """Return the split's encoded parts, made once per process."""
