@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,12 @@ from tests.coverage.tables import FOLDS, NAMES, Design, draw, replicates
 
 POSITIVES, REPEATS, RATIOS = (20, 50, 100, 200, 500), (1, 5), (0.0, 0.1, 0.25, 0.5, 1.0)
 KINDS = ("one arm", "a difference")
-PILOT, BLOCK = 300, 20  # tables for the size of the noise of rows; tables that a process takes at once
+OF_ARMS = "t and rows"  # the rule that is not used for differences
+PLACES = [*product(*map(range, (len(KINDS), len(NAMES), len(RATIOS))))]
+PILOT, BLOCK = (
+    300,
+    20,
+)  # at most so many tables for the size of the noise of rows; tables that a process takes at once
 DRAWS = 2000
 
 Interval = tuple[float, float]
@@ -49,7 +54,7 @@ def _corrected_t(reps: Replicates, name: str) -> Interval:
 
 RULES: Mapping[str, Callable[[Replicates, str], Interval]] = {
     "bootstrap": _two_level,
-    "t and rows": _fold_aware,
+    OF_ARMS: _fold_aware,
     "corrected t": _corrected_t,
 }
 
@@ -75,22 +80,21 @@ def cells(tables: int, workers: int, shared: float, tell: Callable[[str], None])
 
 
 def _of_design(design: Design, tables: int, shared: float, pool: ProcessPoolExecutor) -> Iterator[Cell]:
-    pilots = list(pool.map(partial(_points, design), range(-PILOT, 0), chunksize=BLOCK))
+    pilots = list(pool.map(partial(_points, design), range(-min(PILOT, 3 * tables), 0), chunksize=BLOCK))
     values = np.stack(pilots)  # (table, kind, fold, metric)
     sizes, truth = np.std(values, axis=(0, 2)), np.mean(values, axis=(0, 2))
     truth[1] = 0  # two arms of one kind
     work = partial(_intervals, design, sizes, shared)
-    found = np.stack(
-        list(pool.map(work, range(tables), chunksize=BLOCK))
-    )  # (table, kind, metric, ratio, rule, 2)
+    # (table, kind, metric, ratio, rule, 2)
+    found = np.stack(list(pool.map(work, range(tables), chunksize=BLOCK)))
     # The tables themselves say most of what the mean over folds is expected to be; their fold noise is 0 on average.
     middle = np.stack(list(pool.map(partial(_points, design), range(tables), chunksize=BLOCK)))
     truth[0] = np.mean(np.concatenate((values, middle))[:, 0], axis=(0, 1))
-    for (k, kind), (m, metric), (r, ratio) in product(*map(enumerate, (KINDS, NAMES, RATIOS))):
+    for k, m, r in PLACES:
         lo, hi = np.moveaxis(found[:, k, m, r], -1, 0)
-        held = np.mean((lo <= truth[k, m]) & (truth[k, m] <= hi), axis=0)
+        held = np.mean(np.where(np.isnan(lo), np.nan, (lo <= truth[k, m]) & (truth[k, m] <= hi)), axis=0)
         width = np.mean(hi - lo, axis=0)
-        yield Cell(design, kind, metric, ratio, tuple(held.tolist()), tuple(width.tolist()))
+        yield Cell(design, KINDS[k], NAMES[m], RATIOS[r], tuple(held.tolist()), tuple(width.tolist()))
 
 
 def _points(design: Design, number: int) -> Floats:
@@ -104,12 +108,13 @@ def _intervals(design: Design, sizes: Floats, shared: float, number: int) -> Flo
     drawn = draw(design, number)
     kinds = [(of[0], of[0] - of[1]) for of in (drawn.points, drawn.noise)]
     rng = np.random.default_rng([12, number])
-    out = np.empty((len(KINDS), len(NAMES), len(RATIOS), len(RULES), 2))
-    for (k, _), (m, name), (r, ratio) in product(*map(enumerate, (KINDS, NAMES, RATIOS))):
+    out = np.full((len(KINDS), len(NAMES), len(RATIOS), len(RULES), 2), np.nan)
+    for k, m, r in PLACES:
         points, noise = (by_kind[k][:, m] for by_kind in kinds)
         of_folds = np.sqrt(1 - shared) * rng.normal(size=len(points)) + np.sqrt(shared) * rng.normal()
-        reps = replicates(design, points + ratio * sizes[k, m] * of_folds, noise, name)
-        out[k, m, r] = [rule(reps, name) for rule in RULES.values()]
+        reps = replicates(design, points + RATIOS[r] * sizes[k, m] * of_folds, noise, NAMES[m])
+        rules = [rule for name, rule in RULES.items() if k == 0 or name != OF_ARMS]
+        out[k, m, r, [k == 0 or name != OF_ARMS for name in RULES]] = [rule(reps, NAMES[m]) for rule in rules]
     return out
 
 
@@ -120,8 +125,8 @@ def tables_of(found: Sequence[Cell]) -> list[tuple[str, list[list[str]]]]:
         (cell.design.repeats, cell.kind, cell.metric, cell.design.positives) for cell in found
     )
     numbers = {
-        "Coverage in percent": lambda cell: " / ".join(f"{100 * share:.1f}" for share in cell.coverage),
-        "Mean width": lambda cell: " / ".join(f"{width:.3f}".lstrip("0") for width in cell.width),
+        "Coverage in percent": lambda cell: _text(f"{100 * share:.1f}" for share in cell.coverage),
+        "Mean width": lambda cell: _text(f"{width:.3f}".lstrip("0") for width in cell.width),
     }
     out = []
     for title, text in numbers.items():
@@ -137,3 +142,7 @@ def tables_of(found: Sequence[Cell]) -> list[tuple[str, list[list[str]]]]:
             rows.append([*words, *map(text, of_row)])
         out.append((f"{title}: {' / '.join(RULES)}", [head, *rows]))
     return out
+
+
+def _text(numbers: Iterable[str]) -> str:
+    return " / ".join("–" if number == "nan" else number for number in numbers)
