@@ -45,6 +45,7 @@ APART = {
     "methods/test_trees.py": "the forests and XGBoost, which keep the same promises",
     "networks/test_gpu.py": "all network methods, where there is a CUDA device",
     "cli/test_machine.py": "what the machine of a user may lack, for all commands",
+    "test_coverage.py": "tests/coverage/",
     "test_contracts.py": "every entry of every registry",
     "test_docs.py": "the pages",
     "test_house.py": "the code as text",

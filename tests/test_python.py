@@ -28,6 +28,7 @@ from bench.report import board
 from bench.report.board import MAX_ROWS, Leaderboard
 from bench.report.forest import draw_forest
 from bench.report.leaderboard import columns, read
+from bench.report.render import count
 from bench.runs.card import the_card
 from bench.runs.request import Request
 from bench.tuning.search import Search
@@ -336,11 +337,12 @@ def test_a_board_names_what_failed(small: Leaderboard) -> None:
     assert "0 (2 failed)" in repr(small)
 
 
-def test_a_board_prints_eight_columns_and_a_caption(small: Leaderboard) -> None:
+def test_a_board_prints_nine_columns_and_a_caption(small: Leaderboard) -> None:
     head, *rows, caption = repr(small).split("\n")
-    names = ["#", "arm", "AP [95 %]", "Δ AP [95 %]", "ROC-AUC", "R@1%", "runs", "sec"]
+    names = ["tier", "arm", "AP [95 %]", "Δ AP [95 %]", "verdict", "ROC-AUC", "R@1%", "runs", "sec"]
     assert [word.strip() for word in head.split("  ") if word.strip()] == names
-    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+    assert [row.split()[0] for row in rows] == [count(tier) for tier in small["tier"]]
+    assert rows[-1].startswith("   –  none(lr=1e9)")
     assert all(row.split()[1] in set(small["arm"]) for row in rows)
     for words in ("b-mine-b (200 rows)", "protocol strict", "prevalence 0.25", "AP to logistic-regression"):
         assert words in caption
@@ -349,7 +351,7 @@ def test_a_board_prints_eight_columns_and_a_caption(small: Leaderboard) -> None:
 def test_the_main_metric_of_the_protocol_stands_first(small: Leaderboard) -> None:
     published = Leaderboard(small.full.assign(protocol="published"), small.path)
     head = repr(published).split("\n")[0]
-    names = ["#", "arm", "ROC-AUC [95 %]", "Δ ROC-AUC [95 %]", "AP", "R@1%", "runs", "sec"]
+    names = ["tier", "arm", "ROC-AUC [95 %]", "Δ ROC-AUC [95 %]", "verdict", "AP", "R@1%", "runs", "sec"]
     assert [word.strip() for word in head.split("  ") if word.strip()] == names
     assert published.plot().axes[0].get_xlabel().startswith("ROC-AUC on test rows")
 

@@ -32,7 +32,7 @@ PAPERS = ("metabalance-published", "metabalance-june-published")
 PAPERS_RIVALS = ("none", "random-under", "smote", "class-balanced-published")
 BEFORE = "the rung before"
 _NAMES = ("question", "dataset", "protocol", "metric", "a", "b")
-CLAIM = "claim"  # the columns of a claim's difference begin so
+CLAIM = ""  # a claim's difference has no name: its columns are `mean`, `lo` …
 _NUMBERS = tuple(paired_columns(CLAIM))
 
 
@@ -40,8 +40,8 @@ def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
     """Return one row per claim: what a - b is, and how surely.
 
     `tables` are those of the leaderboards, `sweeps` those of the matrix `alpha`. Columns: question ("meta step",
-    "updates", "rivals", "tuned" or "bayes"), dataset, protocol, metric, a, b, `claim_…`
-    (`stats.corrected.paired_columns`), `claim_p_holm` over the question, and n_runs.
+    "updates", "rivals", "tuned" or "bayes"), dataset, protocol, metric, a, b, the paired
+    difference (`stats.corrected.paired_columns`, without a name), `p_holm` over the question, and n_runs.
     """
     rows = [
         *_meta_step(sweeps),
@@ -50,12 +50,12 @@ def findings(tables: Tables, sweeps: Tables) -> pd.DataFrame:
         *_tuned(tables),
         *_bayes(tables),
     ]
-    board = pd.DataFrame(rows, columns=[*_NAMES, *_NUMBERS, f"{CLAIM}_p_holm", "n_runs"])
+    board = pd.DataFrame(rows, columns=[*_NAMES, *_NUMBERS, "p_holm", "n_runs"])
     for question in dict.fromkeys(board["question"]):
         asked = board["question"] == question
-        p_values = board.loc[asked, f"{CLAIM}_p"].astype(float)
-        board.loc[asked, f"{CLAIM}_p_holm"] = holm(p_values.tolist())
-    return board.astype({f"{CLAIM}_p_holm": float})
+        p_values = board.loc[asked, "p"].astype(float)
+        board.loc[asked, "p_holm"] = holm(p_values.tolist())
+    return board.astype({"p_holm": float})
 
 
 def _claim(names: tuple[str, ...], ahead: Paired) -> dict[str, str | float]:
@@ -183,5 +183,5 @@ def counts(claims: pd.DataFrame) -> tuple[int, int, int, int]:
 
 def sure_claim(row: Row) -> bool:
     """Return whether a claim holds by the corrected t after Holm's adjustment and given the trained models."""
-    numbers = (row[f"{CLAIM}_{end}"] for end in ("p_holm", "mean", "conditional_lo", "conditional_hi"))
+    numbers = (row[end] for end in ("p_holm", "mean", "conditional_lo", "conditional_hi"))
     return is_sure(*numbers)

@@ -30,7 +30,6 @@ of 0; † says that p, adjusted (Holm) over all rows of a question, is below .05
 the trained models agrees. An interval that holds 0 does not say that there is no difference: it says how large one may
 be. Dated experiments with their motives, and what is not in records, are in
 `results/LOG.md`."""
-_MEAN = f"{CLAIM}_mean"
 # What the studies of the committed trials (metabalance, version 2) chose among; STUDIED_SAMPLERS is what new ones do.
 _STUDIED = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")
 _RATES = {"≤ .01": (0.0, 0.01), ".1, .3": (0.1, 0.3), "1, 3": (1.0, 3.0)}
@@ -61,7 +60,7 @@ def _meta_step(claims: pd.DataFrame) -> list[str]:
         for words, rates in _RATES.items():
             within = group[rate[group.index].between(*rates)]
             if len(within):
-                extremes = (_most(within, within[_MEAN]), _most(within, -within[_MEAN]))
+                extremes = (_most(within, within["mean"]), _most(within, -within["mean"]))
                 cells = [f"{_words(row)} ({row['a'].replace(', order', ' order')})" for row in extremes]
                 names = [f"{dataset}, {protocol}", printed(metric), words, str(len(within))]
                 rows.append([*names, *_texts(within), *cells])
@@ -85,7 +84,7 @@ def _on_meta_step(small: pd.DataFrame, large: pd.DataFrame) -> list[str]:
     """Return what the claims at small and at large rates come to, in sentences."""
     sentences = []
     if len(small):
-        (above, below, *_), most = counts(small), _most(small, small[_MEAN].abs())
+        (above, below, *_), most = counts(small), _most(small, small["mean"].abs())
         sentences.append(
             f"At the published α = .01 and below, {above} of {len(small)} cells gain and {below} lose by their "
             f"intervals; the largest change is {_words(most)} ({printed(most['metric'])}; {most['dataset']}, "
@@ -196,9 +195,9 @@ def _bayes(claims: pd.DataFrame) -> list[str]:
     ]
     for (dataset,), group in _by(claims, "dataset"):
         cell = {
-            (row["b"], row["metric"]): interval(row[_MEAN], *ends(row, CLAIM)) for _, row in group.iterrows()
+            (row["b"], row["metric"]): interval(row["mean"], *ends(row, CLAIM)) for _, row in group.iterrows()
         }
-        arms = group[group["metric"] == "average_precision"].sort_values([_MEAN, "b"])["b"]
+        arms = group[group["metric"] == "average_precision"].sort_values(["mean", "b"])["b"]
         rows = [[arm, *(cell[arm, metric] for metric in reversed(PAPER_METRICS))] for arm in arms]
         head = ["arm", *(printed(metric) for metric in reversed(PAPER_METRICS))]
         lines += ["", f"### {dataset}", "", *markdown_table(head, rows)]

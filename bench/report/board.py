@@ -5,7 +5,7 @@
     >>> board.full.shape[0], len(board), board["arm"].tolist()
     (1, 1, ['prevalence'])
 
-What a notebook or a prompt prints are the eight columns that answer "which arm, and is the difference real?".
+What a notebook or a prompt prints are the nine columns that answer "which arm, and is the difference real?".
 """
 
 from __future__ import annotations

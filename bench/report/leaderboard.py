@@ -61,7 +61,7 @@ def leaderboard(table: Measured) -> pd.DataFrame:
     board["difference_verdict"] = _verdicts(board, main_metric)
     ranks = table.ranks(main_metric, by_arm)
     board["rank"] = board["arm"].map(ranks).astype(int)
-    board["tier"] = board["arm"].map(tiers_of(table, main_metric, ranks)).astype("Int64")
+    board["tier"] = board["arm"].map(tiers_of(table, main_metric, ranks)).astype(float)
     return board.sort_values("rank", ignore_index=True)
 
 
@@ -156,11 +156,13 @@ def _against(table: Measured, arm: str, reference: str | None, metric: str) -> d
     return {"reference": reference, **ahead.columns("difference")}
 
 
-def _verdicts(board: pd.DataFrame, metric: str) -> list[str | None]:
-    """Return what each arm's difference to the reference comes to; None for the reference, and where there is none."""
+def _verdicts(board: pd.DataFrame, metric: str) -> list[str]:
+    """Return what each arm's difference to the reference comes to; nothing where there is none."""
     return [
-        None
-        if row["arm"] == row["reference"] or pd.isna(row["difference_mean"])
+        "reference"
+        if row["arm"] == row["reference"]
+        else ""
+        if pd.isna(row["difference_mean"])
         else verdict(dict(row), "difference", metric)
         for _, row in board.iterrows()
     ]

@@ -14,7 +14,7 @@ from bench.data.cards import card, dataset_names
 from bench.names import ROPE
 from bench.protocols import main_metric_of, protocol_if_known
 from bench.report.columns import Column, Row, fitting, needed, table
-from bench.stats.corrected import is_sure
+from bench.stats.corrected import column, is_sure
 from bench.stats.metrics import METRICS, metrics
 
 SHOWN = (
@@ -140,7 +140,7 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
 
 def word(verdict: object) -> str:
     """Return a verdict, or a dash where there is none."""
-    return verdict if isinstance(verdict, str) else "–"
+    return verdict if isinstance(verdict, str) and verdict else "–"
 
 
 def authors(board: pd.DataFrame) -> Mapping[str, tuple[float, float]]:
@@ -168,28 +168,28 @@ def delta(row: Row, name: str, *, digits: int = 3) -> str:
 
     Where there is none, as of one fold, it is the interval given the trained models, marked with °.
     """
-    mark: str = "°" if pd.isna(row[f"{name}_lo"]) and pd.notna(row[f"{name}_conditional_lo"]) else ""
-    return interval(row[f"{name}_mean"], *ends(row, name), sign=True, digits=digits) + mark
+    lo, conditional_lo = (row[column(name, end)] for end in ("lo", "conditional_lo"))
+    mark: str = "°" if pd.isna(lo) and pd.notna(conditional_lo) else ""
+    return interval(row[column(name, "mean")], *ends(row, name), sign=True, digits=digits) + mark
 
 
 def marked_delta(row: Row, name: str, *, digits: int = 3) -> str:
     """Return `delta`, bold where its interval is clear of 0, with † where it is sure after Holm's adjustment."""
     text = delta(row, name, digits=digits)
-    mean, lo, hi = (row[f"{name}_{end}"] for end in ("mean", "conditional_lo", "conditional_hi"))
-    mark = "†" if is_sure(row[f"{name}_p_holm"], mean, lo, hi) else ""
-    return (f"**{text}**" if clear(*ends(row, name)) else text) + mark
+    numbers = (row[column(name, end)] for end in ("p_holm", "mean", "conditional_lo", "conditional_hi"))
+    return (f"**{text}**" if clear(*ends(row, name)) else text) + ("†" if is_sure(*numbers) else "")
 
 
 def conditional(row: Row, name: str) -> str:
     """Return the interval of a paired difference given the trained models, or a dash."""
-    lo, hi = (row[f"{name}_conditional_{end}"] for end in ("lo", "hi"))
+    lo, hi = (row[column(name, f"conditional_{end}")] for end in ("lo", "hi"))
     return "–" if pd.isna(lo) else f"[{number(lo, sign=True)}, {number(hi, sign=True)}]"
 
 
 def ends(row: Row, name: str) -> tuple[float, float]:
     """Return the ends of a paired difference's interval: by the corrected t, else given the trained models."""
-    kind: str = name if pd.notna(row[f"{name}_lo"]) else f"{name}_conditional"
-    return float(row[f"{kind}_lo"]), float(row[f"{kind}_hi"])
+    kind: str = "" if pd.notna(row[column(name, "lo")]) else "conditional_"
+    return float(row[column(name, f"{kind}lo")]), float(row[column(name, f"{kind}hi")])
 
 
 def number(value: float, *, sign: bool = False, digits: int = 3) -> str:

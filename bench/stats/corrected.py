@@ -37,7 +37,8 @@ class Corrected:
     """A mean difference over folds, by the corrected resampled t its interval and p, and the smallest detectable one.
 
     `detectable` is the true difference that so many folds with such a spread would show as significant (two-sided, .05)
-    four times in five. All but the mean are NaN for one fold, or where folds differ by the same amount.
+    four times in five; NaN for arms that do not differ at all. All but the mean are NaN for one fold, or where folds
+    differ by the same amount.
     """
 
     mean: float
@@ -55,7 +56,7 @@ def corrected_t(differences: Mapping[int, float], test_to_train: float, *, level
     by_fold = np.array(list(differences.values()))
     mean = float(np.mean(by_fold))
     if len(by_fold) > 1 and not by_fold.any():
-        return Corrected(0.0, 0.0, 0.0, 1.0, 0.0)
+        return Corrected(0.0, 0.0, 0.0, 1.0, nan)
     if len(by_fold) < 2 or not np.isfinite(by_fold).all() or not np.isfinite(test_to_train):
         return Corrected(mean, nan, nan, nan, nan)
     freedom = len(by_fold) - 1
@@ -88,7 +89,12 @@ def paired_columns(name: str) -> list[str]:
     They are `name_mean`; of the corrected t `_lo, _hi, _p, _detectable`; of the bootstrap `_conditional_lo, _hi`.
     """
     ends = ("mean", "lo", "hi", "p", "detectable", "conditional_lo", "conditional_hi")
-    return [f"{name}_{end}" for end in ends]
+    return [column(name, end) for end in ends]
+
+
+def column(name: str, end: str) -> str:
+    """Return a column of the difference called `name`, which may have no name."""
+    return f"{name}_{end}" if name else end
 
 
 def paired(a: Replicates, b: Replicates, metric: str, test_to_train: float) -> Paired:
@@ -112,7 +118,8 @@ def verdict(numbers: Mapping[str, float], name: str, metric: str, rope: float = 
     it is `is_sure`. Else it is undecided, as it always is over one fold.
     """
     mean, lo, hi, conditional_lo, conditional_hi, p_holm = (
-        numbers[f"{name}_{end}"] for end in ("mean", "lo", "hi", "conditional_lo", "conditional_hi", "p_holm")
+        numbers[column(name, end)]
+        for end in ("mean", "lo", "hi", "conditional_lo", "conditional_hi", "p_holm")
     )
     width = rope * ROPE_METRICS.get(metric, 0)
     if -width <= min(lo, conditional_lo) and max(hi, conditional_hi) <= width and lo <= hi:

@@ -19,12 +19,12 @@ from bench.paper.page import markdown
 from bench.protocols.published import rungs
 from bench.report.selection import Measured
 from bench.stats.bootstrap import RunScores, replicates_by_arm
-from bench.stats.inference import difference
+from bench.stats.corrected import paired
 from bench.store.schema import Record
 from tests.conftest import as_scored
 from tests.records import record
 
-FOLDS, SEEDS = 3, 2
+FOLDS, SEEDS = 5, 2
 
 
 def table(shifts: Mapping[str, float], *, n: int = 240, failed: int = 0) -> Measured:
@@ -53,6 +53,8 @@ def record_of(arm: str, seed: int, status: str) -> Record:
         status=status,
         steps=100,
         samples_seen=6400,
+        n_train=192,
+        n_test=48,
         device="cpu",
         engine="c",
         fit_seconds=36.0,
@@ -77,17 +79,13 @@ def test_a_cell_of_the_sweep_is_the_paired_change_against_no_inner_step() -> Non
     assert len(board) == 26
     for name, (_, row) in zip(list(ALPHA)[:26], board.iterrows(), strict=True):
         pair, order, rate = ALPHA[name]
-        assert (row["pair"], row["order"], row["inner_lr"], row["n_runs"]) == (pair, order, rate, 6)
+        assert (row["pair"], row["order"], row["inner_lr"], row["n_runs"]) == (pair, order, rate, 10)
         base = found.replicates[f"metabalance[{pair}](order=1,inner_lr=0)"]
         for metric in PAPER_METRICS:
             assert row[f"{metric}_mean"] == pytest.approx(np.mean(found.replicates[name].points[metric]))
             if rate:
-                expected = difference(found.replicates[name], base, metric)
-                assert row[f"{metric}_change_mean"] == expected.mean
-                assert (row[f"{metric}_change_lo"], row[f"{metric}_change_p"]) == (
-                    expected.lo,
-                    expected.p_value,
-                )
+                expected = paired(found.replicates[name], base, metric, 0.25).columns("change")
+                assert {name: row[f"{metric}_{name}"] for name in expected} == expected
             else:
                 assert pd.isna(row[f"{metric}_change_mean"])
 
@@ -194,7 +192,7 @@ def test_the_page_counts_what_its_claims_say(everything: Any) -> None:
         f"Of {len(rivals)} comparisons MetaBalance is ahead by its interval in {above} and behind in {below}"
         in page
     )
-    assert f"({surely_above} and {surely_below} after adjustment)" in page
+    assert f"({surely_above} and {surely_below} surely, †)" in page
     small = claims[(claims["question"] == "meta step") & claims["a"].str.contains(r"α = 0\.0", regex=True)]
     assert f"At the published α = .01 and below, {counts(small)[0]} of {len(small)} cells gain" in page
     for title in (
@@ -229,5 +227,5 @@ def test_failed_runs_are_counted_in_what_was_run(everything: Any) -> None:
         line for line in markdown(claims, tables, sweeps).splitlines() if line.startswith("| loan | strict |")
     ]
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells[2:5] == ["11", "67", "1"]
+    assert cells[2:5] == ["11", "111", "1"]
     assert cells[5] == "2 to 3"

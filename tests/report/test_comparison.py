@@ -21,7 +21,8 @@ from bench.runs.evaluate import run_pack
 from bench.runs.recording import record_failure
 from bench.runs.run import Run
 from bench.runs.workbench import Workbench
-from bench.stats.inference import corrected_t, holm
+from bench.stats.corrected import VERDICTS, corrected_t, verdict
+from bench.stats.inference import holm
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
 
@@ -55,8 +56,13 @@ def test_means_differences_and_tests_are_those_of_the_records(recorded: Workbenc
         assert row["difference_mean"] == pytest.approx(np.mean(list(folds.values())))
         assert row["mean_a"] - row["mean_b"] == pytest.approx(row["difference_mean"])
         ratio = np.mean([r.n_test / r.n_train for r in records])
-        assert row["p_corrected_t"] == pytest.approx(corrected_t(folds, ratio))
-        assert row["difference_lo"] <= row["difference_mean"] <= row["difference_hi"]
+        expected = corrected_t(folds, ratio)
+        ends = (expected.lo, expected.hi, expected.p_value, expected.detectable)
+        assert row[
+            [f"difference_{name}" for name in ("lo", "hi", "p", "detectable")]
+        ].tolist() == pytest.approx(ends)
+        assert row["difference_conditional_lo"] <= row["difference_mean"] <= row["difference_conditional_hi"]
+        assert row["difference_verdict"] == verdict(row, "difference", metric)
     assert board.loc["roc_auc", "improvement"] == 1.0
     lower = [
         value["logistic-regression", fold, s] < value["prevalence", fold, s]
@@ -75,6 +81,12 @@ def test_the_other_way_round_everything_turns(recorded: Workbench) -> None:
     there, back = compared(recorded), compared(recorded, "prevalence", "logistic-regression")
     np.testing.assert_allclose(there["difference_mean"], -back["difference_mean"])
     np.testing.assert_allclose(there["improvement"], 1 - back["improvement"])
+    np.testing.assert_allclose(there["difference_lo"], -back["difference_hi"])
+    swapped = {"better": "worse", "worse": "better"}
+    assert [swapped.get(word, word) for word in there["difference_verdict"]] == back[
+        "difference_verdict"
+    ].tolist()
+    assert set(there["difference_verdict"]) <= set(VERDICTS)
 
 
 def test_an_arm_against_itself_is_no_difference(recorded: Workbench) -> None:
@@ -82,6 +94,55 @@ def test_an_arm_against_itself_is_no_difference(recorded: Workbench) -> None:
     assert (board["difference_mean"] == 0).all()
     assert (board["improvement"] == 0.5).all()
     assert (board["difference_p"] == 1).all()
+    words = board.set_index("metric")["difference_verdict"]
+    assert words[["average_precision", "roc_auc", "gini"]].tolist() == ["equal within the ROPE"] * 3
+
+
+def test_of_one_fold_there_is_no_corrected_t_and_it_is_said(workbench: Workbench, runs_of: Listed) -> None:
+    for run in runs_of(arm_named("logistic-regression"), arm_named("prevalence"), seeds=2):
+        if run.fold == 0:
+            run_pack(workbench, [run], lambda step, steps: None)
+    board = compared(workbench)
+    assert (
+        board[[f"difference_{name}" for name in ("lo", "hi", "p", "p_holm", "detectable")]]
+        .isna()
+        .all(axis=None)
+    )
+    assert board["difference_conditional_lo"].notna().all()
+    assert set(board["difference_verdict"]) == {"undecided"}
+    row = board[board["metric"] == "average_precision"].iloc[0]
+    shown = dict(zip(HEADINGS, cells(board)[0], strict=True))
+    assert shown["a − b [95 %]"].endswith("]°")
+    assert f"{row['difference_conditional_lo']:+.3f}".replace("0.", ".") in shown["a − b [95 %]"]
+    assert (shown["p"], shown["detectable"]) == ("–", "–")
+    text = caption(board, "loan-sim", "strict", ("logistic-regression", "prevalence"))
+    assert "°: of one fold there is no corrected t" in text
+
+
+def test_the_caption_says_how_small_a_difference_would_show_and_what_is_equal(recorded: Workbench) -> None:
+    board = compared(recorded)
+    size = board.set_index("metric").loc["average_precision", "difference_detectable"]
+    text = caption(board, "loan-sim", "strict", ("logistic-regression", "prevalence"), 0.02)
+    assert f"a difference of {size:.3f} in AP".replace("0.", ".") in text
+    assert "±.020 of AP" in text
+
+
+@pytest.mark.parametrize("width", [-0.1, 1.0, math.nan])
+def test_a_region_that_is_no_width_is_refused(recorded: Workbench, width: float) -> None:
+    with pytest.raises(BadSetting, match="region of practical equivalence"):
+        comparison(recorded.store, "loan-sim", "strict", "prevalence", "prevalence", rope=width)
+
+
+def test_the_region_of_equivalence_is_an_option(recorded: Workbench) -> None:
+    def words(rope: float) -> list[str]:
+        board = comparison(
+            recorded.store, "loan-sim", "strict", "logistic-regression", "prevalence", rope=rope
+        )
+        return board.set_index("metric")["difference_verdict"][["average_precision", "brier"]].tolist()
+
+    assert words(0.99)[0] == "equal within the ROPE"
+    assert words(0.005)[0] != "equal within the ROPE"
+    assert words(0.99)[1] == words(0.005)[1]  # of other metrics there is none
 
 
 @pytest.mark.parametrize(
@@ -199,6 +260,7 @@ def test_a_comparison_fits_the_terminal_with_its_numbers_whole(
     for row in cells(board):
         (line,) = (line for line in lines if line.startswith(f"{row[0]}  "))
         assert all(cell in line for cell in row[:4])
+        assert width < 120 or row[6] in line
 
 
 def test_the_command_prints_a_table_and_one_object(recorded: Workbench, bench: Any) -> None:
@@ -211,4 +273,9 @@ def test_the_command_prints_a_table_and_one_object(recorded: Workbench, bench: A
     assert "average precision" not in told.stdout
     found = json.loads(bench(*words, "--results", recorded.store.root, "--json").stdout)
     assert [row["metric"] for row in found["metrics"]] == list(METRICS)
+    assert found["rope"] == 0.005
+    assert (
+        json.loads(bench(*words, "--rope", "0.1", "--results", recorded.store.root, "--json").stdout)["rope"]
+        == 0.1
+    )
     assert not any(isinstance(v, float) and math.isnan(v) for row in found["metrics"] for v in row.values())

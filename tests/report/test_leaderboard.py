@@ -25,12 +25,14 @@ from bench.data.table import Table
 from bench.errors import Unavailable, UnknownName
 from bench.names import MAIN_METRIC
 from bench.report import leaderboard as boards
+from bench.report import selection
 from bench.report.render import (
     PRINTED,
     as_csv,
     caption,
     cells,
     chance,
+    delta,
     headings,
     interval,
     latex,
@@ -47,6 +49,8 @@ from bench.runs.recording import record_failure
 from bench.runs.request import Request
 from bench.runs.run import Run
 from bench.runs.workbench import Workbench
+from bench.stats.corrected import corrected_t, tiers, verdict
+from bench.stats.inference import differences_by_fold
 from bench.stats.metrics import METRICS
 from bench.store.folder import Store
 from bench.store.parquet import read_checked, write_atomically
@@ -109,7 +113,7 @@ def fail(store: Store, run: Run, reason: str = "ValueError: it broke") -> None:
 def test_the_columns_are_those_of_the_contract(ranked: pd.DataFrame) -> None:
     board = ranked
     assert list(board.columns) == boards.columns()
-    assert list(board.columns[:5]) == ["rank", "arm", "method", "n_runs", "n_failed"]
+    assert list(board.columns[:6]) == ["rank", "arm", "method", "n_runs", "n_failed", "tier"]
     for metric in METRICS:
         assert {f"{metric}_{field}" for field in ("mean", "lo", "hi", "sd_seed")} <= set(board.columns)
         assert (board[f"{metric}_lo"] <= board[f"{metric}_mean"]).all()
@@ -142,6 +146,13 @@ def test_the_difference_is_to_the_reference_and_zero_for_itself(ranked: pd.DataF
     assert set(board["reference"]) == {"logistic-regression"}
     own = row(board, "logistic-regression")
     assert (own["difference_mean"], own["difference_lo"], own["difference_hi"]) == (0, 0, 0)
+    assert own["difference_verdict"] == "reference"
+    other = row(board, "prevalence")
+    assert other["difference_verdict"] == verdict(other, "difference", MAIN_METRIC)
+    assert (
+        other["difference_conditional_lo"] <= other["difference_mean"] <= other["difference_conditional_hi"]
+    )
+    assert other["difference_detectable"] > 0
     gain = row(board, "bayes-optimal")[f"{MAIN_METRIC}_mean"] - own[f"{MAIN_METRIC}_mean"]
     assert row(board, "bayes-optimal")["difference_mean"] == pytest.approx(gain)
 
@@ -193,6 +204,60 @@ def test_a_share_is_a_whole_percentage_and_never_a_false_zero() -> None:
         "24 %",
         "100 %",
     ]
+
+
+def test_tiers_are_those_of_the_corrected_t(ran: Store, ranked: pd.DataFrame) -> None:
+    table = measured(ran, newest(ran.records("loan-sim")))
+    arms = ranked["arm"].tolist()
+
+    def p_value(a: str, b: str) -> float:
+        by_fold = differences_by_fold(table.replicates[a], table.replicates[b], MAIN_METRIC)
+        return corrected_t(by_fold, table.test_to_train).p_value
+
+    assert dict(zip(arms, ranked["tier"], strict=True)) == tiers(arms, p_value)
+    records = ran.records("loan-sim")
+    assert table.test_to_train == pytest.approx(np.mean([r.n_test / r.n_train for r in records]))
+    assert ranked["tier"].iloc[0] == 1
+
+
+def test_an_arm_with_failed_runs_has_no_tier(with_failures: pd.DataFrame) -> None:
+    """It was not judged on the same rows as the others."""
+    tier = with_failures.set_index("arm")["tier"]
+    assert tier[["smote", "prevalence"]].isna().all()
+    assert tier["bayes-optimal"] == 1
+    assert cells(with_failures)[-1][:3] == ["–", "4", "smote"]
+    assert "an arm with failed runs has none" in caption(with_failures)
+
+
+def test_one_fold_has_no_tiers_and_decides_nothing(workbench: Workbench, runs_of: Listed) -> None:
+    for name in ("prevalence", "logistic-regression"):
+        run_pack(workbench, runs_of(ARMS[name])[:1], lambda step, steps: None)
+    board = board_of(workbench.store)
+    assert board["tier"].isna().all()
+    other = row(board, "prevalence")
+    assert np.isnan(other["difference_lo"])
+    assert np.isnan(other["difference_p_holm"])
+    assert (
+        other["difference_conditional_lo"] <= other["difference_mean"] <= other["difference_conditional_hi"]
+    )
+    assert other["difference_verdict"] == "undecided"
+    assert "°" in cells(board)[1][headings(board).index("Δ average precision")]
+    assert "°: of one fold there is no corrected t" in caption(board)
+    boards.write(board, workbench.store.root / "b.parquet")
+    assert boards.same(board, workbench.store.root / "b.parquet")
+
+
+def test_runs_beside_older_compact_ones_are_measured_on_as_many_resamples(
+    ran: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A difference is paired on resamples: so an own arm still stands beside a published one."""
+    table = measured(ran, newest(ran.records("loan-sim")))
+    now = {name: values.shape[1] for name, values in table.replicates["prevalence"].values.items()}
+    assert (now["average_precision"], now["roc_auc"], now["gini"], now["brier"]) == (667, 667, 667, 167)
+    older = replace(table.replicates["prevalence"], values={"roc_auc": np.zeros((3, 334))})
+    monkeypatch.setattr(selection.compact, "read", lambda *_: {"prevalence": older})
+    beside = measured(ran, newest(ran.records("loan-sim"))).replicates["bayes-optimal"].values
+    assert (beside["roc_auc"].shape[1], beside["brier"].shape[1]) == (334, 67)
 
 
 def test_failed_runs_are_counted_and_an_arm_of_nothing_but_failures_is_a_row(
@@ -397,10 +462,9 @@ def test_the_terminals_table_fits_and_keeps_every_interval_whole(
     assert not any("…" in line for line in lines)
     for _, found in board.iterrows():
         if not np.isnan(found[f"{MAIN_METRIC}_mean"]):
-            (line,) = (line for line in lines if line.lstrip().startswith(f"{found['rank']} "))
-            for name, sign in ((MAIN_METRIC, False), ("difference", True)):
-                mean, lo, hi = (found[f"{name}_{field}"] for field in ("mean", "lo", "hi"))
-                assert interval(mean, lo, hi, sign=sign) in line
+            mean, lo, hi = (found[f"{MAIN_METRIC}_{field}"] for field in ("mean", "lo", "hi"))
+            shown = [line for line in lines if interval(mean, lo, hi) in line]
+            assert any(delta(found, "difference") in line for line in shown)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -415,13 +479,12 @@ def test_columns_are_left_out_before_a_name_is_folded_and_said_to_be(with_failur
     board = renamed(with_failures, LONG)
     shown = {width: terminal(board, width)[1] for width in (60, 80, 90, 120, 200)}
     assert shown[200] == []
-    assert shown[80] == ["ROC-AUC", "R@1%", "runs", "failed", "sec"]
+    assert shown[80] == ["verdict", "ROC-AUC", "R@1%", "runs", "failed", "sec"]
     assert shown[60] == shown[80]
     assert [len(left_out) for left_out in shown.values()] == sorted(map(len, shown.values()), reverse=True)
-    assert LONG[2] in printed(board, 80)
+    assert LONG[2] in printed(board, 90)
     assert LONG[2] not in printed(board, 60)
-    first = next(line for line in printed(board, 60).splitlines() if line.startswith(" 3") or "3  " in line)
-    assert "metabalance[" in first
+    assert any("metabalance[" in line for line in printed(board, 60).splitlines())
 
 
 def test_every_metric_has_a_name_that_people_read() -> None:

@@ -61,7 +61,9 @@ def test_validation_is_scored_by_the_first_model_and_test_by_the_one_on_all_rows
     before, after = (store.read("loan-sim", runs[arm].key) for runs in (plain, refitted))
     assert before is not None
     assert after is not None
-    first, last = (store.read_scores("loan-sim", record.key, record.scores_sha256) for record in (before, after))
+    first, last = (
+        store.read_scores("loan-sim", record.key, record.scores_sha256) for record in (before, after)
+    )
     assert first is not None
     assert last is not None
     np.testing.assert_array_equal(first[VALID].score, last[VALID].score)

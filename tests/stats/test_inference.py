@@ -8,9 +8,10 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import norm, t
 
 from bench.errors import UnknownName
+from bench.names import REPEAT
 from bench.stats import bootstrap as measured
 from bench.stats.bootstrap import (
     MOST_STEPS,
@@ -21,7 +22,14 @@ from bench.stats.bootstrap import (
     replicates,
     replicates_by_arm,
 )
-from bench.stats.inference import corrected_t, difference, difference_of_means, holm, improvement, summarise
+from bench.stats.inference import (
+    difference,
+    difference_of_means,
+    differences_by_fold,
+    holm,
+    improvement,
+    summarise,
+)
 from bench.stats.metrics import METRICS, measure, measure_resampled
 from tests.conftest import as_scored
 
@@ -82,17 +90,59 @@ def test_metrics_without_a_threshold_stay_nan_and_the_rest_does_not():
     assert math.isfinite(found["ks"].lo)
 
 
-def test_a_fold_counts_by_its_runs():
-    """Values known by hand: the only draws of two folds, with 1 and 3 runs, are 0, 3/4 and 1."""
-    reps = Replicates(
-        runs=((0, 0), (1, 0), (1, 1), (1, 2)),
-        points={"ks": np.array([0.0, 1, 1, 1])},
-        values={"ks": np.array([[0.0], [1], [1], [1]])},
-        resamples={0: "", 1: ""},
+def by_hand(points: list[list[float]], noise: float, *, repeats: int = 1) -> Replicates:
+    """Return folds of a repeat, each with the AP of its seeds, whose rows' noise is ± `noise`."""
+    folds = [r * REPEAT + f for r in range(repeats) for f in range(len(points) // repeats)]
+    runs = tuple(
+        (fold, seed) for fold, seeds in zip(folds, points, strict=True) for seed in range(len(seeds))
     )
-    found = summarise(reps, draws=500)["ks"]
-    assert (found.mean, found.lo, found.hi) == (0.75, 0.0, 1.0)
-    assert summarise(reps, draws=500, level=0.02)["ks"].lo == 0.75
+    flat = np.array([point for seeds in points for point in seeds])
+    values = flat[:, None] + noise * np.array([1.0, -1.0])
+    return Replicates(runs, {"ks": flat}, {"ks": values}, dict.fromkeys(folds, ""))
+
+
+def test_the_interval_over_folds_is_students_t() -> None:
+    """By hand: fold means .4, .5, .6 (seeds averaged), so s = .1, and t of two degrees of freedom, over √3."""
+    found = summarise(by_hand([[0.3, 0.5], [0.5, 0.5], [0.65, 0.55]], 0.0))["ks"]
+    half = t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
+    assert (found.mean, found.hi - found.mean) == pytest.approx((0.5, half))
+    assert found.mean - found.lo == pytest.approx(half)
+
+
+def test_folds_that_agree_by_luck_have_the_noise_of_their_rows() -> None:
+    found = summarise(by_hand([[0.5], [0.5], [0.5], [0.5]], 0.08))["ks"]
+    assert found.hi - found.mean == pytest.approx(norm.ppf(0.975) * 0.08 / math.sqrt(4))
+
+
+def test_repeats_judge_the_same_rows_again() -> None:
+    """Two repeats of two folds: the mean is as sure as that of two folds, and s is that within repeats."""
+    found = summarise(by_hand([[0.4], [0.6], [0.5], [0.7]], 0.01, repeats=2))["ks"]
+    half = t.ppf(0.975, 2) * math.sqrt(0.02) / math.sqrt(2)
+    assert (found.mean, found.hi - found.mean) == pytest.approx((0.55, half))
+    quiet = summarise(by_hand([[0.5]] * 4, 0.08, repeats=2))["ks"]
+    assert quiet.hi - quiet.mean == pytest.approx(norm.ppf(0.975) * 0.08 / math.sqrt(2))
+
+
+def test_repeats_of_one_fold_each_may_share_all_of_their_rows() -> None:
+    found = summarise(by_hand([[0.4], [0.5], [0.6]], 0.0, repeats=3))["ks"]
+    assert found.hi - found.mean == pytest.approx(t.ppf(0.975, 2) * 0.1)
+
+
+def test_an_interval_ends_at_what_the_metric_can_be() -> None:
+    found = summarise(by_hand([[0.9], [1.0]], 0.0))["ks"]
+    assert (found.lo, found.hi) == (pytest.approx(0.95 - t.ppf(0.975, 1) * 0.05, abs=0.4), 1.0)
+    assert found.lo >= 0
+
+
+def test_more_resamples_of_the_same_noise_change_no_width() -> None:
+    few, many = (by_hand([[0.4], [0.6]], 0.3), by_hand([[0.4], [0.6]], 0.3))
+    many = replace(many, values={"ks": np.tile(many.values["ks"], 50)})
+    assert summarise(few)["ks"].hi == pytest.approx(summarise(many)["ks"].hi)
+
+
+def test_differences_by_fold_are_means_over_the_seeds_that_both_ran() -> None:
+    a, b = by_hand([[0.4, 0.8], [0.5, 0.7]], 0.0), by_hand([[0.3], [0.2, 0.2]], 0.0)
+    assert differences_by_fold(a, b, "ks") == pytest.approx({0: 0.1, 1: 0.4})
 
 
 def coverage(interval, truth, n_simulations=200) -> float:
@@ -272,7 +322,9 @@ def test_seeds_that_share_the_noise_of_rows_have_the_interval_of_their_own_noise
     reps = replicates(runs, rank_replicates=500, names=["roc_auc"])
     alone = [replicates([run], rank_replicates=500, names=["roc_auc"]) for run in runs]
     own = replace(reps, values={"roc_auc": np.concatenate([one.values["roc_auc"] for one in alone])})
-    found, expected = (summarise(one, draws=20_000)["roc_auc"] for one in (reps, own))
+    nothing = {"roc_auc": 0 * reps.points["roc_auc"]}, {"roc_auc": 0 * reps.values["roc_auc"]}
+    zero = replace(reps, points=nothing[0], values=nothing[1])
+    found, expected = (difference(one, zero, "roc_auc") for one in (reps, own))
     assert found.mean == pytest.approx(expected.mean)
     assert found.hi - found.lo == pytest.approx(expected.hi - expected.lo, rel=0.05)
 
@@ -374,41 +426,13 @@ def test_without_shared_rows_the_noises_of_both_arms_add_up() -> None:
     paired, apart = difference(a, b, "roc_auc"), difference_of_means(a, b, "roc_auc")
     assert apart.mean == pytest.approx(paired.mean)
     assert apart.hi - apart.lo > 1.5 * (paired.hi - paired.lo)
-    widths = [one.hi - one.lo for one in (summarise(a)["roc_auc"], summarise(b)["roc_auc"])]
+    nothing = replace(
+        a, points={"roc_auc": 0 * a.points["roc_auc"]}, values={"roc_auc": 0 * a.values["roc_auc"]}
+    )
+    widths = [
+        one.hi - one.lo for one in (difference(a, nothing, "roc_auc"), difference(b, nothing, "roc_auc"))
+    ]
     assert apart.hi - apart.lo == pytest.approx(np.hypot(*widths), rel=0.15)
-
-
-def test_the_corrected_t_is_the_plain_one_with_a_larger_variance() -> None:
-    found = {0: 0.02, 1: 0.01, 2: 0.03, 3: -0.01, 4: 0.02}
-    plain = ttest_1samp(list(found.values()), 0).pvalue
-    assert corrected_t(found, 0.0) == pytest.approx(plain)
-    assert corrected_t(found, 0.25) > plain
-    # By hand: mean .014, variance 2.3e-4, so t = .014 / sqrt((1/5 + 1/4) 2.3e-4) = 1.37612 with 4 degrees of freedom.
-    assert corrected_t(found, 0.25) == pytest.approx(0.24083, abs=1e-4)
-
-
-def test_the_corrected_t_keeps_its_level_over_overlapping_folds() -> None:
-    """Two equally good linear classifiers, each on five features of its own, over five folds of 120 rows."""
-    y = np.arange(120) % 2
-    fold_of = np.arange(120) // 2 % 5
-    rejected = np.zeros(2)
-    for i in range(400):
-        X = np.random.default_rng([3, i]).normal(size=(2, 120, 5)) + 0.35 * y[:, None]
-        found = {}
-        for fold in range(5):
-            train, test = fold_of != fold, fold_of == fold
-            right = []
-            for features in X:
-                w, *_ = np.linalg.lstsq(features[train], 2.0 * y[train] - 1, rcond=None)
-                right.append(np.mean((features[test] @ w > np.mean(features[train] @ w)) == y[test]))
-            found[fold] = right[0] - right[1]
-        rejected += [corrected_t(found, ratio) < 0.05 for ratio in (0.0, 0.25)]
-    plain, corrected = rejected / 400
-    assert corrected <= 0.05 < plain
-
-
-def test_no_difference_at_all_is_no_evidence() -> None:
-    assert corrected_t({0: 0.0, 1: 0.0}, 0.25) == 1.0
 
 
 def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
