@@ -46,6 +46,7 @@ APART = {
     "networks/test_gpu.py": "all network methods, where there is a CUDA device",
     "cli/test_machine.py": "what the machine of a user may lack, for all commands",
     "test_coverage.py": "tests/coverage/",
+    "runs/test_refit.py": "what is trained anew where a protocol refits",
     "test_contracts.py": "every entry of every registry",
     "test_docs.py": "the pages",
     "test_house.py": "the code as text",

@@ -62,14 +62,11 @@ def trees(product: float, rate: float) -> int:
     return max(1, round(product / rate))
 
 
-def first_and_last(config: BoostingConfig, *, stopped_early: bool) -> dict[str, int]:
-    """Return the words of `Fitted` for the range that early stopping chose from; nothing where it did not choose."""
+def first_and_last(config: BoostingConfig, *, stopped_early: bool) -> tuple[int | None, int | None]:
+    """Return the fewest and the most trees that early stopping could have chosen; None where it did not choose."""
     if not stopped_early:
-        return {}
-    return {
-        "first_step": min(trees(_AT_ONCE, config.learning_rate), config.rounds),
-        "last_step": config.rounds,
-    }
+        return None, None
+    return min(trees(_AT_ONCE, config.learning_rate), config.rounds), config.rounds
 
 
 def weighted(trial: Trial) -> dict[str, object]:

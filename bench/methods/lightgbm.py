@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,18 +61,26 @@ def _fit(member: Member, progress: Progress) -> Fitted:
     stops = config.stops_early(len(member.valid.X))
     train = lightgbm.Dataset(rows.X, rows.labels, free_raw_data=False)
     valid = [train.create_valid(member.valid.X, member.valid.labels)] if stops else []
-    patience = [lightgbm.early_stopping(config.early_stopping_rounds, verbose=False)] if stops else []
+    patience: list[Callable[..., Any]] = (
+        [lightgbm.early_stopping(config.early_stopping_rounds, verbose=False)] if stops else []
+    )
     booster = lightgbm.train(_settings(member), train, config.rounds, valid_sets=valid, callbacks=patience)
     progress(config.rounds, config.rounds)
     best = int(booster.best_iteration) if stops else int(booster.num_trees())
 
     def predict(part: Part) -> NDArray[np.float64]:
-        scored: NDArray[np.float64] = booster.predict(part.X, num_iteration=best, num_threads=1)
-        return scored
+        return np.asarray(booster.predict(part.X, num_iteration=best, num_threads=1), dtype=np.float64)
 
     steps = int(booster.current_iteration())
-    chose = first_and_last(config, stopped_early=stops)
-    return Fitted(predict, steps=steps, best_step=best, samples_seen=steps * len(rows.X), **chose)
+    first, last = first_and_last(config, stopped_early=stops)
+    return Fitted(
+        predict,
+        steps=steps,
+        best_step=best,
+        samples_seen=steps * len(rows.X),
+        first_step=first,
+        last_step=last,
+    )
 
 
 def _settings(member: Member) -> dict[str, object]:

@@ -18,6 +18,7 @@ from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
 from bench.methods import network
 from bench.names import seed_from
+from bench.networks.fit import at_best_step
 
 VERSION = 2
 COST = network.COST
@@ -47,7 +48,7 @@ def space(trial: Trial) -> dict[str, object]:
 
 def refit(config: Config, fitted: Fitted, more: float) -> Config:
     """Return the configuration of as many steps as were best, in proportion to the rows."""
-    return network.at_best_step(config, fitted, more)
+    return at_best_step(config, fitted, more)
 
 
 def fit(members: Sequence[Member], device: torch.device, progress: Progress) -> list[Fitted]:

@@ -103,8 +103,15 @@ def _fit(member: Member, progress: Progress) -> Fitted:
         return np.asarray(scored, dtype=np.float64)
 
     steps = booster.num_boosted_rounds()
-    chose = first_and_last(config, stopped_early=stops)
-    return Fitted(predict, steps=steps, best_step=best, samples_seen=steps * len(rows.X), **chose)
+    first, last = first_and_last(config, stopped_early=stops)
+    return Fitted(
+        predict,
+        steps=steps,
+        best_step=best,
+        samples_seen=steps * len(rows.X),
+        first_step=first,
+        last_step=last,
+    )
 
 
 def _settings(member: Member) -> dict[str, object]:
