@@ -239,12 +239,12 @@ def test_the_readme_is_short() -> None:
 def test_the_readmes_result_is_in_the_published_leaderboard() -> None:
     """Row by row, but for the columns that the README leaves out; what its text says of a row is in it too."""
     (path,) = re.findall(r"results/published/leaderboards/\S+-strict\.md", README.text)
-    published = {cells[1]: cells for cells in rows_of((ROOT / path).read_text(encoding="utf-8"))}
-    columns = ["rank", "arm", "average precision", "Δ average precision", "roc auc", "runs", "seconds"]
-    places = [published["arm"].index(column) for column in columns]
+    published = {cells[2]: cells for cells in rows_of((ROOT / path).read_text(encoding="utf-8"))}
+    columns = ["tier", "rank", "arm", "average precision", "Δ average precision", "verdict", "roc auc"]
+    places = [published["arm"].index(column) for column in (*columns, "runs", "seconds")]
     shown = rows_of(README.text.partition("## One result")[2].partition("##")[0])
     assert len(shown) == 10  # the head, the rule below it, eight rows
-    assert shown[2:] == [[published[row[1]][place] for place in places] for row in shown[2:]]
+    assert shown[2:] == [[published[row[2]][place] for place in places] for row in shown[2:]]
     assert f"of the {len(published) - 2} rows" in README.text
 
 

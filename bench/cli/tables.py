@@ -49,8 +49,8 @@ def compare(
     """Compare two arms, metric by metric, on the test rows and runs that both have in the stored records.
 
     The difference has the interval and p of the corrected t over folds (Nadeau and Bengio), the smallest difference
-    that such folds would show, and beside it the bootstrap's interval given the trained models. Verdict: better or
-    worse where both agree, equal where both lie within the ROPE, else undecided.
+    that such folds would show, and beside it the bootstrap's interval conditional on the trained models. Verdict:
+    better or worse where both agree, equal where both lie within the ROPE, else undecided.
 
     Example: bench compare metabalance xgboost --dataset loan --rope 0.01
     """

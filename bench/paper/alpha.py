@@ -51,8 +51,8 @@ def caption(dataset: str, protocol: str, board: pd.DataFrame) -> str:
         f"{dataset}, protocol {protocol}: MetaBalance's inner rate α by inner/outer sampler and order. At α = 0 the "
         f"mean over runs with {INTERVALS}, beside it the paired change against it on the same runs and rows, by the "
         "corrected t over folds (Nadeau and Bengio); bold: its interval is clear of 0; †: p < .05 after Holm's "
-        "adjustment for all cells of the table, and the bootstrap's interval given the trained models is on the same "
-        f"side of 0.{one_fold} Runs per cell: {board['n_runs'].min()} to {board['n_runs'].max()}; "
+        "adjustment for all cells of the table, and the bootstrap's interval conditional on the trained models is on "
+        f"the same side of 0.{one_fold} Runs per cell: {board['n_runs'].min()} to {board['n_runs'].max()}; "
         f"failed runs: {board['n_failed'].sum()}."
     )
 

@@ -1,8 +1,8 @@
 """What the records say of MetaBalance: the questions that its published comparison leaves, answered with intervals.
 
 Every row of the frame is a claim, the difference of two arms (or of two differences) on the same runs and test rows, by
-the corrected t and given the trained models (`bench.stats.corrected`); p-values are adjusted over each question's whole
-column. `bench.paper.page` puts them into words.
+the corrected t and conditional on the trained models (`bench.stats.corrected`); p-values are adjusted over each
+question's whole column. `bench.paper.page` puts them into words.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _bayes(tables: Tables) -> Iterator[dict[str, str | float]]:
 def counts(claims: pd.DataFrame) -> tuple[int, int, int, int]:
     """Return how many claims are above 0 and below by their intervals, and how many of them surely.
 
-    A claim's interval is by the corrected t, over one fold given the trained models; sure is what `is_sure`.
+    A claim's interval is by the corrected t, over one fold conditional on the trained models; sure is what `is_sure`.
     """
     counted = [0, 0, 0, 0]
     for _, row in claims.iterrows():
@@ -182,6 +182,6 @@ def counts(claims: pd.DataFrame) -> tuple[int, int, int, int]:
 
 
 def sure_claim(row: Row) -> bool:
-    """Return whether a claim holds by the corrected t after Holm's adjustment and given the trained models."""
+    """Return whether a claim holds by the corrected t after Holm's adjustment and conditional on the trained models."""
     numbers = (row[end] for end in ("p_holm", "mean", "conditional_lo", "conditional_hi"))
     return is_sure(*numbers)

@@ -92,8 +92,8 @@ def caption(board: pd.DataFrame) -> str:
         f"Means over runs with {INTERVALS}; each column adds one repair to those before it. Changes are paired by "
         f"fold, seed and test row{others}, and have the interval of the corrected t over folds (Nadeau and Bengio). "
         "°: where they are not paired, or of one fold, there is no such test, and the interval is the bootstrap's, "
-        "given the trained models. Bold: the interval is clear of 0, not adjusted for their number. Where a rate is "
-        "searched, updates are of the rate chosen, rows seen of all. Runs per arm: "
+        "conditional on the trained models. Bold: the interval is clear of 0, not adjusted for their number. Where a "
+        "rate is searched, updates are of the rate chosen, rows seen of all. Runs per arm: "
         f"{', '.join(map(str, counts))}; failed runs: {board['n_failed'].sum()}."
     )
 

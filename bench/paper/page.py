@@ -25,10 +25,10 @@ _HEAD = f"""{TITLE}
 This page is made by `bench tables` from the records in `compact/` (or `runs/`), as every table and figure under
 `leaderboards/` is; `bench tables --check` fails where one is not what the records give. Differences are paired on runs
 and test rows; intervals are 95 %, by the corrected t over folds (Nadeau and Bengio); ° marks records of one fold, of
-which there is no such test: there the interval is the bootstrap's, given the trained models. Bold is an interval clear
-of 0; † says that p, adjusted (Holm) over all rows of a question, is below .05 and that the bootstrap's interval given
-the trained models agrees. An interval that holds 0 does not say that there is no difference: it says how large one may
-be. Dated experiments with their motives, and what is not in records, are in
+which there is no such test: there the interval is the bootstrap's, conditional on the trained models. Bold is an
+interval clear of 0; † says that p, adjusted (Holm) over all rows of a question, is below .05 and that the bootstrap's
+interval conditional on the trained models agrees. An interval that holds 0 does not say that there is no difference: it
+says how large one may be. Dated experiments with their motives, and what is not in records, are in
 `results/LOG.md`."""
 # What the studies of the committed trials (metabalance, version 2) chose among; STUDIED_SAMPLERS is what new ones do.
 _STUDIED = ("random-over", "random-under", "smote", "borderline-smote", "adasyn")

@@ -98,8 +98,8 @@ def caption(dataset: str) -> str:
     return (
         f"{dataset} as published and corrected: means over runs with {INTERVALS}; those of one fold are of its seeds "
         "and test rows, by the bootstrap; ranks are among the arms shown, those with failed runs last; Δ is strict "
-        "less published, on other runs and test rows, so that the noise of both is in it, given the trained models. "
-        "Updates, rows seen, runs and failures: published / strict."
+        "less published, on other runs and test rows, so that the noise of both is in it, conditional on the "
+        "trained models. Updates, rows seen, runs and failures: published / strict."
     )
 
 

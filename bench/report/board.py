@@ -43,8 +43,8 @@ class Leaderboard:
     full : DataFrame, one row per arm
         Every column: `rank`, `arm`, `n_runs`, `n_failed`, `tier`; of each metric `<metric>_mean`, `_lo`, `_hi` (95 %)
         and `_sd_seed`; the paired difference to the arm `reference`, `difference_mean`, by the corrected t `_lo`,
-        `_hi`, `_p`, `_p_holm` and `_detectable`, given the trained models `_conditional_lo`, `_conditional_hi`, and
-        `_verdict`; seconds, steps and rows per run; the data set and its prevalence.
+        `_hi`, `_p`, `_p_holm` and `_detectable`, conditional on the trained models `_conditional_lo`,
+        `_conditional_hi`, and `_verdict`; seconds, steps and rows per run; the data set and its prevalence.
     path : Path
         Where the leaderboard is, as parquet; a Markdown page lies beside it.
     failed : list of Result

@@ -1,7 +1,7 @@
 """Two arms on the same test rows and runs: by how much they differ, how surely, and how often one wins.
 
 The primary interval and p-value are those of the corrected t over folds (`bench.stats.corrected`); the bootstrap's
-interval stands beside them, given the trained models. Over one fold there is only the second.
+interval stands beside them, conditional on the trained models. Over one fold there is only the second.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ def caption(board: pd.DataFrame, dataset: str, protocol: str, arms: Sequence[str
         f"{dataset}, protocol {protocol}: a = {arms[0]}, b = {arms[1]}, {board['n_pairs'].iloc[0]} runs paired by "
         "fold and seed, on the same test rows. a − b and p: corrected t over folds (Nadeau and Bengio); p Holm: "
         f"adjusted for all metrics, Gini and ROC-AUC as one.{tested} Verdict: better or worse where p Holm is below "
-        ".05 and the interval given the trained models (bootstrap of runs and test rows) is on the same side of 0; "
-        f"equal where both intervals lie within the ROPE, ±{number(rope)} of AP or ROC-AUC; else undecided. a better: "
-        "share of paired runs in which a is better, ties half."
+        ".05 and the interval conditional on the trained models (bootstrap of runs and test rows) is on the same side "
+        f"of 0; equal where both intervals lie within the ROPE, ±{number(rope)} of AP or ROC-AUC; else undecided. "
+        "a better: share of paired runs in which a is better, ties half."
         f"{missing(outside[outside['difference_mean'].isna()]['metric'])}"
     )

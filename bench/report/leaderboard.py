@@ -2,8 +2,8 @@
 
 Everything comes from stored records and scores. Intervals are 95 %: of an arm's mean over folds
 (`bench.stats.inference`), of its difference to the reference arm by the corrected t (`bench.stats.corrected`) and,
-given the trained models, by the bootstrap, paired on the same runs and the same rows. Failed runs are counted, never
-silently dropped: an arm without a single good run is a row without numbers.
+conditional on the trained models, by the bootstrap, paired on the same runs and the same rows. Failed runs are counted,
+never silently dropped: an arm without a single good run is a row without numbers.
 """
 
 from __future__ import annotations

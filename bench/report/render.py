@@ -52,7 +52,7 @@ SHOWN_PLAIN = ("ks", "brier", "log_loss", "f1", "mcc")
 
 # What is said of intervals wherever they are printed.
 INTERVALS = "95 % intervals (t over folds, and at least the noise of the test rows)"
-ONE_FOLD = "°: of one fold there is no corrected t; the interval is given the trained models alone."
+ONE_FOLD = "°: of one fold there is no corrected t; the interval is conditional on the trained models."
 
 
 def printed(metric: str) -> str:
@@ -166,7 +166,7 @@ def interval(mean: float, lo: float, hi: float, *, sign: bool = False, digits: i
 def delta(row: Row, name: str, *, digits: int = 3) -> str:
     """Return the paired difference in the columns of `name` with its interval by the corrected t.
 
-    Where there is none, as of one fold, it is the interval given the trained models, marked with °.
+    Where there is none, as of one fold, it is the interval conditional on the trained models, marked with °.
     """
     lo, conditional_lo = (row[column(name, end)] for end in ("lo", "conditional_lo"))
     mark: str = "°" if pd.isna(lo) and pd.notna(conditional_lo) else ""
@@ -181,13 +181,13 @@ def marked_delta(row: Row, name: str, *, digits: int = 3) -> str:
 
 
 def conditional(row: Row, name: str) -> str:
-    """Return the interval of a paired difference given the trained models, or a dash."""
+    """Return the interval of a paired difference conditional on the trained models, or a dash."""
     lo, hi = (row[column(name, f"conditional_{end}")] for end in ("lo", "hi"))
     return "–" if pd.isna(lo) else f"[{number(lo, sign=True)}, {number(hi, sign=True)}]"
 
 
 def ends(row: Row, name: str) -> tuple[float, float]:
-    """Return the ends of a paired difference's interval: by the corrected t, else given the trained models."""
+    """Return the ends of a paired difference's interval: by the corrected t, else conditional on the trained models."""
     kind: str = "" if pd.notna(row[column(name, "lo")]) else "conditional_"
     return float(row[column(name, f"{kind}lo")]), float(row[column(name, f"{kind}hi")])
 
@@ -259,8 +259,8 @@ def _on_differences(board: pd.DataFrame) -> str:
     return (
         f" Tier 1: the best arm, and all that the corrected t over folds (Nadeau and Bengio; Holm) does not tell from "
         f"it; the best of the others begins the next; an arm with failed runs has none.{text}, by the corrected t and, "
-        "given the trained models, by the bootstrap. Better or worse: the first after Holm's adjustment, and the "
-        f"second agrees; equal: both within the ROPE, ±{number(ROPE)} of AP or ROC-AUC."
+        "conditional on the trained models, by the bootstrap. Better or worse: the first after Holm's adjustment, and "
+        f"the second agrees; equal: both within the ROPE, ±{number(ROPE)} of AP or ROC-AUC."
         + (f" Detectable differences (two-sided .05, power .8): {sizes}." if sizes else "")
     )
 

@@ -106,8 +106,8 @@ def markdown(board: pd.DataFrame, table: Measured, results: Path) -> str:
     caption = (
         f"{dataset}, protocol {protocol}: each arm at its defaults and tuned, for every fold on that fold's training "
         f"rows; both on the same test rows, by rank of the tuned. Means over runs with {INTERVALS}; change is tuned "
-        "less default, paired, by the corrected t over folds (Nadeau and Bengio) and, given the trained models, by the "
-        f"bootstrap; p Holm is that of the first, adjusted over the arms.{one_fold}{effort}"
+        "less default, paired, by the corrected t over folds (Nadeau and Bengio) and, conditional on the trained "
+        f"models, by the bootstrap; p Holm is that of the first, adjusted over the arms.{one_fold}{effort}"
     )
     title = f"# {dataset}: default and tuned"
     return "\n".join([title, "", caption, "", *markdown_table(headings(), cells(board))]) + "\n"

@@ -71,7 +71,7 @@ def corrected_t(differences: Mapping[int, float], test_to_train: float, *, level
 
 @dataclass(frozen=True)
 class Paired:
-    """How far one arm is ahead of another: by the corrected t, and given the trained models by the bootstrap."""
+    """How far one arm is ahead of another: by the corrected t, and by the bootstrap given the models."""
 
     corrected: Corrected
     conditional: Difference

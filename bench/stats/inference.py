@@ -1,4 +1,4 @@
-"""Intervals for a leaderboard: of an arm's mean over folds, and of differences given the trained models.
+"""Intervals for a leaderboard: of an arm's mean over folds, and of differences conditional on the trained models.
 
 **An arm's interval** is the wider of two (`summarise`): Student's t over the spread of folds, and the noise of the test
 rows by the bootstrap. The folds of one repeat share no test row; two folds of different repeats share a row in F. So
@@ -6,12 +6,12 @@ the variance of a mean over any number of repeats is that of one fold over F, th
 of Nadeau and Bengio (2003) with the overlaps as they are. How often it holds the truth: results/LOG.md, and
 `python -m tests.coverage`.
 
-**A difference given the trained models** (`difference`) is a two-level bootstrap. Level one redraws the runs that are
-there: folds with replacement, and in each fold drawn its seeds. Level two redraws test rows, positives among positives
-and negatives among negatives: one resample of the rows for each fold drawn, shared by its seeds. The resamples of a
-fold depend on nothing but the fold, so every arm is measured on the same ones, and a difference of two arms is paired
-on seeds, folds and rows. What another training set would have given is not in it: that is for the corrected t
-(`bench.stats.corrected`).
+**A difference conditional on the trained models** (`difference`) is a two-level bootstrap. Level one redraws the runs
+that are there: folds with replacement, and in each fold drawn its seeds. Level two redraws test rows, positives among
+positives and negatives among negatives: one resample of the rows for each fold drawn, shared by its seeds. The
+resamples of a fold depend on nothing but the fold, so every arm is measured on the same ones, and a difference of two
+arms is paired on seeds, folds and rows. What another training set would have given is not in it: that is for the
+corrected t (`bench.stats.corrected`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of a - b over paired runs, its interval, and the two-sided p-value of none, given the trained models."""
+    """The mean of a - b over paired runs, and given the trained models its interval and two-sided p-value of none."""
 
     mean: float
     lo: float

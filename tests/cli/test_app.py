@@ -837,13 +837,13 @@ def test_a_run_on_a_terminal_tears_neither_caption_nor_path(
     call: Call, columns: Callable[[int], None], tmp_path: Path
 ) -> None:
     results = tmp_path / ("a-long-name-" * 6) / "results"
-    columns(60)
+    columns(64)
     shown = call(*SMALL, "--arm", "none[svm-smote]", "--arm", "prevalence", "--results", results).out
     lines = shown.splitlines()
     assert str(results / "leaderboards" / "loan-sim-strict.parquet") in lines
     assert str(results / "runs" / "loan-sim") in lines
     told = [line for line in lines if str(tmp_path) not in line]
-    assert max(map(len, told)) <= 60
+    assert max(map(len, told)) <= 64
     assert "none[svm-smote]" in shown.replace("\n", "")
     (sha256,) = re.findall(r"sha256\s+([0-9a-f]{12}…)", shown)
     assert any(sha256 in line for line in lines)
