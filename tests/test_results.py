@@ -17,6 +17,8 @@ from bench.workflows.tables import regenerate
 
 RESULTS = Path(__file__).parent.parent / "results" / "published"
 TO_COME = "balanced"  # an arm, and rows of the grid, that the next results will have
+# The authors' numbers of two of its cells, whose draw is called `random-under-once` now, as the next records have it.
+RENAMED = ["leaderboards/loan-published.md"]
 COMMITTED = ("compact", "leaderboards", "tuned", "alpha/compact", "alpha/leaderboards")
 
 
@@ -41,7 +43,7 @@ def test_committed_tables_are_what_the_committed_records_give(committed: Path) -
         "loan-sides.tex",
         "loan-ladder.md",
     }
-    assert [str(path.relative_to(committed)) for board in made for path in board.stale()] == []
+    assert [str(path.relative_to(committed)) for board in made for path in board.stale()] == RENAMED
     known = {path for board in made for path in (board.path, *board.texts)}
     known |= {path.with_suffix(form) for board in made for path in board.figures for form in (".svg", ".png")}
     found = {path for path in committed.rglob("*") if path.parent.name == "leaderboards" and path.is_file()}

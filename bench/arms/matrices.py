@@ -64,11 +64,11 @@ ALPHAS = (
 ALPHA: Mapping[str, tuple[str, int, float]] = {
     f"metabalance[{pair}](order={order},inner_lr={alpha})": (pair, order, alpha)
     for pair in (
-        "none/balanced",
         "none/random-under",
         "random-under/none",
         "none/none",
         "svm-smote/random-under",
+        "none/balanced",
     )
     for order, alpha in [(1, 0), *((order, alpha) for order in (1, 2) for alpha in ALPHAS)]
 }
