@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from bench.data.raw.archives import MAX_BYTES, listed
-from bench.data.raw.content import Content, Raw, choose, drops, first_line, names_of
+from bench.data.raw.content import USE_THREADS, Content, Raw, choose, drops, first_line, names_of
 from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -69,7 +69,7 @@ def _as_lines(data: bytes, name: str) -> bytes:
 def _json(data: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     """Parse JSON lines in one block, so that all rows tell a column's type."""
     options = pajson.ParseOptions(explicit_schema=pa.schema(types)) if types else None
-    block = pajson.ReadOptions(block_size=min(len(data) + 2**10, 2**31 - 1))
+    block = pajson.ReadOptions(use_threads=USE_THREADS, block_size=min(len(data) + 2**10, 2**31 - 1))
     return pajson.read_json(pa.BufferReader(data), block, options)
 
 

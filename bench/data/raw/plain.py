@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.data.raw.content import MISSING_WORDS, Content, drops, each_column
+from bench.data.raw.content import MISSING_WORDS, USE_THREADS, Content, drops, each_column
 from bench.errors import BadTable
 
 EXACT = 2**53  # whole numbers up to it are all doubles
@@ -29,7 +29,9 @@ def plain_table(table: pa.Table, content: Content) -> pa.Table:
 
 def framed(table: pa.Table) -> pd.DataFrame:
     """Return a plain table as a frame; whole numbers beside missing values stay exact beyond 2^53."""
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, date_as_object=False, split_blocks=True)
+    frame: pd.DataFrame = table.to_pandas(
+        ignore_metadata=True, date_as_object=False, split_blocks=True, use_threads=USE_THREADS
+    )
     for name in table.column_names:
         column = table[name]
         if pa.types.is_integer(column.type) and column.null_count and largest(column) > EXACT:
