@@ -516,6 +516,9 @@ def test_the_bar_of_a_download_gives_way_to_that_of_the_runs(
     assert (bar.bar.desc, bar.bar.n, bar.bar.total) == ("runs", 0, 3)
     bar.note("a line")
     assert "a line\n" in capfd.readouterr().out
+    bar.expect(400)
+    bar.expect(600)
+    assert capfd.readouterr().out.count("some 7 min for 3 runs in all: an estimate") == 1
 
 
 def test_a_notebook_without_widgets_gets_text_and_no_warning(tmp_path: Path) -> None:

@@ -202,9 +202,10 @@ class Dataset(_Frozen):
         return digest(self.recipe)
 
 
-# Raised when tables are read otherwise than before: what was made of a user's own table then is run anew. The cards of
-# bench are checked against what they expect, and keep their recipes.
-READING = 2
+# Raised when tables are read, or extreme values drawn in (`bench.data.extremes`), otherwise than before: what was made
+# of a user's own table, or of a card from outside, is run anew. The cards of bench are checked against what they
+# expect, and keep their recipes; those with published records have no extreme values.
+READING = 3
 # The fields of a recipe: those of every one, and those that stand in it where a card gives them.
 _ALWAYS = {"target", "positive", "drop", "categorical", "time", "amount", "columns"}
 _WHERE_SAID = {

@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
 from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,7 @@ PARTS = ("seconds", "day of week", "month", "hour")  # the numbers that a date b
 _SENTINELS = ("0000-00-00", "0000-00-00 00:00:00")
 _DEFAULTS = ("1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1970-01-01", "2099-12-31",
     "2100-01-01", "2100-12-31", "2199-12-31", "2222-02-22")  # fmt: skip
+DAY = 86400  # seconds
 _FAR = 20 * 365  # days to the next other date
 _YEARS = (1678, 2262)  # what nanoseconds reach: years outside stand for a missing date
 _SAMPLE = 100  # texts on which formats are tried first
@@ -36,7 +40,8 @@ class Times:
 
     `local` (n,) datetime64 is the time on the clock there, None for clock times and durations. `precise` has the parts
     that the format knows, of ``day of week``, ``month``, ``hour``. `sentinels` are the texts that stand for a missing
-    date. `rivals` are the formats, if more than one, in which all can be read with other values.
+    date. `rivals` are the formats, if more than one, in which all can be read with other values. `zones` are time zones
+    that no offset is known of: what has some is not to be used.
     """
 
     seconds: NDArray[np.float64]
@@ -45,6 +50,14 @@ class Times:
     precise: tuple[str, ...] = ()
     sentinels: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+
+    @property
+    def days(self) -> NDArray[np.float64] | None:
+        """Durations in days, (n,), where all are whole ones; else None."""
+        days = self.seconds / DAY
+        is_whole = self.format == _DURATION_FORMAT and not (days[~np.isnan(days)] % 1).any()
+        return days if is_whole else None
 
 
 class NearlyDates(NamedTuple):
@@ -58,6 +71,7 @@ class _Read(NamedTuple):
     seconds: NDArray[np.float64]
     local: NDArray[np.datetime64]
     valid: NDArray[np.bool_]
+    zones: tuple[str, ...] = ()
 
 
 def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Times | NearlyDates | None:
@@ -65,10 +79,12 @@ def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Times |
 
     `declared` is a format as of `datetime.strptime`; it counts where all texts are written so.
     """
-    words = np.array([is_missing_word(text) or text in _SENTINELS for text in texts], dtype=bool)
+    if not _may_be_dates(texts, declared):
+        return None
+    words = np.array([_is_missing(text) for text in texts], dtype=bool)
     usual = [text for text, word in zip(texts, words, strict=True) if not word]
-    if not usual or not any(character.isdigit() for character in usual[0]):
-        return _nearly(texts, words) if usual else None
+    if not any(character.isdigit() for character in usual[0]):
+        return _nearly(texts, words)
     durations = _durations(usual)
     if durations is not None:
         return _spread(durations, words, texts)
@@ -77,7 +93,7 @@ def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Times |
         if as_declared is not None and as_declared.valid.all():
             return _spread(_as_dates(declared, as_declared, usual), words, texts)
     for group in DATE_FORMATS:
-        likely = [form for form in group if _matches(form, usual[:_SAMPLE])]
+        likely = [form for form in group if _fits(form, usual[:: 1 + len(usual) // _SAMPLE])]
         readings = {form: dates for form in likely if (dates := _read(form, usual)) is not None}
         fits = {form: readings[form] for form in readings if readings[form].valid.all()}
         if fits:
@@ -86,6 +102,23 @@ def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Times |
             differ = any(not np.array_equal(read.seconds, other.seconds) for other in fits.values())
             return _spread(replace(dated, rivals=tuple(fits) if differ else ()), words, texts)
     return _nearly(texts, words)
+
+
+def _is_missing(text: str) -> bool:
+    return is_missing_word(text) or text in _SENTINELS
+
+
+def _may_be_dates(texts: Sequence[str], declared: str | None) -> bool:
+    """Tell whether more than half of the first texts are written as dates, so that all have to be looked at."""
+    sample = list(islice((text for text in texts if not _is_missing(text)), _SAMPLE))
+    patterns = [*_patterns().values(), DURATION, ISO_DURATION, pattern_of(declared or "%Y-%m-%d")]
+    return any(2 * sum(map(bool, map(pattern.fullmatch, sample))) > len(sample) for pattern in patterns)
+
+
+@cache
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """Return the patterns of all formats, and that of clock times."""
+    return {form: pattern_of(form) for group in DATE_FORMATS for form in group} | {_CLOCK_FORMAT: clock()}
 
 
 def dates_of_type(column: pd.Series[pd.Timestamp]) -> Times:
@@ -165,7 +198,8 @@ def format_of_numbers(values: NDArray[np.float64]) -> str | None:
 def _as_dates(form: str, read: _Read, texts: Sequence[str]) -> Times:
     """Return what was read in a format, its sentinels missing."""
     known = [("day of week", "%d" in form or "%u" in form), ("month", "%W" not in form), ("hour", True)]
-    dates = Times(read.seconds, read.local, form, tuple(name for name, is_known in known if is_known))
+    precise = tuple(name for name, is_known in known if is_known)
+    dates = Times(read.seconds, read.local, form, precise, zones=read.zones)
     return dates if "%y" in form or "%Y" not in form else _without_sentinels(dates, texts, read.valid)
 
 
@@ -194,12 +228,11 @@ def _spread(dates: Times, words: NDArray[np.bool_], texts: Sequence[str]) -> Tim
 def _nearly(texts: Sequence[str], words: NDArray[np.bool_]) -> NearlyDates | None:
     """Return the format of most texts, with the places of the others; None where no format fits most."""
     sample = [text for text, word in zip(texts, words, strict=True) if not word][:_SAMPLE]
-    patterns = {form: pattern_of(form) for group in DATE_FORMATS for form in group} | {_CLOCK_FORMAT: clock()}
-    counts = {form: sum(map(bool, map(pattern.fullmatch, sample))) for form, pattern in patterns.items()}
+    counts = {form: sum(map(bool, map(pattern.fullmatch, sample))) for form, pattern in _patterns().items()}
     best = max(counts, key=lambda form: counts[form])
     if counts[best] <= len(sample) / 2:
         return None
-    matches = [patterns[best].fullmatch(text) for text in texts]
+    matches = [_patterns()[best].fullmatch(text) for text in texts]
     fits = np.array([match is not None for match in matches])
     if best != _CLOCK_FORMAT:
         fits[fits] = _dates([match for match in matches if match]).valid
@@ -215,9 +248,19 @@ def _durations(texts: Sequence[str]) -> Times | None:
     ):
         matches = _all_match(pattern, texts)
         if matches is not None:
-            seconds = _of_day(_Fields(matches))
-            return None if np.isnan(seconds).any() else Times(seconds, None, name)
+            fields = _Fields(matches)
+            if pattern is DURATION and not any(fields.texts("H")):
+                return None  # 36 days: numbers with a unit
+            seconds = _of_day(fields)
+            zones = _unfit_for_clocks(sorted(set(fields.texts("z"))))
+            return None if np.isnan(seconds).any() else Times(seconds, None, name, zones=zones)
     return None
+
+
+def _unfit_for_clocks(zones: Sequence[str]) -> tuple[str, ...]:
+    """Return the zones of clock times, where they are several, or one whose offset hangs on the day."""
+    offsets = {offset_of(zone) for zone in zones}
+    return tuple(filter(None, zones)) if len(offsets) > 1 or None in offsets else ()
 
 
 class _Fields:
@@ -255,7 +298,7 @@ def _of_day(fields: _Fields) -> NDArray[np.float64]:
         wrong |= (minutes > 59) | (seconds > 60)
     hours = np.where(has_half, hours % 12 + np.where(halves == "p", 12, 0), hours)
     fraction = np.array([float(f"0.{text}") if text else 0.0 for text in fields.texts("f")])
-    whole = 86400 * fields.numbers("D") + 3600 * hours + 60 * minutes + seconds + fraction
+    whole = DAY * fields.numbers("D") + 3600 * hours + 60 * minutes + seconds + fraction
     signs = np.array([-1.0 if text else 1.0 for text in fields.texts("n")])
     return np.where(wrong, np.nan, signs * whole)
 
@@ -268,8 +311,10 @@ def _all_match(pattern: re.Pattern[str], texts: Sequence[str]) -> list[re.Match[
     return matches if len(matches) == len(texts) else None
 
 
-def _matches(form: str, texts: Sequence[str]) -> bool:
-    return all(map(pattern_of(form).fullmatch, texts))
+def _fits(form: str, texts: Sequence[str]) -> bool:
+    """Tell whether all texts are dates of a format."""
+    read = _read(form, texts)
+    return read is not None and bool(read.valid.all())
 
 
 def _read(form: str, texts: Sequence[str]) -> _Read | None:
@@ -305,9 +350,36 @@ def _dates(matches: Sequence[re.Match[str]]) -> _Read:
     valid &= seconds <= 86400
     seconds = np.where(valid, seconds, 0)
     local = date.astype("datetime64[us]") + (seconds * 1e6).round().astype("timedelta64[us]")
-    offsets = {zone: offset_of(zone) for zone in set(fields.texts("z"))}
-    whole = date.astype(np.int64) * 86400.0 + seconds - fields.looked_up("z", offsets)
-    return _Read(np.where(valid, whole, np.nan), np.where(valid, local, np.datetime64("NaT", "us")), valid)
+    offsets, zones = _offsets(fields, local)
+    valid &= ~np.isnan(offsets)
+    whole = date.astype(np.int64) * float(DAY) + seconds - offsets
+    local = np.where(valid, local, np.datetime64("NaT", "us"))
+    return _Read(np.where(valid, whole, np.nan), local, valid, zones)
+
+
+def _offsets(fields: _Fields, local: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return seconds before UTC, (n,), NaN where clocks leap over that time; and the zones that are not known.
+
+    Of an hour that comes twice, where summer time ends, it is the first.
+    """
+    zones = np.array(
+        [a or b for a, b in zip(fields.texts("z"), fields.texts("z2"), strict=True)], dtype=object
+    )
+    offsets, unknown = np.zeros(len(zones)), []
+    for zone in sorted(set(zones)):
+        rows, offset = zones == zone, offset_of(zone)
+        if offset is not None:
+            offsets[rows] = offset
+            continue
+        try:
+            known = ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # the last for a folder of zones
+            unknown.append(zone)
+            continue
+        there = pd.DatetimeIndex(local[rows])
+        universal = there.tz_localize(known, ambiguous=np.ones(len(there), bool), nonexistent="NaT")
+        offsets[rows] = (there - universal.tz_convert(None)).total_seconds()
+    return offsets, tuple(unknown)
 
 
 def _first_monday(years: NDArray[np.float64]) -> NDArray[np.datetime64]:

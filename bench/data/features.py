@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from bench.data.cards import Dataset
-from bench.data.kinds import ReadColumn, column_of, drops
+from bench.data.kinds import ReadColumn, column_of
 from bench.data.numerals import Marks
 from bench.data.raw.archives import listed
+from bench.data.raw.content import drops
 from bench.data.raw.plain import EXACT
 from bench.data.values import Series
 from bench.errors import BadTable

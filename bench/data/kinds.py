@@ -7,7 +7,6 @@ that decide it. What is read in another way than it stands there is said in a no
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +16,13 @@ from bench.data.cards import Dataset
 from bench.data.dates import NearlyDates, Times, far_off, format_of_numbers, parts
 from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, is_missing_word, numeral
 from bench.data.raw.archives import listed
+from bench.data.raw.content import drops
 from bench.data.values import (
     Dated,
     Numbers,
     Series,
     Texts,
+    category_of,
     dates_of,
     is_category,
     kind_of,
@@ -61,7 +62,7 @@ def number_column(column: Series, marks: Marks) -> Numbers | None:
 
 
 def time_column(column: Series, card: Dataset, marks: Marks) -> tuple[Numbers, tuple[str, ...]]:
-    """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC); with notes.
+    """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC), whole days as days.
 
     Raises BadTable for what is neither, or can be read in two ways.
     """
@@ -79,16 +80,16 @@ def time_column(column: Series, card: Dataset, marks: Marks) -> tuple[Numbers, t
                 f"{_examples(column)}; rewrite it, or give its format with --date-format."
             )
         return times, ()
-    if dated.dates.rivals:
-        raise BadTable(_rivals(column, dated.dates))
-    return dated.texts.rows(dated.dates.seconds), tuple(_sentinels(column, dated.dates))
+    _refuse_open_dates(column, dated)
+    times = dated.dates.seconds if dated.dates.days is None else dated.dates.days
+    return dated.texts.rows(times), tuple(_sentinels(column, dated.dates))
 
 
 def column_of(column: Series, card: Dataset, marks: Marks) -> ReadColumn:
     """Return one column as float64, as a category, or as the numbers of its dates."""
     name = str(column.name)
     if name in card.categorical:
-        return ReadColumn({name: _category(column)})
+        return ReadColumn({name: category_of(column)})
     if name in card.numeric:
         return _declared_numbers(column, marks)
     texts = texts_of(column)
@@ -98,9 +99,11 @@ def column_of(column: Series, card: Dataset, marks: Marks) -> ReadColumn:
         dated = dates_of(column)
         assert isinstance(dated, Dated)  # noqa: S101  (for mypy; a type of dates holds no texts)
         return _date_feature(column, card, dated)
+    if is_category(column) and kind_of(column) in "iuf":
+        return _number_category(column)
     values = None if is_category(column) else numbers(column)
     if values is None:
-        return ReadColumn({name: _category(column)})
+        return ReadColumn({name: category_of(column)})
     return _plain_feature(column, values, card)
 
 
@@ -125,31 +128,52 @@ def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> 
         _refuse_stray_dates(column, texts, dated)
     elif dated is not None:
         return _date_feature(column, card, dated)
-    read = as_numbers(texts.words, texts.counts, marks)
+    read = as_numbers(texts.words, texts.counts, marks, most=STRAY_SHARE)
     if isinstance(read, Undecided):
         raise BadTable(_undecided(column, read, marks))
     if isinstance(read, Parsed):
         return _number_feature(column, texts, read)
     notes = [] if read is None else _refuse_stray_texts(column, texts, read)
-    return ReadColumn({str(column.name): _category(column)}, notes=tuple(notes))
+    return ReadColumn({str(column.name): category_of(column, texts)}, notes=tuple(notes))
 
 
 def _number_feature(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
-    """Return texts that are numbers; of a type of categories, whole ones are codes and few ones levels."""
+    """Return texts that are numbers, of a type of categories as `_number_category` does."""
     if not is_category(column) or read.style:
         return _as_column(column, texts, read)
-    name = str(column.name)
     is_word = np.isnan(read.values)
     known = read.values[~is_word]
-    if len(known) <= CODES or not (known % 1).any():
+    if _are_levels(known):
         words = [word for word, is_missing in zip(texts.words, is_word, strict=True) if is_missing]
         kept = column.astype(object).mask(column.isin(words), None) if words else column
-        return ReadColumn({name: _category(kept)}, notes=tuple(_words_note(column, texts)))
-    note = (
-        f"{name!r} is a column of categories, which are numbers: --categorical {_quoted(column)} keeps them"
-    )
-    numbers_read = _as_column(column, texts, read)
-    return numbers_read._replace(notes=(note, *numbers_read.notes))
+        feature = ReadColumn({str(column.name): category_of(kept)}, notes=tuple(_words_note(column, texts)))
+    else:
+        feature = _as_column(column, texts, read)
+    return feature._replace(notes=(*_type_notes(column, known), *feature.notes))
+
+
+def _number_category(column: Series) -> ReadColumn:
+    """Return a type of categories of numbers: whole or few ones as levels, as the type says, others as numbers."""
+    known = column.cat.remove_unused_categories().cat.categories.to_numpy(np.float64)
+    values = category_of(column) if _are_levels(known) else _floats(column.to_numpy(np.float64), column)
+    return ReadColumn({str(column.name): values}, notes=tuple(_type_notes(column, known)))
+
+
+def _are_levels(known: Numbers) -> bool:
+    """Tell whether different numbers of a type of categories may be levels."""
+    return len(known) <= CODES or not (known % 1).any()
+
+
+def _type_notes(column: Series, known: Numbers) -> list[str]:
+    """Return a line that says what numbers of a type of categories become, and how to change it."""
+    name = str(column.name)
+    if set(known.tolist()) <= {0, 1}:  # the same as numbers
+        return []
+    if _are_levels(known):
+        return [
+            f"{name!r}: numbers of a type of categories stay categories; for numbers, give --numeric {_quoted(column)}"
+        ]
+    return [f"{name!r} is a column of categories, which are numbers: {_as_category(column)} keeps them"]
 
 
 def _as_column(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
@@ -169,7 +193,7 @@ def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
         column = column.astype(column.cat.categories.dtype if not column.isna().any() else np.float64)
     texts = texts_of(column)
     if texts is None:
-        values = None if column.dtype.kind in "mM" else numbers(column)
+        values = None if kind_of(column) == "M" else numbers(column)
         if values is None:
             raise BadTable(f"The column {name!r} is declared as numbers, but holds {_examples(column)}.")
         return ReadColumn({name: _floats(values, column)})
@@ -190,12 +214,15 @@ def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
 def _date_feature(column: Series, card: Dataset, dated: Dated) -> ReadColumn:
     """Return a column of dates as columns of numbers, or what a refusal says of it."""
     name = str(column.name)
+    if dated.dates.days is not None:
+        note = f"{name!r} holds durations of whole days, which are read as numbers of days"
+        values = _floats(dated.texts.rows(dated.dates.days), column)
+        return ReadColumn({name: values}, notes=(note, *_words_note(column, dated.texts)))
     if card.dates == "refuse":
         example = next((word for word in dated.texts.words if not is_missing_word(word)), "")
         rivals = " or ".join(dated.dates.rivals) or dated.dates.format
         return ReadColumn({}, dates=f"such as {example!r}, {rivals}")
-    if dated.dates.rivals:
-        raise BadTable(_rivals(column, dated.dates))
+    _refuse_open_dates(column, dated)
     columns = {
         f"{name} ({part})": pd.Series(dated.texts.rows(values), name=f"{name} ({part})", index=column.index)
         for part, values in parts(dated.dates).items()
@@ -288,12 +315,21 @@ def _undecided(column: Series, read: Undecided, marks: Marks) -> str:
     )
 
 
-def _rivals(column: Series, dates: Times) -> str:
-    """Say that dates can be read in several formats."""
-    options = " or ".join(f"--date-format {form}" for form in dates.rivals)
-    return (
-        f"The column {str(column.name)!r} holds dates that can be read in more than one way; give {options}."
-    )
+def _refuse_open_dates(column: Series, dated: Dated) -> None:
+    """Raise BadTable for dates that can be read in several formats, or whose distance from UTC is not known."""
+    name, dates = str(column.name), dated.dates
+    if dates.rivals:
+        options = " or ".join(f"--date-format {form}" for form in dates.rivals)
+        raise BadTable(
+            f"The column {name!r} holds dates that can be read in more than one way; give {options}."
+        )
+    if dates.zones:
+        texts, zones = dated.texts, ", ".join(dates.zones[:_SHOWN])
+        place = next(i for i, word in enumerate(texts.words) if dates.zones[0] in word)
+        raise BadTable(
+            f"The column {name!r} holds {texts.words[place]!r} ({_row(column, texts, place)}), a time of which the "
+            f"distance from UTC is not known ({zones}); write that as +01:00, or give {drops([name])}."
+        )
 
 
 def _refuse_stray_texts(column: Series, texts: Texts, read: Strays) -> list[str]:
@@ -343,37 +379,8 @@ def _nearly_dates(column: Series, read: NearlyDates, advice: str) -> str:
     )
 
 
-def _category(column: Series) -> Series:
-    """Return a column as a category over the sorted texts of its values."""
-    try:
-        codes, values = pd.factorize(column)
-    except TypeError as error:  # lists and the like have no hash
-        raise BadTable(
-            f"The column {column.name!r} does not hold single values; give --drop {_quoted(column)}."
-        ) from error
-    words = [_word(value) for value in values]
-    levels = sorted(set(words))
-    place = {word: i for i, word in enumerate(levels)}
-    lookup = np.array([*(place[word] for word in words), -1], dtype=np.intp)  # the last: code -1, missing
-    return pd.Series(
-        pd.Categorical.from_codes(lookup[codes], categories=pd.Index(levels, dtype=str)),
-        name=column.name,
-        index=column.index,
-    )
-
-
-def _word(value: object) -> str:
-    """Return a category's name: whole numbers without a point, because a missing value makes ints floats."""
-    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
-
-
 def _as_category(column: Series) -> str:
     return f"--categorical {_quoted(column)}"
-
-
-def drops(names: Iterable[str]) -> str:
-    """Return the options that drop the columns."""
-    return " ".join(f"--drop {shlex.quote(name)}" for name in names)
 
 
 def _quoted(column: Series) -> str:

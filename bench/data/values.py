@@ -7,14 +7,18 @@ dates or pandas' periods is the same texts that a CSV file of it has.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.dateformats import examples_of_formats
 from bench.data.dates import NearlyDates, Times, dates_of_numbers, dates_of_texts, dates_of_type
-from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark
+from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark, is_missing_word
+from bench.data.raw.content import drops
+from bench.errors import BadTable
 
 Numbers = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
@@ -22,6 +26,7 @@ Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known whe
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
 _TEXT_KINDS = ("string", "date", "time", "datetime", "datetime64", "period", "timedelta", "timedelta64")
 
+_FIRST = 100  # texts that are read first
 _SAMPLE = 50_000  # rows of a column that are asked for the decimal mark of others
 _LOGICAL = dict.fromkeys(("true", "True", "TRUE"), 1.0) | dict.fromkeys(("false", "False", "FALSE"), 0.0)
 
@@ -72,7 +77,11 @@ def texts_of(column: Series) -> Texts | None:
 
 
 def numbers(column: Series) -> Numbers | None:
-    """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
+    """Return a column as float64, (n,), if all are numbers, logical, the texts of these, or whole days; else None."""
+    if kind_of(column) == "m":
+        dated = dates_of(column)
+        assert isinstance(dated, Dated)  # noqa: S101  (for mypy; a type of durations holds no texts)
+        return None if dated.dates.days is None else dated.texts.rows(dated.dates.days)
     if column.dtype.kind in "biuf":
         return column.to_numpy(np.float64, na_value=np.nan, copy=True)
     if pd.api.types.infer_dtype(column, skipna=True) not in _NUMBER_KINDS:
@@ -88,12 +97,15 @@ def plain_numbers(words: Sequence[str], marks: Marks) -> Numbers | None:
 
     True and false, as `bench.data.raw.readers` takes them in a text file, are 1 and 0.
     """
-    if words and set(words) <= _LOGICAL.keys():
+    if 0 < len(words) <= len(_LOGICAL) and set(words) <= _LOGICAL.keys():
         return np.array([_LOGICAL[word] for word in words])
     if not words or marks.semicolons or marks.mixed or marks.decimal == ",":
         return None
-    values: Numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(np.float64)
-    return None if np.isnan(values).any() else values
+    for some in (words[:_FIRST], words):  # most texts are told by the first
+        values: Numbers = pd.to_numeric(pd.Series(some, dtype=object), errors="coerce").to_numpy(np.float64)
+        if np.isnan(values).any():
+            return None
+    return values
 
 
 def written_numbers(texts: Texts, marks: Marks) -> Parsed | Strays | Undecided | None:
@@ -117,7 +129,30 @@ def dates_of(
         return None if declared is None or is_category(column) else _dates_of_numbers(column, declared)
     texts = texts_of(column) if texts is None else texts
     dates = None if texts is None else dates_of_texts(texts.words, declared)
+    if texts is not None and not isinstance(dates, Times):
+        _refuse_mixed_dates(column, texts)
     return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
+
+
+def _refuse_mixed_dates(column: Series, texts: Texts) -> None:
+    """Raise BadTable where all texts are dates, but of several formats: as categories, they would be in no order."""
+    examples: list[int] = []
+    for limit in (_FIRST, None):  # most texts are no dates, which the first tell
+        known = (i for i, word in enumerate(texts.words) if not is_missing_word(word))
+        places = list(islice(known, limit))
+        examples = [places[i] for i in examples_of_formats([texts.words[i] for i in places])]
+        if not examples:
+            return
+    if len(examples) == 1:
+        return
+    first, second = (
+        f"{texts.words[i]!r} (row {int(column.index[texts.first_row(i)]) + 1:,})" for i in examples[:2]
+    )
+    name = str(column.name)
+    raise BadTable(
+        f"The column {name!r} holds dates in several formats, such as {first} and {second}; write them in one, or give "
+        f"{drops([name])}."
+    )
 
 
 def _dates_of_numbers(column: Series, declared: str) -> Dated | None:
@@ -127,6 +162,30 @@ def _dates_of_numbers(column: Series, declared: str) -> Dated | None:
     counts = np.bincount(places[places >= 0], minlength=len(values))
     words = [f"{value:.15g}" for value in values]
     return None if dates is None else Dated(dates, Texts(words, places, counts))
+
+
+def category_of(column: Series, texts: Texts | None = None) -> Series:
+    """Return a column as a category over the sorted texts of its values; `texts` are those of a column of texts."""
+    try:
+        codes, values = (texts.places, texts.words) if texts else pd.factorize(column)
+    except TypeError as error:  # lists and the like have no hash
+        raise BadTable(
+            f"The column {column.name!r} does not hold single values; give {drops([str(column.name)])}."
+        ) from error
+    words = values if texts else list(map(_word, np.asarray(values, dtype=object)))
+    levels = sorted(set(words))
+    place = {word: i for i, word in enumerate(levels)}
+    lookup = np.array([*(place[word] for word in words), -1], dtype=np.intp)  # the last: code -1, missing
+    return pd.Series(
+        pd.Categorical.from_codes(lookup[codes], categories=pd.Index(levels, dtype=str)),
+        name=column.name,
+        index=column.index,
+    )
+
+
+def _word(value: object) -> str:
+    """Return a category's name: whole numbers without a point, because a missing value makes ints floats."""
+    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
 
 
 def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:

@@ -60,6 +60,15 @@ def test_numbers_written_as_text(name: str, kind: str, tmp_path: Path) -> None:
     assert any(f"numbers written as text ({style}) are read as numbers: 'c'" in note for note in table.notes)
 
 
+def test_a_percentage_of_many_values_is_a_number(tmp_path: Path) -> None:
+    """LendingClub's `revol_util` became 1,089 categories."""
+    texts = each("{i}", 1089)
+    raw = pd.DataFrame({"c": [f"{int(text) / 10}%" for text in texts] * 3, "y": [0, 1, 0] * 1089})
+    raw.to_csv(tmp_path / "d.csv", index=False)
+    table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
+    assert table.X["c"].tolist() == [int(text) / 10 for text in texts] * 3
+
+
 CODES = {
     "letters": each("A{i}", 15),
     "zip": ["941xx", "100xx"],
@@ -72,6 +81,7 @@ CODES = {
     "top": [*each("{i}", 10), "10+"],
     "units": ["5 days", "1 week", "1 month"],
     "words": ["married", "unknown", "-"],
+    "a date among words": ["2015-01-31", "31/01/2015", "soon"],
 }
 
 
@@ -97,6 +107,8 @@ REFUSED = {
     "slashes": (["01/02/2015", "03/04/2015"], r"'01/02/2015', %d/%m/%Y or %m/%d/%Y\); give --time c or --drop c"),
     "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
     "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
+    "formats": (["2015-01-31", "31/01/2015", "-"], r"several formats.*-31' \(row 1\) and '31/01/2015' \(row 2"),
+    "a format of few": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "Jan 2015"], r"'Jan 2015' \(row 31\).*--drop c"),
     "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31\)"),
 }  # fmt: skip
 
@@ -306,3 +318,154 @@ def test_words_of_missing_are_no_category_of_a_type_of_categories(tmp_path: Path
     assert table.categorical == ["c"]
     assert table.X["c"].cat.categories.tolist() == ["1", "2"]
     assert "'c': '-' (15 rows), 'unknown' (15 rows) stand for a missing value" in table.notes
+
+
+ZONES: dict[str, tuple[list[str], list[float]]] = {
+    "offset": (["2020-01-01T10:00:00+02:00", "2020-01-02T10:00:00Z"], [28800, 122400]),
+    "names": (["2020-01-01 10:00:00 UTC", "2020-01-01 10:00:00 EST"], [36000, 54000]),
+    "area": (["2020-01-01 10:00:00 Europe/Berlin", "2020-07-01 10:00:00 Europe/Berlin"], [32400, 15753600]),
+    "twice": (
+        ["2020-10-25 02:30:00 Europe/Berlin", "2020-10-25 03:30:00 Europe/Berlin"],
+        [25749000, 25756200],
+    ),
+    "java": (["2020-01-01T10:00:00+01:00[Europe/Berlin]", "2020-01-02T10:00:00Z[UTC]"], [32400, 122400]),
+    "javascript": (["Wed Jan 01 2020 10:00:00 GMT+0100 (Central European Standard Time)"] * 2, [32400]),
+    "days": (["2020-01-01+02:00", "2020-01-02Z", "2020-01-03 UTC"], [-7200, 86400, 172800]),
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("name", ZONES)
+def test_times_of_a_zone_are_seconds_in_utc(name: str, kind: str, tmp_path: Path) -> None:
+    values, seconds = ZONES[name]
+    values = (
+        [*values, "2019-12-31" if name == "days" else "2019-12-31 12:00 UTC"]
+        if name != "javascript"
+        else values
+    )
+    table = loaded(values, kind, tmp_path, time="c")
+    assert table.time is not None
+    assert (table.time[: len(seconds)] - 1577836800).tolist() == seconds
+    with pytest.raises(BadTable, match="'c' holds dates, no feature"):
+        loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            ["2020-01-01 10:00 UTC", "2020-01-01 10:00 IST"],
+            r"'2020-01-01 10:00 IST' \(row 2\).*not known \(IST\)",
+        ),
+        (
+            ["2020-01-01 10:00 Mars/Base", "2020-01-02 10:00 Mars/Base"],
+            r"not known \(Mars/Base\); write that as \+01",
+        ),
+        (["2020-01-01 10:00 America/Argentina"], r"not known \(America/Argentina\)"),
+        (["10:00 CET", "11:00 EST"], r"not known \(CET, EST\)"),
+        (["10:00 Europe/Berlin", "11:00 Europe/Berlin"], r"not known \(Europe/Berlin\)"),
+    ],
+    ids=["abbreviation", "area", "folder", "clocks", "clock"],
+)
+def test_times_of_a_zone_that_is_not_known_are_refused(
+    values: list[str], message: str, kind: str, tmp_path: Path
+) -> None:
+    for roles in ({"time": "c"}, {"dates": "numeric"}):
+        with pytest.raises(BadTable, match=message):
+            loaded(values, kind, tmp_path, **roles)
+    with pytest.raises(BadTable, match="'c' holds dates, no feature"):
+        loaded(values, kind, tmp_path)
+
+
+DAYS = {
+    "days": ["1 days", "2 days", "4 days"],
+    "long": ["1 days 00:00:00", "2 days 00:00:00", "4 days 00:00:00"],
+    "python": ["1 day, 0:00:00", "2 days, 0:00:00", "4 days, 0:00:00"],
+    "iso": ["P1D", "P2D", "P4D"],
+    "type": pd.to_timedelta([1, 2, 4], unit="D"),
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("name", DAYS)
+def test_durations_of_whole_days_are_numbers_of_days(name: str, kind: str, tmp_path: Path) -> None:
+    for dates in ("refuse", "numeric"):
+        table = loaded(DAYS[name], kind, tmp_path, dates=dates)
+        assert table.numeric == ["a", "c"]
+        assert table.X["c"].tolist()[:3] == [1, 2, 4]
+        assert any("'c'" in note and "days" in note for note in table.notes)
+    times = loaded(DAYS[name], kind, tmp_path, time="c").time
+    assert times is not None
+    assert times.tolist()[:3] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1 days", "2 days 03:00:00"],
+        ["1 day, 0:00:00", "2 days, 3:00:00"],
+        ["P1D", "P2DT3H"],
+        pd.to_timedelta([24, 51], unit="h"),
+    ],
+    ids=["days", "python", "iso", "type"],
+)
+def test_other_durations_are_refused_or_seconds(values: Sequence[object], kind: str, tmp_path: Path) -> None:
+    table = loaded(values, kind, tmp_path, dates="numeric")
+    assert table.X["c (seconds)"].tolist()[:2] == [86400, 183600]
+    with pytest.raises(BadTable, match=r"'c' holds dates, no feature \(.*, durations\)"):
+        loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("values", [["0x1F", "0x2A", "0xFF"], ["0x1F", "7", "0xFF"], ["0X1F", "-0x2A"]])
+def test_hexadecimal_codes_are_texts(values: list[str], kind: str, tmp_path: Path) -> None:
+    assert loaded(values, kind, tmp_path).X["c"].tolist()[: len(values)] == values
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 2, 3], [1.5, 2.0, 3.0], ["1", "2", "3"]], ids=["whole", "floats", "texts"]
+)
+def test_numbers_of_a_type_of_categories_are_categories_and_said(values: list[Any], tmp_path: Path) -> None:
+    """What a text file cannot say."""
+    given = frame(values).astype({"c": "category"})
+    given.to_csv(tmp_path / "d.csv", index=False)
+    given.to_feather(tmp_path / "d.feather")
+    card = card_for_file(tmp_path / "d", "y")
+    for table in (load(card_for_frame("y"), frame=given), load(card, data_file=tmp_path / "d.feather")):
+        assert table.categorical == ["c"]
+        assert (
+            "'c': numbers of a type of categories stay categories; for numbers, give --numeric c"
+            in table.notes
+        )
+    numeric = load(card_for_frame("y", numeric=("c",)), frame=given)
+    assert numeric.X["c"].tolist() == load(card, data_file=tmp_path / "d.csv").X["c"].tolist()
+    assert numeric.notes == ()
+
+
+def test_parquet_says_where_it_lost_categories_of_numbers(tmp_path: Path) -> None:
+    given = frame([1, 2, 3]).astype({"c": "category", "y": "category"})
+    given.to_parquet(tmp_path / "d.parquet")
+    said = "saved as categories of numbers, of which parquet keeps the numbers: 'c'; --categorical c makes"
+    table = load(card_for_file(tmp_path / "d.parquet", "y"), data_file=tmp_path / "d.parquet")
+    assert table.numeric == ["a", "c"]
+    assert any(note.startswith(said) for note in table.notes)
+    dropped = load(card_for_file(tmp_path / "d.parquet", "y", drop=("c",)), data_file=tmp_path / "d.parquet")
+    assert dropped.notes == ()
+
+
+def test_many_different_numbers_of_a_type_of_categories_are_numbers() -> None:
+    for values in ([i / 7 for i in range(25)], each("{f}", 25)):
+        table = load(card_for_frame("y"), frame=frame(values).astype({"c": "category"}))
+        assert table.numeric == ["a", "c"]
+        assert "'c' is a column of categories, which are numbers: --categorical c keeps them" in table.notes
+
+
+def test_a_column_of_texts_is_none_of_numbers_whatever_few_of_them_are(tmp_path: Path) -> None:
+    """Neither where the texts come late, nor where the few numbers could be read in two ways."""
+    values = [*("1,234", "5,678") * 20, *each("word {i}", 20)]
+    raw = pd.DataFrame({"a": np.arange(180) % 7, "c": values * 3, "y": [int(i % 3 == 0) for i in range(180)]})
+    raw.to_csv(tmp_path / "d.csv", index=False, sep=";")
+    table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
+    assert table.X["c"].tolist() == raw["c"].tolist()

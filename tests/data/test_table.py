@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data.cards import Dataset, Expected, Simulator, Source, card, card_for_file
+from bench.data import cards
+from bench.data.cards import Dataset, Expected, Simulator, Source, card, card_for_file, card_for_frame
+from bench.data.extremes import extremes
 from bench.data.table import Table, load, table_from_frame
 from bench.errors import BadSetting, BadTable, HashMismatch, UnknownName
 
@@ -277,6 +279,26 @@ def test_real_tables_are_what_their_cards_expect(name: str, file: str, data_fold
     expected = card(name).expected
     assert expected is not None
     assert (found.n_rows, found.n_positives) == (expected.rows, expected.positives)
+    assert extremes(found.X, found.numeric) == {}  # their keys do not say how these are drawn in
+
+
+def test_another_reading_is_another_key_but_for_the_cards_of_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card from outside promises no values, and extreme ones are drawn in by a rule that may change."""
+    text = (cards.cards_folder() / "german-credit.toml").read_text()
+    (tmp_path / "loans.toml").write_text(text.replace('name = "german-credit"', 'name = "loans"'))
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
+    read = [card("german-credit"), card("loans"), card_for_file(tmp_path / "t.csv", "y"), card_for_frame("y")]
+    before = [each.recipe_sha256 for each in read]
+    assert before[0] == "764f0d64300efba7e21a7f159a76c29d5d9159ec799bc9f3af6c32601f68c6a4"
+    monkeypatch.setattr(cards, "READING", cards.READING + 1)
+    assert [each.recipe_sha256 != old for each, old in zip(read, before, strict=True)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_a_stray_text_among_numbers_is_named_and_never_makes_a_category_of_them() -> None:

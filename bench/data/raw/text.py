@@ -113,16 +113,23 @@ def _records(text: _Text) -> Iterator[tuple[int, list[str]]]:
 
 
 def _parsed(text: _Text) -> pa.Table:
-    """Parse a whole text; what pyarrow takes for dates, or for numbers that it cannot hold, once more as texts."""
+    """Parse a whole text; what pyarrow takes for dates, or for numbers that it cannot hold, once more as texts.
+
+    So are codes such as 0x1F, which it takes for hexadecimal numbers.
+    """
     wanted = [name for name in text.layout.names if name not in text.content.unread]
     table = _parse(text, wanted)
     dates = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
     huge = [name for name in table.column_names if _is_beyond(table[name])]
-    again = text.texts(dates + huge)
+    whole = [field.name for field in table.schema if pa.types.is_integer(field.type)]
+    may_be_codes = b"0x" in text.data or b"0X" in text.data
+    again = text.texts(dates + huge + (whole if may_be_codes else []))
     columns = {
         name: again[name]
         for name in again.column_names
-        if name in dates or all_match(again[name], r"^[+-]?\d+$")
+        if name in dates
+        or (name in huge and all_match(again[name], r"^[+-]?\d+$"))
+        or (name in whole and not all_match(again[name], r"^[+-]?\d+$"))
     }
     worded = [name for name in wanted if name in text.content.verbatim and table[name].null_count]
     verbatim = _parse(text, worded, missing=("",))
