@@ -96,6 +96,8 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     others = [row for row in rows.cells[1:] if row != fit.first]
     again = len(others) < len(rows.cells) - 1 and _is_over_numbers(fit.first, others)
     header = again or _has_header(rows.cells, columns)
+    if header and len(rows.cells) == 1:
+        raise BadTable(f"{content.name} names {rows.width} columns but has no rows; give a file with rows.")
     _refuse_lower_header(rows, content, again=again)
     own = fit.first if header else [f"c{i}" for i in range(1, rows.width + 1)]
     names = names_of(own, replace(content, columns=columns))
@@ -178,6 +180,11 @@ def _separator(head: str, name: str) -> str:
     lines = [line for line in head.splitlines()[:_HEAD_ROWS] if line.strip()]
     if lines and best in ("", " ") and all(map(_LIBSVM.fullmatch, lines)):
         raise BadTable(f"{name} looks like libsvm ({lines[0][:40]!r}); if it is, give --format libsvm.")
+    if not best and any(len(line) > csv.field_size_limit() for line in lines):
+        raise BadTable(
+            f"{name} has a cell of more than {csv.field_size_limit():,} characters in its first rows, more than "
+            "is read; take that column out of the file, or close its quote."
+        )
     if not best:
         words = ", ".join(SEPARATORS.values())
         raise BadTable(

@@ -156,6 +156,14 @@ def test_json_that_is_no_table_is_refused(write: Write, text: str, message: str)
         read_frame(write(text))
 
 
+@pytest.mark.parametrize("orient", ["split", "index", "columns", "table", "values"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_other_json_of_pandas_is_named(write: Write, orient: Any, indent: int | None) -> None:
+    frame = pd.DataFrame({"x": [1.5, 2.5, 3.5], "g": ["u", "v", "w"], "y": [0, 1, 0]})
+    with pytest.raises(BadTable, match=r"JSON (with one object|of lists).*orient='records'"):
+        read_frame(write(frame.to_json(orient=orient, indent=indent), "a.json"))
+
+
 def test_json_keeps_values_of_two_kinds_and_long_numbers(write: Write) -> None:
     frame = read_frame(
         write('{"a": 1, "b": 12345678901234567890, "c": [1]}\n{"a": "x", "b": 3, "c": 2}\n'), unread=["c"]

@@ -157,6 +157,8 @@ REFUSED: dict[str, tuple[str, str]] = {
         PLAIN.replace("5,7.5", "5,7\0.5"),
         r"row 6 holds a zero byte \(NUL; 1 in the file\): '5,7\\x00.5,b,1'",
     ),
+    "a header alone": ("id,x,y", r"names 3 columns but has no rows"),
+    "a very long cell": (f'id,y\n"{"x" * 300_000}",1\nk,0\n', r"a cell of more than 131,072 characters"),
     "libsvm": ("1 1:0.5 3:2\n0 2:1\n", r"looks like libsvm .*--format libsvm"),
 }
 
