@@ -70,10 +70,10 @@ def _merged(book: Workbook, title: str, content: Content) -> tuple[str, ...]:
 def _refuse_rounded(raw: Raw, content: Content) -> None:
     """Raise BadTable for whole numbers that a workbook has made equal: it keeps 15 digits of each."""
     for name, column in zip(raw.table.column_names, raw.table.columns, strict=True):
-        values = column.drop_null().unique() if pa.types.is_floating(column.type) else ()
-        if len(values) == 1 < len(column) and abs(values[0].as_py()) >= 2**53:
+        values = column.drop_null().unique().to_pylist() if pa.types.is_floating(column.type) else []
+        if len(values) == 1 < len(column) and abs(values[0]) >= 2**53:
             raise BadTable(
-                f"{content.name}: the column {name!r} has the number {values[0].as_py():.0f} in every row: a workbook "
+                f"{content.name}: the column {name!r} has the number {values[0]:.0f} in every row: a workbook "
                 "keeps 15 digits of a number, so longer identifiers are lost. Save them as text in the program that "
                 f"has them, or give {drops([name])}."
             )
