@@ -16,7 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from bench.data.raw.content import MISSING_WORDS, Content, Raw, all_match, counted, first_line, with_columns
+from bench.data.raw.content import (
+    MISSING_WORDS,
+    USE_THREADS,
+    Content,
+    Raw,
+    all_match,
+    counted,
+    first_line,
+    with_columns,
+)
 from bench.data.raw.decimals import as_said
 from bench.data.raw.encodings import as_utf8, row_of
 from bench.data.raw.layout import Layout, Quoting, find_layout, numbered_records
@@ -164,8 +173,8 @@ def _without_idle_columns(table: pa.Table, text: _Text) -> tuple[pa.Table, tuple
         empty = []
     nulls = pa.nulls(table.num_rows, pa.float64())
     kept = [name for name in names if name not in {*empty, *layout.row_names}]
-    columns = [table[name] if name in table.column_names else nulls for name in kept]
-    return pa.table(columns, names=kept), tuple(notes)
+    read = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table([read.get(name, nulls) for name in kept], names=kept), tuple(notes)
 
 
 def _is_beyond(column: pa.ChunkedArray) -> bool:
@@ -197,7 +206,11 @@ def _parse(
     try:
         return pacsv.read_csv(
             pa.BufferReader(text.data),
-            pacsv.ReadOptions(column_names=layout.names, skip_rows_after_names=layout.header),
+            pacsv.ReadOptions(
+                use_threads=USE_THREADS,
+                column_names=layout.names,
+                skip_rows_after_names=layout.header,
+            ),
             pacsv.ParseOptions(
                 delimiter=layout.separator, newlines_in_values=b'"' in text.data, invalid_row_handler=judge
             ),
