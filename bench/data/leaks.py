@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 
+from bench.data.identifiers import is_numbering
 from bench.data.table import Table
 from bench.data.values import Numbers, Series
 
@@ -37,31 +38,33 @@ _WEIGHT = re.compile(r"(.*[_ .-])?(weights?|wgt|wt|fnlwgt)", re.IGNORECASE)
 def suspicions(table: Table) -> list[str]:
     """Return, in a line each, what may tell the label of `table` where it should not; empty where nothing does."""
     rows = _sampled(table.y)
-    columns = [line for name in table.X if (line := _suspicion(table.X[name], table.y, rows))]
+    columns = [line for name in table.X if (line := _suspicion(table, str(name), rows))]
     return [*columns, *_resampled(table)]
 
 
-def identifiers(X: pd.DataFrame) -> list[str]:
-    """Return the columns with another whole number or text in every row: they tell no row from its duplicate."""
-    return [str(name) for name in X if len(X) > 1 and _is_unique(X[name])]
-
-
-def _suspicion(column: Series, y: NDArray[np.int8], rows: NDArray[np.int64]) -> str | None:
+def _suspicion(table: Table, name: str, rows: NDArray[np.int64]) -> str | None:
     """Return what is suspicious of one column, in a line."""
-    fault = _fault(column, y, rows)
-    return f"{column.name!r} {fault}: --drop {shlex.quote(str(column.name))}" if fault else None
+    fault = _fault(table, table.X[name], rows)
+    return f"{name!r} {fault}: --drop {shlex.quote(name)}" if fault else None
 
 
-def _fault(column: Series, y: NDArray[np.int8], rows: NDArray[np.int64]) -> str | None:
+def _fault(table: Table, column: Series, rows: NDArray[np.int64]) -> str | None:
     name = str(column.name)
-    if area := _copies(column.iloc[rows], y[rows]):
+    if area := _copies(column.iloc[rows], table.y[rows]):
         return area
     if _INDEX.fullmatch(name):
         return "is named like the index of a saved table"
     if _is_ordered(column):
         return "goes with the order of the file, an identifier or a time (--time)"
-    if _is_unique(column):
+    if name in table.equality.identifiers:
         return "has another value in every row, an identifier"
+    if name in table.equality.nearly:
+        return (
+            "has another value in nearly every row, and rows are equal without it, an identifier or a time; these are "
+            "on one side of every split"
+        )
+    if is_numbering(column):
+        return "numbers nearly all rows, an identifier"
     if _WEIGHT.fullmatch(name) and not isinstance(column.dtype, pd.CategoricalDtype):
         return "is named like a weight of rows"
     return None
@@ -113,13 +116,6 @@ def _is_ordered(column: Series) -> bool:
     return bool(values.is_monotonic_increasing or values.is_monotonic_decreasing)
 
 
-def _is_unique(column: Series) -> bool:
-    """Return whether every row has another whole number or text."""
-    if not column.is_unique or column.isna().any():
-        return False
-    return isinstance(column.dtype, pd.CategoricalDtype) or bool((column % 1 == 0).all())
-
-
 def _sampled(y: NDArray[np.int8]) -> NDArray[np.int64]:
     """Return the rows that columns are judged on: all, or an equal number of either class where that is enough."""
     if len(y) <= JUDGED:
@@ -147,10 +143,9 @@ def _resampled(table: Table) -> list[str]:
 
 def _copied(table: Table) -> str | None:
     """Say that positives are copies of one another where negatives are not."""
-    features = table.X.drop(columns=identifiers(table.X))
-    if not features.shape[1]:
-        return None
-    is_copy = features.duplicated(keep=False).to_numpy()
+    equality = table.equality
+    numbers = next(each for each in (equality.coarse, equality.without, equality.known) if each is not None)
+    is_copy = np.bincount(numbers)[numbers] > 1
     made, usual = (float(is_copy[table.y == label].mean()) for label in (1, 0))
     if made > RESAMPLED_SHARE and made > RESAMPLED_TIMES * usual:
         return (

@@ -23,6 +23,7 @@ from bench.data.cards import card as registered
 from bench.data.dates import PARTS
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
+from bench.data.identifiers import Equality, equality
 from bench.data.kinds import number_column, time_column
 from bench.data.labels import label
 from bench.data.numerals import Marks
@@ -108,6 +109,11 @@ class Table:
         """What there is of each row beside features and label, by name: float64, (n,)."""
         columns = {"amount": self.amount, "time": self.time, "probability": self.probability}
         return {name: values for name, values in columns.items() if values is not None}
+
+    @cached_property
+    def equality(self) -> Equality:
+        """Which rows are equal, and which columns do not count for it."""
+        return equality(self.X)
 
     @cached_property
     def recipe(self) -> str:

@@ -10,7 +10,7 @@ import pytest
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 
 from bench.data.cards import card, card_for_frame
-from bench.data.leaks import identifiers, suspicions
+from bench.data.leaks import suspicions
 from bench.data.table import Table, load
 
 N = 1000
@@ -77,8 +77,3 @@ def test_a_file_that_was_resampled_is_said_to_be(sampler: Any) -> None:
     lines = suspicions(load(card_for_frame("y"), frame=X.assign(y=y).sample(frac=1, random_state=0)))
     assert len(lines) == 1
     assert "the file looks over-sampled" in lines[0]
-
-
-def test_identifiers_are_whole_numbers_or_texts_that_are_unique() -> None:
-    X = table(id=np.arange(N), key=RNG.permutation(N), code=RNG.integers(0, 9, N)).X
-    assert identifiers(X) == ["id", "key"]
