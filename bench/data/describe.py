@@ -81,7 +81,7 @@ def describe(table: Table, folds: int = FOLDS) -> Description:
         notes=(
             *table.notes,
             *_notes(table, n_distinct),
-            *extreme_notes(table.X, table.numeric),
+            *extreme_notes(table.X, table.numeric, is_own=_is_own(table)),
             *split_notes(table, folds),
         ),
         warnings=tuple(suspicions(table)),
@@ -147,12 +147,17 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
         notes.append(
             f"the label is balanced ({table.prevalence:.1%} positives): there is little to re-balance"
         )
-    if not table.card.sources and table.card.simulator is None and (codes := _codes(table.X)):
+    if _is_own(table) and (codes := _codes(table.X)):
         typed = " ".join(f"--categorical {shlex.quote(name)}" for name in codes[:NAMED])
         notes.append(
             f"whole numbers of few values are read as numbers; for those that are codes, give {typed}"
         )
     return notes
+
+
+def _is_own(table: Table) -> bool:
+    """Return whether a table is its user's own, and no registered one with a card."""
+    return not table.card.sources and table.card.simulator is None
 
 
 def _codes(X: pd.DataFrame) -> list[str]:

@@ -2,10 +2,10 @@
 
 Folds are stratified. Rows that are equal in every feature form one group, and so do those of one entity; a group is
 never on two sides of a split: a duplicate in the test part would be a leak (`bench.data.groups`). Groups of one label
-are dealt in turn, by their rows where that would be uneven; those of mixed labels and of entities by what a fold lacks. Within a fold's training rows a
-stratified fifth validates (early stopping, thresholds, tuning). A split is made of row ids only and named by their
-hash, so that a record can say on which rows it stands. A protocol chooses the splits of a data set
-(`bench.protocols`).
+are dealt in turn, by their rows where that would be uneven; those of mixed labels and of entities by what a fold lacks.
+Within a fold's training rows a stratified fifth validates (early stopping, thresholds, tuning). A split is made of row
+ids only and named by their hash, so that a record can say on which rows it stands. A protocol chooses the splits of a
+data set (`bench.protocols`).
 """
 
 from __future__ import annotations
