@@ -56,11 +56,12 @@ def load(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
-    negative: Sequence[str] = (),
+    negative: Sequence[str | float | bool] = (),
     unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    missing: Mapping[str, float | Sequence[float]] | None = None,
     high_cardinality: HighCardinality = "onehot",
     dates: Dates = "refuse",
     date_format: str | None = None,
@@ -80,10 +81,12 @@ def load(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, rows, source
         What to load, as in `run`.
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
-        How it is read, as in `run`.
+    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity
+        How its columns are read, as in `run`.
+    skip_rows, comment, decimal, member, table, format
+        How its file is read, as in `run`.
 
     Returns
     -------
@@ -121,11 +124,12 @@ def run(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
-    negative: Sequence[str] = (),
+    negative: Sequence[str | float | bool] = (),
     unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    missing: Mapping[str, float | Sequence[float]] | None = None,
     high_cardinality: HighCardinality = "onehot",
     dates: Dates = "refuse",
     date_format: str | None = None,
@@ -184,7 +188,7 @@ def run(
     positive : str, int, float or bool, optional
         The label's positive value, against all others; needed unless its two values are 0 and 1, no and yes, or false
         and true.
-    negative : list of str
+    negative : list of str, int, float or bool
         Keep only rows with these labels, and the positive ones.
     unlabelled : str
         Rows without a label: ``refuse`` the table, or ``drop`` them.
@@ -192,6 +196,8 @@ def run(
         Columns of your own table that are no features, such as identifiers.
     categorical, numeric : list of str
         Columns whose values are categories, though numbers; columns whose values must all be numbers.
+    missing : dict, optional
+        By column the numbers that stand for a missing value: ``{"late": [96, 98]}``.
     high_cardinality : str
         Categories of more than 50 values: ``onehot``, the most frequent, or ``target``, by the target's mean in the
         training rows.
@@ -289,11 +295,12 @@ def tune(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
-    negative: Sequence[str] = (),
+    negative: Sequence[str | float | bool] = (),
     unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    missing: Mapping[str, float | Sequence[float]] | None = None,
     high_cardinality: HighCardinality = "onehot",
     dates: Dates = "refuse",
     date_format: str | None = None,
@@ -340,10 +347,12 @@ def tune(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, rows, source
         What to tune on, as in `run`.
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
-        How it is read, as in `run`.
+    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity
+        How its columns are read, as in `run`.
+    skip_rows, comment, decimal, member, table, format
+        How its file is read, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.
     device, pack, workers, timeout, results, progress

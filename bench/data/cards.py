@@ -224,11 +224,12 @@ class Roles(TypedDict, total=False):
     """The fields of a card that a user gives for a table of their own, beside its name and target."""
 
     positive: Label | None
-    negative: tuple[str, ...]
+    negative: tuple[Label, ...]
     unlabelled: Unlabelled
     drop: tuple[str, ...]
     categorical: tuple[str, ...]
     numeric: tuple[str, ...]
+    missing: dict[str, tuple[float, ...]]
     dates: Dates
     date_format: str | None
     high_cardinality: HighCardinality

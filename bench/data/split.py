@@ -157,6 +157,11 @@ def notes(table: Table, folds: int) -> list[str]:
             f"{whole.divided:,} of {table.n_rows:,} rows lie in combinations of values too large for one side of a "
             "split: rows of one such combination train and test"
         )
+    if table.entity is not None and len(np.unique(table.entity)) == table.n_rows:
+        lines.append(
+            f"{table.card.entity!r} is different in every row: as --entity it holds no rows together and protects "
+            "nothing"
+        )
     if whole.owned and whole.rows.max() > table.n_rows / folds:
         lines.append(
             f"one value of {table.card.entity!r} holds {whole.rows.max():,} of {table.n_rows:,} rows and is never "

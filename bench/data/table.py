@@ -8,6 +8,7 @@ the user says which of two values is positive, unless the values say so themselv
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data import simulate
-from bench.data.cards import Dataset, Source, dataset_names
-from bench.data.cards import card as registered
-from bench.data.dates import PARTS
+from bench.data.cards import Dataset, Source
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.identifiers import Equality, equality
@@ -28,10 +27,10 @@ from bench.data.kinds import number_column, time_column
 from bench.data.labels import label
 from bench.data.numerals import Marks
 from bench.data.raw import fetch
-from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_frame
+from bench.data.roles import check_columns, made_of_dates
 from bench.data.values import Numbers, marks_of
-from bench.errors import BadSetting, BadTable, UnknownName
+from bench.errors import BadSetting, BadTable
 from bench.names import canonical, digest
 
 DownloadProgress = Callable[[str, int, int | None], None]
@@ -240,7 +239,7 @@ def table_from_frame(
         `label` or `features` refuses.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
-    _check_columns(frame, card)
+    check_columns(frame, card)
     target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
     _check_expected(frame, target.y, card)
     marks = marks_of(frame.drop(columns=list(card.drop), errors="ignore"), card.reading.decimal)
@@ -271,16 +270,29 @@ def _feature_names(frame: pd.DataFrame, card: Dataset) -> list[str]:
 
 
 def _without_codes(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[pd.DataFrame, list[str]]:
-    """Return the frame with the numbers that the card calls missing as missing values, and a line for each column."""
+    """Return the frame with the numbers that the card calls missing as missing values, and a line for each column.
+
+    Raises BadTable where a user's own column holds none of a number, or texts.
+    """
     notes, changed = [], {}
+    by = "by the card" if card.sources else "as you say"
     for name, codes in card.missing.items():
+        shown = [f"{code:.15g}" for code in codes]
+        typed = f"--missing {shlex.quote(name + '=' + ','.join(shown))}"
         values = number_column(frame[name], marks)
         if values is None:
-            raise BadTable(f"The card of {card.name!r} names missing numbers of {name!r}, which holds texts.")
+            raise BadTable(
+                f"{typed}: the column {name!r} holds texts; only numbers can stand for missing there."
+            )
+        absent = [] if card.sources else [f"{code:.15g}" for code in codes if not (values == code).any()]
+        if absent:
+            raise BadTable(f"{typed}: no row of {name!r} holds {absent[0]}; leave it out.")
         is_code = np.isin(values, codes)
         changed[name] = np.where(is_code, np.nan, values)
-        shown = " and ".join(f"{code:g}" for code in codes)
-        notes.append(f"{name!r}: {shown} stand for a missing value in {is_code.sum():,} rows, by the card")
+        stand = "stands" if len(codes) == 1 else "stand"
+        notes.append(
+            f"{name!r}: {' and '.join(shown)} {stand} for a missing value in {is_code.sum():,} rows, {by}"
+        )
     return frame.assign(**changed), notes
 
 
@@ -294,45 +306,12 @@ def _entities(frame: pd.DataFrame, card: Dataset) -> NDArray[np.int64] | None:
     return codes
 
 
-def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
-    """Raise unless the columns are distinct and those that the card names are there, in one role each."""
-    repeated = list(frame.columns[frame.columns.duplicated()].unique())
-    if repeated:
-        raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
-    single = [name for name in (card.time, card.amount, card.entity) if name is not None]
-    optional = {
-        *_made_of_dates(frame, card),
-        *(registered(card.name).drop if card.name in dataset_names() else ()),
-    }
-    dropped = [name for name in card.drop if name not in optional]
-    typed = (*card.categorical, *card.numeric)
-    for name in (card.target, *single, *typed, *card.missing, *dropped):
-        if name not in frame:
-            read = [note for note in frame.attrs.get("notes", ()) if "header" in note]
-            raise UnknownName("column", name, frame.columns, "".join(f" As read: {note}." for note in read))
-    if card.target in (*single, *typed, *card.drop):
-        raise BadTable(
-            f"The target {card.target!r} is also dropped, time, amount, entity, category or number; give it one role."
-        )
-    if both := [name for name in card.numeric if name in card.categorical]:
-        raise BadTable(f"The column {both[0]!r} is to be numbers and categories; give it one role.")
-    if frame.empty:
-        raise BadTable(
-            f"The table {card.name!r} has {len(frame.columns)} columns but no rows; give one with rows."
-        )
-
-
-def _made_of_dates(frame: pd.DataFrame, card: Dataset) -> set[str]:
-    """Return the names that columns made of dates may have, which a user may drop too."""
-    return {f"{name} ({part})" for name in frame for part in PARTS} if card.dates == "numeric" else set()
-
-
 def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> None:
     """Raise BadTable, naming each difference, unless the counts are those that the card expects."""
     if card.expected is None:
         return
     # An index that one source has and another leaves out.
-    absent = len(set(card.drop) - set(frame.columns) - _made_of_dates(frame, card))
+    absent = len(set(card.drop) - set(frame.columns) - made_of_dates(frame, card))
     counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"

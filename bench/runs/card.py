@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
+from typing import get_args
 
 from bench.data.cards import Dataset, Reading, card, card_for_file, card_for_frame
 from bench.data.frames import column_names
 from bench.data.raw.archives import listed
 from bench.data.table import DownloadProgress, Table, load
-from bench.errors import BadSetting
+from bench.errors import BadSetting, UnknownName
+from bench.names import Dates, HighCardinality, Unlabelled
 from bench.runs.request import Request
 
 # The options of a table of one's own: what its columns and rows mean, and how its file is read.
@@ -19,6 +21,7 @@ _ROLES = (
     "drop",
     "categorical",
     "numeric",
+    "missing",
     "high_cardinality",
     "dates",
     "date_format",
@@ -27,7 +30,16 @@ _ROLES = (
     "entity",
 )
 _READING = tuple(Reading.model_fields)
-_DEFAULTS = {entry.name: entry.default for entry in fields(Request)}
+_DEFAULTS = {
+    entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
+    for entry in fields(Request)
+}
+
+_CHOICES = {
+    "unlabelled": get_args(Unlabelled),
+    "dates": get_args(Dates),
+    "high_cardinality": get_args(HighCardinality),
+}
 
 MAX_NAME = 100  # letters of a table's name, which is part of files' names
 
@@ -70,6 +82,9 @@ def _own_card(request: Request) -> Dataset:
     """Return a card for the request's frame or file."""
     if request.name is not None and len(request.name) > MAX_NAME:
         raise BadSetting(f"name= has {len(request.name)} letters; a table's name has at most {MAX_NAME}.")
+    for name, words in _CHOICES.items():
+        if getattr(request, name) not in words:
+            raise UnknownName(f"--{name.replace('_', '-')}", getattr(request, name), words)
     roles = {name: getattr(request, name) for name in ("name", *_ROLES)}
     roles["reading"] = _reading(request)
     if request.data is not None:

@@ -906,7 +906,7 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("fetch", "loan-sim"), "loan-sim is simulated"),
         (("fetch", "lone"), "Did you mean 'loan'"),
         (("tables", "--dataset", "lone"), "Unknown data set 'lone'. Did you mean 'loan'"),
-        (("tables", "--format", "html"), "Unknown format 'html'"),
+        (("tables", "--format", "html"), "Unknown --format 'html'"),
     ],
 )
 def test_a_word_that_is_wrong_is_answered_in_a_line(words: tuple[str, ...], answer: str, call: Call) -> None:
