@@ -353,13 +353,17 @@ class Protocol(Guarded, ABC):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one run, which has its record; `seconds` are its own by stage, and its share of a pack's."""
+    """What became of one run, which has its record; `seconds` are its own by stage, and its share of a pack's.
+
+    `not_finite` says of a failed run that its scores were: the same run fails again.
+    """
 
     key: str
     arm: str
     status: str
     error: str | None
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    not_finite: bool = False
 
 
 class Reporter(typing.Protocol):

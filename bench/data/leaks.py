@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -24,15 +25,25 @@ SUSPECT_AUC = 0.995  # of one column: above it, the column nearly is the label
 JUDGED = 20_000  # rows of which a column is judged
 FEWEST = 5  # rows of each class, below which no column is judged by them
 ORDERED = 20  # different values that a column in the order of the file has at least
+SLIPS = 0.03  # of its steps that may go the other way
+CODES, BINS = (
+    20,
+    50,
+)  # different whole numbers that may be codes; parts of other numbers, of as many rows each
 NEIGHBOURS, LOOKED_AT = 20, 300  # of positives that may lie on lines between others
 STRAIGHT = 1 - 1e-7  # |cosine| of two directions that are one line
+NEARLY_STRAIGHT = 1 - 1e-4  # the same of rows that were rounded
+DECIMALS = 3  # up to which values are taken for rounded
 RESAMPLED_SHARE, RESAMPLED_TIMES = (
     0.2,
     5,
 )  # of positives that look made, and how many times that of the negatives
 
-_INDEX = re.compile(r"(Unnamed: ?\d+|index|level_\d+|_c0|rownames|__index_level_\d+__)", re.IGNORECASE)
-_WEIGHT = re.compile(r"(.*[_ .-])?(weights?|wgt|wt|fnlwgt)", re.IGNORECASE)
+_INDEX = re.compile(
+    r"(Unnamed: ?\d+(\.\d+)*|\.\.\.\d+|index|level_\d+|_c0|rownames|__index_level_\d+__)", re.IGNORECASE
+)
+_SURVEYS = r"(sampl\w*|survey|instance|case|row|design)[_ .-]?(w|wt|wgt|weights?)"
+_WEIGHT = re.compile(rf"(.*[_ .-])?([pfia]?weights?|[pfia]?wgt|wt|fnlwgt|{_SURVEYS})", re.IGNORECASE)
 
 
 def suspicions(table: Table) -> list[str]:
@@ -77,18 +88,44 @@ def _copies(column: Series, y: NDArray[np.int8]) -> str | None:
     missing = column.isna().to_numpy()
     if (area := _area(missing.astype(np.float64), y)) > SUSPECT_AUC:
         return f"is missing where the label is one value, and only there (ROC-AUC {area:.4f})"
-    area = _area(_as_numbers(column, y), y)
+    area = max(_area(score, y) for score in _scores(column, y))
     if area == 1 and column.nunique() <= 2 and not missing.any():
         return "is a copy of the label"
-    return f"alone tells the label (ROC-AUC {area:.4f})" if area > SUSPECT_AUC else None
+    if area > SUSPECT_AUC:
+        return f"alone tells the label (ROC-AUC {area:.4f})"
+    present = ~missing
+    n_rarer = min(y[present].sum(), (1 - y[present]).sum())
+    if not missing.any() or n_rarer < FEWEST or present.mean() < PRESENT:
+        return None
+    area = max(_area(score, y[present]) for score in _scores(column[present], y[present]))
+    if area <= SUSPECT_AUC:
+        return None
+    what = "is a copy of the label" if area == 1 and column.nunique() <= 2 else "alone tells the label"
+    return f"{what} in the {present.mean():.0%} of the rows where it is not missing (ROC-AUC {area:.4f})"
 
 
-def _as_numbers(column: Series, y: NDArray[np.int8]) -> Numbers:
-    """Return a column as numbers: of a category, the share of positives of its value in the other half."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        values = column.to_numpy(np.float64)
-        return np.where(np.isnan(values), -np.inf, values)
-    codes = column.cat.codes.to_numpy().astype(np.int64) + 1
+PRESENT = 0.1  # of the rows, at which present values alone are judged
+
+
+def _scores(column: Series, y: NDArray[np.int8]) -> Iterator[Numbers]:
+    """Yield what a column says of the label: its numbers, and as codes or in bins the shares of positives."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        yield _shares(column.cat.codes.to_numpy().astype(np.int64) + 1, y)
+        return
+    values = column.to_numpy(np.float64)
+    filled = np.where(np.isnan(values), -np.inf, values)
+    yield filled
+    places, different = pd.factorize(filled, sort=True)
+    if len(different) <= 2:
+        return
+    if len(different) > CODES:
+        edges = np.quantile(filled[np.isfinite(filled)], np.linspace(0, 1, BINS + 1)[1:-1])
+        places = np.searchsorted(edges, filled)
+    yield _shares(places.astype(np.int64), y)
+
+
+def _shares(codes: NDArray[np.int64], y: NDArray[np.int8]) -> Numbers:
+    """Return of each row's code the share of positives in the other half of the rows."""
     half = np.arange(len(y)) % 2  # not a row's own label, nor all others', from which its own could be told
     shares = np.empty(len(y))
     for place in (0, 1):
@@ -109,11 +146,27 @@ def _area(score: Numbers, y: NDArray[np.int8]) -> float:
 
 
 def _is_ordered(column: Series) -> bool:
-    """Return whether a column of numbers never falls, or never rises, from row to row."""
-    if isinstance(column.dtype, pd.CategoricalDtype) or column.nunique() <= ORDERED:
+    """Return whether a column of numbers hardly ever falls, or rises, from row to row."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
         return False
-    values = column.dropna()
-    return bool(values.is_monotonic_increasing or values.is_monotonic_decreasing)
+    values = column.to_numpy(np.float64)
+    step = np.diff(values[~np.isnan(values)])
+    n_up, n_down = int((step > 0).sum()), int((step < 0).sum())
+    return min(n_up, n_down) <= SLIPS * len(step) and max(n_up, n_down) >= ORDERED and _follows(values, step)
+
+
+def _follows(values: Numbers, step: Numbers) -> bool:
+    """Return whether values go with their rows: without a slip, or but for a few rows that lie elsewhere."""
+    known = values[~np.isnan(values)]
+    if len(np.unique(known)) <= ORDERED:
+        return False
+    if not ((step > 0).any() and (step < 0).any()):
+        return True
+    ranks, places = rankdata(known), np.arange(len(known))
+    return abs(float(np.corrcoef(ranks, places)[0, 1])) > FOLLOWS
+
+
+FOLLOWS = 0.95  # |Spearman's rank correlation| with the rows' places
 
 
 def _sampled(y: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -160,9 +213,16 @@ def _between_others(table: Table, label: int) -> float:
 
     Rows of three or more numbers do so by a sampler's doing, hardly ever by chance; with fewer, 0.
     """
-    numeric = [name for name in table.numeric if table.X[name].notna().all()]
+    same = table.equality
+    no_features = {
+        *same.identifiers,
+        *same.nearly,
+        *(name for name in table.numeric if _is_ordered(table.X[name]) or is_numbering(table.X[name])),
+    }
+    numeric = [name for name in table.numeric if name not in no_features and table.X[name].notna().all()]
     values = table.X.loc[table.y == label, numeric].to_numpy(np.float64)
     values = values[np.random.default_rng(0).permutation(len(values))[: JUDGED // 4]]
+    is_rounded = bool(values.size) and bool((values.round(DECIMALS) == values).all())
     with np.errstate(over="ignore", invalid="ignore"):  # numbers too large to be squared say nothing
         spread = values.std(axis=0) if len(values) else np.zeros(len(numeric))
     values = np.unique((values / np.where(spread > 0, spread, 1))[:, spread > 0], axis=0)
@@ -176,4 +236,5 @@ def _between_others(table: Table, label: int) -> float:
     direction /= np.linalg.norm(direction, axis=2, keepdims=True)
     cosine = np.abs(direction @ direction.transpose(0, 2, 1))
     cosine[:, np.arange(NEIGHBOURS), np.arange(NEIGHBOURS)] = 0
-    return float((cosine.max(axis=(1, 2)) > STRAIGHT).mean())
+    straight = NEARLY_STRAIGHT if is_rounded else STRAIGHT
+    return float((cosine.max(axis=(1, 2)) > straight).mean())
