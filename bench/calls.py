@@ -36,7 +36,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # The panels of a command's help, in the order in which it prints them.
-DATA, LABEL, COLUMNS, FILE, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
+DATA, LABEL, FEATURES, FILE, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
     "Data",
     "Your table: the label",
     "Your table: its columns",
@@ -49,7 +49,7 @@ DATA, LABEL, COLUMNS, FILE, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
 )
 
 
-_OF_DATA = (DATA, LABEL, COLUMNS, FILE)
+_OF_DATA = (DATA, LABEL, FEATURES, FILE)
 UNSET = object()  # of an option's default: the field's
 
 

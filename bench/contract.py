@@ -47,8 +47,7 @@ class Arm:
     """One row of a table: a method with its samplers and the settings that differ from its defaults.
 
     `as_published` gives it the samplers that the data set's card names for it, under every protocol. `fixed` names what
-    the user set, which no study changes. `spelling` are the parts of the name where it was put together of several;
-    else the name is all of it.
+    the user set, which no study changes. `spelling` are the parts of its name, if several.
     """
 
     name: str
@@ -353,10 +352,7 @@ class Protocol(Guarded, ABC):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one run, which has its record; `seconds` are its own by stage, and its share of a pack's.
-
-    `not_finite` says of a failed run that its scores were: the same run fails again.
-    """
+    """What became of one run, which has its record: its seconds by stage; whether it failed by scores not finite."""
 
     key: str
     arm: str

@@ -88,8 +88,9 @@ def extreme_notes(X: pd.DataFrame, names: Collection[str], *, is_own: bool = Tru
     notes = []
     for name in names:
         values = X[name].dropna().to_numpy(np.float64)
-        codes = codes_apart(values)
-        if tails := _tails(values):
+        tails = _tails(values)
+        codes = codes_apart(values) if tails else []  # a value that lies apart makes tails
+        if tails:
             apart = np.isin(values, [code.value for code in codes])
             far = values[(np.abs(tails.measured(values)) > FAR) & ~apart]
             if len(far):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bench.data.identifiers import Equality, compact
+from bench.data.identifiers import Equality, renumbered
 from bench.data.table import Table
 
 Ints = NDArray[np.int64]
@@ -64,7 +64,7 @@ def groups(table: Table, rows: Ints, folds: int, *, one_by_one: bool = False) ->
     whole = _counted(_without_near_identifiers(equal, table.equality, rows, y, folds), y)
     if not whole.mixed.any() and _too_large(whole, folds).any():
         # Where too much is equal but for whole numbers that all differ, these tell rows apart after all.
-        whole = _counted(compact(table.equality.known[rows]), y)
+        whole = _counted(renumbered(table.equality.known[rows]), y)
     divide = _too_large(whole, folds) | (whole.mixed & one_by_one)
     if not whole.mixed.any():  # copies of one row of the rarer label stay one
         divide &= (whole.positives > 0) == (2 * y.sum() > len(y))
@@ -73,10 +73,10 @@ def groups(table: Table, rows: Ints, folds: int, *, one_by_one: bool = False) ->
 
 def _equal(equality: Equality, rows: Ints) -> Ints:
     """Return a group number for each of these rows, 0 … G − 1: equal rows share one, whatever their identifiers."""
-    known = compact(equality.known[rows])
+    known = renumbered(equality.known[rows])
     if equality.without is None:
         return known
-    without = compact(equality.without[rows])
+    without = renumbered(equality.without[rows])
     return without if without.max() < known.max() else known
 
 
@@ -84,9 +84,9 @@ def _without_near_identifiers(equal: Ints, equality: Equality, rows: Ints, y: In
     """Return the groups with those put together that nearly unique columns alone tell apart, where they fit."""
     if equality.coarse is None:
         return equal
-    coarse = compact(equality.coarse[rows])
+    coarse = renumbered(equality.coarse[rows])
     too_large = _too_large(_counted(coarse, y), folds)[coarse]
-    return compact(np.where(too_large, coarse.max() + 1 + equal, coarse))
+    return renumbered(np.where(too_large, coarse.max() + 1 + equal, coarse))
 
 
 def _counted(numbers: Ints, y: Ints) -> Groups:
@@ -114,18 +114,18 @@ def _divided(whole: Groups, divide: NDArray[np.bool_], y: Ints) -> Groups:
     alone = divide[whole.of]
     numbers = whole.of.copy()
     numbers[alone] = len(whole.rows) + np.arange(np.count_nonzero(alone))
-    counted = _counted(compact(numbers), y)
+    counted = _counted(renumbered(numbers), y)
     return replace(counted, divided=int(whole.rows[divide & (whole.rows > 1)].sum()))
 
 
 def _of_entities(equal: Ints, entity: Ints, y: Ints, folds: int) -> Groups:
     """Return the groups in which an entity's rows, and equal rows, are together; else its rows alone."""
-    owner = compact(entity)
+    owner = renumbered(entity)
     n_owners = int(owner.max()) + 1
     size = n_owners + int(equal.max()) + 1
     links = coo_array((np.ones(len(owner), dtype=np.int8), (owner, n_owners + equal)), shape=(size, size))
     component = connected_components(links, directed=False)[1][owner]
-    joined, alone = compact(component), owner
+    joined, alone = renumbered(component), owner
     whole = _counted(joined, y)
     if chained := joined.max() < alone.max() and bool(_too_large(whole, folds).any()):
         whole = _counted(alone, y)

@@ -71,19 +71,21 @@ def is_unique(column: Series) -> bool:
 
 def is_numbering(column: Series) -> bool:
     """Return whether a column numbers nearly all rows: different numbers, whole steps apart, that leave few out."""
-    values = column.dropna()
-    if isinstance(column.dtype, pd.CategoricalDtype) or not len(values) or not _share_different(column):
+    if isinstance(column.dtype, pd.CategoricalDtype):
         return False
-    return bool(values.max() - values.min() < 2 * len(column)) and _in_whole_steps(values)
+    values = column.dropna()
+    if not len(values) or not _in_whole_steps(values.iloc[:SAMPLE]) or not _in_whole_steps(values):
+        return False
+    return bool(values.max() - values.min() < 2 * len(column)) and _share_different(column) > 0
 
 
 def numbered(X: pd.DataFrame) -> Ints:
     """Return a number per row, 0 … G − 1: equal rows share one."""
     hashed = pd.util.hash_pandas_object(X, index=False).to_numpy() & ~np.uint64(1)
-    return compact(hashed)
+    return renumbered(hashed)
 
 
-def compact(numbers: NDArray[np.uint64] | NDArray[np.int32] | Ints) -> Ints:
+def renumbered(numbers: NDArray[np.uint64] | NDArray[np.int32] | Ints) -> Ints:
     """Return the numbers as 0 … G − 1 in their order."""
     smallest: Ints = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
     return smallest

@@ -35,12 +35,15 @@ _SHOWN = 5  # values, or rows, that a message names
 class Label:
     """A label: `y` (n,) int8, of the rows kept, whose places in the column are `rows` (n,) int64.
 
-    `notes` say in a line each what was left out, and what was taken together.
+    `notes` say in a line each what was left out, and what was taken together. `positive` and `negative` are its values,
+    the second in words where there are several.
     """
 
     y: NDArray[np.int8]
     rows: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    positive: str | None = None
+    negative: str | None = None
 
 
 def label(
@@ -84,7 +87,9 @@ def label(
     kept = ~missing & (np.isin(words, [positive_word, *negative_words]) if negative else True)
     rows = np.flatnonzero(kept)
     y = (words[rows] == positive_word).astype(np.int8)
-    return Label(y, rows, tuple(_notes(counts, positive_word, negative_words, missing, name)))
+    notes = tuple(_notes(counts, positive_word, negative_words, missing, name))
+    others = Counter(words[rows][y == 0])
+    return Label(y, rows, notes, positive_word, next(iter(others)) if len(others) == 1 else "all others")
 
 
 def spelled(value: object) -> str:

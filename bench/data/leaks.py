@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ CODES, BINS = (
 NEIGHBOURS, LOOKED_AT = 20, 300  # of positives that may lie on lines between others
 STRAIGHT = 1 - 1e-7  # |cosine| of two directions that are one line
 NEARLY_STRAIGHT = 1 - 1e-4  # the same of rows that were rounded
-DECIMALS = 3  # up to which values are taken for rounded
+ROUNDED_TO = 3  # up to which values are taken for rounded
 RESAMPLED_SHARE, RESAMPLED_TIMES = (
     0.2,
     5,
@@ -185,7 +185,11 @@ def _resampled(table: Table) -> list[str]:
     lines = []
     if (line := _copied(table)) is not None:
         lines.append(line)
-    made, usual = (_between_others(table, label) for label in (1, 0))
+    same = table.equality
+    others = [name for name in table.numeric if name not in (*same.identifiers, *same.nearly)]
+    numbered = [name for name in others if _is_ordered(table.X[name]) or is_numbering(table.X[name])]
+    names = [name for name in others if name not in numbered and table.X[name].notna().all()]
+    made, usual = (_between_others(table, label, names) for label in (1, 0))
     if made > RESAMPLED_SHARE and made > RESAMPLED_TIMES * usual:
         lines.append(
             f"{made:.0%} of the positives lie on a straight line between others ({usual:.0%} of the negatives): the "
@@ -208,21 +212,14 @@ def _copied(table: Table) -> str | None:
     return None
 
 
-def _between_others(table: Table, label: int) -> float:
+def _between_others(table: Table, label: int, numeric: Sequence[str]) -> float:
     """Return the share of rows of a class that lie on a line with two of their neighbours of that class.
 
     Rows of three or more numbers do so by a sampler's doing, hardly ever by chance; with fewer, 0.
     """
-    same = table.equality
-    no_features = {
-        *same.identifiers,
-        *same.nearly,
-        *(name for name in table.numeric if _is_ordered(table.X[name]) or is_numbering(table.X[name])),
-    }
-    numeric = [name for name in table.numeric if name not in no_features and table.X[name].notna().all()]
-    values = table.X.loc[table.y == label, numeric].to_numpy(np.float64)
+    values = table.X.loc[table.y == label, list(numeric)].to_numpy(np.float64)
     values = values[np.random.default_rng(0).permutation(len(values))[: JUDGED // 4]]
-    is_rounded = bool(values.size) and bool((values.round(DECIMALS) == values).all())
+    is_rounded = bool(values.size) and bool((values.round(ROUNDED_TO) == values).all())
     with np.errstate(over="ignore", invalid="ignore"):  # numbers too large to be squared say nothing
         spread = values.std(axis=0) if len(values) else np.zeros(len(numeric))
     values = np.unique((values / np.where(spread > 0, spread, 1))[:, spread > 0], axis=0)

@@ -62,6 +62,8 @@ class Table:
         A number for whom each row is of, by the card's entity column, no feature; a row without one is by itself.
     notes : tuple of str
         What reading did that its owner should know, a line each.
+    label_values : tuple of two str or None
+        The label's positive and negative value, as the file spells them; several negative ones in a line.
     """
 
     card: Dataset
@@ -74,6 +76,7 @@ class Table:
     probability: Numbers | None = None
     entity: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
+    label_values: tuple[str | None, str | None] = (None, None)
 
     def __repr__(self) -> str:
         percent = 100 * self.prevalence
@@ -232,11 +235,9 @@ def table_from_frame(
 
     Raises
     ------
-    UnknownName
-        If the card names a column that is not there.
-    BadTable
-        If there are no rows, no features, repeated names, other counts than expected, rows without a time, or what
-        `label` or `features` refuses.
+    UnknownName, BadTable
+        If the card names a column that is not there;
+        if rows, features, times or names are not as they must be, or what `label` or `features` refuses.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
     check_columns(frame, card)
@@ -247,6 +248,7 @@ def table_from_frame(
     frame, codes_left_out = _without_codes(frame.iloc[target.rows], card, marks)
     read = features(frame[_feature_names(frame, card)], card, marks)
     times, notes_of_times = _times(frame, card, marks)
+    notes = (*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *notes_of_times)
     return Table(
         card=card,
         X=read.X,
@@ -257,7 +259,8 @@ def table_from_frame(
         amount=_amounts(frame, card, marks),
         probability=None if probability is None else probability[target.rows],
         entity=_entities(frame, card),
-        notes=(*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *notes_of_times),
+        label_values=(target.positive, target.negative),
+        notes=notes,
     )
 
 
@@ -275,7 +278,6 @@ def _without_codes(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[pd
     Raises BadTable where a user's own column holds none of a number, or texts.
     """
     notes, changed = [], {}
-    by = "by the card" if card.sources else "as you say"
     for name, codes in card.missing.items():
         shown = [f"{code:.15g}" for code in codes]
         typed = f"--missing {shlex.quote(name + '=' + ','.join(shown))}"
@@ -291,7 +293,7 @@ def _without_codes(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[pd
         changed[name] = np.where(is_code, np.nan, values)
         stand = "stands" if len(codes) == 1 else "stand"
         notes.append(
-            f"{name!r}: {' and '.join(shown)} {stand} for a missing value in {is_code.sum():,} rows, {by}"
+            f"{name!r}: {' and '.join(shown)} {stand} for a missing value in {is_code.sum():,} rows, as declared"
         )
     return frame.assign(**changed), notes
 

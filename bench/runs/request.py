@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import plugins
 from bench.calls import (
-    COLUMNS,
     DATA,
+    FEATURES,
     FILE,
     HOW,
     LABEL,
@@ -109,12 +109,12 @@ class Request:
     )
     drop: tuple[str, ...] = field(
         default=(),
-        metadata=option("A column to leave out, such as a customer number. Repeatable.", COLUMNS, "COLUMN"),
+        metadata=option("A column to leave out, such as a customer number. Repeatable.", FEATURES, "COLUMN"),
     )
     categorical: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "A column whose values are categories, though numbers. Repeatable.", COLUMNS, "COLUMN"
+            "A column whose values are categories, though numbers. Repeatable.", FEATURES, "COLUMN"
         ),
     )
     numeric: tuple[str, ...] = field(
@@ -122,7 +122,7 @@ class Request:
         metadata=option(
             "A column of numbers: texts are parsed (1,234 or 10.6%), and one that is no number is an error. "
             "Repeatable.",
-            COLUMNS,
+            FEATURES,
             "COLUMN",
         ),
     )
@@ -130,7 +130,7 @@ class Request:
         default_factory=dict,
         metadata=option(
             "Numbers that stand for a missing value in a column, such as late=96,98. Repeatable.",
-            COLUMNS,
+            FEATURES,
             "COLUMN=N,…",
         ),
     )
@@ -139,33 +139,33 @@ class Request:
         metadata=option(
             "How categories of more than 50 values are encoded: the most frequent one-hot, or by the target's mean "
             "in the training rows.",
-            COLUMNS,
+            FEATURES,
         ),
     )
     dates: Dates = field(
         default="refuse",
-        metadata=option("What to do with columns of dates: refuse them, or make them numbers.", COLUMNS),
+        metadata=option("What to do with columns of dates: refuse them, or make them numbers.", FEATURES),
     )
     date_format: str | None = field(
         default=None,
         metadata=option(
             "How dates are written, where that can be read in two ways: %d/%m/%Y. It also makes whole numbers dates: "
             "20150131 with %Y%m%d.",
-            COLUMNS,
+            FEATURES,
             "FORMAT",
         ),
     )
     time: str | None = field(
-        default=None, metadata=option("The time column; it is not a feature.", COLUMNS, "COLUMN")
+        default=None, metadata=option("The time column; it is not a feature.", FEATURES, "COLUMN")
     )
     amount: str | None = field(
-        default=None, metadata=option("The amount column; it stays a feature.", COLUMNS, "COLUMN")
+        default=None, metadata=option("The amount column; it stays a feature.", FEATURES, "COLUMN")
     )
     entity: str | None = field(
         default=None,
         metadata=option(
             "Whom a row is of, such as a customer or card; rows of one are never on two sides. It is not a feature.",
-            COLUMNS,
+            FEATURES,
             "COLUMN",
         ),
     )

@@ -46,7 +46,8 @@ def test_a_description_has_rows_label_columns_and_roles() -> None:
 def test_the_first_lines_say_how_the_columns_were_read() -> None:
     lines = first_lines(describe(load(card_for_frame("y", drop=("note",), entity="who"), frame=FRAME)))
     assert lines[0] == "frame: 200 rows, 50 positives (25.0000%)"
-    assert lines[1] == (
+    assert lines[1] == "label 'y': 1 (50 rows) against 0 (150)"
+    assert lines[2] == (
         "read as 2 numbers (rating, income) and 1 categories (grade); missing values in 1 of them; "
         "entity 'who'; left out: note"
     )
@@ -111,7 +112,7 @@ def test_numbers_that_stand_for_missing_are_named_and_typing_so_makes_them_missi
     about = json.loads(bench("describe", *words, *typed.split(), "--json").stdout)
     n_codes = int(CODED["late"].isin([96, 98]).sum())
     assert {column["name"]: column["n_missing"] for column in about["columns"]}["late"] == n_codes
-    assert f"'late': 98 and 96 stand for a missing value in {n_codes} rows, as you say" in about["notes"]
+    assert f"'late': 98 and 96 stand for a missing value in {n_codes} rows, as declared" in about["notes"]
     assert not [note for note in about["notes"] if "lie apart" in note]
 
 
@@ -185,3 +186,20 @@ def test_help_shows_the_options_of_a_table_in_panels(bench: Script) -> None:
         refused = bench("describe", "--data-file", "d.csv", *words)
         assert refused.returncode == 2
         assert fault in refused.stderr
+
+
+def test_the_label_is_shown_where_its_values_say_which_is_positive_and_in_json() -> None:
+    about = describe(
+        load_own(FRAME.drop(columns="note").assign(y=["yes", "no", "no", "no"] * 50), target="y")
+    )
+    assert (about.positive, about.negative) == ("yes", "no")
+    assert first_lines(about)[1] == "label 'y': yes (50 rows) against no (150)"
+
+
+def test_categories_of_very_many_values_are_named_with_how_to_encode_them() -> None:
+    city = [f"c{i % 60}" for i in range(200)]
+    frame = FRAME.drop(columns="note").assign(city=city)
+    about = describe(load_own(frame, target="y"))
+    assert any("rarest share one: city; --high-cardinality target" in note for note in about.notes)
+    about = describe(load_own(frame, target="y", high_cardinality="target"))
+    assert not any("rarest share one" in note for note in about.notes)

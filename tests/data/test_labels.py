@@ -166,7 +166,7 @@ def test_numbers_that_a_card_calls_missing_are_missing_and_counted() -> None:
     mine = card_for_frame("y").model_copy(update={"missing": {"late": (96.0, 98.0)}})
     table = load(mine, frame=frame)
     assert table.X["late"].isna().tolist() == [False, False, True, False, True, True]
-    assert table.notes == ("'late': 96 and 98 stand for a missing value in 3 rows, by the card",)
+    assert table.notes == ("'late': 96 and 98 stand for a missing value in 3 rows, as declared",)
     assert mine.recipe["missing"] == {"late": [96.0, 98.0]}
 
 
