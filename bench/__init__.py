@@ -81,9 +81,9 @@ def load(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing, rows
         What to load, as in `run`.
-    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity, skip_rows, and on
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, source
         How it is read, as in `run`.
 
     Returns
@@ -341,9 +341,9 @@ def tune(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, rows, source
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing, rows
         What to tune on, as in `run`.
-    categorical, numeric, missing, high_cardinality, dates, date_format, time, amount, entity, skip_rows, and on
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, source
         How it is read, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.

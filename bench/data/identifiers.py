@@ -144,8 +144,8 @@ class _Values:
     @staticmethod
     def _hashed(column: Series, place: int) -> NDArray[np.uint64]:
         hashed = pd.util.hash_pandas_object(column, index=False).to_numpy()
-        mixed: NDArray[np.uint64] = (hashed ^ (hashed >> np.uint64(29))) * (_MIXED + np.uint64(2 * place))
-        return mixed
+        mixed = (hashed ^ (hashed >> np.uint64(29))) * (_MIXED + np.uint64(2 * place))
+        return mixed.astype(np.uint64)
 
     def n_pairs(self, names: Sequence[str]) -> float:
         """Return how many pairs of rows are equal in these columns."""
