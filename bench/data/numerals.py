@@ -29,8 +29,9 @@ from bench.data.numberformats import (
     NUMBER,
     SPELT,
 )
-from bench.data.raw.decimals import GROUPED
 
+# Different numbers with three digits after a point, from which on it may part thousands though others have points.
+GROUPED = 50
 _FEW_UNITS = (
     5  # up to so many, numbers of several units are meant as numbers; more are words after house numbers
 )

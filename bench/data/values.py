@@ -170,10 +170,12 @@ def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:
     if declared is not None:
         return Marks(declared, declared=True, semicolons=semicolons)
     firsts = (texts_of(frame[name].iloc[:_SAMPLE]) for name in frame)
-    said = {decimal_mark(texts.words) for texts in firsts if texts is not None}
-    file_has_commas = frame.attrs.get("decimal") == ","
-    commas = "," in said or file_has_commas
-    points = "." in said or (separator is not None and not file_has_commas and _has_fractions(frame))
+    said: set[str | None] = {decimal_mark(texts.words) for texts in firsts if texts is not None}
+    written = frame.attrs.get("decimal")
+    if written is None and separator is not None and _has_fractions(frame):
+        written = "."
+    said |= set(written or "")
+    commas, points = "," in said, "." in said
     decimal = None if commas == points else "," if commas else "."
     return Marks(decimal, semicolons=semicolons, mixed=commas and points)
 

@@ -76,8 +76,8 @@ def read_frame(
     -------
     pandas.DataFrame
         One row per row of the file: whole, float64, bool, string, category, datetime or timedelta columns. Its `attrs`
-        hold ``notes``, a tuple of lines that say what was done; ``separator`` of a text, else None; ``decimal``, a
-        comma where some column's numbers can only be read so, else None.
+        hold ``notes``, a tuple of lines that say what was done; ``separator`` of a text, else None; ``decimal``, ","
+        where some column's numbers can only be read so, ",." where others contradict, else None.
 
     Raises
     ------
