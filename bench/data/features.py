@@ -29,10 +29,11 @@ _SHOWN = 3  # examples in a message
 
 
 class Features(NamedTuple):
-    """The features of a table, (n, d), and in a line each what reading did that its owner should know."""
+    """The features of a table, (n, d), in a line each what reading did, and the formats of dates that were read."""
 
     X: pd.DataFrame
     notes: tuple[str, ...]
+    date_formats: frozenset[str] = frozenset()
 
 
 def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
@@ -64,7 +65,8 @@ def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
     _refuse_infinite(X)
     _refuse_free_text(X, card.categorical)
     notes = [*_styles(read, frame), *(note for column in read.values() for note in column.notes)]
-    return Features(X.reset_index(drop=True), tuple(notes))
+    formats = frozenset(column.date_format for column in read.values())
+    return Features(X.reset_index(drop=True), tuple(notes), formats)
 
 
 def _together(read: dict[str, ReadColumn]) -> dict[str, Series]:

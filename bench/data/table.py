@@ -8,7 +8,8 @@ the user says which of two values is positive, unless the values say so themselv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +21,11 @@ from numpy.typing import NDArray
 from bench.data import simulate
 from bench.data.cards import Dataset, Source, dataset_names
 from bench.data.cards import card as registered
+from bench.data.dateformats import pattern_of
 from bench.data.dates import PARTS
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
-from bench.data.kinds import number_column, time_column
+from bench.data.kinds import TimeColumn, number_column, time_column
 from bench.data.labels import label
 from bench.data.numerals import Marks
 from bench.data.raw import fetch
@@ -238,21 +240,21 @@ def table_from_frame(
     target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
     _check_expected(frame, target.y, card)
     marks = marks_of(frame.drop(columns=list(card.drop), errors="ignore"), card.reading.decimal)
-    # The index of the rows that are kept still says where they are in the file.
     frame, codes_left_out = _without_codes(frame.iloc[target.rows], card, marks)
     read = features(frame[_feature_names(frame, card)], card, marks)
-    times, notes_of_times = _times(frame, card, marks)
+    times = _times(frame, card, marks)
+    _refuse_idle_format(card, {*read.date_formats, times.date_format})
     return Table(
         card=card,
         X=read.X,
         y=target.y,
         sha256=sha256,
         source=source,
-        time=times,
+        time=times.values,
         amount=_amounts(frame, card, marks),
         probability=None if probability is None else probability[target.rows],
         entity=_entities(frame, card),
-        notes=(*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *notes_of_times),
+        notes=(*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *times.notes),
     )
 
 
@@ -265,7 +267,10 @@ def _feature_names(frame: pd.DataFrame, card: Dataset) -> list[str]:
 
 
 def _without_codes(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[pd.DataFrame, list[str]]:
-    """Return the frame with the numbers that the card calls missing as missing values, and a line for each column."""
+    """Return the frame with the numbers that the card calls missing as missing values, and a line for each column.
+
+    Its index says where the rows are in the file, though some have been left out.
+    """
     notes, changed = [], {}
     for name, codes in card.missing.items():
         values = number_column(frame[name], marks)
@@ -290,6 +295,8 @@ def _entities(frame: pd.DataFrame, card: Dataset) -> NDArray[np.int64] | None:
 
 def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     """Raise unless the columns are distinct and those that the card names are there, in one role each."""
+    if card.date_format is not None:
+        pattern_of(card.date_format)  # raises
     repeated = list(frame.columns[frame.columns.duplicated()].unique())
     if repeated:
         raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
@@ -340,12 +347,21 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | None, tuple[str, ...]]:
-    """Return the card's time column as float64, if it has one: numbers as they are, dates as seconds; with notes."""
+def _refuse_idle_format(card: Dataset, read: Collection[str]) -> None:
+    """Raise BadSetting where no column has dates of the format that is declared."""
+    if card.date_format is not None and card.date_format not in read:
+        raise BadSetting(
+            f"--date-format {shlex.quote(card.date_format)}: no column is read as dates of this format; leave it "
+            "out, or give the format of a column of dates, such as %Y-%m-%d for 2015-12-31 or %d/%m/%Y for 31/12/2015."
+        )
+
+
+def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> TimeColumn:
+    """Return the card's time column, if it has one; raise BadTable with a row that has no time."""
     if card.time is None:
-        return None, ()
-    times, notes = time_column(frame[card.time], card, marks)
-    lacking = np.flatnonzero(~np.isfinite(times))
+        return TimeColumn(None)
+    times = time_column(frame[card.time], card, marks)
+    lacking = [] if times.values is None else np.flatnonzero(~np.isfinite(times.values))
     if len(lacking):
         value = frame[card.time].iloc[lacking[0]]
         said = "" if pd.isna(value) else f", such as {str(value)!r}"
@@ -353,7 +369,7 @@ def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | 
             f"The time column {card.time!r} has no finite time in {len(lacking):,} rows{said} (row "
             f"{frame.index[lacking[0]] + 1:,} of the data); mend or remove them."
         )
-    return times, notes
+    return times
 
 
 def _amounts(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Numbers | None:

@@ -45,6 +45,13 @@ class Texts(NamedTuple):
         return int(np.flatnonzero(self.places == place)[0])
 
 
+class NearlyDated(NamedTuple):
+    """A column of which most values are dates: what is known of its different values."""
+
+    dates: NearlyDates
+    texts: Texts
+
+
 class Dated(NamedTuple):
     """A column of dates: those of its different values, and the place of each row's among them."""
 
@@ -114,7 +121,7 @@ def written_numbers(texts: Texts, marks: Marks) -> Parsed | Strays | Undecided |
 
 def dates_of(
     column: Series, declared: str | None = None, texts: Texts | None = None
-) -> Dated | NearlyDates | None:
+) -> Dated | NearlyDated | None:
     """Return a column of dates, clock times or durations, of texts or of a type of its own; None for any other."""
     if kind_of(column) in "mM":
         column = column.astype(column.cat.categories.dtype) if is_category(column) else column
@@ -126,17 +133,23 @@ def dates_of(
     if kind_of(column) in "iuf":
         return None if declared is None or is_category(column) else _dates_of_numbers(column, declared)
     texts = texts_of(column) if texts is None else texts
-    dates = None if texts is None else dates_of_texts(texts.words, declared)
-    return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
+    if texts is None:
+        return None
+    return _with_texts(dates_of_texts(texts.words, declared, texts.counts), texts)
 
 
-def _dates_of_numbers(column: Series, declared: str) -> Dated | None:
+def _dates_of_numbers(column: Series, declared: str) -> Dated | NearlyDated | None:
     places, different = pd.factorize(column)
     values = np.asarray(different, dtype=np.float64)
     dates = dates_of_numbers(values, declared) if np.isfinite(values).all() else None
     counts = np.bincount(places[places >= 0], minlength=len(values))
-    words = [f"{value:.15g}" for value in values]
-    return None if dates is None else Dated(dates, Texts(words, places, counts))
+    return _with_texts(dates, Texts([f"{value:.15g}" for value in values], places, counts))
+
+
+def _with_texts(dates: Times | NearlyDates | None, texts: Texts) -> Dated | NearlyDated | None:
+    if isinstance(dates, NearlyDates):
+        return NearlyDated(dates, texts)
+    return None if dates is None else Dated(dates, texts)
 
 
 def category_of(column: Series, texts: Texts | None = None) -> Series:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.data.cards import Reading, card_for_file, card_for_frame
 from bench.data.table import Table, load, table_from_frame
-from bench.errors import BadTable, UnknownName
+from bench.errors import BadTable, BenchError, UnknownName
 
 ROWS = 60
 KINDS = ("csv", "parquet", "frame")
@@ -69,6 +69,7 @@ CODES = {
     "versions": ["1.2.3", "1.10.2"],
     "addresses": each("192.168.0.{i}", 15),
     "letter": list("123456789U"),
+    "ranges of hours": ["10:00-11:00", "12:00-13:00"],
     "top": [*each("{i}", 10), "10+"],
     "units": ["5 days", "1 week", "1 month"],
     "words": ["married", "unknown", "-"],
@@ -98,6 +99,23 @@ REFUSED = {
     "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
     "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
     "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31\)"),
+    "two formats": (
+        [f"2015-01-{i + 1:02}" if i % 2 == 0 else f"{i + 1:02}.01.2015" for i in range(28)],
+        r"such as '2015-01-01' \(%Y-%m-%d\) and '02.01.2015' \(%d.%m.%Y; row 2\b.*--drop c or --categorical c",
+    ),
+    "mostly one": (
+        [f"2015-01-{i + 1:02}" if i % 10 < 7 else f"{i + 1:02}.01.2015" for i in range(28)],
+        r"\(%Y-%m-%d\) and '08.01.2015' \(%d.%m.%Y; row 8\b.*--drop c or --categorical c",
+    ),
+    "quarter words": (
+        [*(f"2015-01-{i:02}" for i in range(1, 28)), *["pending"] * 9],
+        r"dates \(%Y-%m-%d\) but for 9 of 60 .*'pending' \(row 28\b.*--drop c or --categorical c",
+    ),
+    "few": (["2015-01-01", "2015-02-01", "pending"], r"dates \(%Y-%m-%d\) but for 20 of 60 .*'pending' \(row 3\b"),
+    "few months": (["Jan-2015", "Feb-2015", "Mar-2015", "open"], r"\(%b-%Y\) but for 15 of 60 .*'open' \(row 4\b"),
+    "one day": ([*["2015-01-01"] * 9, "a", "b", "c"], r"dates \(%Y-%m-%d\) but for 15 of 60 .*'a', 'b', 'c' \(row 10"),
+    "late": (["10:30", "11:00", "late"], r"dates \(clock times\) but for 20 of 60 .*'late' \(row 3\b"),
+    "no such day": (["13/01/2015", "14/02/2015", "31/02/2015"], r"but for 20 of 60 .*'31/02/2015' \(row 3\b"),
 }  # fmt: skip
 
 
@@ -282,6 +300,7 @@ def test_whole_numbers_are_dates_where_their_format_is_declared(kind: str, tmp_p
     for values, form in (
         (["20150131", "20150228", "20150331"], "%Y%m%d"),
         ([31012015, 28022015, 31032015], "%d%m%Y"),
+        ([150131, 150228, 150331], "%y%m%d"),
     ):
         table = loaded(values, kind, tmp_path, dates="numeric", date_format=form)
         assert table.X["c (seconds)"][:3].tolist() == expected
@@ -457,3 +476,49 @@ def test_a_column_of_texts_is_none_of_numbers_whatever_few_of_them_are(tmp_path:
     raw.to_csv(tmp_path / "d.csv", index=False, sep=";")
     table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
     assert table.X["c"].tolist() == raw["c"].tolist()
+
+
+DECLARED = {
+    "days": (
+        ["01/13/2015", "02/14/2015", "03/04/2015"],
+        "%d/%m/%Y",
+        r"%d/%m/%Y\) but for 40 of 60 .*'01/13/2015'.*\(row 1\b",
+    ),
+    "numbers": (
+        [20150131, 20150228, 99999999],
+        "%Y%m%d",
+        r"%Y%m%d\) but for 20 of 60 .*'99999999' \(row 3\b",
+    ),
+    "unused": (["a", "b"], "%d/%m/%Y", r"--date-format %d/%m/%Y: no column is read as dates of this"),
+    "other": (
+        ["2015-01-01", "2015-02-03"],
+        "%d/%m/%Y",
+        r"--date-format %d/%m/%Y: no column is read as dates of this",
+    ),
+    "whole": ([1, 2, 3], "%d/%m/%Y", r"--date-format %d/%m/%Y: no column is read as dates of this"),
+    "unknown": ([1, 2, 3], "%Q", r"--date-format '%Q': %Q cannot be read; use %d"),
+    "letters": ([1, 2, 3], "dd.mm.yyyy", r"cannot be read; give --date-format %d.%m.%Y, or use %d"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_declared_format_that_does_not_fit_is_refused(name: str, kind: str, tmp_path: Path) -> None:
+    values, form, message = DECLARED[name]
+    with pytest.raises(BenchError, match=message):
+        loaded(values, kind, tmp_path, dates="numeric", date_format=form)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_that_stand_for_no_date_are_named(kind: str, tmp_path: Path) -> None:
+    days = [20150131, 20150228, 20160301]
+    for stray in (0, 99991231, 99999999):
+        table = loaded([*days, stray], kind, tmp_path)
+        assert any(f"look like dates (%Y%m%d), beside {stray}:" in note for note in table.notes)
+    dated = loaded([*days, 0], kind, tmp_path, dates="numeric", date_format="%Y%m%d")
+    assert dated.X["c (seconds)"].isna().tolist()[:4] == [False, False, False, True]
+    assert "'c': 0 stands for a missing date" in dated.notes
+    with pytest.raises(
+        BadTable, match=r"'c' has no finite time in 15 rows, such as '0' \(row 4 of the data\)"
+    ):
+        loaded([*days, 0], kind, tmp_path, time="c", date_format="%Y%m%d")

@@ -44,8 +44,8 @@ class Content:
 class Raw:
     """A table as it was read: its columns, what was done, and what its text says of numbers.
 
-    `decimal` is a comma where some column's numbers can only be read so, with a point behind it where others can only be
-    read with that, else None; `separator` is None where the file is no text.
+    `decimal` is a comma where some column's numbers can only be read so, with a point behind it where others have
+    points, else None; `separator` is None where the file is no text.
     """
 
     table: pa.Table
