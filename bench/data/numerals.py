@@ -32,6 +32,7 @@ from bench.data.numberformats import (
 
 # Different numbers with three digits after a point, from which on it may part thousands though others have points.
 GROUPED = 50
+_SAMPLE = 200  # texts that tell whether there are many numbers among all
 _FEW_UNITS = (
     5  # up to so many, numbers of several units are meant as numbers; more are words after house numbers
 )
@@ -194,17 +195,20 @@ def as_numbers(
     """Return different texts, (n,), as numbers, or why they are none; None where nothing in them is a number.
 
     `weights` (n,) is how often each text stands in the column. None is also returned where no more than the share
-    `most` of the rows are numbers or words of missing: a column of texts is known without reading all of them.
+    `most` of the rows, and no more than half of the texts, are numbers or words of missing: a column of texts is known
+    without reading all of them.
     """
     words: list[bool] = []
     read: list[Numeral | None] = []
     allowed = (1 - most) * int(weights.sum())
+    allowed_texts = len(texts) / 2 if not most or _are_many_numbers(texts) else 0.0
     for text, weight in zip(texts, weights.tolist(), strict=True):
         words.append(is_missing_word(text))
         read.append(None if words[-1] else numeral(text))
-        allowed -= 0 if words[-1] or read[-1] else weight
-        if most and allowed <= 0:
-            return None
+        if not words[-1] and read[-1] is None:
+            allowed, allowed_texts = allowed - weight, allowed_texts - 1
+            if most and allowed <= 0 and allowed_texts <= 0:
+                return None
     numerals = [number for number in read if number is not None]
     if not numerals:
         return None
@@ -225,6 +229,12 @@ def as_numbers(
     values = np.array([number.value(mark) if number else np.nan for number in read])
     guessed = marks.decimal != "," and mark == "," and all(len(number.shape.marks) > 1 for number in numerals)
     return Parsed(values, _described(numerals, unit, mark), guessed)
+
+
+def _are_many_numbers(texts: Sequence[str]) -> bool:
+    """Tell whether so many of some texts are numbers that they may be half of all."""
+    sample = texts[:: 1 + len(texts) // _SAMPLE]
+    return 4 * sum(numeral(text) is not None for text in sample) >= len(sample)
 
 
 def decimal_mark(texts: Sequence[str]) -> str | None:

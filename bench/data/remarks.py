@@ -14,6 +14,7 @@ from bench.errors import BadTable
 
 CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
 STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
+_FEW = 3  # different numbers, from which on texts beside them may be slips
 _SHOWN = 3  # examples in a message
 
 
@@ -116,15 +117,19 @@ def refuse_open_dates(column: Series, dated: Dated) -> None:
 
 
 def refuse_stray_texts(column: Series, texts: Texts, read: Strays) -> list[str]:
-    """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost. Else notes."""
+    """Raise BadTable where texts stand among many numbers, which would be lost in categories; else return notes.
+
+    Many are more different ones than codes have, and either most rows or more than there are other texts.
+    """
     n_texts = int(texts.counts.sum())
     is_stray = np.isin(np.arange(len(texts.words)), read.places)
     n_usual = int(texts.counts[~is_stray].sum())
-    is_usual_many = n_usual > STRAY_SHARE * n_texts and read.n_numbers > CODES
+    are_most_numbers = read.n_numbers > len(read.places)
+    is_usual_many = read.n_numbers > CODES and (are_most_numbers or n_usual > STRAY_SHARE * n_texts)
     is_number_all = bool(read.reason) and len(texts.words) > CODES
     name = str(column.name)
     if not (is_usual_many or is_number_all or read.is_refused):
-        return [f"{name!r} is read as categories: its numbers are {read.reason}"] if read.reason else []
+        return _notes_of_codes(column, texts, read, are_most_numbers=are_most_numbers)
     examples = ", ".join(repr(texts.words[place]) for place in read.places[:_SHOWN])
     where = row_of(column, texts, read.places[0])
     if read.reason:
@@ -141,6 +146,22 @@ def refuse_stray_texts(column: Series, texts: Texts, read: Strays) -> list[str]:
         f"The column {name!r} holds numbers but for {n_texts - n_usual:,} of {n_texts:,} values, such as "
         f"{examples} ({where}); make those empty or numbers, or give {drops([name])} or {as_category(column)}."
     )
+
+
+def _notes_of_codes(column: Series, texts: Texts, read: Strays, *, are_most_numbers: bool) -> list[str]:
+    """Return a line where texts beside few numbers make categories of them, which may be a slip."""
+    name = str(column.name)
+    if read.reason:
+        return [f"{name!r} is read as categories: its numbers are {read.reason}"]
+    if not are_most_numbers or read.n_numbers < _FEW:
+        return []
+    examples = ", ".join(repr(texts.words[place]) for place in read.places[:_SHOWN])
+    return [
+        (
+            f"{name!r} is read as categories: beside {read.n_numbers} different numbers it holds {examples} "
+            f"({row_of(column, texts, read.places[0])}); for numbers, make those empty or numbers"
+        )
+    ]
 
 
 def nearly_dates(column: Series, dated: NearlyDated, others: str) -> str:

@@ -88,6 +88,12 @@ def test_codes_stay_categories(name: str, kind: str, tmp_path: Path) -> None:
 
 REFUSED = {
     "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41\).*--drop c or --categ"),
+    "not stated": (
+        [*each("{g}", 45), *["not stated"] * 15],
+        r"'c' holds numbers but for 15 of 60 .*'not stated' \(row 46\b.*--drop c or --categorical c",
+    ),
+    "two words": ([*each("{i}", 30), *["low"] * 15, *["mid"] * 15], r"but for 30 of 60 .*'low', 'mid' \(row 31\b"),
+    "most are words": ([*each("{i}", 21), *["n.v."] * 39], r"but for 39 of 60 .*'n.v.' \(row 22\b"),
     "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42\)"),
     "currencies": (["$5", "€3"], r"in several currencies \(\$, €\)"),
     "units": ([*each("{i} kg"), *each("{i} lb")], r"in several units \('kg', 'lb'\)"),
@@ -125,6 +131,24 @@ def test_what_is_nearly_numbers_dates_or_names_is_refused(name: str, kind: str, 
     values, message = REFUSED[name]
     with pytest.raises(BadTable, match=message):
         loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([*each("{i}", 12), "l0"], "beside 12 different numbers it holds 'l0' (row 13"),
+        ([*("1", "2", "3", "4", "5") * 8, "2o"], "beside 5 different numbers it holds '2o' (row 41"),
+        (["1", "2", "3", "x"], "beside 3 different numbers it holds 'x' (row 4"),
+        (["A", "B", "3"], None),
+    ],
+)
+def test_texts_that_make_categories_of_few_numbers_are_named(
+    values: list[str], said: str | None, kind: str, tmp_path: Path
+) -> None:
+    table = loaded(values, kind, tmp_path)
+    assert table.categorical == ["c"]
+    assert any(f"'c' is read as categories: {said}" in note for note in table.notes) == (said is not None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
