@@ -176,7 +176,10 @@ def load(
         else fetch.local_file(data_file, card if card.sources else None)
     )
     card = _as_spelled(card, raw.origin)
-    read = read_frame(raw.path, card.columns, card.reading, unread=_unread(card), verbatim=(card.target,))
+    coded = [*card.categorical, *([] if card.entity is None else [card.entity])]
+    read = read_frame(
+        raw.path, card.columns, card.reading, unread=_unread(card), verbatim=(card.target,), coded=coded
+    )
     return table_from_frame(read, card, sha256=raw.sha256, source=raw.source)
 
 

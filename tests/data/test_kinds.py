@@ -546,3 +546,27 @@ def test_whole_numbers_that_stand_for_no_date_are_named(kind: str, tmp_path: Pat
         BadTable, match=r"'c' has no finite time in 15 rows, such as '0' \(row 4 of the data\)"
     ):
         loaded([*days, 0], kind, tmp_path, time="c", date_format="%Y%m%d")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_leading_zeros_are_kept_in_codes_and_said_in_numbers(kind: str, tmp_path: Path) -> None:
+    values = ["007", "07", "7", "0123"]
+    codes = loaded(values, kind, tmp_path, categorical=("c",))
+    assert codes.X["c"].tolist()[:4] == values
+    assert not any("leading zeros" in note for note in codes.notes)
+    numbers = loaded(values, kind, tmp_path)
+    assert numbers.X["c"].tolist()[:4] == [7, 7, 7, 123]
+    assert (
+        "leading zeros are lost in numbers: 'c' (007 is 7); for codes, give --categorical c" in numbers.notes
+    )
+    assert not any("leading zeros" in n for n in loaded(values, kind, tmp_path, numeric=("c",)).notes)
+    assert not any("leading zeros" in n for n in loaded(["0", "0.5", "10"], kind, tmp_path).notes)
+    entity = loaded(values, kind, tmp_path, entity="c").entity
+    assert entity is not None
+    assert len(set(entity.tolist())) == 4
+
+
+def test_codes_with_a_point_are_told_apart_and_others_stay_as_they_were(tmp_path: Path) -> None:
+    assert loaded(["1.10", "1.1", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].nunique() == 3
+    assert loaded(["1.0", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]
+    assert loaded([1, 2, None], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]

@@ -29,7 +29,8 @@ class Content:
     """A file's bytes, and how they are to be read.
 
     `columns` are the columns' names by position, in place of the file's own. Of the columns `unread` only the names
-    are kept. In the columns `verbatim` every word is a value, and only an empty cell is missing.
+    are kept. In the columns `verbatim` every word is a value, and only an empty cell is missing. Columns that are
+    `coded` hold codes, of which 007 and 7 are two.
     """
 
     data: bytes
@@ -38,6 +39,7 @@ class Content:
     reading: Reading = field(default_factory=Reading)
     unread: frozenset[str] = frozenset()
     verbatim: frozenset[str] = frozenset()
+    coded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,15 @@ class Raw:
     """A table as it was read: its columns, what was done, and what its text says of numbers.
 
     `decimal` is a comma where some column's numbers can only be read so, with a point behind it where others have
-    points, else None; `separator` is None where the file is no text.
+    points, else None; `separator` is None where the file is no text. `padded` has a text such as 007 by the name of
+    each column of numbers with leading zeros.
     """
 
     table: pa.Table
     notes: tuple[str, ...] = ()
     separator: str | None = None
     decimal: str | None = None
+    padded: Mapping[str, str] = field(default_factory=dict)
 
 
 def names_of(own_names: Sequence[str], content: Content) -> tuple[str, ...]:
@@ -87,6 +91,13 @@ def with_columns(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.
 def all_match(column: pa.ChunkedArray, pattern: str) -> bool:
     """Tell whether all texts of a column that are there match."""
     return bool(pc.all(pc.match_substring_regex(column, pattern)).as_py())
+
+
+def may_be_beyond(column: pa.ChunkedArray) -> bool:
+    """Tell whether a column of doubles may be whole numbers that pyarrow made doubles, as they are no int64."""
+    return pa.types.is_floating(column.type) and bool(
+        pc.any(pc.greater_equal(pc.abs(column), 2.0**63)).as_py()
+    )
 
 
 def choose(names: Sequence[str], content: Content, kind: str) -> str:

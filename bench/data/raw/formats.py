@@ -14,11 +14,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from bench.data.raw.archives import MAX_BYTES, listed
-from bench.data.raw.content import Content, Raw, choose, drops, first_line, names_of
+from bench.data.raw.content import Content, Raw, choose, drops, first_line, may_be_beyond, names_of
 from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -44,7 +43,7 @@ def read_json(content: Content) -> Raw:
         table = _json(data, dates) if dates else table
     except pa.ArrowException:  # a broken line, or a column of two kinds of values
         table = None
-    if table is None or any(_is_beyond(column) for column in table.columns):
+    if table is None or any(may_be_beyond(column) for column in table.columns):
         return _of_columns(_columns(_objects(data, content.name)), content, notes)
     if table.num_rows == 1 and any(pa.types.is_nested(field.type) for field in table.schema):
         raise BadTable(
@@ -71,13 +70,6 @@ def _json(data: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     options = pajson.ParseOptions(explicit_schema=pa.schema(types)) if types else None
     block = pajson.ReadOptions(block_size=min(len(data) + 2**10, 2**31 - 1))
     return pajson.read_json(pa.BufferReader(data), block, options)
-
-
-def _is_beyond(column: pa.ChunkedArray) -> bool:
-    """Tell whether a column of doubles may be whole numbers that no double holds."""
-    return pa.types.is_floating(column.type) and bool(
-        pc.any(pc.greater_equal(pc.abs(column), 2.0**63)).as_py()
-    )
 
 
 def _objects(data: bytes, name: str) -> list[dict[str, object]]:

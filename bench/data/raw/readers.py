@@ -52,6 +52,7 @@ def read_frame(
     *,
     unread: Collection[str] = (),
     verbatim: Collection[str] = (),
+    coded: Collection[str] = (),
 ) -> pd.DataFrame:
     """Read a table of any supported format into a DataFrame.
 
@@ -68,16 +69,17 @@ def read_frame(
         The file, or a folder of parquet files.
     columns, reading : tuple of str, Reading, optional
         The columns' names by position, in place of the file's own; what is declared of the file.
-    unread, verbatim : collection of str
+    unread, verbatim, coded : collection of str
         Columns of which only the names are wanted: they are not judged, and have no values. Columns whose words are
-        all values, and only an empty cell is missing.
+        all values, and only an empty cell is missing. Columns of codes, of which 007 and 7 are two.
 
     Returns
     -------
     pandas.DataFrame
         One row per row of the file: whole, float64, bool, string, category, datetime or timedelta columns. Its `attrs`
         hold ``notes``, a tuple of lines that say what was done; ``separator`` of a text, else None; ``decimal``, ","
-        where some column's numbers can only be read so, ",." where others contradict, else None.
+        where some column's numbers can only be read so, ",." where others contradict, else None;
+        ``padded``, by name a text with a leading zero of each column of numbers that has some.
 
     Raises
     ------
@@ -86,7 +88,9 @@ def read_frame(
         `reading` is missing, or of no use for this file. If its format needs a package that is not there.
     """
     reading = reading or Reading()
-    asked = Content(b"", path.name, columns, reading, frozenset(unread), frozenset(verbatim))
+    asked = Content(
+        b"", path.name, columns, reading, frozenset(unread), frozenset(verbatim), frozenset(coded)
+    )
     if path.is_dir():
         _refuse_options(asked, "a folder")
         return _frame(read_folder(path, asked), path.name)
@@ -149,7 +153,7 @@ def _frame(raw: Raw, name: str) -> pd.DataFrame:
         for column, (exact, rounded) in inexact(table).items()
     )
     frame = framed(table)
-    frame.attrs.update(notes=notes, separator=raw.separator, decimal=raw.decimal)
+    frame.attrs.update(notes=notes, separator=raw.separator, decimal=raw.decimal, padded=raw.padded)
     return frame
 
 

@@ -354,7 +354,12 @@ def test_the_only_sheet_with_data_is_read(write: Write) -> None:
     assert frame["g"].fillna("-").tolist() == ["a", "b", "-"]
     assert frame["day"].fillna("-").tolist() == ["2020-01-02", "2020-01-02 03:04:00", "-"]
     assert frame["ok"].tolist() == [True, False, True]
-    assert frame.attrs == {"notes": ("read the sheet 'Data'",), "separator": None, "decimal": None}
+    assert frame.attrs == {
+        "notes": ("read the sheet 'Data'",),
+        "separator": None,
+        "decimal": None,
+        "padded": {},
+    }
 
 
 def test_of_several_sheets_one_is_named(write: Write) -> None:
