@@ -165,11 +165,12 @@ def _codes_as_texts(table: pa.Table, text: _Text) -> dict[str, pa.ChunkedArray]:
 
 def _may_have_leading_zeros(data: bytes, separator: str) -> bool:
     """Tell whether some cell may begin with a zero before another digit."""
+    begins = np.zeros(256, dtype=bool)
+    begins[list(f'{separator}\n\r"+- '.encode())] = True
     for start in range(0, len(data), _CHUNK_BYTES):
         codes = np.frombuffer(data[max(start - 2, 0) : start + _CHUNK_BYTES], dtype=np.uint8)
-        is_digit = (codes >= ord("0")) & (codes <= ord("9"))
-        begins = np.isin(codes, list(f'{separator}\n\r"+- '.encode()))
-        if (begins[:-2] & (codes[1:-1] == ord("0")) & is_digit[2:]).any():
+        before_digits = (codes[1:-1] == ord("0")) & (codes[2:] - np.uint8(ord("0")) < 10)
+        if begins[codes[:-2][before_digits]].any():
             return True
     return False
 
