@@ -68,7 +68,7 @@ def load(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -133,7 +133,7 @@ def run(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -201,7 +201,7 @@ def run(
         The columns with the time (no feature), the amount, and whom a row is of (no feature), whose rows are never on
         two sides of a split.
     skip_rows, comment, decimal, member, table, format
-        How your own file is read: lines above the table, how a line to leave out begins, the decimal mark, the file in
+        How your own file is read: lines above the table, how lines to leave out begin, the decimal mark, the file in
         a zip, the table of a database or sheet of a workbook, a format that does not show (``libsvm``).
     rows : int, optional
         How many rows to simulate, of a data set that is simulated.
@@ -301,7 +301,7 @@ def tune(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,

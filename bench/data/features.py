@@ -166,7 +166,11 @@ def _refuse_infinite(X: pd.DataFrame) -> None:
     counts = {str(name): int(np.isinf(X[name]).sum()) for name in X.select_dtypes("number")}
     names = [name for name, count in counts.items() if count]
     if names:
-        columns = ", ".join(f"{name!r} ({counts[name]:,})" for name in names)
+        firsts = {name: int(np.isinf(X[name]).to_numpy().argmax()) for name in names}
+        columns = ", ".join(
+            f"{name!r} ({counts[name]:,}, the first {X[name].iloc[row]:g} in row {X.index[row] + 1:,} of the data)"
+            for name, row in firsts.items()
+        )
         raise BadTable(f"Infinite values in {columns}; make them empty or finite, or give {drops(names)}.")
 
 

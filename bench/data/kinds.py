@@ -82,6 +82,20 @@ def number_column(column: Series, marks: Marks) -> Numbers | None:
     return texts.rows(read.values) if isinstance(read, Parsed) else None
 
 
+def amount_column(column: Series, marks: Marks) -> Numbers:
+    """Return the amount column as float64, NaN where missing; raise BadTable with the first value that is no number."""
+    name = str(column.name)
+    advice = "mend it, or give another"
+    read = _insisted(column, marks, f"The amount column {name!r} does not hold finite numbers: ", advice)
+    values = read.columns[name].to_numpy()
+    if len(infinite := np.flatnonzero(np.isinf(values))):
+        row = f"row {column.index[infinite[0]] + 1:,} of the data"
+        raise BadTable(
+            f"The amount column {name!r} does not hold finite numbers: {row} holds {values[infinite[0]]:g}; {advice}."
+        )
+    return values
+
+
 def time_column(column: Series, card: Dataset, marks: Marks) -> TimeColumn:
     """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC), whole days as days.
 
@@ -210,6 +224,12 @@ def _as_column(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
 
 def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
     """Return a column declared as numbers; raise BadTable with the first value that is none."""
+    said = f"The column {str(column.name)!r} is declared as numbers, but "
+    return _insisted(column, marks, said, f"mend that, or leave out --numeric {quoted(column)}")
+
+
+def _insisted(column: Series, marks: Marks, said: str, advice: str) -> ReadColumn:
+    """Return a column that must be numbers; raise BadTable with what is said of it and the first value that is none."""
     name = str(column.name)
     if is_category(column) and kind_of(column) in "biuf":
         column = column.astype(column.cat.categories.dtype if not column.isna().any() else np.float64)
@@ -217,7 +237,7 @@ def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
     if texts is None:
         values = None if kind_of(column) == "M" else numbers(column)
         if values is None:
-            raise BadTable(f"The column {name!r} is declared as numbers, but holds {examples_of(column)}.")
+            raise BadTable(f"{said}it holds {examples_of(column)}; {advice}.")
         return ReadColumn({name: _floats(values, column)})
     read = written_numbers(texts, marks)
     if isinstance(read, Undecided):
@@ -227,8 +247,7 @@ def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
         place = next(iter([i for i in strays if not is_missing_word(texts.words[i])]), 0)
         difference = f"; its numbers are {read.reason}" if isinstance(read, Strays) and read.reason else ""
         raise BadTable(
-            f"The column {name!r} is declared as numbers, but {row_of(column, texts, place)} holds "
-            f"{texts.words[place]!r}{difference}; mend that, or leave out --numeric {quoted(column)}."
+            f"{said}{row_of(column, texts, place)} holds {texts.words[place]!r}{difference}; {advice}."
         )
     return _as_column(column, texts, read)
 

@@ -13,6 +13,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ def label(
     positive_word = _positive(counts, positive, name, n_missing=int(missing.sum()))
     if missing.any() and unlabelled == "refuse" and not negative:
         raise BadTable(_unlabelled(words, missing, counts, name, column))
-    negative_words = {_asked(counts, spelled(value), name) for value in negative}
+    negative_words = {_asked(counts, spelled(value), name, "--negative") for value in negative}
     if positive_word in negative_words:
         raise BadTable(f"{positive_word!r} of the target {name!r} is asked for as positive and as negative.")
     kept = ~missing & (np.isin(words, [positive_word, *negative_words]) if negative else True)
@@ -116,7 +117,7 @@ def _positive(counts: Counter[str], positive: _Value | None, name: str, *, n_mis
         )
         raise BadTable(f"The target {name!r} must have two values; it has {_shown(counts)}{beside}.{hint}")
     if positive is not None:
-        return _asked(counts, spelled(positive), name)
+        return _asked(counts, spelled(positive), name, "--positive")
     if len(counts) > 2:
         raise BadTable(
             f"The target {name!r} must have two values; it has {_shown(counts)}{beside}. Name the positive one, "
@@ -133,12 +134,17 @@ def _positive(counts: Counter[str], positive: _Value | None, name: str, *, n_mis
     )
 
 
-def _asked(counts: Counter[str], asked: str, name: str) -> str:
+def _asked(counts: Counter[str], asked: str, name: str, option: str) -> str:
     """Return the value that was asked for, in any letter case if that leaves one."""
     exact = [word for word in counts if word == asked]
     matches = exact or [word for word in counts if word.lower() == asked.lower()]
     if len(matches) != 1:
-        raise BadTable(f"{asked!r} is not one value of the target {name!r}, which has {_shown(counts)}.")
+        nearest = get_close_matches(asked, counts, 1, cutoff=0.5)
+        one = f"{option} {shlex.quote(nearest[0])}" if nearest else f"{option} with one of these"
+        raise BadTable(
+            f"{option} {shlex.quote(asked)}: {asked!r} is not one value of the target {name!r}, which has "
+            f"{_shown(counts)}; give {one}."
+        )
     return matches[0]
 
 

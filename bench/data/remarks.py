@@ -75,12 +75,14 @@ def sentinel_notes(column: Series, dates: Times) -> list[str]:
 
 def row_of(column: Series, texts: Texts, place: int) -> str:
     """Return where a text first stands, counted from 1 in the data."""
-    return f"row {int(column.index[texts.first_row(place)]) + 1:,}"
+    return f"row {int(column.index[texts.first_row(place)]) + 1:,} of the data"
 
 
 def examples_of(column: Series) -> str:
-    """Return the first different values of a column, quoted."""
-    return ", ".join(repr(str(value)) for value in column.dropna().unique()[:_SHOWN])
+    """Return the first different values of a column, quoted, with the row of the first."""
+    known = column.dropna()
+    shown = ", ".join(repr(str(value)) for value in known.unique()[:_SHOWN])
+    return f"{shown} (row {int(known.index[0]) + 1:,} of the data)" if len(known) else "nothing"
 
 
 def undecided(column: Series, read: Undecided, marks: Marks) -> str:

@@ -25,7 +25,7 @@ from bench.data.dateformats import pattern_of
 from bench.data.dates import PARTS
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
-from bench.data.kinds import TimeColumn, number_column, time_column
+from bench.data.kinds import TimeColumn, amount_column, number_column, time_column
 from bench.data.labels import label
 from bench.data.numerals import Marks
 from bench.data.raw import fetch
@@ -379,9 +379,4 @@ def _amounts(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Numbers | None
     """Return the amount column as float64, NaN where missing, if the card has one."""
     if card.amount is None:
         return None
-    amounts = number_column(frame[card.amount], marks)
-    if amounts is None or np.isinf(amounts).any():
-        raise BadTable(
-            f"The amount column {card.amount!r} does not hold finite numbers; mend it, or give another."
-        )
-    return amounts
+    return amount_column(frame[card.amount], marks)

@@ -88,11 +88,13 @@ def _reading(request: Request) -> Reading:
         raise BadSetting(
             f"--skip-rows {request.skip_rows}: give the number of lines above the table, 0 or more."
         )
-    if request.comment == "":
+    if "" in request.comment:
         raise BadSetting(
             "--comment '': say how a line begins that is none of the table, for example --comment '#'."
         )
-    return Reading.model_validate({name: getattr(request, name) for name in _READING})
+    given = {name: getattr(request, name) for name in _READING}
+    one = next(iter(request.comment), None)  # as records have it
+    return Reading.model_validate({**given, "comment": request.comment if len(request.comment) > 1 else one})
 
 
 def _target_of_frame(request: Request) -> str:

@@ -87,14 +87,14 @@ def test_codes_stay_categories(name: str, kind: str, tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41\).*--drop c or --categ"),
+    "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41 of the data\).*--drop c"),
     "not stated": (
         [*each("{g}", 45), *["not stated"] * 15],
         r"'c' holds numbers but for 15 of 60 .*'not stated' \(row 46\b.*--drop c or --categorical c",
     ),
     "two words": ([*each("{i}", 30), *["low"] * 15, *["mid"] * 15], r"but for 30 of 60 .*'low', 'mid' \(row 31\b"),
     "most are words": ([*each("{i}", 21), *["n.v."] * 39], r"but for 39 of 60 .*'n.v.' \(row 22\b"),
-    "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42\)"),
+    "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42 of"),
     "currencies": (["$5", "€3"], r"in several currencies \(\$, €\)"),
     "units": ([*each("{i} kg"), *each("{i} lb")], r"in several units \('kg', 'lb'\)"),
     "marks": (["1,234", "1.234"], r"'1,234', which is 1234 .* and 1.234 .*--decimal \. or --decimal ,"),
@@ -104,7 +104,7 @@ REFUSED = {
     "slashes": (["01/02/2015", "03/04/2015"], r"'01/02/2015', %d/%m/%Y or %m/%d/%Y\); give --time c or --drop c"),
     "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
     "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
-    "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31\)"),
+    "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31 of"),
     "two formats": (
         [f"2015-01-{i + 1:02}" if i % 2 == 0 else f"{i + 1:02}.01.2015" for i in range(28)],
         r"such as '2015-01-01' \(%Y-%m-%d\) and '02.01.2015' \(%d.%m.%Y; row 2\b.*--drop c or --categorical c",
@@ -163,9 +163,11 @@ def test_words_of_missing_among_numbers_are_counted(kind: str, tmp_path: Path) -
 def test_declared_numbers_are_numbers_or_refused_with_their_row(kind: str, tmp_path: Path) -> None:
     assert loaded(["1", "2", "-"], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:2] == [1, 2]
     assert loaded([1, 2, 3], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:3] == [1, 2, 3]
-    with pytest.raises(BadTable, match=r"'c' is declared as numbers, but row 3 holds 'abc'; .*--numeric c"):
+    with pytest.raises(
+        BadTable, match=r"'c' is declared as numbers, but row 3 of the data holds 'abc'; .*--numeric c"
+    ):
         loaded(["5%", "6%", "abc"], kind, tmp_path, numeric=("c",))
-    with pytest.raises(BadTable, match=r"row 2 holds '5 lb'; its numbers are in several units"):
+    with pytest.raises(BadTable, match=r"row 2 of the data holds '5 lb'; its numbers are in several units"):
         loaded(["5 kg", "5 lb", "6 kg"], kind, tmp_path, numeric=("c",))
 
 
@@ -238,7 +240,7 @@ def test_a_time_names_the_row_that_has_none(kind: str, tmp_path: Path) -> None:
         BadTable, match=r"no finite time in 30 rows, such as '9999-12-31' \(row 2 of the data\)"
     ):
         loaded(["2015-01-01", "9999-12-31"], kind, tmp_path, time="c")
-    with pytest.raises(BadTable, match=r"holds dates \(%Y-%m-%d\) but for 15 .*'soon' \(row 3\)"):
+    with pytest.raises(BadTable, match=r"holds dates \(%Y-%m-%d\) but for 15 .*'soon' \(row 3 of the data\)"):
         loaded(["2015-01-01", "2015-01-02", "soon", "2015-01-03"], kind, tmp_path, time="c")
 
 
@@ -251,10 +253,21 @@ def test_an_amount_may_be_written_as_text(kind: str, tmp_path: Path) -> None:
         loaded(["1,234", "1.234"], kind, tmp_path, amount="c")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_amount_that_is_none_is_named_by_row_and_value(kind: str, tmp_path: Path) -> None:
+    for values, message in (
+        (["$1,200", "5", "n.v."], r"row 3 of the data holds 'n.v.'; mend it"),
+        ([1.5, 2, np.inf], r"row 3 of the data holds inf; mend it"),
+        (["€5", "$3"], r"holds '\$3'; its numbers are in several currencies"),
+    ):
+        with pytest.raises(BadTable, match=r"amount column 'c' does not hold finite numbers: .*" + message):
+            loaded(values, kind, tmp_path, amount="c", drop=("c",))
+
+
 def test_rows_are_those_of_the_file_where_rows_without_a_label_are_left_out() -> None:
     raw = frame([*each("{f}", 50), "abc"]).astype({"y": float})
     raw.loc[:9, "y"] = np.nan
-    with pytest.raises(BadTable, match=r"'abc' \(row 51\)"):
+    with pytest.raises(BadTable, match=r"'abc' \(row 51 of the data\)"):
         load(card_for_frame("y", unlabelled="drop"), frame=raw)
     table = load(card_for_frame("y", unlabelled="drop", drop=("c",)), frame=raw)
     assert table.X.index.equals(pd.RangeIndex(50))
@@ -387,7 +400,7 @@ def test_times_of_a_zone_are_seconds_in_utc(name: str, kind: str, tmp_path: Path
     [
         (
             ["2020-01-01 10:00 UTC", "2020-01-01 10:00 IST"],
-            r"'2020-01-01 10:00 IST' \(row 2\).*not known \(IST\)",
+            r"'2020-01-01 10:00 IST' \(row 2 of the data\).*not known \(IST\)",
         ),
         (
             ["2020-01-01 10:00 Mars/Base", "2020-01-02 10:00 Mars/Base"],

@@ -81,10 +81,10 @@ def _objects(data: bytes, name: str) -> list[dict[str, object]]:
             row = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise BadTable(
-                f"{name} is JSON, but its row {line} is no whole object: {shown!r}; mend it."
+                f"{name} is JSON, but its line {line} is no whole object: {shown!r}; mend it."
             ) from error
         if not isinstance(row, dict):
-            raise BadTable(f"{name} is JSON, but its row {line} is no object: {shown!r}; mend it.")
+            raise BadTable(f"{name} is JSON, but its line {line} is no object: {shown!r}; mend it.")
         if text.strip():
             rows.append(row)
     return rows
@@ -111,7 +111,8 @@ def _array(values: Values, name: str, content: Content) -> pa.Array:
     if kinds & {list, dict} or (bytes in kinds and len(kinds) > 1):
         row = next(i for i, value in enumerate(values, start=1) if isinstance(value, list | dict | bytes))
         raise BadTable(
-            f"{content.name}: the column {name!r} does not hold single values, as in row {row}; give {drops([name])}."
+            f"{content.name}: the column {name!r} does not hold single values, as in row {row} of the data; "
+            f"give {drops([name])}."
         )
     with contextlib.suppress(pa.ArrowException, OverflowError):
         if len(kinds) <= 1:

@@ -264,8 +264,8 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     line, begins = rows.lines[0], rows.lines[place]
     if not _has_header(rows.cells[place:], content.columns) and content.columns is None:
         raise BadTable(
-            f"{name}: the header in row {line} has {len(first)} names ({_shown(first)}), but the rows below have "
-            f"{width} cells, as row {begins} ({_shown(rows.cells[place])}); mend the header, or give --skip-rows "
+            f"{name}: the header in line {line} has {len(first)} names ({_shown(first)}), but the rows below have "
+            f"{width} cells, as line {begins} ({_shown(rows.cells[place])}); mend the header, or give --skip-rows "
             f"{begins - 1} if it is none."
         )
     ways = [f"--skip-rows {begins - 1}"]
@@ -273,7 +273,7 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     if len(marks) == 1 and not (mark := marks.pop()).isalnum() and mark not in ("", '"'):
         ways.append(f"--comment {shlex.quote(mark)}")
     raise BadTable(
-        f"{name}: row {line} has {len(first)} cells ({_shown(first)}), and the rows of the table {width}. If row "
+        f"{name}: line {line} has {len(first)} cells ({_shown(first)}), and the rows of the table {width}. If line "
         f"{begins} is the header ({_shown(rows.cells[place])}), give {' or '.join(ways)}."
     )
 
@@ -286,9 +286,9 @@ def _refuse_lower_header(rows: _Rows, content: Content) -> None:
         if len(cells[place]) == rows.width and _names_columns(cells[place], below):
             line = rows.lines[place]
             raise BadTable(
-                f"{content.name}: row {line} ({_shown(cells[place])}) has names or words over columns of numbers, and "
-                f"so has row {rows.lines[0]} ({_shown(cells[0])}). Give --skip-rows {line - 1} to take row {line} as "
-                f"the header, or remove row {line} to keep the other."
+                f"{content.name}: line {line} ({_shown(cells[place])}) has names or words over columns of numbers, and "
+                f"so has line {rows.lines[0]} ({_shown(cells[0])}). Give --skip-rows {line - 1} to take line {line} as "
+                f"the header, or remove line {line} to keep the other."
             )
 
 

@@ -88,9 +88,7 @@ def read_frame(
         `reading` is missing, or of no use for this file. If its format needs a package that is not there.
     """
     reading = reading or Reading()
-    asked = Content(
-        b"", path.name, columns, reading, frozenset(unread), frozenset(verbatim), frozenset(coded)
-    )
+    asked = Content(b"", path.name, columns, reading, *map(frozenset, (unread, verbatim, coded)))
     if path.is_dir():
         _refuse_options(asked, "a folder")
         return _frame(read_folder(path, asked), path.name)
@@ -133,7 +131,7 @@ def _refuse_options(content: Content, kind: str) -> None:
     reading = content.reading
     useless = {
         "--skip-rows": reading.skip_rows and kind not in _OF_LINES,
-        "--comment": reading.comment is not None and kind not in _OF_LINES,
+        "--comment": bool(reading.comments) and kind not in _OF_LINES,
         "--member": reading.member is not None and kind == "a folder",
         "--table": reading.table is not None and kind not in _WITH_TABLES,
     }
