@@ -176,16 +176,19 @@ def load(
         else fetch.local_file(data_file, card if card.sources else None)
     )
     card = _as_spelled(card, raw.origin)
-    coded = [*card.categorical, *([] if card.entity is None else [card.entity])]
-    read = read_frame(
-        raw.path, card.columns, card.reading, unread=_unread(card), verbatim=(card.target,), coded=coded
-    )
+    words = {"unread": _unread(card), "verbatim": (card.target,), "coded": _coded(card)}
+    read = read_frame(raw.path, card.columns, card.reading, **words)
     return table_from_frame(read, card, sha256=raw.sha256, source=raw.source)
 
 
 def _unread(card: Dataset) -> list[str]:
     """Return the columns whose values nobody asks for: those dropped that have no other role."""
     return [name for name in card.drop if name not in (card.target, card.time, card.amount, card.entity)]
+
+
+def _coded(card: Dataset) -> list[str]:
+    """Return the columns of codes, of which 007 and 7 are two."""
+    return [*card.categorical, *([] if card.entity is None else [card.entity])]
 
 
 def _simulated(card: Dataset, rows: int | None) -> Table:
