@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.data.dates import PARTS
-from bench.data.extremes import extreme_notes
+from bench.data.extremes import code_notes, extreme_notes, extremes
 from bench.data.leaks import suspicions
 from bench.data.split import notes as split_notes
 from bench.data.table import Table
@@ -82,6 +82,7 @@ def describe(table: Table, folds: int = FOLDS) -> Description:
             *table.notes,
             *_notes(table, n_distinct),
             *extreme_notes(table.X, table.numeric),
+            *_bureau_codes(table),
             *split_notes(table, folds),
         ),
         warnings=tuple(suspicions(table)),
@@ -153,6 +154,14 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
             f"whole numbers of few values are read as numbers; for those that are codes, give {typed}"
         )
     return notes
+
+
+def _bureau_codes(table: Table) -> list[str]:
+    """Return a line for each column of one's own table in which values look like codes, if not like extremes."""
+    if table.card.sources or table.card.simulator is not None:
+        return []
+    extreme = extremes(table.X, table.numeric)
+    return code_notes(table.X, [name for name in table.numeric if name not in extreme])
 
 
 def _codes(X: pd.DataFrame) -> list[str]:

@@ -2,7 +2,8 @@
 
 A frame of pandas, of polars, or of anything else that has `to_pandas()`, is read as a parquet file is
 (`bench.data.raw.readers`). So a column has the same kind, and the same words mean a missing value, wherever the table
-came from. Only a category of numbers stays a category, which parquet would forget. The index is no column.
+came from. Only a category of numbers stays one, which parquet would forget, if they can be levels. The index is no
+column.
 
 The hash is of names, kinds and values, not of how a library stores them: NaN and null are the same missing value, and
 a whole number is the same in 32 and in 64 bits.

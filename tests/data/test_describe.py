@@ -66,6 +66,15 @@ def test_few_different_rows_are_counted() -> None:
     assert any(note.startswith("500 rows are 9 different ones") for note in about.notes)
 
 
+def test_codes_among_amounts_are_named_in_tables_of_ones_own() -> None:
+    """A bureau's 98 is no number of delays; a card says itself what it knows of its codes."""
+    late = np.where(RNG.random(200) < 0.1, 98, RNG.integers(0, 6, 200))
+    frame = FRAME.assign(late=late)
+    notes = describe(load(card_for_frame("y", drop=("note",)), frame=frame)).notes
+    assert any(note.startswith(f"'late': 98 ({(late == 98).sum()} rows) may be codes") for note in notes)
+    assert not any("may be codes among" in note for note in describe(load(card("loan-sim"), rows=600)).notes)
+
+
 def test_the_command_shows_it_and_a_run_begins_with_it(bench: Script, tmp_path: Path) -> None:
     FRAME.drop(columns="note").assign(copy=FRAME["y"]).to_csv(tmp_path / "d.csv", index=False)
     words = ["--data-file", "d.csv", "--target", "y", "--categorical", "rating"]

@@ -60,6 +60,15 @@ def test_numbers_written_as_text(name: str, kind: str, tmp_path: Path) -> None:
     assert any(f"numbers written as text ({style}) are read as numbers: 'c'" in note for note in table.notes)
 
 
+def test_a_percentage_of_many_values_is_a_number(tmp_path: Path) -> None:
+    """LendingClub's `revol_util` became 1,089 categories."""
+    texts = each("{i}", 1089)
+    raw = pd.DataFrame({"c": [f"{int(text) / 10}%" for text in texts] * 3, "y": [0, 1, 0] * 1089})
+    raw.to_csv(tmp_path / "d.csv", index=False)
+    table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
+    assert table.X["c"].tolist() == [int(text) / 10 for text in texts] * 3
+
+
 CODES = {
     "letters": each("A{i}", 15),
     "zip": ["941xx", "100xx"],
@@ -73,6 +82,7 @@ CODES = {
     "top": [*each("{i}", 10), "10+"],
     "units": ["5 days", "1 week", "1 month"],
     "words": ["married", "unknown", "-"],
+    "a date among words": ["2015-01-31", "31/01/2015", "soon"],
 }
 
 
@@ -104,6 +114,8 @@ REFUSED = {
     "slashes": (["01/02/2015", "03/04/2015"], r"'01/02/2015', %d/%m/%Y or %m/%d/%Y\); give --time c or --drop c"),
     "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
     "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
+    "formats": (["2015-01-31", "31/01/2015", "-"], r"several formats.*-31' .*and '31/01/2015' .*row 2 of"),
+    "a format of few": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "Jan 2015"], r"'Jan 2015' .*row 31 .*--drop c"),
     "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31 of"),
     "two formats": (
         [f"2015-01-{i + 1:02}" if i % 2 == 0 else f"{i + 1:02}.01.2015" for i in range(28)],
