@@ -24,6 +24,7 @@ from bench.data.remarks import (
     guess_note,
     nearly_dates,
     quoted,
+    refuse_compound,
     refuse_open_dates,
     refuse_stray_texts,
     row_of,
@@ -164,6 +165,7 @@ def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> 
         raise BadTable(nearly_dates(column, dated, ways_out(column)))
     if dated is not None:
         return _date_feature(column, card, dated)
+    refuse_compound(column, texts)
     read = as_numbers(texts.words, texts.counts, marks, most=STRAY_SHARE)
     if isinstance(read, Undecided):
         raise BadTable(undecided(column, read, marks))

@@ -7,6 +7,7 @@ import shlex
 import numpy as np
 
 from bench.data.dates import Times, far_off, format_of_numbers
+from bench.data.numberformats import COMPOUND, SPANS
 from bench.data.numerals import Marks, Parsed, Strays, Undecided, is_missing_word, numeral
 from bench.data.raw.content import drops
 from bench.data.values import Dated, NearlyDated, Numbers, Series, Texts
@@ -16,6 +17,7 @@ CODES = 20  # up to so many different numbers beside texts are taken for codes o
 STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
 _FEW = 3  # different numbers, from which on texts beside them may be slips
 _SHOWN = 3  # examples in a message
+_SOME = 200  # texts that tell what all are
 
 
 def words_note(column: Series, texts: Texts) -> list[str]:
@@ -116,6 +118,19 @@ def refuse_open_dates(column: Series, dated: Dated) -> None:
             f"The column {name!r} holds {texts.words[place]!r} ({row_of(column, texts, place)}), a time of which the "
             f"distance from UTC is not known ({zones}); write that as +01:00, or give {drops([name])}."
         )
+
+
+def refuse_compound(column: Series, texts: Texts) -> None:
+    """Raise BadTable where most texts are durations, some of them of several units, such as 1yrs 11mon."""
+    some = texts.words[:: 1 + len(texts.words) // _SOME]
+    if not any(map(COMPOUND.fullmatch, some)) or 2 * sum(map(bool, map(SPANS.fullmatch, some))) <= len(some):
+        return
+    place = next(i for i, word in enumerate(texts.words) if COMPOUND.fullmatch(word))
+    name = str(column.name)
+    raise BadTable(
+        f"The column {name!r} holds durations of several units, such as {texts.words[place]!r} "
+        f"({row_of(column, texts, place)}); write them in one unit, or give {drops([name])} or {as_category(column)}."
+    )
 
 
 def refuse_stray_texts(column: Series, texts: Texts, read: Strays) -> list[str]:

@@ -164,9 +164,7 @@ def load(
             raise BadSetting(f"{card.name!r} is simulated and reads no file; leave out the file or the name.")
         return _simulated(card, rows)
     if rows is not None:
-        raise BadSetting(
-            f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
-        )
+        raise BadSetting(f"{rows} rows were asked of {card.name!r}; only simulated data can have any number.")
     if frame is not None:
         plain = plain_frame(frame, unread=_unread(card), verbatim=(card.target,))
         return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
@@ -367,7 +365,7 @@ def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> TimeColumn:
     if card.time is None:
         return TimeColumn(None)
     times = time_column(frame[card.time], card, marks)
-    lacking = [] if times.values is None else np.flatnonzero(~np.isfinite(times.values))
+    lacking = np.flatnonzero(~np.isfinite([] if times.values is None else times.values))
     if len(lacking):
         value = frame[card.time].iloc[lacking[0]]
         said = "" if pd.isna(value) else f", such as {str(value)!r}"

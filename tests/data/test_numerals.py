@@ -184,7 +184,7 @@ def test_what_a_column_agrees_on(texts: tuple[str, ...], values: tuple[float, ..
     ("texts", "reason"),
     [
         (("5%", "0.05"), "with and without %"),
-        (("$5", "€3"), r"in several currencies ($, €)"),
+        (("$5", "€3"), "in several currencies ($, EUR)"),
         (("5 kg", "3 lb"), r"in several units ('kg', 'lb')"),
         (("5 min", "3 mi"), r"in several units ('mi', 'min')"),
         (("1.5", "1,5"), "with decimal points and with decimal commas"),
