@@ -88,7 +88,7 @@ def amount_column(column: Series, marks: Marks) -> Numbers:
     name = str(column.name)
     advice = "mend it, or give another"
     read = _insisted(column, marks, f"The amount column {name!r} does not hold finite numbers: ", advice)
-    values = read.columns[name].to_numpy()
+    values = read.columns[name].to_numpy(copy=True)
     if len(infinite := np.flatnonzero(np.isinf(values))):
         row = f"row {column.index[infinite[0]] + 1:,} of the data"
         raise BadTable(

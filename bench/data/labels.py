@@ -8,7 +8,6 @@ that are named as negative.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -19,14 +18,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.raw.readers import MISSING_WORDS
+from bench.data.raw.content import MISSING_WORDS, PLAIN_NUMBER
 from bench.data.values import Series
 from bench.errors import BadTable
 from bench.names import Unlabelled
 
 _Value = str | float | bool  # of a label, as a user or a card says it
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNDERSTOOD = (("0", "1"), ("no", "yes"))  # negative, positive
 _LOGICAL = {"false": "0", "true": "1"}
 _SHOWN = 5  # values, or rows, that a message names
@@ -93,7 +91,7 @@ def spelled(value: object) -> str:
     text = str(value).strip()
     if text.lower() in _LOGICAL:
         return _LOGICAL[text.lower()]
-    if not _NUMBER.fullmatch(text):
+    if not PLAIN_NUMBER.fullmatch(text):
         return text
     number = float(text)
     return str(int(number)) if number.is_integer() else repr(number)

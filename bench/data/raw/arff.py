@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from bench.data.raw.content import Content, Raw, names_of
+from bench.data.raw.content import PLAIN_NUMBER, Content, Raw, names_of
 from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -22,7 +22,6 @@ _QUOTED = r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\""
 _CELL = re.compile(rf"\s*(?:{_QUOTED}|([^,]*?))\s*(,|$)")
 _ATTRIBUTE = re.compile(rf"(?i)@attribute\s+(?:{_QUOTED}|(\S+?))\s*(\{{.*\}}|\s[a-z].*)$")
 _KINDS = {"numeric": "numeric", "real": "numeric", "integer": "numeric", "string": "string", "date": "date"}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _MISSING = ("?", "<null>")  # the second in KEEL's files
 
 
@@ -138,4 +137,4 @@ def _column(cells: list[str | None], rows: list[int], attribute: _Attribute, con
 def _allows(attribute: _Attribute, cell: str) -> bool:
     if attribute.kind == "nominal":
         return cell in attribute.values
-    return attribute.kind != "numeric" or bool(_NUMBER.fullmatch(cell))
+    return attribute.kind != "numeric" or bool(PLAIN_NUMBER.fullmatch(cell))

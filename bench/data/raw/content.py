@@ -21,6 +21,10 @@ from bench.errors import BadTable
 
 MISSING_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "None")
 
+# A number as most programs write it, with a decimal point; or with a point or a comma.
+PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER_OF_ANY_MARK = re.compile(PLAIN_NUMBER.pattern.replace(r"\.", "[.,]"))
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 

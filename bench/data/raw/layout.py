@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from bench.data.raw.archives import listed
-from bench.data.raw.content import MISSING_WORDS, Content, counted, names_of
+from bench.data.raw.content import MISSING_WORDS, NUMBER_OF_ANY_MARK, Content, counted, names_of
 from bench.errors import BadTable
 
 # In order of preference among separators that cut every row into the same number of cells: a tab or a
@@ -26,7 +26,6 @@ SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma", " ": "bl
 
 _HEAD_BYTES, _HEAD_ROWS = 2**20, 100
 _HEADER_WITHIN = 20  # rows in which the row of names may stand
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _NO_NAMES = ("#N/A", "#N/A N/A", "#DIV/0!", "#NULL!", "#REF!", "#VALUE!", "<NA>", "(null)", "\\N", "unknown")
 _IN_APOSTROPHES = re.compile(r"\s*'.*'\s*", re.DOTALL)
 _AFTER_BLANKS = re.compile(r'\s+".*"\s*', re.DOTALL)
@@ -245,7 +244,7 @@ def _have_row_names(rows: Sequence[list[str]], head: str) -> bool:
         return False
     is_quoted = head.splitlines()[-1].lstrip()[:1] in ('"', "'")
     counted = cells == [str(i) for i in range(1, len(cells) + 1)]
-    return is_quoted or counted or not any(map(_NUMBER.fullmatch, cells))
+    return is_quoted or counted or not any(map(NUMBER_OF_ANY_MARK.fullmatch, cells))
 
 
 def _for_all_cells(columns: tuple[str, ...] | None, fit: _Fit, width: int) -> tuple[str, ...] | None:
@@ -309,7 +308,7 @@ def _is_word(cell: str) -> bool:
 
 
 def _is_number_or_missing(cell: str) -> bool:
-    return cell in {*MISSING_WORDS, *_NO_NAMES} or bool(_NUMBER.fullmatch(cell))
+    return cell in {*MISSING_WORDS, *_NO_NAMES} or bool(NUMBER_OF_ANY_MARK.fullmatch(cell))
 
 
 def _has_header(rows: list[list[str]], columns: tuple[str, ...] | None) -> bool:
@@ -339,7 +338,7 @@ def _is_over_numbers(row: list[str], others: Sequence[list[str]]) -> bool:
 def _are_numbers(cells: set[str]) -> bool:
     """Tell whether all cells that are not missing are numbers, and at least one is there."""
     present = cells.difference(MISSING_WORDS)
-    return bool(present) and all(_NUMBER.fullmatch(cell) for cell in present)
+    return bool(present) and all(NUMBER_OF_ANY_MARK.fullmatch(cell) for cell in present)
 
 
 def _shown(cells: Sequence[str]) -> str:

@@ -102,7 +102,10 @@ def read_arrow(table: pa.Table, name: str, *, verbatim: Collection[str] = ()) ->
 
     `name` is what messages call it. Raises BadTable for a column that holds no single values.
     """
-    return framed(plain_table(table, Content(b"", name, verbatim=frozenset(verbatim))))
+    plain = plain_table(table, Content(b"", name, verbatim=frozenset(verbatim)))
+    frame = framed(plain)
+    frame.attrs.update(notes=_inexact_notes(plain))
+    return frame
 
 
 def _read(content: Content) -> Raw:
@@ -145,14 +148,23 @@ def _frame(raw: Raw, name: str) -> pd.DataFrame:
     table, notes = raw.table, raw.notes
     if not table.num_rows:
         raise BadTable(f"{name} names {table.num_columns} columns but has no rows; give a file with rows.")
-    notes += tuple(
+    frame = framed(table)
+    frame.attrs.update(
+        notes=(*notes, *_inexact_notes(table)),
+        separator=raw.separator,
+        decimal=raw.decimal,
+        padded=raw.padded,
+    )
+    return frame
+
+
+def _inexact_notes(table: pa.Table) -> tuple[str, ...]:
+    """Return a line for each column of whole numbers of which float64 makes fewer."""
+    return tuple(
         f"{column!r} has whole numbers beyond 2^53: of {exact:,} different ones, float64 keeps "
         f"{rounded:,} apart; drop it if it is an identifier"
         for column, (exact, rounded) in inexact(table).items()
     )
-    frame = framed(table)
-    frame.attrs.update(notes=notes, separator=raw.separator, decimal=raw.decimal, padded=raw.padded)
-    return frame
 
 
 def _refuse_log_beside(path: Path) -> None:
