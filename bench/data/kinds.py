@@ -271,8 +271,8 @@ def _date_feature(column: Series, card: Dataset, dated: Dated) -> ReadColumn:
         f"{name} ({part})": pd.Series(dated.texts.rows(values), name=f"{name} ({part})", index=column.index)
         for part, values in parts(dated.dates).items()
     }
-    made = f"{name!r} ({dated.dates.format}) is read as {listed(list(columns))}"
-    notes = (made, *sentinel_notes(column, dated.dates), *words_note(column, dated.texts))
+    parts_note = f"{name!r} ({dated.dates.format}) is read as {listed(list(columns))}"
+    notes = (parts_note, *sentinel_notes(column, dated.dates), *words_note(column, dated.texts))
     return ReadColumn(columns, notes=notes, date_format=dated.dates.format)
 
 
