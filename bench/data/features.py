@@ -79,8 +79,9 @@ def _together(read: dict[str, ReadColumn]) -> dict[str, Series]:
     """Return the features of all columns by name; raise BadTable where a date makes one that is there already."""
     columns: dict[str, Series] = {}
     for name, column in read.items():
-        others = {*columns, *read} - {name}
-        if repeated := [made for made in column.columns if made in others]:
+        if repeated := [
+            made for made in column.columns if made != name and (made in columns or made in read)
+        ]:
             raise BadTable(
                 f"The dates of {name!r} make a column {repeated[0]!r}, which is there already; rename that."
             )

@@ -73,11 +73,19 @@ def _own_card(request: Request) -> Dataset:
     roles = {name: getattr(request, name) for name in ("name", *_ROLES)}
     roles["reading"] = _reading(request)
     if request.data is not None:
+        _refuse_options_of_files(request)
         return card_for_frame(_target_of_frame(request), **roles)
     assert request.data_file is not None  # noqa: S101  (for mypy; the caller has looked)
     if request.target is None:
         raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
     return card_for_file(request.data_file, request.target, **roles)
+
+
+def _refuse_options_of_files(request: Request) -> None:
+    """Raise BadSetting where an option is given that a frame has no use for; a decimal mark its texts may have."""
+    for name in ("source", *_READING):
+        if name != "decimal" and (value := getattr(request, name)) != _DEFAULTS[name]:
+            raise BadSetting(f"{name}={value!r} says how a file is read, and data is a frame; leave it out.")
 
 
 def _reading(request: Request) -> Reading:

@@ -213,17 +213,28 @@ def test_a_dropped_column_is_not_read() -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ([1, "a", 2, "b", None, 3], r"'k 1' holds what no table can \(int, str\).*give --drop 'k 1'"),
+        (
+            [1, "a", 2, "b", None, 3],
+            r"'k 1' holds what no table can \(int '1' in row 1, str 'a' in row 2\).*give --drop 'k 1'",
+        ),
         ([[1], [2]] * 3, r"The column 'k 1' does not hold single values; give --drop 'k 1'"),
         ([{"a": 1}] * 6, r"does not hold single values"),
-        ([10**30, 1, 2, 3, 4, 5], r"holds what no table can \(int\)"),
-        ([1j, 2, 3, 4, 5, 6], r"holds what no table can \(complex\)"),
+        ([10**30, 1, 2, 3, 4, 5], r"holds what no table can \(int '10+' in row 1\)"),
+        ([1j, 2, 3, 4, 5, 6], r"holds what no table can \(complex '1j' in row 1"),
         (DAYS, r"'k 1' holds dates, no feature .*; give --time 'k 1' or --drop 'k 1', or --dates numeric"),
     ],
 )
 def test_a_column_that_no_table_can_hold_is_named(column: Any, message: str) -> None:
     with pytest.raises(BadTable, match=message):
         of_frame(pd.DataFrame({"a": [1, 2, 3, 4, 5, 6], "k 1": column, "y": Y}))
+
+
+def test_nobody_is_told_to_drop_a_label_of_mixed_values() -> None:
+    with pytest.raises(
+        BadTable, match=r"'y' holds what no table can \(int '1' in row 1, str '0' in row 2\)"
+    ) as told:
+        of_frame(pd.DataFrame({"a": range(6), "y": pd.Series([1, "0"] * 3, dtype=object)}))
+    assert "--drop" not in str(told.value)
 
 
 def test_sparse_columns_are_read() -> None:

@@ -10,7 +10,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from bench.data.raw.archives import MAX_BYTES, listed
-from bench.data.raw.content import Content, Raw, first_line, names_of
+from bench.data.raw.content import USE_THREADS, Content, Raw, first_line, names_of
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
 
@@ -24,7 +24,7 @@ def read_parquet(content: Content) -> Raw:
         file = pq.ParquetFile(pa.BufferReader(content.data))
         wanted = _wanted(file.schema_arrow, content)
         _refuse_huge(file.metadata.num_rows, len(wanted), name)
-        table = file.read(columns=wanted)
+        table = file.read(columns=wanted, use_threads=USE_THREADS)
     except (pa.ArrowException, OSError) as error:
         raise BadTable(f"{name} is a broken parquet file ({first_line(error)}); fetch it again.") from error
     return _raw(table, file.schema_arrow, content)
@@ -32,10 +32,10 @@ def read_parquet(content: Content) -> Raw:
 
 def read_ipc(content: Content) -> Raw:
     """Read an Arrow file, also called Feather, or a stream of Arrow."""
-    source = pa.BufferReader(content.data)
+    source, options = pa.BufferReader(content.data), pa.ipc.IpcReadOptions(use_threads=USE_THREADS)
     is_file = content.data.startswith(b"ARROW1")
     try:
-        with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source) as reader:
+        with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source, options=options) as reader:
             table = reader.read_all()
         table.validate(full=True)  # a torn file could point outside itself
     except (pa.ArrowException, OSError) as error:

@@ -25,6 +25,10 @@ MISSING_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "Non
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 NUMBER_OF_ANY_MARK = re.compile(PLAIN_NUMBER.pattern.replace(r"\.", "[.,]"))
 
+# Arrow's threads can outlive the call that they read for. One that lets go of Python's bytes last needs Python's lock,
+# and where Python is about to end, that ends the process: "terminate called without an active exception", exit 134.
+USE_THREADS = False
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 

@@ -17,7 +17,16 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from bench.data.raw.archives import MAX_BYTES, listed
-from bench.data.raw.content import Content, Raw, choose, drops, first_line, may_be_beyond, names_of
+from bench.data.raw.content import (
+    USE_THREADS,
+    Content,
+    Raw,
+    choose,
+    drops,
+    first_line,
+    may_be_beyond,
+    names_of,
+)
 from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -43,14 +52,30 @@ def read_json(content: Content) -> Raw:
         table = _json(data, dates) if dates else table
     except pa.ArrowException:  # a broken line, or a column of two kinds of values
         table = None
+    if table is None:
+        _refuse_one_object(data, content.name)
     if table is None or any(may_be_beyond(column) for column in table.columns):
         return _of_columns(_columns(_objects(data, content.name)), content, notes)
     if table.num_rows == 1 and any(pa.types.is_nested(field.type) for field in table.schema):
-        raise BadTable(
-            f"{content.name} is JSON with one object, of {listed(table.column_names, 4)}; give one object a row "
-            "(JSON lines, or a list of objects), as pandas' to_json(orient='records') writes."
-        )
+        raise BadTable(_one_object(content.name, table.column_names))
     return _of_table(table, content, notes)
+
+
+def _refuse_one_object(data: bytes, name: str) -> None:
+    """Raise BadTable where the whole text is one object that holds others, as JSON of pandas' other orients is."""
+    try:
+        whole = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(whole, dict) and any(isinstance(value, list | dict) for value in whole.values()):
+        raise BadTable(_one_object(name, list(whole)))
+
+
+def _one_object(name: str, keys: Sequence[str]) -> str:
+    return (
+        f"{name} is JSON with one object, of {listed(keys, 4)}; give one object a row "
+        "(JSON lines, or a list of objects), as pandas' to_json(orient='records') writes."
+    )
 
 
 def _as_lines(data: bytes, name: str) -> bytes:
@@ -60,6 +85,11 @@ def _as_lines(data: bytes, name: str) -> bytes:
     except (ValueError, RecursionError) as error:
         raise BadTable(f"{name} is broken JSON ({first_line(error)}); fetch it again.") from error
     place = next((i for i, row in enumerate(rows) if not isinstance(row, dict)), None)
+    if place == 0 and isinstance(rows[0], list):
+        raise BadTable(
+            f"{name} is JSON of lists, which name no columns ({str(rows[0])[:40]}); give one object a row, as pandas' "
+            "to_json(orient='records') writes."
+        )
     if place is not None:
         raise BadTable(f"{name} is JSON, but its item {place + 1} is no object: {str(rows[place])[:40]!r}.")
     return "\n".join(map(json.dumps, rows)).encode()
@@ -68,7 +98,7 @@ def _as_lines(data: bytes, name: str) -> bytes:
 def _json(data: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     """Parse JSON lines in one block, so that all rows tell a column's type."""
     options = pajson.ParseOptions(explicit_schema=pa.schema(types)) if types else None
-    block = pajson.ReadOptions(block_size=min(len(data) + 2**10, 2**31 - 1))
+    block = pajson.ReadOptions(use_threads=USE_THREADS, block_size=min(len(data) + 2**10, 2**31 - 1))
     return pajson.read_json(pa.BufferReader(data), block, options)
 
 

@@ -95,7 +95,9 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     others = [row for row in rows.cells[1:] if row != fit.first]
     again = len(others) < len(rows.cells) - 1 and _is_over_numbers(fit.first, others)
     header = again or _has_header(rows.cells, columns)
-    _refuse_lower_header(rows, content)
+    if header and len(rows.cells) == 1:
+        raise BadTable(f"{content.name} names {rows.width} columns but has no rows; give a file with rows.")
+    _refuse_lower_header(rows, content, again=again)
     own = fit.first if header else [f"c{i}" for i in range(1, rows.width + 1)]
     names = names_of(own, replace(content, columns=columns))
     notes = fit.notes if quoting.sign == '"' else (*fit.notes, f"read with {quoting.sign} as the quote")
@@ -177,6 +179,11 @@ def _separator(head: str, name: str) -> str:
     lines = [line for line in head.splitlines()[:_HEAD_ROWS] if line.strip()]
     if lines and best in ("", " ") and all(map(_LIBSVM.fullmatch, lines)):
         raise BadTable(f"{name} looks like libsvm ({lines[0][:40]!r}); if it is, give --format libsvm.")
+    if not best and any(len(line) > csv.field_size_limit() for line in lines):
+        raise BadTable(
+            f"{name} has a cell of more than {csv.field_size_limit():,} characters in its first rows, more than "
+            "is read; take that column out of the file, or close its quote."
+        )
     if not best:
         words = ", ".join(SEPARATORS.values())
         raise BadTable(
@@ -277,28 +284,63 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     )
 
 
-def _refuse_lower_header(rows: _Rows, content: Content) -> None:
-    """Raise BadTable where a row below the first is the row of names: texts over columns of numbers."""
-    cells = rows.cells
-    for place in range(min(_HEADER_WITHIN, len(cells) - 2), 0, -1):
-        below = [row for row in cells[place + 1 :] if len(row) == rows.width]
-        if len(cells[place]) == rows.width and _names_columns(cells[place], below):
-            line = rows.lines[place]
+def _refuse_lower_header(rows: _Rows, content: Content, *, again: bool) -> None:
+    """Raise BadTable where a row below the first is the row of names: texts over columns of numbers.
+
+    `again` says that the first is the row of names, which may come again: in a file that was made of several.
+    """
+    places = [
+        place
+        for place, row in enumerate(rows.cells)
+        if len(row) == rows.width and not (place and again and row == rows.cells[0])
+    ]
+    columns = _columns([rows.cells[place] for place in places])
+    for i in range(min(_HEADER_WITHIN, len(places) - 2), 0, -1):
+        if _names_columns(columns, i):
+            line, row = rows.lines[places[i]], rows.cells[places[i]]
             raise BadTable(
-                f"{content.name}: line {line} ({_shown(cells[place])}) has names or words over columns of numbers, and "
-                f"so has line {rows.lines[0]} ({_shown(cells[0])}). Give --skip-rows {line - 1} to take line {line} as "
+                f"{content.name}: line {line} ({_shown(row)}) has names or words over columns of numbers, and so has "
+                f"line {rows.lines[0]} ({_shown(rows.cells[0])}). Give --skip-rows {line - 1} to take line {line} as "
                 f"the header, or remove line {line} to keep the other."
             )
 
 
-def _names_columns(row: list[str], below: list[list[str]]) -> bool:
+@dataclass(frozen=True)
+class _Column:
+    """The cells of a column, and the lowest place of a word and of a number in it; -1 where there is none."""
+
+    cells: list[str]
+    lowest_word: int
+    lowest_number: int
+
+    def is_of_numbers_below(self, place: int) -> bool:
+        """Tell whether all cells below a place that are not missing are numbers, and at least one is there."""
+        return self.lowest_word <= place < self.lowest_number
+
+
+def _columns(rows: Sequence[list[str]]) -> list[_Column]:
+    """Return the columns of rows of one width. Each cell is judged once, as a table may have very many columns."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        cells = [cell.strip() for cell in column]
+        filled = ((place, cell) for place, cell in reversed([*enumerate(cells)]) if cell not in MISSING_WORDS)
+        word = number = -1
+        for place, cell in filled:
+            if not NUMBER_OF_ANY_MARK.fullmatch(cell):
+                word = place
+                break
+            number = max(number, place)
+        columns.append(_Column(cells, word, number))
+    return columns
+
+
+def _names_columns(columns: Sequence[_Column], place: int) -> bool:
     """Tell whether a row has a word in every column that holds only numbers below it."""
-    columns = [{other[i].strip() for other in below} for i in range(len(row))]
-    over_numbers = [row[i].strip() for i, cells in enumerate(columns) if _are_numbers(cells)]
+    over_numbers = [column.cells[place] for column in columns if column.is_of_numbers_below(place)]
     if not any(map(_is_word, over_numbers)) or any(map(_is_number_or_missing, over_numbers)):
         return False
     return len(over_numbers) > 1 or not any(
-        cell.strip() in cells for cell, cells in zip(row, columns, strict=True)
+        column.cells[place] in column.cells[place + 1 :] for column in columns
     )
 
 

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 
 from bench.data.raw.content import (
     MISSING_WORDS,
+    USE_THREADS,
     Content,
     Raw,
     all_match,
@@ -217,8 +218,8 @@ def _without_idle_columns(table: pa.Table, text: _Text) -> tuple[pa.Table, tuple
         empty = []
     nulls = pa.nulls(table.num_rows, pa.float64())
     kept = [name for name in names if name not in {*empty, *layout.row_names}]
-    columns = [table[name] if name in table.column_names else nulls for name in kept]
-    return pa.table(columns, names=kept), tuple(notes)
+    read = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table([read.get(name, nulls) for name in kept], names=kept), tuple(notes)
 
 
 def _parse(
@@ -243,7 +244,11 @@ def _parse(
     try:
         return pacsv.read_csv(
             pa.BufferReader(text.data),
-            pacsv.ReadOptions(column_names=layout.names, skip_rows_after_names=layout.header),
+            pacsv.ReadOptions(
+                use_threads=USE_THREADS,
+                column_names=layout.names,
+                skip_rows_after_names=layout.header,
+            ),
             pacsv.ParseOptions(
                 delimiter=layout.separator, newlines_in_values=b'"' in text.data, invalid_row_handler=judge
             ),

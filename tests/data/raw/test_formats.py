@@ -21,8 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bench.data.cards import Reading
+from bench.data.cards import Reading, card_for_file
 from bench.data.raw.readers import read_frame
+from bench.data.table import load
 from bench.errors import BadTable, NotInstalled
 from tests.data.raw.conftest import Write
 
@@ -153,6 +154,14 @@ def test_json_lines_and_a_list_of_objects(write: Write) -> None:
 def test_json_that_is_no_table_is_refused(write: Write, text: str, message: str) -> None:
     with pytest.raises(BadTable, match=message):
         read_frame(write(text))
+
+
+@pytest.mark.parametrize("orient", ["split", "index", "columns", "table", "values"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_other_json_of_pandas_is_named(write: Write, orient: Any, indent: int | None) -> None:
+    frame = pd.DataFrame({"x": [1.5, 2.5, 3.5], "g": ["u", "v", "w"], "y": [0, 1, 0]})
+    with pytest.raises(BadTable, match=r"JSON (with one object|of lists).*orient='records'"):
+        read_frame(write(frame.to_json(orient=orient, indent=indent), "a.json"))
 
 
 def test_json_keeps_values_of_two_kinds_and_long_numbers(write: Write) -> None:
@@ -375,7 +384,40 @@ def test_the_decimal_mark_of_texts_changes_no_number_of_a_sheet(write: Write) ->
     frame = read_frame(
         write(workbook(Data=[["a", "b"], [0.5, "1,5"], [2, "2,5"]])), reading=Reading(decimal=",")
     )
-    assert frame.to_dict("list") == {"a": [0.5, 2], "b": ["1,5", "2,5"]}
+    assert frame.to_dict("list") == {"a": [0.5, 2], "b": [1.5, 2.5]}
+
+
+def test_a_declared_decimal_mark_is_of_the_texts_in_a_sheet(tmp_path: Path) -> None:
+    rows = [[f"1.{100 + i}" if i % 2 else 1000.5 + i, f"{i},5", i + 0.25, i % 2] for i in range(40)]
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(workbook(only=[["a", "b", "c", "y"], *rows]))
+    table = load(card_for_file(path, "y", reading=Reading(decimal=",")), data_file=path)
+    assert table.X["a"].tolist() == [1100 + i if i % 2 else 1000.5 + i for i in range(40)]
+    assert table.X["b"].tolist() == [i + 0.5 for i in range(40)]
+    assert table.X["c"].tolist() == [i + 0.25 for i in range(40)]
+
+
+def test_merged_cells_are_told(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["Loans", None, None], ["a", "x", "y"], *([i // 3, i, i % 2] for i in range(9))]:
+        book.active.append(row)
+    for cells in ("A1:C1", "A3:A5", "A6:A8"):
+        book.active.merge_cells(cells)
+    book.save(tmp_path / "t.xlsx")
+    frame = read_frame(tmp_path / "t.xlsx", reading=Reading(skip_rows=1))
+    (note,) = [note for note in frame.attrs["notes"] if "merged" in note]
+    assert note.startswith(
+        "merged cells ('A3:A5', 'A6:A8') have their value in the first only: 4 others read as missing"
+    )
+    assert frame["a"].isna().sum() == 4
+
+
+def test_identifiers_that_a_workbook_has_rounded_are_named(write: Write) -> None:
+    content = workbook(only=[["id", "y"], *([12345678901234567890 + i, i % 2] for i in range(9))])
+    with pytest.raises(BadTable, match=r"'id' has the number 1234567890123456.* keeps 15 digits .*--drop id"):
+        read_frame(write(content))
+    assert read_frame(write(content), unread=["id"])["y"].tolist() == [i % 2 for i in range(9)]
 
 
 def test_a_sheet_has_titles_and_names_as_a_text_has(write: Write) -> None:

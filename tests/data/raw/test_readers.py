@@ -2,6 +2,9 @@
 
 import gzip
 import io
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -328,3 +331,39 @@ def test_real_files(
     assert frame.shape == shape
     assert (frame[target] == positive).sum() == n_positives
     assert not frame.isna().any().any()
+
+
+WAITING = """
+import os
+from pathlib import Path
+from bench.data.raw.readers import read_frame
+
+def n_threads(): return len(os.listdir("/proc/self/task"))
+
+before = n_threads()
+for path in sorted(Path(".").glob("t.*")):
+    read_frame(path)
+print(n_threads() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted as Linux shows them")
+def test_reading_leaves_no_thread_that_needs_python(tmp_path: Path) -> None:
+    """A thread of Arrow's that lets go of Python's bytes while Python ends would end the process by a signal.
+
+    One is left, which waits for signals and has nothing of Python's.
+    """
+    frame = pd.DataFrame({"x": range(50), "z": [1.5, None] * 25, "t": ["u", "v"] * 25})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_feather(tmp_path / "t.feather", compression="zstd")
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) <= 1

@@ -75,6 +75,16 @@ READ_RIGHT: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {},
         ["1 row repeating the header"],
     ),
+    "files one after the other": (
+        "".join(HEADER + "".join(ROWS.splitlines(keepends=True)[i : i + 6]) for i in range(0, 29, 6)),
+        {},
+        ["4 rows repeating the header"],
+    ),
+    "the same, separated by blanks": (
+        (HEADER + "\n" + HEADER + ROWS).replace(",", " "),
+        {},
+        ["1 row repeating the header"],
+    ),
     "cells in apostrophes": (re.sub(r"([^,\n]+)", r"'\1'", PLAIN), {}, ["read with ' as the quote"]),
     "quotes after blanks": (re.sub(r",([^,\n]+)", r', "\1"', PLAIN), {}, []),
     "the end of DOS": (PLAIN + "\x1a", {}, []),
@@ -115,6 +125,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "names of two levels": ("a,a,b,b\nmean,sum,mean,y\n1,2,3,0\n4,5,6,1\n", r"--skip-rows 1"),
     "units": (HEADER + "-,kg,-,-\n" + ROWS, r"line 2 \('-', 'kg'.*remove line 2 to keep"),
+    "another header below one that comes again": (
+        HEADER + "1,2,a,0\n" + HEADER + "p,q,g,r\n" + ROWS,
+        r"line 4 \('p', 'q'",
+    ),
     "a footer": (PLAIN + "Total amount funded: 460\n", r"line 31 has 1 cells.*--comment 'Total amount'"),
     "a footer below blank lines": (
         PLAIN + "\n\nTotal amount: 4\n",
@@ -156,6 +170,8 @@ REFUSED: dict[str, tuple[str, str]] = {
         PLAIN.replace("5,7.5", "5,7\0.5"),
         r"line 6 holds a zero byte \(NUL; 1 in the file\): '5,7\\x00.5,b,1'",
     ),
+    "a header alone": ("id,x,y", r"names 3 columns but has no rows"),
+    "a very long cell": (f'id,y\n"{"x" * 300_000}",1\nk,0\n', r"a cell of more than 131,072 characters"),
     "libsvm": ("1 1:0.5 3:2\n0 2:1\n", r"looks like libsvm .*--format libsvm"),
 }
 
