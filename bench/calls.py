@@ -23,10 +23,19 @@ from importlib import import_module
 from numbers import Real
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex, TypeVar, get_args
 
-from bench.errors import BadArgument, BenchError, UnknownArgument
-from bench.names import own_path
+from bench.errors import BadArgument, BenchError, UnknownArgument, UnknownName
+from bench.names import (
+    DEVICES,
+    PRUNERS,
+    SEARCHES,
+    SOURCES,
+    Dates,
+    HighCardinality,
+    Unlabelled,
+    own_path,
+)
 from bench.plugins import put_back_unless_done
 
 if TYPE_CHECKING:
@@ -183,6 +192,8 @@ def take_as_declared(options: DataclassInstance) -> None:
             object.__setattr__(options, entry.name, convert(value))
         except (TypeError, ValueError):
             raise BadArgument(_refusal(entry.name, value, words)) from None
+        if kind in _CHOICES and value not in _CHOICES[kind]:
+            raise UnknownName(entry.name.replace("_", "-"), str(value), _CHOICES[kind])
 
 
 def _refusal(name: str, value: object, words: str) -> str:
@@ -292,16 +303,17 @@ def _settings(value: object) -> dict[str, str]:
 
 
 _NAMES = "a list of names"
-_WORDS = (
-    "str",
-    "SourceName",
-    "DeviceName",
-    "SearchName",
-    "PrunerName",
-    "Unlabelled",
-    "Dates",
-    "HighCardinality",
-)
+# The values of an option that has a few, as the command line lists them.
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "SourceName": SOURCES,
+    "DeviceName": DEVICES,
+    "SearchName": SEARCHES,
+    "PrunerName": PRUNERS,
+    "Unlabelled": get_args(Unlabelled),
+    "Dates": get_args(Dates),
+    "HighCardinality": get_args(HighCardinality),
+}
+_WORDS = ("str", *_CHOICES)
 _KINDS: Mapping[str, tuple[Callable[[object], object], str]] = {
     **dict.fromkeys(_WORDS, (_text, "a text")),
     "bool": (_flag, "True or False"),

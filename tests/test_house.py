@@ -54,6 +54,7 @@ APART = {
     "test_results.py": "results/published/",
     "test_searches.py": "tests/speed/searches.py",
     "test_speed.py": "tests/speed/",
+    "test_tables.py": "tests/tables/",
 }
 # fmt: on
 

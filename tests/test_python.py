@@ -22,7 +22,7 @@ import bench
 from bench.cli import notebook
 from bench.contract import Result
 from bench.data.cards import card, own_name
-from bench.errors import BadArgument, BadSetting, BadTable, BenchError, UnknownArgument
+from bench.errors import BadArgument, BadSetting, BadTable, BenchError, UnknownArgument, UnknownName
 from bench.names import FAILED, OK
 from bench.report import board
 from bench.report.board import MAX_ROWS, Leaderboard
@@ -174,6 +174,49 @@ def test_a_value_of_a_wrong_kind_is_told_with_the_right_one(options: dict[str, A
     assert isinstance(told.value, BadSetting)
     assert isinstance(told.value, TypeError)
     assert len(str(told.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dates": "yes"}, r"Unknown dates 'yes'\. Known: refuse, numeric\."),
+        ({"high_cardinality": "targt"}, r"Unknown high-cardinality 'targt'\. Did you mean 'target'\?"),
+        ({"unlabelled": "x"}, r"Unknown unlabelled 'x'\. Known: refuse, drop\."),
+        ({"source": "kagle"}, r"Unknown source 'kagle'\. Did you mean 'kaggle'\?"),
+    ],
+)
+def test_a_value_that_an_option_does_not_have_is_told_with_all_that_it_has(
+    options: dict[str, Any], message: str
+) -> None:
+    for call in (bench.load, bench.run, bench.tune):
+        with pytest.raises(UnknownName, match=message):
+            call(FRAME, target="y", **options)
+
+
+FRAME = pd.DataFrame({"a": [f"{i % 17},5" for i in range(60)], "x": range(60), "y": [0, 1, 0] * 20})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"skip_rows": 1},
+        {"comment": "#"},
+        {"member": "a.csv"},
+        {"table": "t"},
+        {"format": "libsvm"},
+        {"source": "kaggle"},
+    ],
+)
+def test_options_of_files_are_refused_beside_a_frame(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(
+        BadSetting, match=rf"{name}=.* says how a file is read, and data is a frame; leave it out\."
+    ):
+        bench.load(FRAME, target="y", **options)
+
+
+def test_the_decimal_mark_is_of_a_frame_s_texts_too() -> None:
+    assert bench.load(FRAME, target="y", decimal=",").X["a"].tolist() == [i % 17 + 0.5 for i in range(60)]
 
 
 def test_a_search_s_values_are_checked_too() -> None:
@@ -516,6 +559,9 @@ def test_the_bar_of_a_download_gives_way_to_that_of_the_runs(
     assert (bar.bar.desc, bar.bar.n, bar.bar.total) == ("runs", 0, 3)
     bar.note("a line")
     assert "a line\n" in capfd.readouterr().out
+    bar.expect(400)
+    bar.expect(600)
+    assert capfd.readouterr().out.count("some 7 min for 3 runs in all: an estimate") == 1
 
 
 def test_a_notebook_without_widgets_gets_text_and_no_warning(tmp_path: Path) -> None:
@@ -561,3 +607,15 @@ def test_a_user_s_script_is_checked_by_its_types(tmp_path: Path) -> None:
         (line.split(":")[0], line.rpartition("[")[2].rstrip("]")) for line in found[2:] if "error" in line
     ]
     assert codes == [("6", "arg-type"), ("7", "call-arg"), ("8", "call-arg"), ("9", "attr-defined")]
+
+
+def test_one_comment_or_several_leave_lines_out(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    table = "a,y\n" + "".join(f"{i % 7},{int(i % 3 == 0)}\n" for i in range(60))
+    path.write_text(f"# by hand\n{table}Total: 5\n")
+    assert bench.load(data_file=path, target="y", comment=["#", "Total"]).n_rows == 60
+    path.write_text(f"# by hand\n{table}")
+    one, same = (bench.load(data_file=path, target="y", comment=comment) for comment in ("#", ("#",)))
+    assert one.card.recipe == same.card.recipe
+    with pytest.raises(BadSetting, match="--comment ''"):
+        bench.load(data_file=path, target="y", comment=["#", ""])

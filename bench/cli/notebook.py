@@ -7,6 +7,7 @@ a pack too. What a user must know (notes, failed runs) is printed above it, and 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.calls import quiet_tqdm
-from bench.cli.progress import Lines, pack_label, reporter, shortened
+from bench.cli.progress import Lines, announcement, pack_label, reporter, shortened
 from bench.contract import PlannedRun, Result
 from bench.errors import BadArgument
 from bench.names import OK
@@ -50,6 +51,7 @@ class Bar:
         self.tqdm: Any = quiet_tqdm()
         self.bar: Any = None
         self.total = self.done = 0
+        self.planned_at, self.has_announced = time.monotonic(), False
         self.parts: dict[int, tuple[str, int, float]] = {}  # by worker: label, runs, share that is done
 
     def __enter__(self) -> Bar:
@@ -79,10 +81,22 @@ class Bar:
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
         """Open the bar of all runs."""
         self.total, self.done = n_todo, 0
+        self.planned_at, self.has_announced = time.monotonic(), False
         if n_done:
             self.note(f"{n_todo} runs to do in {n_packs} packs, {n_done} done before")
         if n_todo:
             self._open("runs", n_todo, bar_format=_RUNS)
+
+    def expect(self, seconds: float) -> None:
+        """Print once how long it will take in all."""
+        line = (
+            None
+            if self.has_announced
+            else announcement(self.total, time.monotonic() - self.planned_at, seconds)
+        )
+        if line:
+            self.has_announced = True
+            self.note(line)
 
     def trials(self, done: float, total: int, *, ended: bool) -> None:  # noqa: ARG002  (the bar always moves)
         """Move the one bar of a study's trials, those of all arms and folds."""

@@ -59,6 +59,10 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     show_text(
         f"{len(plan.runs)} runs, {len(plan.runs) - len(plan.todo)} done; {len(plan.packs)} packs: {sizes or 'none'}"
     )
+    if plan.todo:
+        show_text(
+            "How long they take shows when the first of them run: bench run says it then, as an estimate."
+        )
 
 
 def show_forecast(ahead: Forecast, *, as_json: bool) -> None:
@@ -98,7 +102,8 @@ def show_forecast(ahead: Forecast, *, as_json: bool) -> None:
     show_text(f"{'; '.join(ahead.notes)}.")
     show_table(["arm", "runs"], [[name, n] for name, n in ahead.arms.items()])
     show_text(
-        f"{n_runs:,} runs of {len(ahead.arms)} arms. How many are done already is known once the data are here."
+        f"{n_runs:,} runs of {len(ahead.arms)} arms. How many are done already is known once the data are here, and "
+        "how long they take once the first of them run."
     )
     return None
 

@@ -22,6 +22,7 @@ from bench.names import OK
 
 DOWNLOAD_LINE_SECONDS = 5.0
 BAR_WIDTH = 44  # columns of a line's bar, numbers and times on a narrow terminal
+ANNOUNCED_SECONDS = 30.0  # what takes longer is said in a line of its own
 ESTIMATE_SECONDS = 900.0  # the time left is told from the speed in so many; packs and trials may take minutes
 
 
@@ -37,6 +38,20 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
+def roughly(seconds: float) -> str:
+    """Return a time in words that promise no more than an estimate can."""
+    if seconds < 100:
+        return f"some {seconds:.0f} s"
+    return f"some {seconds / 60:.0f} min" if seconds < 6000 else f"some {seconds / 3600:.0f} h"
+
+
+def announcement(n_runs: int, elapsed: float, left: float) -> str | None:
+    """Return a line that says how long runs will take in all; None for a short time."""
+    if elapsed + left < ANNOUNCED_SECONDS:
+        return None
+    return f"{roughly(elapsed + left)} for {n_runs} runs in all: an estimate, by their first {elapsed:.0f} s"
+
+
 class Lines:
     """One line per event that matters; for logs, pipes and CI."""
 
@@ -45,6 +60,8 @@ class Lines:
         self.running: dict[int, str] = {}
         self.done = self.total = 0
         self.last_download = self.began = self.planned_at = time.monotonic()
+        self.expected: float | None = None  # seconds that are left
+        self.has_announced = False
 
     def __enter__(self) -> Lines:
         return self
@@ -61,8 +78,21 @@ class Lines:
     def planned(self, n_todo: int, n_done: int, n_packs: int) -> None:
         """Print what there is to do."""
         self.total, self.done, self.planned_at = n_todo, 0, time.monotonic()
+        self.expected, self.has_announced = None, False
         already = f", {n_done} done before" if n_done else ""
         self.note(f"{n_todo} runs to do in {n_packs} packs{already}")
+
+    def expect(self, seconds: float) -> None:
+        """Print once how long it will take in all."""
+        self.expected = seconds
+        line = (
+            None
+            if self.has_announced
+            else announcement(self.total, time.monotonic() - self.planned_at, seconds)
+        )
+        if line:
+            self.has_announced = True
+            self.note(line)
 
     def trials(self, done: float, total: int, *, ended: bool) -> None:
         """Print one line at the end of each generation."""
@@ -95,11 +125,11 @@ class Lines:
         )
 
     def _left(self) -> str:
-        """Return in words how long the rest will take at the speed so far; nothing at the end."""
-        seconds = (time.monotonic() - self.planned_at) / self.done * (self.total - self.done)
-        if seconds < 1:
-            return ""
-        return f", some {seconds:.0f} s left" if seconds < 100 else f", some {seconds / 60:.0f} min left"
+        """Return in words how long the rest will take: as expected, else at the speed so far; nothing at the end."""
+        seconds = self.expected
+        if seconds is None:
+            seconds = (time.monotonic() - self.planned_at) / self.done * (self.total - self.done)
+        return "" if seconds < 1 else f", {roughly(seconds)} left"
 
 
 class Bars(Lines):

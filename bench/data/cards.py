@@ -83,21 +83,30 @@ class Source(_Frozen):
         return self
 
 
+_Begins = Annotated[str, Field(min_length=1)]
+
+
 class Reading(_Frozen):
     """How a file is read, where its content does not say it: what a user or a card declares.
 
-    `skip_rows` lines before the table are left out, and all lines that begin with `comment`. `decimal` is the decimal
+    `skip_rows` lines before the table are left out, and all lines that begin with `comment`, or one of several.
+    `decimal` is the decimal
     mark of numbers written as text; None takes what the whole file agrees on. `member` is the file inside a zip of
     several, `table` the table of a database or the sheet of a workbook. `format` is needed where neither name nor
     content say it: ``libsvm``.
     """
 
     skip_rows: int = Field(default=0, ge=0)
-    comment: str | None = Field(default=None, min_length=1)
+    comment: _Begins | tuple[_Begins, ...] | None = None
     decimal: Literal[".", ","] | None = None
     member: str | None = None
     table: str | None = None
     format: str | None = None
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """How lines begin that are left out."""
+        return (self.comment,) if isinstance(self.comment, str) else self.comment or ()
 
 
 class Expected(_Frozen):
@@ -202,9 +211,10 @@ class Dataset(_Frozen):
         return digest(self.recipe)
 
 
-# Raised when tables are read otherwise than before: what was made of a user's own table then is run anew. The cards of
-# bench are checked against what they expect, and keep their recipes.
-READING = 2
+# Raised when tables are read, or extreme values drawn in (`bench.data.extremes`), otherwise than before: what was made
+# of a user's own table, or of a card from outside, is run anew. The cards of bench are checked against what they
+# expect, and keep their recipes; those with published records have no extreme values.
+READING = 3
 # The fields of a recipe: those of every one, and those that stand in it where a card gives them.
 _ALWAYS = {"target", "positive", "drop", "categorical", "time", "amount", "columns"}
 _WHERE_SAID = {

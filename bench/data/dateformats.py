@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from functools import cache
 
 from bench.errors import BadSetting
@@ -42,33 +43,39 @@ _MONTHS = (  # English, German, French, Spanish, Italian, Portuguese, and what s
 )
 # fmt: on
 MONTHS = {name: month for month, names in enumerate(_MONTHS, 1) for name in names}
+# Hours before UTC. Of abbreviations only those that mean one zone, and those that mail has always had (RFC 822).
+# fmt: off
 _ZONES = {
-    "EST": -5,
-    "EDT": -4,
-    "CST": -6,
-    "CDT": -5,
-    "MST": -7,
-    "MDT": -6,
-    "PST": -8,
-    "PDT": -7,
-    "CET": 1,
-    "CEST": 2,
+    "Z": 0, "UT": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2,
+    "EEST": 3, "MSK": 3, "HKT": 8, "SGT": 8, "JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13,
+    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
 }
+# fmt: on
+_OFFSET = r"[+-]\d\d(?::?\d\d)?"
+_AREA = r"[A-Z][A-Za-z_]+(?:/[A-Z][\w+-]*){1,2}"  # Europe/Berlin
+# Behind a time of day any word is a zone, known or not; Java and JavaScript add a name to an offset.
+_ZONE = (
+    rf"\s?(?P<z>(?:UTC|GMT)?{_OFFSET}|(?:{'|'.join(_ZONES)})(?!\w)|(?<=\s)(?:{_AREA}|(?![AP]M\b)[A-Z]{{2,5}}))"
+    rf"(?:\[(?:{_AREA}|[A-Z]+)\]|\s?\([^()]*\))?"
+)
 _FIELDS = {
     "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d{2})", "m": r"(?P<m>\d{1,2})", "d": r"(?P<d>\d{1,2})(?:st|nd|rd|th)?",
     "b": rf"(?P<b>(?i:{'|'.join(sorted(MONTHS, key=len, reverse=True))}))\.?", "q": r"(?P<q>[1-4])",
     "W": r"(?P<W>\d{2})", "u": r"(?P<u>[1-7])", "H": r"(?P<H>\d{1,2})", "I": r"(?P<H>\d{1,2})", "M": r"(?P<M>\d{2})",
     "S": r"(?P<S>\d{2})", "f": r"(?P<f>\d{1,9})", "p": r"(?P<p>[AaPp]\.?[Mm]\.?)",
-    "z": r"(?P<z>Z|[+-]\d\d:?\d\d)", "Z": rf"(?P<z>UTC|GMT|{'|'.join(_ZONES)})", "%": "%",
+    "z": r"(?P<z>Z|[+-]\d\d:?\d\d)", "Z": rf"(?P<z>{'|'.join(_ZONES)})", "%": "%",
 }  # fmt: skip
 _FIELDS["B"] = _FIELDS["b"]
+_SAME = {"I": "H", "B": "b", "Z": "z"}  # directives that are one field
 _CLOCK = (
     r"(?P<H>\d{1,2})(?:[:h](?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?(?:\s?(?P<p>[AaPp]\.?[Mm]\.?))?"
     r"(?:\s?(?:h|Uhr))?|\s?(?P<p2>[AaPp]\.?[Mm]\.?))"
 )
-_ZONE = rf"(?P<z>Z|UTC|GMT|{'|'.join(_ZONES)}|[+-]\d\d(?::?\d\d)?)"
 _WEEKDAY = r"(?:(?i:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)(?i:day|nesday|rsday|urday|sday)?,?\s+)?"
-DURATION = re.compile(r"(?:(?P<D>-?\d+) days?,? )\+?(?P<H>\d+):(?P<M>\d\d):(?P<S>\d\d)(?:\.(?P<f>\d{1,9}))?")
+# As pandas, Python and databases write them: 1 days, 1 day 02:03:04, 1 day, 2:03:04, -1 days +23:59:50, 02:03:04.
+DURATION = re.compile(
+    r"(?=.)(?:(?P<D>-?\d+) days?(?:,? (?=[\d+])|$))?(?:\+?(?P<H>\d+):(?P<M>\d\d):(?P<S>\d\d)(?:\.(?P<f>\d{1,9}))?)?"
+)
 ISO_DURATION = re.compile(
     r"(?P<n>-?)(?P<P>P)(?=.)(?:(?P<D>\d+)D)?(?:T(?:(?P<H>\d+)H)?(?:(?P<M>\d+)M)?(?:(?P<S>\d+)(?:\.(?P<f>\d{1,9}))?S)?)?"
 )
@@ -76,8 +83,8 @@ ISO_DURATION = re.compile(
 
 @cache
 def clock() -> re.Pattern[str]:
-    """Return the pattern of clock times."""
-    return re.compile(rf"{_CLOCK}(?:\s?{_ZONE})?")
+    """Return the pattern of clock times; behind minutes, -11:00 is the end of a range and no zone."""
+    return re.compile(rf"{_CLOCK}(?:(?(S)|(?![+-])){_ZONE})?")
 
 
 @cache
@@ -85,28 +92,46 @@ def pattern_of(form: str) -> re.Pattern[str]:
     """Return the pattern of a format, with a time of day behind it unless it has one itself."""
     pieces = re.split(r"%(.)", form)
     unknown = [f"%{code}" for code in pieces[1::2] if code not in _FIELDS]
-    named = [code for code in pieces[1::2] if code != "%"]
+    named = [_SAME.get(code, code) for code in pieces[1::2] if code != "%"]
     if unknown or not named or len(set(named)) < len(named):
         raise BadSetting(
-            f"--date-format {form!r}: {unknown[0] if unknown else 'it'} cannot be read; use %d, %m, %b, %Y, %y, %H, "
-            "%I, %M, %S, %f, %p and %z, once each, such as %d/%m/%Y."
+            f"--date-format {form!r}: {unknown[0] if unknown else 'it'} cannot be read; {_meant(form)}use %d, %m, %b, "
+            "%Y, %y, %H, %I, %M, %S, %f, %p and %z, once each, such as %d/%m/%Y."
         )
     literal = [re.escape(piece).replace(r"\ ", r"\s+") for piece in pieces[::2]]
     spelled = "".join(
         text + (_FIELDS[code] if code else "")
         for text, code in zip(literal, [*pieces[1::2], ""], strict=True)
     )
-    if not {"H", "I"} & set(named):
-        spelled = f"{spelled}(?:(?:T|:|,?\\s+){_CLOCK}(?:\\s?{_ZONE})?)?"
+    if not {"H", "z"} & set(named):
+        day_zone = r"\s?(?P<z2>Z|UTC|GMT|[+-]\d\d:\d\d)" if form == "%Y-%m-%d" else r"\s(?P<z2>UTC|GMT)"
+        spelled = f"{spelled}(?:(?:T|:|,?\\s+){_CLOCK}(?:{_ZONE})?|{day_zone})?"
     week = r"(?:/\d{4}-\d\d-\d\d)?" if form == "%Y-%m-%d" else ""  # a period of pandas, by its first day
     return re.compile(f"{_WEEKDAY}{spelled}{week}")
 
 
-def offset_of(zone: str) -> int:
-    """Return a zone's seconds before UTC."""
-    if zone in ("", "Z", "UTC", "GMT"):
-        return 0
-    if zone in _ZONES:
-        return 3600 * _ZONES[zone]
-    digits = zone[1:].replace(":", "").ljust(4, "0")
-    return (-1 if zone[0] == "-" else 1) * (3600 * int(digits[:2]) + 60 * int(digits[2:]))
+def _meant(form: str) -> str:
+    """Return what to type for a format as spreadsheets and Java write it, such as dd.mm.yyyy; nothing for others."""
+    if "%" in form:
+        return ""
+    spelled, has_hours = "", False
+    for piece in re.findall(r"((?:y+|Y+|m+|M+|d+|D+|h+|H+|s+|S+)|.)", form):
+        letter, n = piece[0].lower(), len(piece)
+        codes = {"y": "%y" if n == 2 else "%Y", "m": "%M" if has_hours else "%b" if n > 2 else "%m"}
+        code = {**codes, "d": "%d", "h": "%H", "s": "%S"}.get(letter)
+        if code is None and letter.isalpha() and piece != "T":
+            return ""
+        has_hours = has_hours or letter == "h"
+        spelled += code or piece
+    return f"give --date-format {shlex.quote(spelled)}, or " if "%" in spelled else ""
+
+
+def offset_of(zone: str) -> int | None:
+    """Return a zone's seconds before UTC; None for a zone whose offset changes, or is not known."""
+    if zone in ("", *_ZONES):
+        return 3600 * _ZONES.get(zone, 0)
+    match = re.fullmatch(rf"(?:UTC|GMT)?({_OFFSET})", zone)
+    if match is None:
+        return None
+    digits = match[1][1:].replace(":", "").ljust(4, "0")
+    return (-1 if match[1][0] == "-" else 1) * (3600 * int(digits[:2]) + 60 * int(digits[2:]))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.data.dates import PARTS
 from bench.data.encode import MAX_CATEGORIES
-from bench.data.extremes import extreme_notes
+from bench.data.extremes import code_notes, extreme_notes
 from bench.data.leaks import suspicions
 from bench.data.split import notes as split_notes
 from bench.data.table import Table
@@ -86,7 +86,7 @@ def describe(table: Table, folds: int = FOLDS) -> Description:
         notes=(
             *table.notes,
             *_notes(table, n_distinct),
-            *extreme_notes(table.X, table.numeric, is_own=_is_own(table)),
+            *_far_and_codes(table),
             *split_notes(table, folds),
         ),
         warnings=tuple(suspicions(table)),
@@ -181,6 +181,14 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
 def _is_own(table: Table) -> bool:
     """Return whether a table is its user's own, and no registered one with a card."""
     return not table.card.sources and table.card.simulator is None
+
+
+def _far_and_codes(table: Table) -> list[str]:
+    """Return a line for each column with values far out or apart; in one's own table also for what looks like codes."""
+    if not _is_own(table):
+        return extreme_notes(table.X, table.numeric, is_own=False)
+    by_column = {name: extreme_notes(table.X, [name]) for name in table.numeric}
+    return [line for name, lines in by_column.items() for line in lines or code_notes(table.X, [name])]
 
 
 def _codes(X: pd.DataFrame) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.data.values import Numbers
 
@@ -32,6 +33,12 @@ FEWEST_OTHERS, FEWEST_ROWS = 3, 20  # different values that do not lie apart, an
 BOUND = 5.0  # in the same measure, up to which values are left as they are
 LARGEST_FLOAT = float(np.finfo(np.float64).max)
 OVERFLOWS = 1e100  # what lies beyond cannot be squared, as a standard deviation has to
+
+# What programs and bureaus write for none: -1 to -9, and nines (the last of them down to 6, as in 96), of either sign.
+NINES = np.array([10.0**digits - less for digits in range(2, 11) for less in range(1, 5)])
+CODES = np.concatenate([-np.arange(1.0, 10), -NINES, NINES])
+FEWEST_AMOUNTS = 3  # different values beside codes
+SMALL = 3  # times as far as a code below 0, other values must reach
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,43 @@ def _sole_negative(values: Numbers) -> Code | None:
     if len(negative) > len(others) or len(np.unique(others)) <= MOST_CODES:
         return None
     return Code(float(negative[0]), len(negative), float(others.min()))
+
+
+def code_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
+    """Return a line for each column of numbers with values that look like codes among amounts: which, and how many."""
+    notes = []
+    for name in names:
+        known = X[name].dropna().to_numpy(np.float64)
+        if not len(known) or not np.isin([known.min(), known.max()], CODES).any():
+            continue
+        values, counts = np.unique(known, return_counts=True)
+        is_code = _look_like_codes(values)
+        if is_code.any():
+            shown = ", ".join(
+                f"{code:.15g} ({count:,} row{'s' if count > 1 else ''})"
+                for code, count in zip(values[is_code], counts[is_code], strict=True)
+            )
+            low, high = values[~is_code][[0, -1]]
+            notes.append(
+                f"{name!r}: {shown} may be codes among values of {low:.10g} to {high:.10g}"
+                f"{_what_to_type(name, values[is_code].tolist(), is_own=True)}"
+            )
+    return notes
+
+
+def _look_like_codes(values: Numbers) -> NDArray[np.bool_]:
+    """Return which of a column's different values, in their order, look like codes: alone below 0, or far above."""
+    below: NDArray[np.bool_] = np.isin(values, CODES) & (values < 0)
+    amounts = values[~below]
+    is_small = len(amounts) > 0 and values[0] >= -9 and amounts[-1] < SMALL * -values[0]  # -2 to 2, say
+    if below.sum() > MOST_CODES or len(amounts) < FEWEST_AMOUNTS or amounts[0] < 0 or is_small:
+        below, amounts = np.zeros(len(values), dtype=bool), values
+    for place in range(max(FEWEST_AMOUNTS, len(amounts) - MOST_CODES), len(amounts)):
+        largest = amounts[place - 1]
+        if np.isin(amounts[place:], CODES).all() and amounts[place] - largest > largest - amounts[0]:
+            above: NDArray[np.bool_] = values > largest
+            return below | above
+    return below
 
 
 def _tails(values: Numbers) -> Tails | None:

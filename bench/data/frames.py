@@ -2,7 +2,8 @@
 
 A frame of pandas, of polars, or of anything else that has `to_pandas()`, is read as a parquet file is
 (`bench.data.raw.readers`). So a column has the same kind, and the same words mean a missing value, wherever the table
-came from. Only a category of numbers stays a category, which parquet would forget. The index is no column.
+came from. Only a category of numbers stays one, which parquet would forget, if they can be levels. The index is no
+column.
 
 The hash is of names, kinds and values, not of how a library stores them: NaN and null are the same missing value, and
 a whole number is the same in 32 and in 64 bits.
@@ -97,13 +98,13 @@ def plain_frame(
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
     columns = [
-        pa.nulls(len(given), pa.float64()) if name in unread else _arrow(given.iloc[:, place], name)
+        pa.nulls(len(given), pa.float64()) if name in unread else _arrow(given.iloc[:, place], name, verbatim)
         for place, name in enumerate(names)
     ]
     return read_arrow(pa.table(columns, names=names), FRAME_NAME, verbatim=verbatim)
 
 
-def _arrow(column: Series, name: str) -> pa.Array:
+def _arrow(column: Series, name: str, verbatim: Collection[str]) -> pa.Array:
     """Return a column in arrow's memory, missing values as null."""
     if isinstance(column.dtype, pd.SparseDtype):
         column = pd.Series(np.asarray(column), name=column.name)
@@ -113,15 +114,26 @@ def _arrow(column: Series, name: str) -> pa.Array:
     try:
         values = pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        kinds = sorted({type(value).__name__ for value in column.dropna()})
+        drop = "" if name in verbatim else f", or give --drop {shlex.quote(name)}"
         raise BadTable(
-            f"The column {name!r} holds what no table can ({', '.join(kinds[:4])}); make its values all numbers or "
-            f"all texts, or give --drop {shlex.quote(name)}."
+            f"The column {name!r} holds what no table can ({_kinds(column)}); make its values all numbers or all "
+            f"texts, frame[{name!r}].astype(str){drop}."
         ) from error
     value_type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if pa.types.is_nested(value_type):
         raise BadTable(f"The column {name!r} does not hold single values; give --drop {shlex.quote(name)}.")
     return values
+
+
+def _kinds(column: Series) -> str:
+    """Return the kinds of a column's values, each with its first value and row."""
+    firsts: dict[str, str] = {}
+    for row, value in enumerate(column, start=1):
+        if not pd.api.types.is_scalar(value) or not pd.isna(value):
+            firsts.setdefault(
+                type(value).__name__, f"{type(value).__name__} {str(value)[:30]!r} in row {row:,}"
+            )
+    return ", ".join([firsts[kind] for kind in sorted(firsts)][:4])
 
 
 def content_sha256(frame: pd.DataFrame) -> str:

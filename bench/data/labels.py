@@ -8,24 +8,23 @@ that are named as negative.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.raw.readers import MISSING_WORDS
+from bench.data.raw.content import MISSING_WORDS, PLAIN_NUMBER
 from bench.data.values import Series
 from bench.errors import BadTable
 from bench.names import Unlabelled
 
 _Value = str | float | bool  # of a label, as a user or a card says it
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNDERSTOOD = (("0", "1"), ("no", "yes"))  # negative, positive
 _LOGICAL = {"false": "0", "true": "1"}
 _SHOWN = 5  # values, or rows, that a message names
@@ -81,7 +80,7 @@ def label(
     positive_word = _positive(counts, positive, name, n_missing=int(missing.sum()))
     if missing.any() and unlabelled == "refuse" and not negative:
         raise BadTable(_unlabelled(words, missing, counts, name, column))
-    negative_words = {_asked(counts, spelled(value), name) for value in negative}
+    negative_words = {_asked(counts, spelled(value), name, "--negative") for value in negative}
     if positive_word in negative_words:
         raise BadTable(f"{positive_word!r} of the target {name!r} is asked for as positive and as negative.")
     kept = ~missing & (np.isin(words, [positive_word, *negative_words]) if negative else True)
@@ -97,7 +96,7 @@ def spelled(value: object) -> str:
     text = str(value).strip()
     if text.lower() in _LOGICAL:
         return _LOGICAL[text.lower()]
-    if not _NUMBER.fullmatch(text):
+    if not PLAIN_NUMBER.fullmatch(text):
         return text
     number = float(text)
     return str(int(number)) if number.is_integer() else repr(number)
@@ -121,7 +120,7 @@ def _positive(counts: Counter[str], positive: _Value | None, name: str, *, n_mis
         )
         raise BadTable(f"The target {name!r} must have two values; it has {_shown(counts)}{beside}.{hint}")
     if positive is not None:
-        return _asked(counts, spelled(positive), name)
+        return _asked(counts, spelled(positive), name, "--positive")
     if len(counts) > 2:
         raise BadTable(
             f"The target {name!r} must have two values; it has {_shown(counts)}{beside}. Name the positive one, "
@@ -138,12 +137,17 @@ def _positive(counts: Counter[str], positive: _Value | None, name: str, *, n_mis
     )
 
 
-def _asked(counts: Counter[str], asked: str, name: str) -> str:
+def _asked(counts: Counter[str], asked: str, name: str, option: str) -> str:
     """Return the value that was asked for, in any letter case if that leaves one."""
     exact = [word for word in counts if word == asked]
     matches = exact or [word for word in counts if word.lower() == asked.lower()]
     if len(matches) != 1:
-        raise BadTable(f"{asked!r} is not one value of the target {name!r}, which has {_shown(counts)}.")
+        nearest = get_close_matches(asked, counts, 1, cutoff=0.5)
+        one = f"{option} {shlex.quote(nearest[0])}" if nearest else f"{option} with one of these"
+        raise BadTable(
+            f"{option} {shlex.quote(asked)}: {asked!r} is not one value of the target {name!r}, which has "
+            f"{_shown(counts)}; give {one}."
+        )
     return matches[0]
 
 

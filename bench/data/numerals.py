@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,81 +18,25 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.dateformats import MONTHS
-from bench.data.raw.decimals import GROUPED
+from bench.data.numberformats import (
+    BODIES,
+    CURRENCIES,
+    LETTERS,
+    MISSING_WORDS,
+    MOST_WORDS,
+    MULTIPLIERS,
+    NINES,
+    NO_UNITS,
+    NUMBER,
+    SPELT,
+)
 
-# Compared in lower case. In a column of numbers they stand for a missing value; in one of texts they are texts.
-# fmt: off
-MISSING_WORDS = frozenset([
-    "-", "--", "---", "–", "—", ".", "..", "...", "*", "?", "??", "#n/a", "#n/a n/a", "#na", "#null!",
-    "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#n/d", "\\n", "(null)", "<null>", "null", "<na>", "na",
-    "n/a", "n.a.", "n.a", "n/d", "nat", "nan", "-nan", "+nan", "-1.#ind", "1.#ind", "-1.#qnan", "1.#qnan",
-    "none", "(none)", "nil", "missing", "(missing)", "unknown", "(unknown)", "(blank)", "blank", "undefined",
-    "not available", "not applicable", "not reported", "k.a.", "s/d",
-])
-# fmt: on
-_SYMBOLS = "US$|CA$|AU$|NZ$|HK$|R$|A$|C$|S$|$|€|£|¥|￥|₹|₽|₩|₺|₫|₪|₦|฿|₴|₱|¢|zł|kr|Kč|Ft|Rs.|Rs|Fr."
-_ISO = (
-    "USD|EUR|GBP|JPY|CHF|CNY|RMB|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|RUB|UAH|ZAR|MXN|ARS|CLP|COP|"
-    "PEN|KRW|TWD|HKD|SGD|THB|IDR|MYR|PHP|VND|ILS|AED|SAR|EGP|NGN|KES|PKR|BDT|LKR|TZS|UGX|GHS|DEM|FRF|BTC"
-)
-_MULTIPLIERS = {
-    **dict.fromkeys(("k", "K", "thousand", "Tsd"), 3),
-    **dict.fromkeys(("M", "MM", "mn", "mln", "Mio", "million", "Million"), 6),
-    **dict.fromkeys(("bn", "Bn", "B", "Mrd", "billion", "Billion"), 9),
-    "lakh": 5,
-    "crore": 7,
-}
-_UNITS = (
-    "kg|g|mg|t|lb|lbs|oz|km|m|cm|mm|mi|ft|yd|ml|l|L|kWh|kW|W|d|h|hr|hrs|min|mins|s|sec|secs|ms|day|days|w|wk|wks|week|"
-    "weeks|mo|mos|mth|mths|month|months|y|yr|yrs|year|years|bps|bp|pp|pct|ppm|x|X|Hz|MHz|GHz|KB|MB|GB|TB|px|pts|mmHg|"
-    "bpm|rpm|mph|km/h|kmh|mg/dl|mg/dL|mmol/l|mmol/L|m²|m2|m³|m3|sqft|sq ft|sq m|°C|°F|°|%|‰"
-)
-# Words after a number that make it no number of a unit: clock times, dates, ordinals.
-_NO_UNITS = {"am", "pm", "st", "nd", "rd", "th", *MONTHS}
-_SPELT = str.maketrans(
-    {
-        **dict.fromkeys("\u00a0\u202f\u2009\u2007\u2006\u2002\u2003\t", " "),
-        **dict.fromkeys("\u2019\u2018`´\u02bc", "'"),
-        **dict.fromkeys("−﹣－", "-"),
-        **{chr(first + i): str(i) for first in (0xFF10, 0x0660, 0x06F0) for i in range(10)},
-        **dict.fromkeys("，٬", ","),
-        **dict.fromkeys("．٫", "."),
-        **dict.fromkeys("％٪", "%"),
-    }
-)
-_NINES = str.maketrans("12345678", "99999999")  # texts of one shape differ in these digits only
+# Different numbers with three digits after a point, from which on it may part thousands though others have points.
+GROUPED = 50
+_SAMPLE = 200  # texts that tell whether there are many numbers among all
 _FEW_UNITS = (
     5  # up to so many, numbers of several units are meant as numbers; more are words after house numbers
 )
-
-
-def _any(words: Sequence[str]) -> str:
-    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-
-
-_CURRENCY = _any([*_SYMBOLS.split("|"), *_ISO.split("|")])
-_TEXT = re.compile(
-    rf"(?P<open>\()?\s?(?P<sign>[+-])?\s?(?:(?P<prefix>%|{_CURRENCY})\s?)?(?P<open2>\()?(?P<sign2>[+-])?\s?"
-    r"(?P<body>[.,]?[0-9](?:[0-9.,' ]*[0-9])?\.?(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?))(?P<trail>(?<=[0-9])-)?"
-    rf"(?P<close>\))?\s?(?P<suffix>{_CURRENCY})?"
-    rf"(?:\s?(?P<unit>{_any([*_UNITS.split('|'), *_MULTIPLIERS])})|\s(?P<word>[^\W\d_]{{2,}}))?\.?"
-    rf"\s?(?P<suffix2>{_CURRENCY})?\s?(?P<close2>\))?"
-)
-
-
-def _body(decimal: str, thousands: str) -> re.Pattern[str]:
-    """Return the pattern of a number: its decimal mark, and the other mark, blanks or apostrophes between thousands."""
-    indian = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if thousands == "," else ""
-    groups = rf"[1-9]\d{{0,2}}(?P<by>[{re.escape(thousands)} '])\d{{3}}(?:(?P=by)\d{{3}})*{indian}"
-    trailing = "*" if decimal == "." else "+"
-    mark = re.escape(decimal)
-    return re.compile(
-        rf"(?:(?:\d+|{groups})(?:{mark}\d{trailing})?|{mark}\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?)"
-    )
-
-
-_BODIES = {".": _body(".", ","), ",": _body(",", ".")}
 
 
 @dataclass(frozen=True)
@@ -111,18 +55,22 @@ class Marks:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a number is written: its sign, currency and unit, where its digits are, and the decimal marks it may have."""
+    """How a number is written: its sign, currency and unit, where its digits are, and the decimal marks it may have.
+
+    A word that `is_glued` to the digits, and no unit that is known, is one only where a whole column has it.
+    """
 
     negative: bool
     body: slice
     currency: str
     unit: str
     marks: tuple[str, ...]
+    is_glued: bool = False
 
     @property
     def factor(self) -> int:
         """The power of ten by which the unit multiplies."""
-        return _MULTIPLIERS.get(self.unit, 0)
+        return MULTIPLIERS.get(self.unit, 0)
 
 
 class Numeral(NamedTuple):
@@ -198,33 +146,43 @@ def numeral(text: str) -> Numeral | None:
     """
     text = text.strip()
     if not text.isascii():
-        text = text.translate(_SPELT)
+        text = text.translate(SPELT)
         text = f"-{text[1:]}" if text[0] in "–—‒" else text
-    shape = _shape(text.translate(_NINES))
+    shape = _shape(text.translate(NINES))
     return None if shape is None or _is_address(text[shape.body]) else Numeral(text, shape)
 
 
 @lru_cache(2**16)
 def _shape(text: str) -> Shape | None:
     """Return the shape of a text whose digits are all 0 or 9; None for what is no number."""
-    match = _TEXT.fullmatch(text)
+    match = NUMBER.fullmatch(text) if len(LETTERS.findall(text)) <= MOST_WORDS else None
     if match is None:
         return None
     part = {name: value or "" for name, value in match.groupdict().items()}
     signs = [part[name] for name in ("sign", "sign2", "trail") if part[name]]
     n_open, n_close = (bool(part[name]) + bool(part[f"{name}2"]) for name in ("open", "close"))
-    if len(signs) + n_open > 1 or n_open != n_close or part["word"].lower() in _NO_UNITS:
+    if len(signs) + n_open > 1 or n_open != n_close or part["word"].lower() in NO_UNITS:
         return None
     body = part["body"]
-    marks = tuple(mark for mark in _BODIES if _BODIES[mark].fullmatch(body))
+    marks = tuple(mark for mark in BODIES if BODIES[mark].fullmatch(body))
     unit = part["unit"] or part["word"]
     is_percent = part["prefix"] == "%"
     is_phone = signs == ["+"] and " " in body  # +48 600 123 456
     if not marks or is_phone or (is_percent and unit):
         return None
     currency = part["suffix"] + part["suffix2"] + ("" if is_percent else part["prefix"])
+    if not currency and part["word"] in CURRENCIES:
+        currency, unit = part["word"], ""
+    is_glued = bool(unit) and unit == part["word"] and not part["glue"]
+    if is_glued and not unit.lower().strip("x"):  # 941xx: digits that are not told
+        return None
     return Shape(
-        bool(n_open) or "-" in signs, slice(*match.span("body")), currency, "%" if is_percent else unit, marks
+        bool(n_open) or "-" in signs,
+        slice(*match.span("body")),
+        CURRENCIES.get(currency, currency),
+        "%" if is_percent else unit,
+        marks,
+        is_glued,
     )
 
 
@@ -247,14 +205,27 @@ def _python(body: str, mark: str) -> str:
 
 
 def as_numbers(
-    texts: Sequence[str], weights: NDArray[np.intp], marks: Marks
+    texts: Sequence[str], weights: NDArray[np.intp], marks: Marks, *, most: float = 0.0
 ) -> Parsed | Strays | Undecided | None:
     """Return different texts, (n,), as numbers, or why they are none; None where nothing in them is a number.
 
-    `weights` (n,) is how often each text stands in the column.
+    `weights` (n,) is how often each text stands in the column. None is also returned where no more than the share
+    `most` of the rows, and no more than half of the texts, are numbers or words of missing: a column of texts is known
+    without reading all of them.
     """
-    words = [is_missing_word(text) for text in texts]
-    read = [None if word else numeral(text) for text, word in zip(texts, words, strict=True)]
+    words: list[bool] = []
+    read: list[Numeral | None] = []
+    allowed = (1 - most) * int(weights.sum())
+    allowed_texts = len(texts) / 2 if not most or _are_many_numbers(texts) else 0.0
+    for text, weight in zip(texts, weights.tolist(), strict=True):
+        words.append(is_missing_word(text))
+        read.append(None if words[-1] else numeral(text))
+        if not words[-1] and read[-1] is None:
+            allowed, allowed_texts = allowed - weight, allowed_texts - 1
+            if most and allowed <= 0 and allowed_texts <= 0:
+                return None
+    if not _share_glued(number for number in read if number is not None):
+        read = [None if number is None or number.shape.is_glued else number for number in read]
     numerals = [number for number in read if number is not None]
     if not numerals:
         return None
@@ -277,12 +248,30 @@ def as_numbers(
     return Parsed(values, _described(numerals, unit, mark), guessed)
 
 
+def _share_glued(numerals: Iterable[Numeral]) -> bool:
+    """Tell whether all numbers have one unit, if words are glued to some; a bare zero may be without."""
+    numerals = list(numerals)
+    first = next((number.shape.unit for number in numerals if number.shape.is_glued), None)
+    return first is None or all(
+        number.is_bare_zero or _are_one_unit(number.shape.unit, first) for number in numerals
+    )
+
+
+def _are_many_numbers(texts: Sequence[str]) -> bool:
+    """Tell whether so many of some texts are numbers that they may be half of all."""
+    sample = texts[:: 1 + len(texts) // _SAMPLE]
+    return 4 * sum(numeral(text) is not None for text in sample) >= len(sample)
+
+
 def decimal_mark(texts: Sequence[str]) -> str | None:
     """Return the decimal mark with which alone all texts can be read as numbers; None where that is open."""
-    possible = set(_BODIES)
+    possible, glued = set(BODIES), set[str]()
     for text in texts:
         number = numeral(text)
         if number is not None:
+            glued |= {number.shape.unit.lower()} if number.shape.is_glued else set()
+            if len(glued) > 1:
+                return None
             possible &= set(number.shape.marks)
         elif not is_missing_word(text):
             return None
@@ -295,7 +284,7 @@ def _style(read: Sequence[Numeral | None], weights: NDArray[np.intp]) -> tuple[s
     currencies: Counter[str] = Counter()
     for number, weight in zip(read, weights, strict=True):
         if number is not None:
-            units["k" if number.shape.unit in _MULTIPLIERS else number.shape.unit] += (
+            units["k" if number.shape.unit in MULTIPLIERS else number.shape.unit] += (
                 0 if number.is_bare_zero else int(weight)
             )
             currencies[number.shape.currency] += int(weight)
@@ -307,10 +296,10 @@ def _style(read: Sequence[Numeral | None], weights: NDArray[np.intp]) -> tuple[s
 
 def _agrees(number: Numeral, unit: str, currency: str) -> bool:
     """Tell whether a number has this unit and currency; no currency is any, and a bare zero is of any unit."""
-    if number.shape.currency not in ("", currency):
+    if number.shape.currency not in ("", currency) and {number.shape.currency, currency} != {"$", "USD"}:
         return False
     if unit == "k":
-        return number.shape.unit == "" or number.shape.unit in _MULTIPLIERS
+        return number.shape.unit == "" or number.shape.unit in MULTIPLIERS
     return _are_one_unit(number.shape.unit, unit) or number.is_bare_zero
 
 
@@ -329,7 +318,7 @@ def _are_one_unit(first: str, second: str) -> bool:
 
 def _mark(numerals: Sequence[Numeral], marks: Marks) -> str | Undecided:
     """Return the decimal mark of numbers that agree in all else; the one that most can be read with."""
-    counts = {mark: sum(mark in number.shape.marks for number in numerals) for mark in _BODIES}
+    counts = {mark: sum(mark in number.shape.marks for number in numerals) for mark in BODIES}
     if marks.declared and marks.decimal is not None:
         other = next((number.text for number in numerals if marks.decimal not in number.shape.marks), None)
         return marks.decimal if other is None else Undecided(other, declared=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.data.cards import Dataset, dataset_names
 from bench.data.cards import card as registered
+from bench.data.dateformats import pattern_of
 from bench.data.dates import PARTS
 from bench.data.raw.archives import listed
 from bench.errors import BadTable, UnknownName
@@ -16,6 +17,8 @@ from bench.errors import BadTable, UnknownName
 
 def check_columns(frame: pd.DataFrame, card: Dataset) -> None:
     """Raise unless the columns are distinct and those that the card names are there, in one role each."""
+    if card.date_format is not None:
+        pattern_of(card.date_format)  # raises
     repeated = list(frame.columns[frame.columns.duplicated()].unique())
     if repeated:
         raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")

@@ -9,7 +9,7 @@ the user says which of two values is positive, unless the values say so themselv
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from bench.data.cards import Dataset, Source
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
 from bench.data.identifiers import Equality, equality
-from bench.data.kinds import number_column, time_column
+from bench.data.kinds import TimeColumn, amount_column, number_column, time_column
 from bench.data.labels import label
 from bench.data.numerals import Marks
 from bench.data.raw import fetch
@@ -170,9 +170,7 @@ def load(
             raise BadSetting(f"{card.name!r} is simulated and reads no file; leave out the file or the name.")
         return _simulated(card, rows)
     if rows is not None:
-        raise BadSetting(
-            f"{rows} rows were asked of {card.name!r}, but only simulated data can have any number."
-        )
+        raise BadSetting(f"{rows} rows were asked of {card.name!r}; only simulated data can have any number.")
     if frame is not None:
         plain = plain_frame(frame, unread=_unread(card), verbatim=(card.target,))
         return table_from_frame(plain, card, sha256=content_sha256(plain), source="frame")
@@ -182,13 +180,19 @@ def load(
         else fetch.local_file(data_file, card if card.sources else None)
     )
     card = _as_spelled(card, raw.origin)
-    read = read_frame(raw.path, card.columns, card.reading, unread=_unread(card), verbatim=(card.target,))
+    words = {"unread": _unread(card), "verbatim": (card.target,), "coded": _coded(card)}
+    read = read_frame(raw.path, card.columns, card.reading, **words)
     return table_from_frame(read, card, sha256=raw.sha256, source=raw.source)
 
 
 def _unread(card: Dataset) -> list[str]:
     """Return the columns whose values nobody asks for: those dropped that have no other role."""
     return [name for name in card.drop if name not in (card.target, card.time, card.amount, card.entity)]
+
+
+def _coded(card: Dataset) -> list[str]:
+    """Return the columns of codes, of which 007 and 7 are two."""
+    return [*card.categorical, *([] if card.entity is None else [card.entity])]
 
 
 def _simulated(card: Dataset, rows: int | None) -> Table:
@@ -244,18 +248,18 @@ def table_from_frame(
     target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
     _check_expected(frame, target.y, card)
     marks = marks_of(frame.drop(columns=list(card.drop), errors="ignore"), card.reading.decimal)
-    # The index of the rows that are kept still says where they are in the file.
     frame, codes_left_out = _without_codes(frame.iloc[target.rows], card, marks)
     read = features(frame[_feature_names(frame, card)], card, marks)
-    times, notes_of_times = _times(frame, card, marks)
-    notes = (*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *notes_of_times)
+    times = _times(frame, card, marks)
+    notes = (*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *times.notes)
+    _refuse_idle_format(card, {*read.date_formats, times.date_format})
     return Table(
         card=card,
         X=read.X,
         y=target.y,
         sha256=sha256,
         source=source,
-        time=times,
+        time=times.values,
         amount=_amounts(frame, card, marks),
         probability=None if probability is None else probability[target.rows],
         entity=_entities(frame, card),
@@ -275,7 +279,8 @@ def _feature_names(frame: pd.DataFrame, card: Dataset) -> list[str]:
 def _without_codes(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[pd.DataFrame, list[str]]:
     """Return the frame with the numbers that the card calls missing as missing values, and a line for each column.
 
-    Raises BadTable where a user's own column holds none of a number, or texts.
+    Its index says where the rows are in the file, though some have been left out. Raises BadTable where a user's own
+    column holds none of a number, or texts.
     """
     notes, changed = [], {}
     for name, codes in card.missing.items():
@@ -327,12 +332,21 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | None, tuple[str, ...]]:
-    """Return the card's time column as float64, if it has one: numbers as they are, dates as seconds; with notes."""
+def _refuse_idle_format(card: Dataset, read: Collection[str]) -> None:
+    """Raise BadSetting where no column has dates of the format that is declared."""
+    if card.date_format is not None and card.date_format not in read:
+        raise BadSetting(
+            f"--date-format {shlex.quote(card.date_format)}: no column is read as dates of this format; leave it "
+            "out, or give the format of a column of dates, such as %Y-%m-%d for 2015-12-31 or %d/%m/%Y for 31/12/2015."
+        )
+
+
+def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> TimeColumn:
+    """Return the card's time column, if it has one; raise BadTable with a row that has no time."""
     if card.time is None:
-        return None, ()
-    times, notes = time_column(frame[card.time], card, marks)
-    lacking = np.flatnonzero(~np.isfinite(times))
+        return TimeColumn(None)
+    times = time_column(frame[card.time], card, marks)
+    lacking = np.flatnonzero(~np.isfinite([] if times.values is None else times.values))
     if len(lacking):
         value = frame[card.time].iloc[lacking[0]]
         said = "" if pd.isna(value) else f", such as {str(value)!r}"
@@ -340,16 +354,11 @@ def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | 
             f"The time column {card.time!r} has no finite time in {len(lacking):,} rows{said} (row "
             f"{frame.index[lacking[0]] + 1:,} of the data); mend or remove them."
         )
-    return times, notes
+    return times
 
 
 def _amounts(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Numbers | None:
     """Return the amount column as float64, NaN where missing, if the card has one."""
     if card.amount is None:
         return None
-    amounts = number_column(frame[card.amount], marks)
-    if amounts is None or np.isinf(amounts).any():
-        raise BadTable(
-            f"The amount column {card.amount!r} does not hold finite numbers; mend it, or give another."
-        )
-    return amounts
+    return amount_column(frame[card.amount], marks)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from bench.data.dates import NearlyDates, Times, dates_of_numbers, dates_of_texts, dates_of_type
 from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark
+from bench.data.raw.content import drops
+from bench.errors import BadTable
 
 Numbers = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known when it is read
@@ -22,6 +24,7 @@ Series: TypeAlias = "pd.Series[Any]"  # of any dtype: what it holds is known whe
 _NUMBER_KINDS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "decimal", "empty")
 _TEXT_KINDS = ("string", "date", "time", "datetime", "datetime64", "period", "timedelta", "timedelta64")
 
+_FIRST = 100  # texts that are read first
 _SAMPLE = 50_000  # rows of a column that are asked for the decimal mark of others
 _LOGICAL = dict.fromkeys(("true", "True", "TRUE"), 1.0) | dict.fromkeys(("false", "False", "FALSE"), 0.0)
 
@@ -40,6 +43,13 @@ class Texts(NamedTuple):
     def first_row(self, place: int) -> int:
         """Return the first row that has a text."""
         return int(np.flatnonzero(self.places == place)[0])
+
+
+class NearlyDated(NamedTuple):
+    """A column of which most values are dates: what is known of its different values."""
+
+    dates: NearlyDates
+    texts: Texts
 
 
 class Dated(NamedTuple):
@@ -72,7 +82,11 @@ def texts_of(column: Series) -> Texts | None:
 
 
 def numbers(column: Series) -> Numbers | None:
-    """Return a column as float64, (n,), if all its values are numbers, logical or their texts; else None."""
+    """Return a column as float64, (n,), if all are numbers, logical, the texts of these, or whole days; else None."""
+    if kind_of(column) == "m":
+        dated = dates_of(column)
+        assert isinstance(dated, Dated)  # noqa: S101  (for mypy; a type of durations holds no texts)
+        return None if dated.dates.days is None else dated.texts.rows(dated.dates.days)
     if column.dtype.kind in "biuf":
         return column.to_numpy(np.float64, na_value=np.nan, copy=True)
     if pd.api.types.infer_dtype(column, skipna=True) not in _NUMBER_KINDS:
@@ -88,12 +102,15 @@ def plain_numbers(words: Sequence[str], marks: Marks) -> Numbers | None:
 
     True and false, as `bench.data.raw.readers` takes them in a text file, are 1 and 0.
     """
-    if words and set(words) <= _LOGICAL.keys():
+    if 0 < len(words) <= len(_LOGICAL) and set(words) <= _LOGICAL.keys():
         return np.array([_LOGICAL[word] for word in words])
     if not words or marks.semicolons or marks.mixed or marks.decimal == ",":
         return None
-    values: Numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(np.float64)
-    return None if np.isnan(values).any() else values
+    for some in (words[:_FIRST], words):  # most texts are told by the first
+        values: Numbers = pd.to_numeric(pd.Series(some, dtype=object), errors="coerce").to_numpy(np.float64)
+        if np.isnan(values).any():
+            return None
+    return values
 
 
 def written_numbers(texts: Texts, marks: Marks) -> Parsed | Strays | Undecided | None:
@@ -104,7 +121,7 @@ def written_numbers(texts: Texts, marks: Marks) -> Parsed | Strays | Undecided |
 
 def dates_of(
     column: Series, declared: str | None = None, texts: Texts | None = None
-) -> Dated | NearlyDates | None:
+) -> Dated | NearlyDated | None:
     """Return a column of dates, clock times or durations, of texts or of a type of its own; None for any other."""
     if kind_of(column) in "mM":
         column = column.astype(column.cat.categories.dtype) if is_category(column) else column
@@ -116,17 +133,47 @@ def dates_of(
     if kind_of(column) in "iuf":
         return None if declared is None or is_category(column) else _dates_of_numbers(column, declared)
     texts = texts_of(column) if texts is None else texts
-    dates = None if texts is None else dates_of_texts(texts.words, declared)
-    return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
+    if texts is None:
+        return None
+    return _with_texts(dates_of_texts(texts.words, declared, texts.counts), texts)
 
 
-def _dates_of_numbers(column: Series, declared: str) -> Dated | None:
+def _dates_of_numbers(column: Series, declared: str) -> Dated | NearlyDated | None:
     places, different = pd.factorize(column)
     values = np.asarray(different, dtype=np.float64)
     dates = dates_of_numbers(values, declared) if np.isfinite(values).all() else None
     counts = np.bincount(places[places >= 0], minlength=len(values))
-    words = [f"{value:.15g}" for value in values]
-    return None if dates is None else Dated(dates, Texts(words, places, counts))
+    return _with_texts(dates, Texts([f"{value:.15g}" for value in values], places, counts))
+
+
+def _with_texts(dates: Times | NearlyDates | None, texts: Texts) -> Dated | NearlyDated | None:
+    if isinstance(dates, NearlyDates):
+        return NearlyDated(dates, texts)
+    return None if dates is None else Dated(dates, texts)
+
+
+def category_of(column: Series, texts: Texts | None = None) -> Series:
+    """Return a column as a category over the sorted texts of its values; `texts` are those of a column of texts."""
+    try:
+        codes, values = (texts.places, texts.words) if texts else pd.factorize(column)
+    except TypeError as error:  # lists and the like have no hash
+        raise BadTable(
+            f"The column {column.name!r} does not hold single values; give {drops([str(column.name)])}."
+        ) from error
+    words = values if texts else list(map(_word, np.asarray(values, dtype=object)))
+    levels = sorted(set(words))
+    place = {word: i for i, word in enumerate(levels)}
+    lookup = np.array([*(place[word] for word in words), -1], dtype=np.intp)  # the last: code -1, missing
+    return pd.Series(
+        pd.Categorical.from_codes(lookup[codes], categories=pd.Index(levels, dtype=str)),
+        name=column.name,
+        index=column.index,
+    )
+
+
+def _word(value: object) -> str:
+    """Return a category's name: whole numbers without a point, because a missing value makes ints floats."""
+    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
 
 
 def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:
@@ -136,10 +183,12 @@ def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:
     if declared is not None:
         return Marks(declared, declared=True, semicolons=semicolons)
     firsts = (texts_of(frame[name].iloc[:_SAMPLE]) for name in frame)
-    said = {decimal_mark(texts.words) for texts in firsts if texts is not None}
-    file_has_commas = frame.attrs.get("decimal") == ","
-    commas = "," in said or file_has_commas
-    points = "." in said or (separator is not None and not file_has_commas and _has_fractions(frame))
+    said: set[str | None] = {decimal_mark(texts.words) for texts in firsts if texts is not None}
+    written = frame.attrs.get("decimal")
+    if written is None and separator is not None and _has_fractions(frame):
+        written = "."
+    said |= set(written or "")
+    commas, points = "," in said, "." in said
     decimal = None if commas == points else "," if commas else "."
     return Marks(decimal, semicolons=semicolons, mixed=commas and points)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import get_args
 
 from bench.data.cards import Dataset, Reading, card, card_for_file, card_for_frame
 from bench.data.frames import column_names
 from bench.data.raw.archives import listed
 from bench.data.table import DownloadProgress, Table, load
-from bench.errors import BadSetting, UnknownName
-from bench.names import Dates, HighCardinality, Unlabelled
+from bench.errors import BadSetting
 from bench.runs.request import Request
 
 # The options of a table of one's own: what its columns and rows mean, and how its file is read.
@@ -33,12 +31,6 @@ _READING = tuple(Reading.model_fields)
 _DEFAULTS = {
     entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
     for entry in fields(Request)
-}
-
-_CHOICES = {
-    "unlabelled": get_args(Unlabelled),
-    "dates": get_args(Dates),
-    "high_cardinality": get_args(HighCardinality),
 }
 
 MAX_NAME = 100  # letters of a table's name, which is part of files' names
@@ -82,17 +74,22 @@ def _own_card(request: Request) -> Dataset:
     """Return a card for the request's frame or file."""
     if request.name is not None and len(request.name) > MAX_NAME:
         raise BadSetting(f"name= has {len(request.name)} letters; a table's name has at most {MAX_NAME}.")
-    for name, words in _CHOICES.items():
-        if getattr(request, name) not in words:
-            raise UnknownName(f"--{name.replace('_', '-')}", getattr(request, name), words)
     roles = {name: getattr(request, name) for name in ("name", *_ROLES)}
     roles["reading"] = _reading(request)
     if request.data is not None:
+        _refuse_options_of_files(request)
         return card_for_frame(_target_of_frame(request), **roles)
     assert request.data_file is not None  # noqa: S101  (for mypy; the caller has looked)
     if request.target is None:
         raise BadSetting(f"Which column of {request.data_file.name} is the label? Say --target COLUMN.")
     return card_for_file(request.data_file, request.target, **roles)
+
+
+def _refuse_options_of_files(request: Request) -> None:
+    """Raise BadSetting where an option is given that a frame has no use for; a decimal mark its texts may have."""
+    for name in ("source", *_READING):
+        if name != "decimal" and (value := getattr(request, name)) != _DEFAULTS[name]:
+            raise BadSetting(f"{name}={value!r} says how a file is read, and data is a frame; leave it out.")
 
 
 def _reading(request: Request) -> Reading:
@@ -103,11 +100,13 @@ def _reading(request: Request) -> Reading:
         raise BadSetting(
             f"--skip-rows {request.skip_rows}: give the number of lines above the table, 0 or more."
         )
-    if request.comment == "":
+    if "" in request.comment:
         raise BadSetting(
             "--comment '': say how a line begins that is none of the table, for example --comment '#'."
         )
-    return Reading.model_validate({name: getattr(request, name) for name in _READING})
+    given = {name: getattr(request, name) for name in _READING}
+    one = next(iter(request.comment), None)  # as records have it
+    return Reading.model_validate({**given, "comment": request.comment if len(request.comment) > 1 else one})
 
 
 def _target_of_frame(request: Request) -> str:

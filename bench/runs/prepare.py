@@ -44,6 +44,9 @@ class FullReporter(Reporter, typing.Protocol):
     def trials(self, done: float, total: int, *, ended: bool) -> None:
         """Take note of how many trials of all studies are done, those under way in part; `ended`: a generation is."""
 
+    def expect(self, seconds: float) -> None:
+        """Take note of how many seconds all runs will still take, by what has run so far: an estimate."""
+
     def download(self, name: str, done: int, total: int | None) -> None:
         """Take note of a download's progress in bytes."""
 

@@ -170,8 +170,9 @@ class Request:
         ),
     )
     skip_rows: int = field(default=0, metadata=option("Lines above your table to leave out.", FILE, "N"))
-    comment: str | None = field(
-        default=None, metadata=option("Leave out lines of your file that begin with this.", FILE, "TEXT")
+    comment: tuple[str, ...] = field(
+        default=(),
+        metadata=option("Leave out lines of your file that begin with this. Repeatable.", FILE, "TEXT"),
     )
     decimal: str | None = field(
         default=None,
@@ -353,6 +354,8 @@ class Request:
         """
         if self.dataset is not None and not isinstance(self.dataset, str):
             _refuse_frame(self.dataset)
+        if isinstance(self.comment, str):
+            object.__setattr__(self, "comment", (self.comment,))
         take_as_declared(self)
         plugins.use(self.method_file)
         object.__setattr__(self, "tuned", self.tuned or self.tuned_anyway)

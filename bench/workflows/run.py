@@ -27,6 +27,7 @@ from bench.networks.config import check_validation
 from bench.plugins.guards import guard, is_of_bench
 from bench.runs.card import the_card
 from bench.runs.engines import engine_named
+from bench.runs.outlook import Outlook
 from bench.runs.prepare import FullReporter, Prepared, prepare, resolve, seeds_per_split
 from bench.runs.request import Request
 from bench.runs.run import Run, configuration, packs, plan
@@ -224,7 +225,8 @@ def _execute(plan: Plan, reporter: FullReporter) -> list[Result]:
     """Have the request's engine run the packs."""
     engine, request = engine_named(plan.request.engine), plan.request
     run_packs = guard(engine.run, (list, tuple), "a list of bench.contract.Result")
-    returned = run_packs(plan.packs, plan.bench, reporter, workers=plan.workers, timeout=request.timeout)
+    told = Outlook(reporter, plan.packs, plan.workers)
+    returned = run_packs(plan.packs, plan.bench, told, workers=plan.workers, timeout=request.timeout)
     results = [result for result in returned if isinstance(result, Result)]
     ended = {result.key for result in results}
     if left := [run for run in plan.todo if run.key not in ended]:

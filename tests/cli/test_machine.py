@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.cli.progress import Lines
+from bench.cli.progress import Lines, roughly
 from bench.contract import Result
 from bench.data.raw.cache import cache_place
 from bench.errors import BadStore
@@ -74,3 +74,32 @@ def test_a_run_says_how_long_it_will_take() -> None:
     assert lines.getvalue().endswith("[1/4]  in 1000.0 s, some 50 min left\n")
     reporter.pack_finished(0, [done] * 3, 1.0)
     assert lines.getvalue().endswith("[4/4]  in 1.0 s\n")
+
+
+def test_a_long_run_says_so_once_and_before_its_first_pack_ends() -> None:
+    lines = io.StringIO()
+    reporter = Lines(Console(file=lines, width=200))
+    reporter.planned(120, 0, 9)
+    reporter.expect(20)
+    assert "estimate" not in lines.getvalue()
+    reporter.expect(240)
+    reporter.expect(5)
+    assert lines.getvalue().splitlines()[1:] == [
+        "some 4 min for 120 runs in all: an estimate, by their first 0 s"
+    ]
+    reporter.pack_finished(0, [Result("0" * 64, "none", "ok", None)], 9.0)
+    assert lines.getvalue().endswith("[1/120]  in 9.0 s, some 5 s left\n")
+
+
+def test_times_are_said_roughly() -> None:
+    assert [roughly(seconds) for seconds in (42.4, 150, 5400, 12000)] == [
+        "some 42 s",
+        "some 2 min",
+        "some 90 min",
+        "some 3 h",
+    ]
+
+
+def test_a_dry_run_says_that_times_show_later(bench: Script) -> None:
+    words = ("--dataset", "loan-sim", "--rows", 600, "--arm", "prevalence", "--dry-run")
+    assert "How long they take shows when the first of them run" in bench("run", *words).stdout

@@ -70,6 +70,15 @@ def test_few_different_rows_are_counted() -> None:
     assert any(note.startswith("500 rows are 9 different ones") for note in about.notes)
 
 
+def test_codes_among_amounts_are_named_in_tables_of_ones_own() -> None:
+    """A bureau's 98 is no number of delays; a card says itself what it knows of its codes."""
+    late = np.where(RNG.random(200) < 0.1, 98, RNG.integers(0, 6, 200))
+    frame = FRAME.assign(late=late)
+    notes = describe(load(card_for_frame("y", drop=("note",)), frame=frame)).notes
+    assert any(note.startswith(f"'late': 98 ({(late == 98).sum()} rows) lies apart") for note in notes)
+    assert not any("may be codes among" in note for note in describe(load(card("loan-sim"), rows=600)).notes)
+
+
 def test_the_command_shows_it_and_a_run_begins_with_it(bench: Script, tmp_path: Path) -> None:
     FRAME.drop(columns="note").assign(copy=FRAME["y"]).to_csv(tmp_path / "d.csv", index=False)
     words = ["--data-file", "d.csv", "--target", "y", "--categorical", "rating"]
@@ -143,7 +152,7 @@ def test_python_takes_them_as_a_dict_and_a_file_with_text_has_the_same_table(mis
             {"entity": "late", "categorical": ["late"]},
             r"--entity late makes .* and --categorical .* leave one",
         ),
-        ({"dates": "maybe"}, r"Unknown --dates 'maybe'"),
+        ({"dates": "maybe"}, r"Unknown dates 'maybe'"),
         ({"target": "Y"}, r"Unknown column 'Y'. Did you mean 'y'"),
         ({"negative": 0}, r"negative=0: give a list of labels"),
     ],

@@ -16,7 +16,7 @@ from xgboost import XGBClassifier
 
 from bench.data.cards import card, card_for_file, card_for_frame
 from bench.data.encode import Encoded, encode
-from bench.data.extremes import BOUND, Tails, extreme_notes, extremes
+from bench.data.extremes import BOUND, Tails, code_notes, extreme_notes, extremes
 from bench.data.split import Split, stratified
 from bench.data.table import Table, load
 
@@ -244,3 +244,44 @@ def test_real_tables_are_not_drawn_in(name: str) -> None:
     table = load(card(name), data_file=path)
     for split in stratified(table, 5, 1):
         assert extremes(table.X.iloc[split.train], table.numeric) == {}
+
+
+CODES = {
+    "delays": ([0, 1, 2, 5, 17, 96, 98], [96, 98], "0 to 17"),
+    "ages": ([18, 30, 45, 80, -999], [-999], "18 to 80"),
+    "ages above": ([18, 30, 45, 80, 999], [999], "18 to 80"),
+    "credit report": ([55, 60, 71.5, 90, -7, -8, -9], [-9, -8, -7], "55 to 90"),
+    "months": ([0, 3, 10, 250, -1], [-1], "0 to 250"),
+    "both": ([0, 1, 2, 3, -99, 999], [-99, 999], "0 to 3"),
+    "incomes": ([1200.5, 3000, 55_000, 9_999_999], [9_999_999], "1200.5 to 55000"),
+}
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_numbers_that_look_like_codes_are_named_with_their_rows(name: str) -> None:
+    values, codes, others = CODES[name]
+    X = pd.DataFrame({name: [*values, *codes, np.nan, *values[:3]]}, dtype=float)
+    (line,) = code_notes(X, [name])
+    shown = ", ".join(f"{code} (2 rows)" for code in codes)
+    assert line.startswith(f"{name!r}: {shown} may be codes among values of {others}; ")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0, 1, 2, 5, 17],
+        [80, 90, 96, 98, 99],
+        [*range(100)],
+        [-2, -1, 0, 1, 2],
+        [-20, -9, -3, 0, 40],
+        [0, 99],
+        [1, 98],
+        [0.5, 90, 7000, 9999],
+        [*range(-9, 30)],
+        [np.nan, np.nan],
+        [],
+    ],
+    ids=str,
+)
+def test_ordinary_numbers_are_no_codes(values: list[float]) -> None:
+    assert code_notes(pd.DataFrame({"a": values}, dtype=float), ["a"]) == []

@@ -61,6 +61,18 @@ def assert_same(found: Table, expected: Table) -> None:
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
+def test_whole_numbers_that_a_float_does_not_keep_are_said_of_frames_as_of_files(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"k": [2**60 + i for i in range(60)], "a": range(60), "y": [0, 1, 0] * 20})
+    frame["k"] += np.arange(60) * 200
+    frame.to_parquet(tmp_path / "d.parquet")
+    given = load(card_for_frame("y"), frame=frame)
+    read = load(card_for_file(tmp_path / "d.parquet", "y"), data_file=tmp_path / "d.parquet")
+    assert given.notes == read.notes
+    assert any(
+        "'k' has whole numbers beyond 2^53: of 60 different ones, float64 keeps" in n for n in given.notes
+    )
+
+
 def test_a_frame_of_pandas_is_the_table_of_its_parquet_file(tmp_path: Path) -> None:
     frame = every_kind().set_index(pd.Index([*"abcdef"], name=None)).assign(when=DAYS, value=1.5 + DAYS.day)
     roles = {"time": "when", "amount": "value"}
@@ -201,17 +213,28 @@ def test_a_dropped_column_is_not_read() -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ([1, "a", 2, "b", None, 3], r"'k 1' holds what no table can \(int, str\).*give --drop 'k 1'"),
+        (
+            [1, "a", 2, "b", None, 3],
+            r"'k 1' holds what no table can \(int '1' in row 1, str 'a' in row 2\).*give --drop 'k 1'",
+        ),
         ([[1], [2]] * 3, r"The column 'k 1' does not hold single values; give --drop 'k 1'"),
         ([{"a": 1}] * 6, r"does not hold single values"),
-        ([10**30, 1, 2, 3, 4, 5], r"holds what no table can \(int\)"),
-        ([1j, 2, 3, 4, 5, 6], r"holds what no table can \(complex\)"),
+        ([10**30, 1, 2, 3, 4, 5], r"holds what no table can \(int '10+' in row 1\)"),
+        ([1j, 2, 3, 4, 5, 6], r"holds what no table can \(complex '1j' in row 1"),
         (DAYS, r"'k 1' holds dates, no feature .*; give --time 'k 1' or --drop 'k 1', or --dates numeric"),
     ],
 )
 def test_a_column_that_no_table_can_hold_is_named(column: Any, message: str) -> None:
     with pytest.raises(BadTable, match=message):
         of_frame(pd.DataFrame({"a": [1, 2, 3, 4, 5, 6], "k 1": column, "y": Y}))
+
+
+def test_nobody_is_told_to_drop_a_label_of_mixed_values() -> None:
+    with pytest.raises(
+        BadTable, match=r"'y' holds what no table can \(int '1' in row 1, str '0' in row 2\)"
+    ) as told:
+        of_frame(pd.DataFrame({"a": range(6), "y": pd.Series([1, "0"] * 3, dtype=object)}))
+    assert "--drop" not in str(told.value)
 
 
 def test_sparse_columns_are_read() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.data.cards import Reading, card_for_file, card_for_frame
 from bench.data.table import Table, load, table_from_frame
-from bench.errors import BadTable, UnknownName
+from bench.errors import BadTable, BenchError, UnknownName
 
 ROWS = 60
 KINDS = ("csv", "parquet", "frame")
@@ -46,6 +46,12 @@ NUMBERS = {
     "german": (["1.234,56", "7,5"], [1234.56, 7.5], "decimal commas, points between thousands"),
     "accounting": (["(54.00)", "3.00"], [-54, 3], "negatives in parentheses or with a minus behind"),
     "term": ([" 36 months", " 60 months"], [36, 60], "unit months"),
+    "glued": (each("{i}KG", 9), [0, 1, 2], "unit KG"),
+    "letter cases": (["5KG", "7kg", "6 Kg"], [5, 7, 6], "unit KG"),
+    "engines": (["1248 CC", "796CC", "1,498 cc"], [1248, 796, 1498], "unit CC, commas between thousands"),
+    "power": (["74bhp", "103.52 bhp"], [74, 103.52], "unit bhp"),
+    "words glued": (["3yrs", "11yrs"], [3, 11], "unit yrs"),
+    "euros": (["€5", "5 €", "EUR 7", "1,200eur"], [5, 5, 7, 1200], "currency EUR, commas between thousands"),
     "k": (["1.5k", "20", "3M"], [1500, 20, 3e6], "multiplied by k, M or bn"),
 }
 
@@ -60,18 +66,34 @@ def test_numbers_written_as_text(name: str, kind: str, tmp_path: Path) -> None:
     assert any(f"numbers written as text ({style}) are read as numbers: 'c'" in note for note in table.notes)
 
 
+def test_a_percentage_of_many_values_is_a_number(tmp_path: Path) -> None:
+    """LendingClub's `revol_util` became 1,089 categories."""
+    texts = each("{i}", 1089)
+    raw = pd.DataFrame({"c": [f"{int(text) / 10}%" for text in texts] * 3, "y": [0, 1, 0] * 1089})
+    raw.to_csv(tmp_path / "d.csv", index=False)
+    table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
+    assert table.X["c"].tolist() == [int(text) / 10 for text in texts] * 3
+
+
 CODES = {
     "letters": each("A{i}", 15),
     "zip": ["941xx", "100xx"],
     "parts": ["12-34", "56-78"],
+    "letters behind": ["1A", "2B", "12C"],
+    "words behind": ["1abc", "2def", "3ghi", "4jkl", "5mno", "6pqr"],
+    "ordinals": ["1st", "2nd", "3rd"],
+    "coordinates": ["52.5N", "13.4E"],
+    "one letter": ["1A", "2A", "3A"],
     "ages": ["18-25", "26-35"],
     "employment": ["< 1 year", "1 year", "2 years", "10+ years"],
     "versions": ["1.2.3", "1.10.2"],
     "addresses": each("192.168.0.{i}", 15),
     "letter": list("123456789U"),
+    "ranges of hours": ["10:00-11:00", "12:00-13:00"],
     "top": [*each("{i}", 10), "10+"],
     "units": ["5 days", "1 week", "1 month"],
     "words": ["married", "unknown", "-"],
+    "a date among words": ["2015-01-31", "31/01/2015", "soon", "late"],
 }
 
 
@@ -86,18 +108,47 @@ def test_codes_stay_categories(name: str, kind: str, tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41\).*--drop c or --categ"),
-    "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42\)"),
-    "currencies": (["$5", "€3"], r"in several currencies \(\$, €\)"),
+    "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41 of the data\).*--drop c"),
+    "not stated": (
+        [*each("{g}", 45), *["not stated"] * 15],
+        r"'c' holds numbers but for 15 of 60 .*'not stated' \(row 46\b.*--drop c or --categorical c",
+    ),
+    "two words": ([*each("{i}", 30), *["low"] * 15, *["mid"] * 15], r"but for 30 of 60 .*'low', 'mid' \(row 31\b"),
+    "most are words": ([*each("{i}", 21), *["n.v."] * 39], r"but for 39 of 60 .*'n.v.' \(row 22\b"),
+    "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42 of"),
+    "currencies": (["$5", "€3"], r"in several currencies \(\$, EUR\)"),
     "units": ([*each("{i} kg"), *each("{i} lb")], r"in several units \('kg', 'lb'\)"),
     "marks": (["1,234", "1.234"], r"'1,234', which is 1234 .* and 1.234 .*--decimal \. or --decimal ,"),
     "both marks": (["1,5", "2.5", "3"], r"with decimal points and with decimal commas"),
     "names": (each("u{i}", ROWS), r"Too many different texts for categories in 'c' \(60 values\); give --drop c"),
     "dates": (["2015-01-01", "2015-02-01"], r"'c' holds dates, no feature \(such as '2015-01-01', %Y-%m-%d\)"),
     "slashes": (["01/02/2015", "03/04/2015"], r"'01/02/2015', %d/%m/%Y or %m/%d/%Y\); give --time c or --drop c"),
+    "compound": (each("{i}yrs 11mon", 12), r"durations of several units, such as '0yrs 11mon' \(row 1 of.*--drop c"),
+    "compound few": (["1 year 2 months", "3 years"], r"'1 year 2 months' \(row 1 of the data\).*--categorical c"),
+    "hours and minutes": (["1h 30m", "45m", "2h"], r"durations of several units, such as '1h 30m' \(row 1 of"),
     "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
     "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
-    "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31\)"),
+    "and a word": (["2015-01-31", "31/01/2015", "soon"], r"several formats.*-31' .*and '31/01/2015' .*row 2 of"),
+    "formats": (["2015-01-31", "31/01/2015", "-"], r"several formats.*-31' .*and '31/01/2015' .*row 2 of"),
+    "a format of few": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "Jan 2015"], r"'Jan 2015' .*row 31 .*--drop c"),
+    "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31 of"),
+    "two formats": (
+        [f"2015-01-{i + 1:02}" if i % 2 == 0 else f"{i + 1:02}.01.2015" for i in range(28)],
+        r"such as '2015-01-01' \(%Y-%m-%d\) and '02.01.2015' \(%d.%m.%Y; row 2\b.*--drop c or --categorical c",
+    ),
+    "mostly one": (
+        [f"2015-01-{i + 1:02}" if i % 10 < 7 else f"{i + 1:02}.01.2015" for i in range(28)],
+        r"\(%Y-%m-%d\) and '08.01.2015' \(%d.%m.%Y; row 8\b.*--drop c or --categorical c",
+    ),
+    "quarter words": (
+        [*(f"2015-01-{i:02}" for i in range(1, 28)), *["pending"] * 9],
+        r"dates \(%Y-%m-%d\) but for 9 of 60 .*'pending' \(row 28\b.*--drop c or --categorical c",
+    ),
+    "few": (["2015-01-01", "2015-02-01", "pending"], r"dates \(%Y-%m-%d\) but for 20 of 60 .*'pending' \(row 3\b"),
+    "few months": (["Jan-2015", "Feb-2015", "Mar-2015", "open"], r"\(%b-%Y\) but for 15 of 60 .*'open' \(row 4\b"),
+    "one day": ([*["2015-01-01"] * 9, "a", "b", "c"], r"dates \(%Y-%m-%d\) but for 15 of 60 .*'a', 'b', 'c' \(row 10"),
+    "late": (["10:30", "11:00", "late"], r"dates \(clock times\) but for 20 of 60 .*'late' \(row 3\b"),
+    "no such day": (["13/01/2015", "14/02/2015", "31/02/2015"], r"but for 20 of 60 .*'31/02/2015' \(row 3\b"),
 }  # fmt: skip
 
 
@@ -107,6 +158,24 @@ def test_what_is_nearly_numbers_dates_or_names_is_refused(name: str, kind: str, 
     values, message = REFUSED[name]
     with pytest.raises(BadTable, match=message):
         loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([*each("{i}", 12), "l0"], "beside 12 different numbers it holds 'l0' (row 13"),
+        ([*("1", "2", "3", "4", "5") * 8, "2o"], "beside 5 different numbers it holds '2o' (row 41"),
+        (["1", "2", "3", "x"], "beside 3 different numbers it holds 'x' (row 4"),
+        (["A", "B", "3"], None),
+    ],
+)
+def test_texts_that_make_categories_of_few_numbers_are_named(
+    values: list[str], said: str | None, kind: str, tmp_path: Path
+) -> None:
+    table = loaded(values, kind, tmp_path)
+    assert table.categorical == ["c"]
+    assert any(f"'c' is read as categories: {said}" in note for note in table.notes) == (said is not None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,9 +190,11 @@ def test_words_of_missing_among_numbers_are_counted(kind: str, tmp_path: Path) -
 def test_declared_numbers_are_numbers_or_refused_with_their_row(kind: str, tmp_path: Path) -> None:
     assert loaded(["1", "2", "-"], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:2] == [1, 2]
     assert loaded([1, 2, 3], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:3] == [1, 2, 3]
-    with pytest.raises(BadTable, match=r"'c' is declared as numbers, but row 3 holds 'abc'; .*--numeric c"):
+    with pytest.raises(
+        BadTable, match=r"'c' is declared as numbers, but row 3 of the data holds 'abc'; .*--numeric c"
+    ):
         loaded(["5%", "6%", "abc"], kind, tmp_path, numeric=("c",))
-    with pytest.raises(BadTable, match=r"row 2 holds '5 lb'; its numbers are in several units"):
+    with pytest.raises(BadTable, match=r"row 2 of the data holds '5 lb'; its numbers are in several units"):
         loaded(["5 kg", "5 lb", "6 kg"], kind, tmp_path, numeric=("c",))
 
 
@@ -196,7 +267,7 @@ def test_a_time_names_the_row_that_has_none(kind: str, tmp_path: Path) -> None:
         BadTable, match=r"no finite time in 30 rows, such as '9999-12-31' \(row 2 of the data\)"
     ):
         loaded(["2015-01-01", "9999-12-31"], kind, tmp_path, time="c")
-    with pytest.raises(BadTable, match=r"holds dates \(%Y-%m-%d\) but for 15 .*'soon' \(row 3\)"):
+    with pytest.raises(BadTable, match=r"holds dates \(%Y-%m-%d\) but for 15 .*'soon' \(row 3 of the data\)"):
         loaded(["2015-01-01", "2015-01-02", "soon", "2015-01-03"], kind, tmp_path, time="c")
 
 
@@ -209,10 +280,21 @@ def test_an_amount_may_be_written_as_text(kind: str, tmp_path: Path) -> None:
         loaded(["1,234", "1.234"], kind, tmp_path, amount="c")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_amount_that_is_none_is_named_by_row_and_value(kind: str, tmp_path: Path) -> None:
+    for values, message in (
+        (["$1,200", "5", "n.v."], r"row 3 of the data holds 'n.v.'; mend it"),
+        ([1.5, 2, np.inf], r"row 3 of the data holds inf; mend it"),
+        (["€5", "$3"], r"holds '\$3'; its numbers are in several currencies"),
+    ):
+        with pytest.raises(BadTable, match=r"amount column 'c' does not hold finite numbers: .*" + message):
+            loaded(values, kind, tmp_path, amount="c", drop=("c",))
+
+
 def test_rows_are_those_of_the_file_where_rows_without_a_label_are_left_out() -> None:
     raw = frame([*each("{f}", 50), "abc"]).astype({"y": float})
     raw.loc[:9, "y"] = np.nan
-    with pytest.raises(BadTable, match=r"'abc' \(row 51\)"):
+    with pytest.raises(BadTable, match=r"'abc' \(row 51 of the data\)"):
         load(card_for_frame("y", unlabelled="drop"), frame=raw)
     table = load(card_for_frame("y", unlabelled="drop", drop=("c",)), frame=raw)
     assert table.X.index.equals(pd.RangeIndex(50))
@@ -282,6 +364,7 @@ def test_whole_numbers_are_dates_where_their_format_is_declared(kind: str, tmp_p
     for values, form in (
         (["20150131", "20150228", "20150331"], "%Y%m%d"),
         ([31012015, 28022015, 31032015], "%d%m%Y"),
+        ([150131, 150228, 150331], "%y%m%d"),
     ):
         table = loaded(values, kind, tmp_path, dates="numeric", date_format=form)
         assert table.X["c (seconds)"][:3].tolist() == expected
@@ -306,3 +389,224 @@ def test_words_of_missing_are_no_category_of_a_type_of_categories(tmp_path: Path
     assert table.categorical == ["c"]
     assert table.X["c"].cat.categories.tolist() == ["1", "2"]
     assert "'c': '-' (15 rows), 'unknown' (15 rows) stand for a missing value" in table.notes
+
+
+ZONES: dict[str, tuple[list[str], list[float]]] = {
+    "offset": (["2020-01-01T10:00:00+02:00", "2020-01-02T10:00:00Z"], [28800, 122400]),
+    "names": (["2020-01-01 10:00:00 UTC", "2020-01-01 10:00:00 EST"], [36000, 54000]),
+    "area": (["2020-01-01 10:00:00 Europe/Berlin", "2020-07-01 10:00:00 Europe/Berlin"], [32400, 15753600]),
+    "twice": (
+        ["2020-10-25 02:30:00 Europe/Berlin", "2020-10-25 03:30:00 Europe/Berlin"],
+        [25749000, 25756200],
+    ),
+    "java": (["2020-01-01T10:00:00+01:00[Europe/Berlin]", "2020-01-02T10:00:00Z[UTC]"], [32400, 122400]),
+    "javascript": (["Wed Jan 01 2020 10:00:00 GMT+0100 (Central European Standard Time)"] * 2, [32400]),
+    "days": (["2020-01-01+02:00", "2020-01-02Z", "2020-01-03 UTC"], [-7200, 86400, 172800]),
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("name", ZONES)
+def test_times_of_a_zone_are_seconds_in_utc(name: str, kind: str, tmp_path: Path) -> None:
+    values, seconds = ZONES[name]
+    values = (
+        [*values, "2019-12-31" if name == "days" else "2019-12-31 12:00 UTC"]
+        if name != "javascript"
+        else values
+    )
+    table = loaded(values, kind, tmp_path, time="c")
+    assert table.time is not None
+    assert (table.time[: len(seconds)] - 1577836800).tolist() == seconds
+    with pytest.raises(BadTable, match="'c' holds dates, no feature"):
+        loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            ["2020-01-01 10:00 UTC", "2020-01-01 10:00 IST"],
+            r"'2020-01-01 10:00 IST' \(row 2 of the data\).*not known \(IST\)",
+        ),
+        (
+            ["2020-01-01 10:00 Mars/Base", "2020-01-02 10:00 Mars/Base"],
+            r"not known \(Mars/Base\); write that as \+01",
+        ),
+        (["2020-01-01 10:00 America/Argentina"], r"not known \(America/Argentina\)"),
+        (["10:00 CET", "11:00 EST"], r"not known \(CET, EST\)"),
+        (["10:00 Europe/Berlin", "11:00 Europe/Berlin"], r"not known \(Europe/Berlin\)"),
+    ],
+    ids=["abbreviation", "area", "folder", "clocks", "clock"],
+)
+def test_times_of_a_zone_that_is_not_known_are_refused(
+    values: list[str], message: str, kind: str, tmp_path: Path
+) -> None:
+    for roles in ({"time": "c"}, {"dates": "numeric"}):
+        with pytest.raises(BadTable, match=message):
+            loaded(values, kind, tmp_path, **roles)
+    with pytest.raises(BadTable, match="'c' holds dates, no feature"):
+        loaded(values, kind, tmp_path)
+
+
+DAYS = {
+    "days": ["1 days", "2 days", "4 days"],
+    "long": ["1 days 00:00:00", "2 days 00:00:00", "4 days 00:00:00"],
+    "python": ["1 day, 0:00:00", "2 days, 0:00:00", "4 days, 0:00:00"],
+    "iso": ["P1D", "P2D", "P4D"],
+    "type": pd.to_timedelta([1, 2, 4], unit="D"),
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("name", DAYS)
+def test_durations_of_whole_days_are_numbers_of_days(name: str, kind: str, tmp_path: Path) -> None:
+    for dates in ("refuse", "numeric"):
+        table = loaded(DAYS[name], kind, tmp_path, dates=dates)
+        assert table.numeric == ["a", "c"]
+        assert table.X["c"].tolist()[:3] == [1, 2, 4]
+        assert any("'c'" in note and "days" in note for note in table.notes)
+    times = loaded(DAYS[name], kind, tmp_path, time="c").time
+    assert times is not None
+    assert times.tolist()[:3] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1 days", "2 days 03:00:00"],
+        ["1 day, 0:00:00", "2 days, 3:00:00"],
+        ["P1D", "P2DT3H"],
+        pd.to_timedelta([24, 51], unit="h"),
+    ],
+    ids=["days", "python", "iso", "type"],
+)
+def test_other_durations_are_refused_or_seconds(values: Sequence[object], kind: str, tmp_path: Path) -> None:
+    table = loaded(values, kind, tmp_path, dates="numeric")
+    assert table.X["c (seconds)"].tolist()[:2] == [86400, 183600]
+    with pytest.raises(BadTable, match=r"'c' holds dates, no feature \(.*, durations\)"):
+        loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize("values", [["0x1F", "0x2A", "0xFF"], ["0x1F", "7", "0xFF"], ["0X1F", "-0x2A"]])
+def test_hexadecimal_codes_are_texts(values: list[str], kind: str, tmp_path: Path) -> None:
+    assert loaded(values, kind, tmp_path).X["c"].tolist()[: len(values)] == values
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 2, 3], [1.5, 2.0, 3.0], ["1", "2", "3"]], ids=["whole", "floats", "texts"]
+)
+def test_numbers_of_a_type_of_categories_are_categories_and_said(values: list[Any], tmp_path: Path) -> None:
+    """What a text file cannot say."""
+    given = frame(values).astype({"c": "category"})
+    given.to_csv(tmp_path / "d.csv", index=False)
+    given.to_feather(tmp_path / "d.feather")
+    card = card_for_file(tmp_path / "d", "y")
+    for table in (load(card_for_frame("y"), frame=given), load(card, data_file=tmp_path / "d.feather")):
+        assert table.categorical == ["c"]
+        assert (
+            "'c': numbers of a type of categories stay categories; for numbers, give --numeric c"
+            in table.notes
+        )
+    numeric = load(card_for_frame("y", numeric=("c",)), frame=given)
+    assert numeric.X["c"].tolist() == load(card, data_file=tmp_path / "d.csv").X["c"].tolist()
+    assert numeric.notes == ()
+
+
+def test_parquet_says_where_it_lost_categories_of_numbers(tmp_path: Path) -> None:
+    given = frame([1, 2, 3]).astype({"c": "category", "y": "category"})
+    given.to_parquet(tmp_path / "d.parquet")
+    said = "saved as categories of numbers, of which parquet keeps the numbers: 'c'; --categorical c makes"
+    table = load(card_for_file(tmp_path / "d.parquet", "y"), data_file=tmp_path / "d.parquet")
+    assert table.numeric == ["a", "c"]
+    assert any(note.startswith(said) for note in table.notes)
+    dropped = load(card_for_file(tmp_path / "d.parquet", "y", drop=("c",)), data_file=tmp_path / "d.parquet")
+    assert dropped.notes == ()
+
+
+def test_many_different_numbers_of_a_type_of_categories_are_numbers() -> None:
+    for values in ([i / 7 for i in range(25)], each("{f}", 25)):
+        table = load(card_for_frame("y"), frame=frame(values).astype({"c": "category"}))
+        assert table.numeric == ["a", "c"]
+        assert "'c' is a column of categories, which are numbers: --categorical c keeps them" in table.notes
+
+
+def test_a_column_of_texts_is_none_of_numbers_whatever_few_of_them_are(tmp_path: Path) -> None:
+    """Neither where the texts come late, nor where the few numbers could be read in two ways."""
+    values = [*("1,234", "5,678") * 20, *each("word {i}", 20)]
+    raw = pd.DataFrame({"a": np.arange(180) % 7, "c": values * 3, "y": [int(i % 3 == 0) for i in range(180)]})
+    raw.to_csv(tmp_path / "d.csv", index=False, sep=";")
+    table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
+    assert table.X["c"].tolist() == raw["c"].tolist()
+
+
+DECLARED = {
+    "days": (
+        ["01/13/2015", "02/14/2015", "03/04/2015"],
+        "%d/%m/%Y",
+        r"%d/%m/%Y\) but for 40 of 60 .*'01/13/2015'.*\(row 1\b",
+    ),
+    "numbers": (
+        [20150131, 20150228, 99999999],
+        "%Y%m%d",
+        r"%Y%m%d\) but for 20 of 60 .*'99999999' \(row 3\b",
+    ),
+    "unused": (["a", "b"], "%d/%m/%Y", r"--date-format %d/%m/%Y: no column is read as dates of this"),
+    "other": (
+        ["2015-01-01", "2015-02-03"],
+        "%d/%m/%Y",
+        r"--date-format %d/%m/%Y: no column is read as dates of this",
+    ),
+    "whole": ([1, 2, 3], "%d/%m/%Y", r"--date-format %d/%m/%Y: no column is read as dates of this"),
+    "unknown": ([1, 2, 3], "%Q", r"--date-format '%Q': %Q cannot be read; use %d"),
+    "letters": ([1, 2, 3], "dd.mm.yyyy", r"cannot be read; give --date-format %d.%m.%Y, or use %d"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_declared_format_that_does_not_fit_is_refused(name: str, kind: str, tmp_path: Path) -> None:
+    values, form, message = DECLARED[name]
+    with pytest.raises(BenchError, match=message):
+        loaded(values, kind, tmp_path, dates="numeric", date_format=form)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_that_stand_for_no_date_are_named(kind: str, tmp_path: Path) -> None:
+    days = [20150131, 20150228, 20160301]
+    for stray in (0, 99991231, 99999999):
+        table = loaded([*days, stray], kind, tmp_path)
+        assert any(f"look like dates (%Y%m%d), beside {stray}:" in note for note in table.notes)
+    dated = loaded([*days, 0], kind, tmp_path, dates="numeric", date_format="%Y%m%d")
+    assert dated.X["c (seconds)"].isna().tolist()[:4] == [False, False, False, True]
+    assert "'c': 0 stands for a missing date" in dated.notes
+    with pytest.raises(
+        BadTable, match=r"'c' has no finite time in 15 rows, such as '0' \(row 4 of the data\)"
+    ):
+        loaded([*days, 0], kind, tmp_path, time="c", date_format="%Y%m%d")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_leading_zeros_are_kept_in_codes_and_said_in_numbers(kind: str, tmp_path: Path) -> None:
+    values = ["007", "07", "7", "0123"]
+    codes = loaded(values, kind, tmp_path, categorical=("c",))
+    assert codes.X["c"].tolist()[:4] == values
+    assert not any("leading zeros" in note for note in codes.notes)
+    numbers = loaded(values, kind, tmp_path)
+    assert numbers.X["c"].tolist()[:4] == [7, 7, 7, 123]
+    assert (
+        "leading zeros are lost in numbers: 'c' (007 is 7); for codes, give --categorical c" in numbers.notes
+    )
+    assert not any("leading zeros" in n for n in loaded(values, kind, tmp_path, numeric=("c",)).notes)
+    assert not any("leading zeros" in n for n in loaded(["0", "0.5", "10"], kind, tmp_path).notes)
+    entity = loaded(values, kind, tmp_path, entity="c").entity
+    assert entity is not None
+    assert len(set(entity.tolist())) == 4
+
+
+def test_codes_with_a_point_are_told_apart_and_others_stay_as_they_were(tmp_path: Path) -> None:
+    assert loaded(["1.10", "1.1", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].nunique() == 3
+    assert loaded(["1.0", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]
+    assert loaded([1, 2, None], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]

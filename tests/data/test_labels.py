@@ -96,7 +96,10 @@ def test_only_the_negatives_that_are_named_are_kept_and_the_rest_is_counted() ->
 @pytest.mark.parametrize(
     ("negative", "message"),
     [
-        (["Paid"], "'Paid' is not one value of the target 'status', which has Fully Paid"),
+        (
+            ["Paid"],
+            "--negative Paid: 'Paid' is not one value of the target 'status'.*--negative 'Fully Paid'",
+        ),
         (["Charged Off", "Late"], "'Charged Off' .* as positive and as negative"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 
-from bench.data.cards import card, card_for_frame
+from bench.data.cards import card, card_for_file, card_for_frame
 from bench.data.leaks import suspicions
 from bench.data.table import Table, load
 
@@ -70,6 +71,15 @@ def test_a_suspicious_column_is_named_with_what_to_type(name: str, values: Any, 
     (line,) = suspicions(table(**{name: values}))
     assert line.startswith(f"{name!r} {fault}")
     assert line.endswith(f": --drop '{name}'" if " " in name else f": --drop {name}")
+
+
+@pytest.mark.parametrize("name", ["customer", "index"])
+def test_an_index_that_was_saved_with_the_table_is_named(name: str, tmp_path: Path) -> None:
+    index = pd.Index(RNG.permutation(N) + 10_000, name=name)
+    pd.DataFrame({**PLAIN, "y": Y}).set_index(index).to_parquet(tmp_path / "d.parquet")
+    path = tmp_path / "d.parquet"
+    (line,) = suspicions(load(card_for_file(path, "y"), data_file=path))
+    assert line.endswith(f"--drop {name}")
 
 
 @pytest.mark.parametrize(

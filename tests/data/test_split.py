@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -222,6 +223,23 @@ def test_labels_that_know_nothing_of_the_features_give_chance(n_different: int) 
     areas = [np.mean([rate_auc(table, split) for split in STRICT.splits(table)]) for table in tables]
     error = np.std(areas) / np.sqrt(len(areas))
     assert abs(np.mean(areas) - 0.5) < 3 * error + 0.012, (np.mean(areas), error)
+
+
+def test_a_scorecard_of_few_combinations_keeps_what_it_knows() -> None:
+    """Groups by features and label gave .36 where the points of 81 combinations are worth .69."""
+    rng = np.random.default_rng(5)
+    bins = rng.integers(0, 3, (2000, 4))
+    points = bins @ [0.5, 0.4, 0.3, 0.2]
+    y = (rng.random(2000) < 1 / (1 + np.exp(4 - points))).astype(int)
+    X = pd.DataFrame(bins.astype(float), columns=list("pqrs"))
+    table = replace(made([0] * 2000, ["u"] * 2000, y.tolist()), X=X)
+    truth = roc_auc_score(y, points)
+    areas = []
+    for split in STRICT.splits(table):
+        model = LogisticRegression().fit(bins[split.training], y[split.training])
+        areas.append(roc_auc_score(y[split.test], model.predict_proba(bins[split.test])[:, 1]))
+        assert not set(map(tuple, bins[split.test])) & set(map(tuple, bins[split.training]))
+    assert abs(np.mean(areas) - truth) < 0.05, (np.mean(areas), truth)
 
 
 def test_a_kind_of_row_that_is_too_large_is_divided_and_the_notes_say_so() -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data.cards import Dataset, Expected, Simulator, Source, card, card_for_file
+from bench.data import cards
+from bench.data.cards import Dataset, Expected, Simulator, Source, card, card_for_file, card_for_frame
+from bench.data.extremes import extremes
 from bench.data.table import Table, load, table_from_frame
 from bench.errors import BadSetting, BadTable, HashMismatch, UnknownName
 
@@ -126,12 +128,16 @@ def test_only_a_registered_card_s_own_drops_may_be_absent() -> None:
             {},
             r"all missing: 'e'; constant: 'k 1', 't'\); give --drop e --drop 'k 1' --drop t\.",
         ),
-        ({"i": [1, np.inf, 2, 3, -np.inf, 4]}, {}, r"Infinite values in 'i' \(2\); .*--drop i"),
+        (
+            {"i": [1, np.inf, 2, 3, -np.inf, 4]},
+            {},
+            r"in 'i' \(2, the first inf in row 2 of the data\); .*--drop i",
+        ),
         ({"when": pd.date_range("2020", periods=6)}, {}, r"'when' holds dates.*--time when or --drop when"),
         ({"x": [[1], [2], [3], [4], [5], [6]]}, {}, r"'x' does not hold single values; give --drop x"),
         ({"when": [1, None, 3, 4, 5, 6]}, {"time": "when"}, r"no finite time in 1 rows"),
         ({"when": ["1/2/20", "soon"] * 3}, {"time": "when"}, r"neither numbers nor dates"),
-        ({}, {"amount": "b"}, r"amount column 'b' does not hold finite numbers"),
+        ({}, {"amount": "b"}, r"amount column 'b' does not hold finite numbers: row 1 of the data holds '"),
     ],
 )
 def test_tables_that_cannot_be_judged(columns: dict[str, Any], roles: dict[str, Any], message: str) -> None:
@@ -277,6 +283,26 @@ def test_real_tables_are_what_their_cards_expect(name: str, file: str, data_fold
     expected = card(name).expected
     assert expected is not None
     assert (found.n_rows, found.n_positives) == (expected.rows, expected.positives)
+    assert extremes(found.X, found.numeric) == {}  # their keys do not say how these are drawn in
+
+
+def test_another_reading_is_another_key_but_for_the_cards_of_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card from outside promises no values, and extreme ones are drawn in by a rule that may change."""
+    text = (cards.cards_folder() / "german-credit.toml").read_text()
+    (tmp_path / "loans.toml").write_text(text.replace('name = "german-credit"', 'name = "loans"'))
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
+    read = [card("german-credit"), card("loans"), card_for_file(tmp_path / "t.csv", "y"), card_for_frame("y")]
+    before = [each.recipe_sha256 for each in read]
+    assert before[0] == "764f0d64300efba7e21a7f159a76c29d5d9159ec799bc9f3af6c32601f68c6a4"
+    monkeypatch.setattr(cards, "READING", cards.READING + 1)
+    assert [each.recipe_sha256 != old for each, old in zip(read, before, strict=True)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_a_stray_text_among_numbers_is_named_and_never_makes_a_category_of_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +10,11 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from bench.data.raw.archives import MAX_BYTES, listed
-from bench.data.raw.content import Content, Raw, first_line, names_of
+from bench.data.raw.content import USE_THREADS, Content, Raw, first_line, names_of
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
+
+_SHOWN = 3  # columns for which a note says what to type
 
 
 def read_parquet(content: Content) -> Raw:
@@ -21,7 +24,7 @@ def read_parquet(content: Content) -> Raw:
         file = pq.ParquetFile(pa.BufferReader(content.data))
         wanted = _wanted(file.schema_arrow, content)
         _refuse_huge(file.metadata.num_rows, len(wanted), name)
-        table = file.read(columns=wanted)
+        table = file.read(columns=wanted, use_threads=USE_THREADS)
     except (pa.ArrowException, OSError) as error:
         raise BadTable(f"{name} is a broken parquet file ({first_line(error)}); fetch it again.") from error
     return _raw(table, file.schema_arrow, content)
@@ -29,10 +32,10 @@ def read_parquet(content: Content) -> Raw:
 
 def read_ipc(content: Content) -> Raw:
     """Read an Arrow file, also called Feather, or a stream of Arrow."""
-    source = pa.BufferReader(content.data)
+    source, options = pa.BufferReader(content.data), pa.ipc.IpcReadOptions(use_threads=USE_THREADS)
     is_file = content.data.startswith(b"ARROW1")
     try:
-        with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source) as reader:
+        with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source, options=options) as reader:
             table = reader.read_all()
         table.validate(full=True)  # a torn file could point outside itself
     except (pa.ArrowException, OSError) as error:
@@ -153,4 +156,29 @@ def _raw(table: pa.Table, schema: pa.Schema, content: Content) -> Raw:
         wanted = new not in content.unread
         columns.append(table.column(old) if wanted else nulls)
         fields.append(schema.field(old).with_name(new) if wanted else pa.field(new, nulls.type))
-    return Raw(plain_table(pa.table(columns, schema=pa.schema(fields)), content))
+    notes = _lost_categories(schema, fields, content)
+    return Raw(plain_table(pa.table(columns, schema=pa.schema(fields)), content), notes)
+
+
+def _lost_categories(schema: pa.Schema, fields: list[pa.Field], content: Content) -> tuple[str, ...]:
+    """Return a line for columns that pandas saved as categories of numbers: parquet keeps the numbers alone."""
+    try:
+        said = (schema.pandas_metadata or {}).get("columns", [])
+    except ValueError:  # no JSON, and nothing that the table needs
+        return ()
+    were = {column.get("field_name") for column in said if column.get("pandas_type") == "categorical"}
+    roles = {*content.unread, *content.verbatim}
+    lost = [
+        field.name
+        for own_name, field in zip(_columns_of(schema), fields, strict=True)
+        if own_name in were and field.name not in roles and _is_number(field.type)
+    ]
+    if not lost:
+        return ()
+    options = " ".join(f"--categorical {shlex.quote(name)}" for name in lost[:_SHOWN])
+    saved = f"saved as categories of numbers, of which parquet keeps the numbers: {listed(lost)}"
+    return (f"{saved}; {options} makes categories of them",)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

@@ -14,11 +14,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from bench.data.raw.archives import MAX_BYTES, listed
-from bench.data.raw.content import Content, Raw, choose, drops, first_line, names_of
+from bench.data.raw.content import (
+    USE_THREADS,
+    Content,
+    Raw,
+    choose,
+    drops,
+    first_line,
+    may_be_beyond,
+    names_of,
+)
 from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -44,14 +52,30 @@ def read_json(content: Content) -> Raw:
         table = _json(data, dates) if dates else table
     except pa.ArrowException:  # a broken line, or a column of two kinds of values
         table = None
-    if table is None or any(_is_beyond(column) for column in table.columns):
+    if table is None:
+        _refuse_one_object(data, content.name)
+    if table is None or any(may_be_beyond(column) for column in table.columns):
         return _of_columns(_columns(_objects(data, content.name)), content, notes)
     if table.num_rows == 1 and any(pa.types.is_nested(field.type) for field in table.schema):
-        raise BadTable(
-            f"{content.name} is JSON with one object, of {listed(table.column_names, 4)}; give one object a row "
-            "(JSON lines, or a list of objects), as pandas' to_json(orient='records') writes."
-        )
+        raise BadTable(_one_object(content.name, table.column_names))
     return _of_table(table, content, notes)
+
+
+def _refuse_one_object(data: bytes, name: str) -> None:
+    """Raise BadTable where the whole text is one object that holds others, as JSON of pandas' other orients is."""
+    try:
+        whole = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(whole, dict) and any(isinstance(value, list | dict) for value in whole.values()):
+        raise BadTable(_one_object(name, list(whole)))
+
+
+def _one_object(name: str, keys: Sequence[str]) -> str:
+    return (
+        f"{name} is JSON with one object, of {listed(keys, 4)}; give one object a row "
+        "(JSON lines, or a list of objects), as pandas' to_json(orient='records') writes."
+    )
 
 
 def _as_lines(data: bytes, name: str) -> bytes:
@@ -61,6 +85,11 @@ def _as_lines(data: bytes, name: str) -> bytes:
     except (ValueError, RecursionError) as error:
         raise BadTable(f"{name} is broken JSON ({first_line(error)}); fetch it again.") from error
     place = next((i for i, row in enumerate(rows) if not isinstance(row, dict)), None)
+    if place == 0 and isinstance(rows[0], list):
+        raise BadTable(
+            f"{name} is JSON of lists, which name no columns ({str(rows[0])[:40]}); give one object a row, as pandas' "
+            "to_json(orient='records') writes."
+        )
     if place is not None:
         raise BadTable(f"{name} is JSON, but its item {place + 1} is no object: {str(rows[place])[:40]!r}.")
     return "\n".join(map(json.dumps, rows)).encode()
@@ -69,15 +98,8 @@ def _as_lines(data: bytes, name: str) -> bytes:
 def _json(data: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     """Parse JSON lines in one block, so that all rows tell a column's type."""
     options = pajson.ParseOptions(explicit_schema=pa.schema(types)) if types else None
-    block = pajson.ReadOptions(block_size=min(len(data) + 2**10, 2**31 - 1))
+    block = pajson.ReadOptions(use_threads=USE_THREADS, block_size=min(len(data) + 2**10, 2**31 - 1))
     return pajson.read_json(pa.BufferReader(data), block, options)
-
-
-def _is_beyond(column: pa.ChunkedArray) -> bool:
-    """Tell whether a column of doubles may be whole numbers that no double holds."""
-    return pa.types.is_floating(column.type) and bool(
-        pc.any(pc.greater_equal(pc.abs(column), 2.0**63)).as_py()
-    )
 
 
 def _objects(data: bytes, name: str) -> list[dict[str, object]]:
@@ -89,10 +111,10 @@ def _objects(data: bytes, name: str) -> list[dict[str, object]]:
             row = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise BadTable(
-                f"{name} is JSON, but its row {line} is no whole object: {shown!r}; mend it."
+                f"{name} is JSON, but its line {line} is no whole object: {shown!r}; mend it."
             ) from error
         if not isinstance(row, dict):
-            raise BadTable(f"{name} is JSON, but its row {line} is no object: {shown!r}; mend it.")
+            raise BadTable(f"{name} is JSON, but its line {line} is no object: {shown!r}; mend it.")
         if text.strip():
             rows.append(row)
     return rows
@@ -119,7 +141,8 @@ def _array(values: Values, name: str, content: Content) -> pa.Array:
     if kinds & {list, dict} or (bytes in kinds and len(kinds) > 1):
         row = next(i for i, value in enumerate(values, start=1) if isinstance(value, list | dict | bytes))
         raise BadTable(
-            f"{content.name}: the column {name!r} does not hold single values, as in row {row}; give {drops([name])}."
+            f"{content.name}: the column {name!r} does not hold single values, as in row {row} of the data; "
+            f"give {drops([name])}."
         )
     with contextlib.suppress(pa.ArrowException, OverflowError):
         if len(kinds) <= 1:

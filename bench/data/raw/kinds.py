@@ -21,7 +21,7 @@ _READ = {
 # Formats of text that are read.
 _READ_TEXT = {
     r"(?i)(?>\s*%[^\r\n]*)*+\s*@relation": "arff",
-    r"\s*(\{\s*\"|\[\s*\{\s*\")": "json",
+    r"\s*(\{\s*\"|\[\s*\{\s*\"|\[\s*\[)": "json",
 }
 # What is no table that this suite reads, and what to do instead.
 _SAVE = "save it as CSV or parquet"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from bench.data.raw.archives import listed
-from bench.data.raw.content import MISSING_WORDS, Content, counted, names_of
+from bench.data.raw.content import MISSING_WORDS, NUMBER_OF_ANY_MARK, Content, counted, names_of
 from bench.errors import BadTable
 
 # In order of preference among separators that cut every row into the same number of cells: a tab or a
@@ -26,7 +26,6 @@ SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma", " ": "bl
 
 _HEAD_BYTES, _HEAD_ROWS = 2**20, 100
 _HEADER_WITHIN = 20  # rows in which the row of names may stand
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _NO_NAMES = ("#N/A", "#N/A N/A", "#DIV/0!", "#NULL!", "#REF!", "#VALUE!", "<NA>", "(null)", "\\N", "unknown")
 _IN_APOSTROPHES = re.compile(r"\s*'.*'\s*", re.DOTALL)
 _AFTER_BLANKS = re.compile(r'\s+".*"\s*', re.DOTALL)
@@ -96,7 +95,9 @@ def find_layout(data: bytes, content: Content, *, lines_above: int, separator: s
     others = [row for row in rows.cells[1:] if row != fit.first]
     again = len(others) < len(rows.cells) - 1 and _is_over_numbers(fit.first, others)
     header = again or _has_header(rows.cells, columns)
-    _refuse_lower_header(rows, content)
+    if header and len(rows.cells) == 1:
+        raise BadTable(f"{content.name} names {rows.width} columns but has no rows; give a file with rows.")
+    _refuse_lower_header(rows, content, again=again)
     own = fit.first if header else [f"c{i}" for i in range(1, rows.width + 1)]
     names = names_of(own, replace(content, columns=columns))
     notes = fit.notes if quoting.sign == '"' else (*fit.notes, f"read with {quoting.sign} as the quote")
@@ -178,6 +179,11 @@ def _separator(head: str, name: str) -> str:
     lines = [line for line in head.splitlines()[:_HEAD_ROWS] if line.strip()]
     if lines and best in ("", " ") and all(map(_LIBSVM.fullmatch, lines)):
         raise BadTable(f"{name} looks like libsvm ({lines[0][:40]!r}); if it is, give --format libsvm.")
+    if not best and any(len(line) > csv.field_size_limit() for line in lines):
+        raise BadTable(
+            f"{name} has a cell of more than {csv.field_size_limit():,} characters in its first rows, more than "
+            "is read; take that column out of the file, or close its quote."
+        )
     if not best:
         words = ", ".join(SEPARATORS.values())
         raise BadTable(
@@ -245,7 +251,7 @@ def _have_row_names(rows: Sequence[list[str]], head: str) -> bool:
         return False
     is_quoted = head.splitlines()[-1].lstrip()[:1] in ('"', "'")
     counted = cells == [str(i) for i in range(1, len(cells) + 1)]
-    return is_quoted or counted or not any(map(_NUMBER.fullmatch, cells))
+    return is_quoted or counted or not any(map(NUMBER_OF_ANY_MARK.fullmatch, cells))
 
 
 def _for_all_cells(columns: tuple[str, ...] | None, fit: _Fit, width: int) -> tuple[str, ...] | None:
@@ -264,8 +270,8 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     line, begins = rows.lines[0], rows.lines[place]
     if not _has_header(rows.cells[place:], content.columns) and content.columns is None:
         raise BadTable(
-            f"{name}: the header in row {line} has {len(first)} names ({_shown(first)}), but the rows below have "
-            f"{width} cells, as row {begins} ({_shown(rows.cells[place])}); mend the header, or give --skip-rows "
+            f"{name}: the header in line {line} has {len(first)} names ({_shown(first)}), but the rows below have "
+            f"{width} cells, as line {begins} ({_shown(rows.cells[place])}); mend the header, or give --skip-rows "
             f"{begins - 1} if it is none."
         )
     ways = [f"--skip-rows {begins - 1}"]
@@ -273,33 +279,68 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     if len(marks) == 1 and not (mark := marks.pop()).isalnum() and mark not in ("", '"'):
         ways.append(f"--comment {shlex.quote(mark)}")
     raise BadTable(
-        f"{name}: row {line} has {len(first)} cells ({_shown(first)}), and the rows of the table {width}. If row "
+        f"{name}: line {line} has {len(first)} cells ({_shown(first)}), and the rows of the table {width}. If line "
         f"{begins} is the header ({_shown(rows.cells[place])}), give {' or '.join(ways)}."
     )
 
 
-def _refuse_lower_header(rows: _Rows, content: Content) -> None:
-    """Raise BadTable where a row below the first is the row of names: texts over columns of numbers."""
-    cells = rows.cells
-    for place in range(min(_HEADER_WITHIN, len(cells) - 2), 0, -1):
-        below = [row for row in cells[place + 1 :] if len(row) == rows.width]
-        if len(cells[place]) == rows.width and _names_columns(cells[place], below):
-            line = rows.lines[place]
+def _refuse_lower_header(rows: _Rows, content: Content, *, again: bool) -> None:
+    """Raise BadTable where a row below the first is the row of names: texts over columns of numbers.
+
+    `again` says that the first is the row of names, which may come again: in a file that was made of several.
+    """
+    places = [
+        place
+        for place, row in enumerate(rows.cells)
+        if len(row) == rows.width and not (place and again and row == rows.cells[0])
+    ]
+    columns = _columns([rows.cells[place] for place in places])
+    for i in range(min(_HEADER_WITHIN, len(places) - 2), 0, -1):
+        if _names_columns(columns, i):
+            line, row = rows.lines[places[i]], rows.cells[places[i]]
             raise BadTable(
-                f"{content.name}: row {line} ({_shown(cells[place])}) has names or words over columns of numbers, and "
-                f"so has row {rows.lines[0]} ({_shown(cells[0])}). Give --skip-rows {line - 1} to take row {line} as "
-                f"the header, or remove row {line} to keep the other."
+                f"{content.name}: line {line} ({_shown(row)}) has names or words over columns of numbers, and so has "
+                f"line {rows.lines[0]} ({_shown(rows.cells[0])}). Give --skip-rows {line - 1} to take line {line} as "
+                f"the header, or remove line {line} to keep the other."
             )
 
 
-def _names_columns(row: list[str], below: list[list[str]]) -> bool:
+@dataclass(frozen=True)
+class _Column:
+    """The cells of a column, and the lowest place of a word and of a number in it; -1 where there is none."""
+
+    cells: list[str]
+    lowest_word: int
+    lowest_number: int
+
+    def is_of_numbers_below(self, place: int) -> bool:
+        """Tell whether all cells below a place that are not missing are numbers, and at least one is there."""
+        return self.lowest_word <= place < self.lowest_number
+
+
+def _columns(rows: Sequence[list[str]]) -> list[_Column]:
+    """Return the columns of rows of one width. Each cell is judged once, as a table may have very many columns."""
+    columns = []
+    for column in zip(*rows, strict=True):
+        cells = [cell.strip() for cell in column]
+        filled = ((place, cell) for place, cell in reversed([*enumerate(cells)]) if cell not in MISSING_WORDS)
+        word = number = -1
+        for place, cell in filled:
+            if not NUMBER_OF_ANY_MARK.fullmatch(cell):
+                word = place
+                break
+            number = max(number, place)
+        columns.append(_Column(cells, word, number))
+    return columns
+
+
+def _names_columns(columns: Sequence[_Column], place: int) -> bool:
     """Tell whether a row has a word in every column that holds only numbers below it."""
-    columns = [{other[i].strip() for other in below} for i in range(len(row))]
-    over_numbers = [row[i].strip() for i, cells in enumerate(columns) if _are_numbers(cells)]
+    over_numbers = [column.cells[place] for column in columns if column.is_of_numbers_below(place)]
     if not any(map(_is_word, over_numbers)) or any(map(_is_number_or_missing, over_numbers)):
         return False
     return len(over_numbers) > 1 or not any(
-        cell.strip() in cells for cell, cells in zip(row, columns, strict=True)
+        column.cells[place] in column.cells[place + 1 :] for column in columns
     )
 
 
@@ -309,7 +350,7 @@ def _is_word(cell: str) -> bool:
 
 
 def _is_number_or_missing(cell: str) -> bool:
-    return cell in {*MISSING_WORDS, *_NO_NAMES} or bool(_NUMBER.fullmatch(cell))
+    return cell in {*MISSING_WORDS, *_NO_NAMES} or bool(NUMBER_OF_ANY_MARK.fullmatch(cell))
 
 
 def _has_header(rows: list[list[str]], columns: tuple[str, ...] | None) -> bool:
@@ -339,7 +380,7 @@ def _is_over_numbers(row: list[str], others: Sequence[list[str]]) -> bool:
 def _are_numbers(cells: set[str]) -> bool:
     """Tell whether all cells that are not missing are numbers, and at least one is there."""
     present = cells.difference(MISSING_WORDS)
-    return bool(present) and all(_NUMBER.fullmatch(cell) for cell in present)
+    return bool(present) and all(NUMBER_OF_ANY_MARK.fullmatch(cell) for cell in present)
 
 
 def _shown(cells: Sequence[str]) -> str:

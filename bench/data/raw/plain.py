@@ -7,13 +7,14 @@ values are missing, clock times and periods are texts.
 from __future__ import annotations
 
 import json
+import uuid
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.data.raw.content import MISSING_WORDS, Content, drops, each_column
+from bench.data.raw.content import MISSING_WORDS, USE_THREADS, Content, drops, each_column
 from bench.errors import BadTable
 
 EXACT = 2**53  # whole numbers up to it are all doubles
@@ -21,14 +22,16 @@ EXACT = 2**53  # whole numbers up to it are all doubles
 
 def plain_table(table: pa.Table, content: Content) -> pa.Table:
     """Return a table of the kinds of columns that a frame has; raise BadTable for one without single values."""
-    columns = {name: _stored(table[name], table.field(name)) for name in table.column_names}
-    table = pa.table(list(columns.values()), names=list(columns))
+    columns = [_named(table[field.name], field, content) for field in table.schema]
+    table = pa.table(columns, names=table.column_names)
     return each_column(table, lambda column, name: _plain(column, name, content))
 
 
 def framed(table: pa.Table) -> pd.DataFrame:
     """Return a plain table as a frame; whole numbers beside missing values stay exact beyond 2^53."""
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, date_as_object=False, split_blocks=True)
+    frame: pd.DataFrame = table.to_pandas(
+        ignore_metadata=True, date_as_object=False, split_blocks=True, use_threads=USE_THREADS
+    )
     for name in table.column_names:
         column = table[name]
         if pa.types.is_integer(column.type) and column.null_count and largest(column) > EXACT:
@@ -43,19 +46,38 @@ def largest(column: pa.ChunkedArray) -> int:
     return max((abs(limit) for limit in limits if limit is not None), default=0)
 
 
-def _stored(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    """Return a column of an extension type as what it is stored as; pandas' periods and intervals as their texts."""
+def _named(column: pa.ChunkedArray, field: pa.Field, content: Content) -> pa.ChunkedArray:
+    """Return a column as the extension type means it that its field names and this pyarrow does not know."""
     metadata = field.metadata or {}
     name = metadata.get(b"ARROW:extension:name", b"").decode()
     detail = metadata.get(b"ARROW:extension:metadata", b"{}")
-    if isinstance(column.type, pa.BaseExtensionType):
-        name, detail = column.type.extension_name, column.type.__arrow_ext_serialize__()
-        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    return _of_extension(column, name, detail, field.name, content)
+
+
+def _unwrapped(column: pa.ChunkedArray, column_name: str, content: Content) -> pa.ChunkedArray:
+    """Return a column of an extension type as what its values are."""
+    kind = column.type
+    serialize = getattr(kind, "__arrow_ext_serialize__", bytes)  # which the types of Arrow itself do not have
+    storage = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type)
+    return _of_extension(storage, kind.extension_name, serialize(), column_name, content)
+
+
+def _of_extension(
+    storage: pa.ChunkedArray, name: str, detail: bytes, column_name: str, content: Content
+) -> pa.ChunkedArray:
+    """Return stored values as what the extension type `name` means by them; of one without a meaning here as stored."""
     if name == "pandas.period":
-        return _texts_of_periods(column, json.loads(detail)["freq"])
+        return _texts_of_periods(storage, json.loads(detail)["freq"])
     if name == "pandas.interval":
-        return _texts_of_intervals(column, json.loads(detail)["closed"])
-    return column
+        return _texts_of_intervals(storage, json.loads(detail)["closed"])
+    if name == "arrow.uuid":
+        words = [None if value is None else str(uuid.UUID(bytes=value)) for value in storage.to_pylist()]
+        return pa.chunked_array([pa.array(words, pa.string())])
+    if name == "arrow.bool8":
+        return storage.cast(pa.bool_())
+    if name == "arrow.opaque":
+        raise BadTable(_no_single_values(column_name, "values of another program (arrow.opaque)", content))
+    return storage
 
 
 def _texts_of_periods(column: pa.ChunkedArray, freq: str) -> pa.ChunkedArray:
@@ -75,15 +97,15 @@ def _plain(column: pa.ChunkedArray, column_name: str, content: Content) -> pa.Ch
     """Return an arrow column as one of the types that `bench.data.raw.readers.read_frame` promises."""
     kind = column.type
     if pa.types.is_run_end_encoded(kind):
-        column = pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], kind.value_type)
-        kind = column.type
+        return _plain(_decoded(column), column_name, content)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(_unwrapped(column, column_name, content), column_name, content)
     if pa.types.is_dictionary(kind):
         return _plain_category(column, column_name, content)
     if pa.types.is_nested(kind) or pa.types.is_interval(kind):
-        raise BadTable(
-            f"{content.name}: the column {column_name!r} holds {str(kind)[:60]}, not single values; "
-            f"give {drops([column_name])}."
-        )
+        raise BadTable(_no_single_values(column_name, str(kind)[:60], content))
+    if pa.types.is_timestamp(kind) and kind.tz:
+        _refuse_unknown_zone(kind, column_name, content)
     if pa.types.is_decimal(kind):
         return _plain_decimal(column)
     if pa.types.is_null(kind) or pa.types.is_float16(kind):
@@ -93,6 +115,32 @@ def _plain(column: pa.ChunkedArray, column_name: str, content: Content) -> pa.Ch
     if _is_text(kind) or _is_binary(kind):
         return _stripped(_as_text(column, column_name, content), _missing_words(column_name, content))
     return column
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of runs as one of a value for each row; pyarrow itself decodes only some types of values."""
+    stored = column.type.value_type
+    kind = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}.get(stored, stored)
+    chunks = []
+    for chunk in column.chunks:
+        rows = chunk.offset + np.arange(len(chunk))
+        runs = pa.array(np.searchsorted(chunk.run_ends.to_numpy(), rows, side="right"))
+        chunks.append((chunk.values if kind == stored else chunk.values.cast(kind)).take(runs))
+    return pa.chunked_array(chunks, kind)
+
+
+def _no_single_values(column_name: str, what: str, content: Content) -> str:
+    return f"{content.name}: the column {column_name!r} holds {what}, not single values; give {drops([column_name])}."
+
+
+def _refuse_unknown_zone(kind: pa.TimestampType, column_name: str, content: Content) -> None:
+    try:
+        pa.array([], kind).to_pandas()
+    except (KeyError, ValueError) as error:  # as pytz and zoneinfo call it
+        raise BadTable(
+            f"{content.name}: the column {column_name!r} holds times of the zone {kind.tz!r}, which is not known; "
+            f"convert them, or give {drops([column_name])}."
+        ) from error
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -134,20 +182,27 @@ def _stripped(column: pa.ChunkedArray, missing_words: tuple[str, ...]) -> pa.Chu
 
 
 def _plain_category(column: pa.ChunkedArray, column_name: str, content: Content) -> pa.ChunkedArray:
-    """Return a column of categories, its texts as those of a column of texts are."""
+    """Return a column of categories, which are different plain values; one of times in a zone becomes times."""
     value_type = column.type.value_type
-    if not (_is_text(value_type) or _is_binary(value_type)):
-        values = pa.chunked_array([pa.array([], value_type)])
-        if pa.types.is_nested(value_type):
-            _plain(values, column_name, content)  # raises
+    if pa.types.is_timestamp(value_type) and value_type.tz:
+        return _plain(column.cast(value_type), column_name, content)
+    values, changed = [], pa.types.is_large_string(value_type)
+    for chunk in column.chunks or [
+        pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.nulls(0, value_type))
+    ]:
+        stored = pa.chunked_array([chunk.dictionary])
+        plain = _without_nan(_plain(stored, column_name, content))
+        changed = changed or plain.type != value_type or bool(plain.null_count) or not plain.equals(stored)
+        changed = changed or len(plain.unique()) < len(plain)
+        values.append(plain.combine_chunks().take(chunk.indices))
+    return pa.chunked_array(values).dictionary_encode() if changed else column
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with null for NaN, which is no category."""
+    if not pa.types.is_floating(column.type):
         return column
-    texts, changed = [], not pa.types.is_string(value_type)
-    for chunk in column.chunks:
-        words = pa.chunked_array([chunk.dictionary])
-        stripped = _plain(words, column_name, content)
-        changed = changed or not stripped.equals(words)
-        texts.append(stripped.combine_chunks().take(chunk.indices))
-    return pa.chunked_array(texts).dictionary_encode() if changed and texts else column
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
 
 
 def _plain_decimal(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -15,8 +15,10 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.data.raw.archives import OFFICE, TORN_ZIP, unpacked_limit
-from bench.data.raw.content import Content, Raw, choose, first_line
+import pyarrow as pa
+
+from bench.data.raw.archives import OFFICE, TORN_ZIP, listed, unpacked_limit
+from bench.data.raw.content import Content, Raw, choose, counted, drops, first_line
 from bench.data.raw.text import read_text
 from bench.errors import BadTable, NotInstalled
 
@@ -39,12 +41,42 @@ def read_sheet(content: Content) -> Raw:
     cells = _cells(book, title)
     _refuse_unknown_values(content, title)
     out = io.StringIO()
-    csv.writer(out, delimiter="\t", lineterminator="\n").writerows([map(_word, row) for row in cells])
-    reading = content.reading.model_copy(
-        update={"decimal": None}
-    )  # which is of texts; numbers are written here
-    raw = read_text(replace(content, data=out.getvalue().encode(), reading=reading), typed=True)
-    return replace(raw, notes=(f"read the sheet {title!r}", *raw.notes), separator=None)
+    mark = content.reading.decimal or "."  # texts have it; so numbers are written with it here
+    rows = [[_word(value, mark) for value in row] for row in cells]
+    csv.writer(out, delimiter="\t", lineterminator="\n").writerows(rows)
+    raw = read_text(replace(content, data=out.getvalue().encode()), typed=True)
+    _refuse_rounded(raw, content)
+    notes = (f"read the sheet {title!r}", *_merged(book, title, content), *raw.notes)
+    return replace(raw, notes=notes, separator=None)
+
+
+def _merged(book: Workbook, title: str, content: Content) -> tuple[str, ...]:
+    """Return a note of merged cells below the lines left out, of which only the first has a value."""
+    merged = book[title].merged_cells.ranges
+    ranges = sorted(
+        (cells for cells in merged if cells.max_row > content.reading.skip_rows),
+        key=lambda cells: cells.bounds,
+    )
+    if not ranges:
+        return ()
+    count = sum(cells.size["rows"] * cells.size["columns"] - 1 for cells in ranges)
+    note = (
+        f"merged cells ({listed([cells.coord for cells in ranges], 3)}) have their value in the first only: "
+        f"{counted(count, 'other')} read as missing; if all of them have it, unmerge and fill them"
+    )
+    return (note,)
+
+
+def _refuse_rounded(raw: Raw, content: Content) -> None:
+    """Raise BadTable for whole numbers that a workbook has made equal: it keeps 15 digits of each."""
+    for name, column in zip(raw.table.column_names, raw.table.columns, strict=True):
+        values = column.drop_null().unique().to_pylist() if pa.types.is_floating(column.type) else []
+        if len(values) == 1 < len(column) and abs(values[0]) >= 2**53:
+            raise BadTable(
+                f"{content.name}: the column {name!r} has the number {values[0]:.0f} in every row: a workbook "
+                "keeps 15 digits of a number, so longer identifiers are lost. Save them as text in the program that "
+                f"has them, or give {drops([name])}."
+            )
 
 
 def _refuse_other_documents(content: Content) -> None:
@@ -114,7 +146,7 @@ def _refuse_unknown_values(content: Content, title: str) -> None:
                 )
 
 
-def _word(value: object) -> str:
+def _word(value: object, mark: str = ".") -> str:
     """Return a cell as text: numbers with all their digits, dates as ISO 8601 has them."""
     if value is None:
         return ""
@@ -124,4 +156,4 @@ def _word(value: object) -> str:
         return value.isoformat(sep=" ")
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    return str(value)
+    return str(value).replace(".", mark) if isinstance(value, float) else str(value)

@@ -21,8 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bench.data.cards import Reading
+from bench.data.cards import Reading, card_for_file
 from bench.data.raw.readers import read_frame
+from bench.data.table import load
 from bench.errors import BadTable, NotInstalled
 from tests.data.raw.conftest import Write
 
@@ -103,10 +104,10 @@ def test_arff_with_every_kind_of_attribute(write: Write) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("1,zz,s,2020-01-01,1,1", r"row 15 has 'zz' for the nominal attribute 'b c'"),
-        ("1x,x,s,2020-01-01,1,1", r"row 15 has '1x' for the numeric attribute 'a'"),
-        ("1,x", r"row 15 has 2 cells, not 6"),
-        ("{0 1}", r"row 15 is of sparse ARFF"),
+        ("1,zz,s,2020-01-01,1,1", r"line 15 has 'zz' for the nominal attribute 'b c'"),
+        ("1x,x,s,2020-01-01,1,1", r"line 15 has '1x' for the numeric attribute 'a'"),
+        ("1,x", r"line 15 has 2 cells, not 6"),
+        ("{0 1}", r"line 15 is of sparse ARFF"),
     ],
 )
 def test_arff_with_a_wrong_row_is_refused(write: Write, row: str, message: str) -> None:
@@ -119,7 +120,7 @@ def test_arff_without_rows_or_attributes_is_refused(write: Write) -> None:
         ("@relation a\n@attribute b numeric\n@data\n", "has no rows"),
         ("@relation a\n@data\n1\n", "without attributes"),
         ("@relation a\n@attribute b relational\n@data\n1\n", "'b' as 'relational'"),
-        ("@relation a\n@attribute b\n@data\n1\n", "row 2 declares no attribute"),
+        ("@relation a\n@attribute b\n@data\n1\n", "line 2 declares no attribute"),
     ):
         with pytest.raises(BadTable, match=message):
             read_frame(write(text))
@@ -139,11 +140,11 @@ def test_json_lines_and_a_list_of_objects(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1, "b": 2}\n{"a": 2,\n', r"its row 2 is no whole object: '{\"a\": 2,'"),
+        ('{"a": 1, "b": 2}\n{"a": 2,\n', r"its line 2 is no whole object: '{\"a\": 2,'"),
         ('{"a": 1, "b": [2]}\n{"a": 2, "b": [3]}\n', r"column 'b' holds list.*--drop b"),
         (
             '{"a": 1, "b": [2]}\n{"a": "x", "b": 3}\n',
-            r"column 'b' does not hold single values, as in row 1; give --drop b",
+            r"column 'b' does not hold single values, as in row 1 of the data; give --drop b",
         ),
         ('{"a": {"0": 1}, "b": {"0": 2}}', r"JSON with one object, of 'a', 'b'; give one object a row"),
         ('[{"a": 1}, 3]', r"its item 2 is no object: '3'"),
@@ -153,6 +154,14 @@ def test_json_lines_and_a_list_of_objects(write: Write) -> None:
 def test_json_that_is_no_table_is_refused(write: Write, text: str, message: str) -> None:
     with pytest.raises(BadTable, match=message):
         read_frame(write(text))
+
+
+@pytest.mark.parametrize("orient", ["split", "index", "columns", "table", "values"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_other_json_of_pandas_is_named(write: Write, orient: Any, indent: int | None) -> None:
+    frame = pd.DataFrame({"x": [1.5, 2.5, 3.5], "g": ["u", "v", "w"], "y": [0, 1, 0]})
+    with pytest.raises(BadTable, match=r"JSON (with one object|of lists).*orient='records'"):
+        read_frame(write(frame.to_json(orient=orient, indent=indent), "a.json"))
 
 
 def test_json_keeps_values_of_two_kinds_and_long_numbers(write: Write) -> None:
@@ -354,7 +363,12 @@ def test_the_only_sheet_with_data_is_read(write: Write) -> None:
     assert frame["g"].fillna("-").tolist() == ["a", "b", "-"]
     assert frame["day"].fillna("-").tolist() == ["2020-01-02", "2020-01-02 03:04:00", "-"]
     assert frame["ok"].tolist() == [True, False, True]
-    assert frame.attrs == {"notes": ("read the sheet 'Data'",), "separator": None, "decimal": None}
+    assert frame.attrs == {
+        "notes": ("read the sheet 'Data'",),
+        "separator": None,
+        "decimal": None,
+        "padded": {},
+    }
 
 
 def test_of_several_sheets_one_is_named(write: Write) -> None:
@@ -370,12 +384,45 @@ def test_the_decimal_mark_of_texts_changes_no_number_of_a_sheet(write: Write) ->
     frame = read_frame(
         write(workbook(Data=[["a", "b"], [0.5, "1,5"], [2, "2,5"]])), reading=Reading(decimal=",")
     )
-    assert frame.to_dict("list") == {"a": [0.5, 2], "b": ["1,5", "2,5"]}
+    assert frame.to_dict("list") == {"a": [0.5, 2], "b": [1.5, 2.5]}
+
+
+def test_a_declared_decimal_mark_is_of_the_texts_in_a_sheet(tmp_path: Path) -> None:
+    rows = [[f"1.{100 + i}" if i % 2 else 1000.5 + i, f"{i},5", i + 0.25, i % 2] for i in range(40)]
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(workbook(only=[["a", "b", "c", "y"], *rows]))
+    table = load(card_for_file(path, "y", reading=Reading(decimal=",")), data_file=path)
+    assert table.X["a"].tolist() == [1100 + i if i % 2 else 1000.5 + i for i in range(40)]
+    assert table.X["b"].tolist() == [i + 0.5 for i in range(40)]
+    assert table.X["c"].tolist() == [i + 0.25 for i in range(40)]
+
+
+def test_merged_cells_are_told(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [["Loans", None, None], ["a", "x", "y"], *([i // 3, i, i % 2] for i in range(9))]:
+        book.active.append(row)
+    for cells in ("A1:C1", "A3:A5", "A6:A8"):
+        book.active.merge_cells(cells)
+    book.save(tmp_path / "t.xlsx")
+    frame = read_frame(tmp_path / "t.xlsx", reading=Reading(skip_rows=1))
+    (note,) = [note for note in frame.attrs["notes"] if "merged" in note]
+    assert note.startswith(
+        "merged cells ('A3:A5', 'A6:A8') have their value in the first only: 4 others read as missing"
+    )
+    assert frame["a"].isna().sum() == 4
+
+
+def test_identifiers_that_a_workbook_has_rounded_are_named(write: Write) -> None:
+    content = workbook(only=[["id", "y"], *([12345678901234567890 + i, i % 2] for i in range(9))])
+    with pytest.raises(BadTable, match=r"'id' has the number 1234567890123456.* keeps 15 digits .*--drop id"):
+        read_frame(write(content))
+    assert read_frame(write(content), unread=["id"])["y"].tolist() == [i % 2 for i in range(9)]
 
 
 def test_a_sheet_has_titles_and_names_as_a_text_has(write: Write) -> None:
     path = write(workbook(Data=[["Loans", None], [], *SHEET]))
-    with pytest.raises(BadTable, match=r"row 3 \('id', .*--skip-rows 2"):
+    with pytest.raises(BadTable, match=r"line 3 \('id', .*--skip-rows 2"):
         read_frame(path)
     assert len(read_frame(path, reading=Reading(skip_rows=2))) == 3
 

@@ -2,6 +2,9 @@
 
 import gzip
 import io
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -237,9 +240,9 @@ def test_parquet_types_become_plain(tmp_path: Path) -> None:
         (b" \n\r\n \t\n", r"is empty or blank"),
         (b"\xfe\xff", r"is empty or blank"),
         (b"a,b,c\n", r"names 3 columns but has no rows"),
-        (b"a,b\n1,2\n1,2,3\n", r"row 3 has 3 cells, not 2 .*comma.*'1,2,3'"),
-        (b"a;b;c\n1;2;3\n1;2\n", r"row 3 has 2 cells, not 3 .*semicolon"),
-        (b"a b\n1 2\n3 4 5\n", r"row 3 has 3 cells"),
+        (b"a,b\n1,2\n1,2,3\n", r"line 3 has 3 cells, not 2 .*comma.*'1,2,3'"),
+        (b"a;b;c\n1;2;3\n1;2\n", r"line 3 has 2 cells, not 3 .*semicolon"),
+        (b"a b\n1 2\n3 4 5\n", r"line 3 has 3 cells"),
         (b"a,b,a,b\n1,2,3,4\n", r"more than one column 'a', 'b'"),
         (b"a, a\n1,2\n", r"more than one column 'a'"),
         (b"alone\n1\n2\n", r"only one column"),
@@ -266,7 +269,7 @@ def test_what_is_no_table_is_refused_by_name(write: Write, content: bytes, messa
 
 def test_ragged_rows_deep_in_a_large_file_are_found(write: Write) -> None:
     text = "a,b\n" + "1.25,2\n" * 400_000 + "1\n" + "3,4\n" * 10
-    with pytest.raises(BadTable, match=r"row 400002 has 1 cells"):
+    with pytest.raises(BadTable, match=r"line 400002 has 1 cells"):
         read_frame(write(text))
 
 
@@ -328,3 +331,39 @@ def test_real_files(
     assert frame.shape == shape
     assert (frame[target] == positive).sum() == n_positives
     assert not frame.isna().any().any()
+
+
+WAITING = """
+import os
+from pathlib import Path
+from bench.data.raw.readers import read_frame
+
+def n_threads(): return len(os.listdir("/proc/self/task"))
+
+before = n_threads()
+for path in sorted(Path(".").glob("t.*")):
+    read_frame(path)
+print(n_threads() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted as Linux shows them")
+def test_reading_leaves_no_thread_that_needs_python(tmp_path: Path) -> None:
+    """A thread of Arrow's that lets go of Python's bytes while Python ends would end the process by a signal.
+
+    One is left, which waits for signals and has nothing of Python's.
+    """
+    frame = pd.DataFrame({"x": range(50), "z": [1.5, None] * 25, "t": ["u", "v"] * 25})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_feather(tmp_path / "t.feather", compression="zstd")
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) <= 1
