@@ -57,11 +57,12 @@ def load(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
-    negative: Sequence[str] = (),
+    negative: Sequence[str | float | bool] = (),
     unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    missing: Mapping[str, float | Sequence[float]] | None = None,
     high_cardinality: HighCardinality = "onehot",
     dates: Dates = "refuse",
     date_format: str | None = None,
@@ -69,7 +70,7 @@ def load(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -82,12 +83,12 @@ def load(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing
         What to load, as in `run`.
-    prevalence, source
-        Of simulated data their share of positives; of others where they are fetched from.
     high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
         How it is read, as in `run`.
+    rows, prevalence, source
+        What is simulated, or where it is fetched from, as in `run`.
 
     Returns
     -------
@@ -125,11 +126,12 @@ def run(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
-    negative: Sequence[str] = (),
+    negative: Sequence[str | float | bool] = (),
     unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    missing: Mapping[str, float | Sequence[float]] | None = None,
     high_cardinality: HighCardinality = "onehot",
     dates: Dates = "refuse",
     date_format: str | None = None,
@@ -137,7 +139,7 @@ def run(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -189,7 +191,7 @@ def run(
     positive : str, int, float or bool, optional
         The label's positive value, against all others; needed unless its two values are 0 and 1, no and yes, or false
         and true.
-    negative : list of str
+    negative : list of str, int, float or bool
         Keep only rows with these labels, and the positive ones.
     unlabelled : str
         Rows without a label: ``refuse`` the table, or ``drop`` them.
@@ -197,6 +199,8 @@ def run(
         Columns of your own table that are no features, such as identifiers.
     categorical, numeric : list of str
         Columns whose values are categories, though numbers; columns whose values must all be numbers.
+    missing : dict, optional
+        By column the numbers that stand for a missing value: ``{"late": [96, 98]}``.
     high_cardinality : str
         Categories of more than 50 values: ``onehot``, the most frequent, or ``target``, by the target's mean in the
         training rows.
@@ -206,7 +210,7 @@ def run(
         The columns with the time (no feature), the amount, and whom a row is of (no feature), whose rows are never on
         two sides of a split.
     skip_rows, comment, decimal, member, table, format
-        How your own file is read: lines above the table, how a line to leave out begins, the decimal mark, the file in
+        How your own file is read: lines above the table, how lines to leave out begin, the decimal mark, the file in
         a zip, the table of a database or sheet of a workbook, a format that does not show (``libsvm``).
     rows, prevalence
         How many rows, and which share of positives, to simulate of a simulated data set.
@@ -216,10 +220,8 @@ def run(
         How arms are judged (`bench list protocols`).
     matrix : str, optional
         A named list of arms (`bench list matrices`); ``quick`` if no arms are named.
-    arms : list of str
-        Single arms (`bench list arms`), also as ``none(lr=0.01)`` or ``focal[smote]``.
-    arms_file : str or path, optional
-        A TOML file of arms of your own.
+    arms, arms_file : list of str, path
+        Single arms (`bench list arms`), also as ``none(lr=0.01)`` or ``focal[smote]``; a TOML file of arms of yours.
     method_file : path or list of paths
         Python files of yours with a method, protocol, engine or metrics (`bench.contract`). They are run.
     settings : dict, optional

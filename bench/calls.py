@@ -45,8 +45,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # The panels of a command's help, in the order in which it prints them.
-DATA, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
+DATA, LABEL, FEATURES, FILE, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
     "Data",
+    "Your table: the label",
+    "Your table: its columns",
+    "Your table: its file",
     "Which records",  # of the commands that run nothing
     "What to run",
     "How to tune",
@@ -55,6 +58,7 @@ DATA, RECORDS, WHAT, TUNING, HOW, OUTPUT = PANELS = (
 )
 
 
+_OF_DATA = (DATA, LABEL, FEATURES, FILE)
 UNSET = object()  # of an option's default: the field's
 
 
@@ -84,7 +88,7 @@ class Option:
         """Take the commands that have it where none are named: those that train, and for data the one that reads."""
         if not self.commands:
             object.__setattr__(
-                self, "commands", ("run", "study", "sweep", *(["describe"] if self.panel == DATA else []))
+                self, "commands", ("run", "study", "sweep", *(["describe"] if self.panel in _OF_DATA else []))
             )
 
 
@@ -100,6 +104,7 @@ option = _as_metadata(Option)  # the metadata of a field that is an option
 _SPELLED = {
     "arm": "arms=[…]",
     "set": "settings={…}",
+    "missing": "missing={'COLUMN': […]}",
     **{name: f"{name}=[…]" for name in ("drop", "categorical", "numeric", "negative")},
 }
 
@@ -192,7 +197,7 @@ def take_as_declared(options: DataclassInstance) -> None:
 
 
 def _refusal(name: str, value: object, words: str) -> str:
-    if words == _NAMES and isinstance(value, str):
+    if words.startswith("a list of ") and isinstance(value, str):
         return f"{name}={value!r}: give {words}, [{value!r}]."
     shown = repr(value) if isinstance(value, bool | float | int | str | list | tuple | dict | None) else ""
     given = f"{name}={shown}" if 0 < len(shown) <= 60 else f"{name} is of type {type(value).__name__}"
@@ -263,6 +268,28 @@ def _label(value: object) -> str:
     return str(value) if isinstance(value, bool | int | float) else _text(value)
 
 
+def _labels(value: object) -> tuple[str, ...]:
+    """Return values of a label as `_label` does; one that stands alone is a mistake, as a name is."""
+    if value is None:
+        return ()
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError
+    labels = [_label(label) for label in value]
+    return tuple(sorted(labels) if isinstance(value, set | frozenset) else labels)
+
+
+def _codes(value: object) -> dict[str, tuple[float, ...]]:
+    """Return by column the numbers that stand for a missing value, of lists of them or of one each."""
+    if not isinstance(value, Mapping):
+        raise TypeError
+    listed = {name: codes if _is_list(codes) else [codes] for name, codes in value.items()}
+    return {_text(name): tuple(_number(code) for code in codes) for name, codes in listed.items()}
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
 def _settings(value: object) -> dict[str, str]:
     """Return settings as the command line takes them: values as text."""
     if value is None:
@@ -294,6 +321,8 @@ _KINDS: Mapping[str, tuple[Callable[[object], object], str]] = {
     "float": (_number, "a number"),
     "Path": (_path, "a path"),
     "tuple[str, ...]": (_names, _NAMES),
+    "tuple[Label, ...]": (_labels, "a list of labels"),
+    "Mapping[str, tuple[float, ...]]": (_codes, "a dict of lists of numbers, such as {'late': [96, 98]}"),
     "tuple[Path, ...]": (_paths, "a path, or a list of paths"),
     "tuple[int, int]": (_pair, "two whole numbers, (1, 4) for the first of four"),
     "Label": (_label, "one value, a text or a number"),

@@ -54,8 +54,7 @@ class Arm:
     """One row of a table: a method with its samplers and the settings that differ from its defaults.
 
     `as_published` gives it the samplers that the data set's card names for it, under every protocol. `fixed` names what
-    the user set, which no study changes. `spelling` are the parts of the name where it was put together of several;
-    else the name is all of it.
+    the user set, which no study changes. `spelling` are the parts of its name, if several.
     """
 
     name: str

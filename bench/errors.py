@@ -25,7 +25,10 @@ class UnknownName(BenchError):
         self, kind: str, asked: str, known: Iterable[str], why: str = "", *, list_all: bool = True
     ) -> None:
         names = list(known)
-        near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
+        by_lower = {name.lower(): name for name in reversed(names)}
+        near = [
+            by_lower[word] for word in difflib.get_close_matches(asked.lower(), by_lower, n=3, cutoff=0.5)
+        ]
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         every = f" Known: {', '.join(names) or 'none'}." if list_all else ""
         super().__init__(f"Unknown {kind} {asked!r}.{hint}{every}{why}")

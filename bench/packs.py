@@ -13,13 +13,14 @@ Progress = Callable[[int, int], None]  # steps taken, steps at most
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one run, which has its record; `seconds` are its own by stage, and its share of a pack's."""
+    """What became of one run, which has its record: its seconds by stage; whether it failed by scores not finite."""
 
     key: str
     arm: str
     status: str
     error: str | None
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    not_finite: bool = False
 
 
 class Reporter(Protocol):

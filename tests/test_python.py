@@ -609,3 +609,15 @@ def test_a_user_s_script_is_checked_by_its_types(tmp_path: Path) -> None:
         (line.split(":")[0], line.rpartition("[")[2].rstrip("]")) for line in found[2:] if "error" in line
     ]
     assert codes == [("6", "arg-type"), ("7", "call-arg"), ("8", "call-arg"), ("9", "attr-defined")]
+
+
+def test_one_comment_or_several_leave_lines_out(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    table = "a,y\n" + "".join(f"{i % 7},{int(i % 3 == 0)}\n" for i in range(60))
+    path.write_text(f"# by hand\n{table}Total: 5\n")
+    assert bench.load(data_file=path, target="y", comment=["#", "Total"]).n_rows == 60
+    path.write_text(f"# by hand\n{table}")
+    one, same = (bench.load(data_file=path, target="y", comment=comment) for comment in ("#", ("#",)))
+    assert one.card.recipe == same.card.recipe
+    with pytest.raises(BadSetting, match="--comment ''"):
+        bench.load(data_file=path, target="y", comment=["#", ""])

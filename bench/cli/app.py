@@ -84,7 +84,7 @@ def _said(error: Exception) -> str:
     option, context = getattr(error, "param", None), getattr(error, "ctx", None)
     choice = re.search(r"'([^']*)' is not one of (.*)$", message)
     if choice and option:
-        return str(UnknownName(option.opts[0].lstrip("-"), choice[1], re.findall(r"'(.*?)'", choice[2])))
+        return str(UnknownName(option.opts[0], choice[1], re.findall(r"'(.*?)'", choice[2])))
     command = context.command_path if context else "bench"
     return f"{message}{'' if message[-1] in '?)' else '.'} Help: {command} --help" if message else ""
 

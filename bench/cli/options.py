@@ -134,7 +134,9 @@ _TYPES: dict[str, Any] = {  # by the type of a field: what typer reads from the 
     "HighCardinality": HighCardinality,
     "tuple[str, ...]": list[str],
     "tuple[Path, ...]": list[Path],
+    "tuple[Label, ...]": list[str],
     "Mapping[str, str]": list[str],
+    "Mapping[str, tuple[float, ...]]": list[str],
     "tuple[int, int]": str,
 }
 
@@ -191,6 +193,8 @@ def _value(entry: Field[object], value: object) -> object:
     """Return what typer read as the field takes it: a list as a tuple, pairs as a dict, `I/N` as two numbers."""
     if entry.type == "Mapping[str, str]":
         return pairs(value if isinstance(value, list) else [])
+    if entry.type == "Mapping[str, tuple[float, ...]]":
+        return codes(value if isinstance(value, list) else [])
     if str(entry.type).endswith(", ...]"):
         return tuple(value) if isinstance(value, list) else ()
     return shard_of(value) if entry.type == "tuple[int, int] | None" and isinstance(value, str) else value
@@ -205,6 +209,21 @@ def pairs(settings: list[str]) -> dict[str, str]:
             raise BadSetting(f"--set {setting}: say it as FIELD=VALUE, for example --set lr=0.01.")
         named[name.strip()] = value.strip()
     return named
+
+
+def codes(words: list[str]) -> dict[str, tuple[float, ...]]:
+    """Return `COLUMN=96,98` words as numbers by column; raise BadSetting for what is none."""
+    by_column: dict[str, tuple[float, ...]] = {}
+    for word in words:
+        name, equals, listed = word.rpartition("=")
+        try:
+            numbers = tuple(float(number) for number in listed.split(","))
+        except ValueError:
+            numbers = ()
+        if not equals or not name or not numbers:
+            raise BadSetting(f"--missing {word}: say it as COLUMN=NUMBERS, for example --missing late=96,98.")
+        by_column[name] = by_column.get(name, ()) + numbers
+    return by_column
 
 
 def shard_of(text: str) -> tuple[int, int]:

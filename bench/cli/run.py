@@ -64,11 +64,7 @@ def run(
     if outcome.failed:
         first = outcome.failed[0]
         error = (first.error or "").rstrip(".")
-        again = (
-            ""
-            if "Scores must be finite" in error
-            else " When that is mended, --retry-failed runs them again."
-        )
+        again = "" if first.not_finite else " When that is mended, --retry-failed runs them again."
         show_error(
             f"{len(outcome.failed)} of {outcome.n_runs} runs failed; the first, {first.arm} ({first.key[:12]}): "
             f"{first.status}: {error}.{again}"

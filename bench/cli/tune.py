@@ -24,11 +24,12 @@ def tune(
     data_file: str | os.PathLike[str] | None = None,
     target: str | None = None,
     positive: str | float | bool | None = None,
-    negative: Sequence[str] = (),
+    negative: Sequence[str | float | bool] = (),
     unlabelled: Unlabelled = "refuse",
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    missing: Mapping[str, float | Sequence[float]] | None = None,
     high_cardinality: HighCardinality = "onehot",
     dates: Dates = "refuse",
     date_format: str | None = None,
@@ -36,7 +37,7 @@ def tune(
     amount: str | None = None,
     entity: str | None = None,
     skip_rows: int = 0,
-    comment: str | None = None,
+    comment: str | Sequence[str] = (),
     decimal: str | None = None,
     member: str | None = None,
     table: str | None = None,
@@ -76,12 +77,12 @@ def tune(
 
     Parameters
     ----------
-    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, rows
+    data, dataset, name, data_file, target, positive, negative, unlabelled, drop, categorical, numeric, missing
         What to tune on, as in `run`.
-    prevalence, source
-        Of simulated data their share of positives; of others where they are fetched from.
     high_cardinality, dates, date_format, time, amount, entity, skip_rows, comment, decimal, member, table, format
         How it is read, as in `run`.
+    rows, prevalence, source
+        What is simulated, or where it is fetched from, as in `run`.
     protocol, matrix, arms, arms_file, method_file, settings, folds, repeats
         As in `run`.
     device, pack, workers, timeout, results, progress

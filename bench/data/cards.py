@@ -83,21 +83,30 @@ class Source(_Frozen):
         return self
 
 
+_Begins = Annotated[str, Field(min_length=1)]
+
+
 class Reading(_Frozen):
     """How a file is read, where its content does not say it: what a user or a card declares.
 
-    `skip_rows` lines before the table are left out, and all lines that begin with `comment`. `decimal` is the decimal
+    `skip_rows` lines before the table are left out, and all lines that begin with `comment`, or one of several.
+    `decimal` is the decimal
     mark of numbers written as text; None takes what the whole file agrees on. `member` is the file inside a zip of
     several, `table` the table of a database or the sheet of a workbook. `format` is needed where neither name nor
     content say it: ``libsvm``.
     """
 
     skip_rows: int = Field(default=0, ge=0)
-    comment: str | None = Field(default=None, min_length=1)
+    comment: _Begins | tuple[_Begins, ...] | None = None
     decimal: Literal[".", ","] | None = None
     member: str | None = None
     table: str | None = None
     format: str | None = None
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """How lines begin that are left out."""
+        return (self.comment,) if isinstance(self.comment, str) else self.comment or ()
 
 
 class Expected(_Frozen):
@@ -226,11 +235,12 @@ class Roles(TypedDict, total=False):
     """The fields of a card that a user gives for a table of their own, beside its name and target."""
 
     positive: Label | None
-    negative: tuple[str, ...]
+    negative: tuple[Label, ...]
     unlabelled: Unlabelled
     drop: tuple[str, ...]
     categorical: tuple[str, ...]
     numeric: tuple[str, ...]
+    missing: dict[str, tuple[float, ...]]
     dates: Dates
     date_format: str | None
     high_cardinality: HighCardinality

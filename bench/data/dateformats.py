@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
 from functools import cache
 
 from bench.errors import BadSetting
@@ -83,8 +83,8 @@ ISO_DURATION = re.compile(
 
 @cache
 def clock() -> re.Pattern[str]:
-    """Return the pattern of clock times."""
-    return re.compile(rf"{_CLOCK}(?:{_ZONE})?")
+    """Return the pattern of clock times; behind minutes, -11:00 is the end of a range and no zone."""
+    return re.compile(rf"{_CLOCK}(?:(?(S)|(?![+-])){_ZONE})?")
 
 
 @cache
@@ -95,8 +95,8 @@ def pattern_of(form: str) -> re.Pattern[str]:
     named = [_SAME.get(code, code) for code in pieces[1::2] if code != "%"]
     if unknown or not named or len(set(named)) < len(named):
         raise BadSetting(
-            f"--date-format {form!r}: {unknown[0] if unknown else 'it'} cannot be read; use %d, %m, %b, %Y, %y, %H, "
-            "%I, %M, %S, %f, %p and %z, once each, such as %d/%m/%Y."
+            f"--date-format {form!r}: {unknown[0] if unknown else 'it'} cannot be read; {_meant(form)}use %d, %m, %b, "
+            "%Y, %y, %H, %I, %M, %S, %f, %p and %z, once each, such as %d/%m/%Y."
         )
     literal = [re.escape(piece).replace(r"\ ", r"\s+") for piece in pieces[::2]]
     spelled = "".join(
@@ -110,6 +110,22 @@ def pattern_of(form: str) -> re.Pattern[str]:
     return re.compile(f"{_WEEKDAY}{spelled}{week}")
 
 
+def _meant(form: str) -> str:
+    """Return what to type for a format as spreadsheets and Java write it, such as dd.mm.yyyy; nothing for others."""
+    if "%" in form:
+        return ""
+    spelled, has_hours = "", False
+    for piece in re.findall(r"((?:y+|Y+|m+|M+|d+|D+|h+|H+|s+|S+)|.)", form):
+        letter, n = piece[0].lower(), len(piece)
+        codes = {"y": "%y" if n == 2 else "%Y", "m": "%M" if has_hours else "%b" if n > 2 else "%m"}
+        code = {**codes, "d": "%d", "h": "%H", "s": "%S"}.get(letter)
+        if code is None and letter.isalpha() and piece != "T":
+            return ""
+        has_hours = has_hours or letter == "h"
+        spelled += code or piece
+    return f"give --date-format {shlex.quote(spelled)}, or " if "%" in spelled else ""
+
+
 def offset_of(zone: str) -> int | None:
     """Return a zone's seconds before UTC; None for a zone whose offset changes, or is not known."""
     if zone in ("", *_ZONES):
@@ -119,14 +135,3 @@ def offset_of(zone: str) -> int | None:
         return None
     digits = match[1][1:].replace(":", "").ljust(4, "0")
     return (-1 if match[1][0] == "-" else 1) * (3600 * int(digits[:2]) + 60 * int(digits[2:]))
-
-
-def examples_of_formats(texts: Sequence[str]) -> list[int]:
-    """Return the place of one text of each format, where all texts are dates with a year; else none."""
-    examples, others = [], list(range(len(texts)))
-    for first, *_ in DATE_FORMATS:  # rivals have one pattern
-        pattern = pattern_of(first)
-        fits = [i for i in others if pattern.fullmatch(texts[i])] if "%Y" in first else []
-        examples += fits[:1]
-        others = sorted({*others} - {*fits})
-    return [] if others else examples

@@ -8,28 +8,39 @@ change places, the values decide; where they do not, the user must. Times that s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.dateformats import DATE_FORMATS, DURATION, ISO_DURATION, MONTHS, clock, offset_of, pattern_of
+from bench.data.dateformats import DATE_FORMATS, DURATION, ISO_DURATION, clock, offset_of, pattern_of
+from bench.data.datetexts import (
+    DAY,
+    SAMPLE,
+    Fields,
+    ReadDates,
+    all_fit,
+    all_match,
+    dates_in,
+    read_as,
+    seconds_of_day,
+    valid_in,
+)
 from bench.data.numerals import is_missing_word
 
 PARTS = ("seconds", "day of week", "month", "hour")  # the numbers that a date becomes
-_SENTINELS = ("0000-00-00", "0000-00-00 00:00:00")
+_ZERO = re.compile(  # as databases write a date that is none
+    r"(?:0000([-/.])00?\1 ?00?|00?([-/.]) ?00?\2 ?(?:0000|00)|0{8})(?:[T ]+00?:00(?::00(?:[.,]0+)?)?(?:Z|[+-]00:?00)?)?"
+)
 _DEFAULTS = ("1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1970-01-01", "2099-12-31",
     "2100-01-01", "2100-12-31", "2199-12-31", "2222-02-22")  # fmt: skip
-DAY = 86400  # seconds
 _FAR = 20 * 365  # days to the next other date
 _YEARS = (1678, 2262)  # what nanoseconds reach: years outside stand for a missing date
-_SAMPLE = 100  # texts on which formats are tried first
 _CLOCK_FORMAT = "clock times"
 _DURATION_FORMAT = "durations"
 
@@ -61,58 +72,90 @@ class Times:
 
 
 class NearlyDates(NamedTuple):
-    """Texts of which most are dates of one format; the places of the others."""
+    """Texts or numbers of which most are dates: the format of most, the places of the others, which are some.
+
+    `other` is the format of the first of those, where it is a date too. `declared` where the user says the format.
+    """
 
     format: str
     strays: list[int]
+    other: str = ""
+    declared: bool = False
 
 
-class _Read(NamedTuple):
-    seconds: NDArray[np.float64]
-    local: NDArray[np.datetime64]
-    valid: NDArray[np.bool_]
-    zones: tuple[str, ...] = ()
+def dates_of_texts(
+    texts: Sequence[str], declared: str | None = None, weights: NDArray[np.intp] | None = None
+) -> Times | NearlyDates | None:
+    """Return different texts, (n,), as dates, clock times or durations; None where no more than half are some.
 
-
-def dates_of_texts(texts: Sequence[str], declared: str | None = None) -> Times | NearlyDates | None:
-    """Return different texts, (n,), as dates, clock times or durations; None where they are none.
-
-    `declared` is a format as of `datetime.strptime`; it counts where all texts are written so.
+    `declared` is a format as of `datetime.strptime`; it counts where most texts are written so. `weights` (n,) is how
+    often each text stands in the column.
     """
-    if not _may_be_dates(texts, declared):
+    weights = np.ones(len(texts), dtype=np.intp) if weights is None else weights
+    if not texts or not _may_be_dates(texts, declared, weights):
         return None
     words = np.array([_is_missing(text) for text in texts], dtype=bool)
     usual = [text for text, word in zip(texts, words, strict=True) if not word]
-    if not any(character.isdigit() for character in usual[0]):
-        return _nearly(texts, words)
-    durations = _durations(usual)
-    if durations is not None:
-        return _spread(durations, words, texts)
-    if declared is not None:
-        as_declared = _read(declared, usual)
-        if as_declared is not None and as_declared.valid.all():
-            return _spread(_as_dates(declared, as_declared, usual), words, texts)
+    dates = _durations(usual, declared)
+    if dates is None and declared is not None and _are_meant(declared, usual):
+        read = read_as(declared, usual)
+        if read is None or not read.valid.all():
+            fits = words.copy()
+            fits[~words] = valid_in(pattern_of(declared), usual)
+            return NearlyDates(declared, np.flatnonzero(~fits).tolist(), declared=True)
+        dates = _as_dates(declared, read, usual)
+    dates = _of_one_format(usual) if dates is None else dates
+    return _nearly(texts, words, weights) if dates is None else _spread(dates, words, texts)
+
+
+def _are_meant(declared: str, texts: Sequence[str]) -> bool:
+    """Tell whether more than half of the texts are written in a format, whether there are such days or not."""
+    written = map(pattern_of(declared).fullmatch, sample := texts[:: 1 + len(texts) // SAMPLE])
+    return 2 * sum(map(bool, written)) > len(sample)
+
+
+def _of_one_format(texts: Sequence[str]) -> Times | None:
+    """Return texts that are all dates of one known format, with its rivals."""
     for group in DATE_FORMATS:
-        likely = [form for form in group if _fits(form, usual[:: 1 + len(usual) // _SAMPLE])]
-        readings = {form: dates for form in likely if (dates := _read(form, usual)) is not None}
-        fits = {form: readings[form] for form in readings if readings[form].valid.all()}
+        likely = [form for form in group if all_fit(form, texts[:: 1 + len(texts) // SAMPLE])]
+        readings = {form: read for form in likely if (read := read_as(form, texts)) is not None}
+        fits = {form: read for form, read in readings.items() if read.valid.all()}
         if fits:
             form, read = next(iter(fits.items()))
-            dated = _as_dates(form, read, usual)
             differ = any(not np.array_equal(read.seconds, other.seconds) for other in fits.values())
-            return _spread(replace(dated, rivals=tuple(fits) if differ else ()), words, texts)
-    return _nearly(texts, words)
+            return replace(_as_dates(form, read, texts), rivals=tuple(fits) if differ else ())
+    return None
 
 
 def _is_missing(text: str) -> bool:
-    return is_missing_word(text) or text in _SENTINELS
+    return is_missing_word(text) or _is_zero(text)
 
 
-def _may_be_dates(texts: Sequence[str], declared: str | None) -> bool:
-    """Tell whether more than half of the first texts are written as dates, so that all have to be looked at."""
-    sample = list(islice((text for text in texts if not _is_missing(text)), _SAMPLE))
+def _is_zero(text: str) -> bool:
+    return text[:1] == "0" and _ZERO.fullmatch(text) is not None
+
+
+def _may_be_dates(texts: Sequence[str], declared: str | None, weights: NDArray[np.intp]) -> bool:
+    """Tell whether more than half of some texts are written as dates, so that all have to be looked at."""
     patterns = [*_patterns().values(), DURATION, ISO_DURATION, pattern_of(declared or "%Y-%m-%d")]
-    return any(2 * sum(map(bool, map(pattern.fullmatch, sample))) > len(sample) for pattern in patterns)
+    spread = np.arange(0, len(texts), 1 + len(texts) // SAMPLE)
+    frequent = np.argpartition(-weights, min(SAMPLE, len(texts)) - 1)[:SAMPLE]
+    for places, each in ((spread, np.ones(len(spread))), (frequent, weights[frequent])):
+        sample = [texts[place] for place in places]
+        known = np.array([not _is_missing(text) for text in sample], dtype=bool)
+        dated = [
+            bool(is_known and _is_written(text, patterns))
+            for text, is_known in zip(sample, known, strict=True)
+        ]
+        if 2 * each[np.array(dated, dtype=bool)].sum() > each[known].sum():
+            return True
+    return False
+
+
+def _is_written(text: str, patterns: Sequence[re.Pattern[str]]) -> bool:
+    """Tell whether a text is written in one of the patterns, all of which have digits."""
+    has_digit = any(map(str.isdigit, text))
+    return has_digit and any(pattern.fullmatch(text) for pattern in patterns)
 
 
 @cache
@@ -163,39 +206,71 @@ def far_off(dates: Times) -> list[str]:
     return [str(day) for day, gap in ends if str(day) in _DEFAULTS and gap > np.timedelta64(_FAR, "D")]
 
 
-def dates_of_numbers(values: NDArray[np.float64], form: str) -> Times | None:
-    """Return whole numbers such as 20150131, (n,), as dates of a format; None where one is no date from 1900 to 2100.
+def dates_of_numbers(values: NDArray[np.float64], form: str) -> Times | NearlyDates | None:
+    """Return different whole numbers such as 20150131, (n,), as dates of a format; None where no more than half are.
 
-    The format has nothing but parts of a fixed width: a year of four digits, a month, and more.
+    The format has nothing but parts of a fixed width: a year, a month, and more. Years are those from
+    1900 to 2100. Zero, and years out of reach, stand for a missing date.
     """
     codes = form.split("%")
-    width = sum(4 if code == "Y" else 2 for code in codes[1:])
-    if (
-        codes[0]
-        or not {"Y", "m"} <= set(codes) <= {"", *"YmdHMS"}
-        or (values % 1).any()
-        or (values < 0).any()
-    ):
+    has_month = "m" in codes and bool({"Y", "y"} & {*codes})
+    if codes[0] or not has_month or not {*codes} <= {"", *"YymdHMS"} or (values % 1).any():
         return None
-    texts = [str(int(value)).zfill(width) for value in values]
-    read = _read(form, texts)
-    if read is None or not read.valid.all():
+    texts, usual, beyond = _reach(values, form)
+    if 2 * usual.sum() <= np.sum(~beyond & (values != 0)):
         return None
-    years = read.local.astype("datetime64[Y]").astype(np.int64) + 1970
-    return _as_dates(form, read, texts) if ((years >= 1900) & (years <= 2100)).all() else None
+    known = usual | beyond
+    if len(others := np.flatnonzero(~known & (values != 0))):
+        return NearlyDates(form, others.tolist(), declared=True)
+    kept = [text for text, is_known in zip(texts, known, strict=True) if is_known]
+    read = dates_in([match for text in kept if (match := pattern_of(form).fullmatch(text))])
+    dates = _spread(_as_dates(form, read, kept), ~known, kept)
+    return dates if known.all() else replace(dates, sentinels=(*dates.sentinels, "0"))
 
 
-def format_of_numbers(values: NDArray[np.float64]) -> str | None:
-    """Return the format in which whole numbers may be dates, such as 20150131; None where they are none."""
+def _reach(values: NDArray[np.float64], form: str) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whole numbers as texts of a format, which are dates from 1900 to 2100, and which are too late for any."""
+    width = sum(4 if code == "Y" else 2 for code in form.split("%")[1:])
+    texts = [f"{value:.0f}".zfill(width) for value in values]
+    valid = valid_in(pattern_of(form), texts)
+    years = np.zeros(len(texts), dtype=np.int64)
+    if valid.any():
+        kept = [text for text, fits in zip(texts, valid, strict=True) if fits]
+        years[valid] = _years(
+            dates_in([match for text in kept if (match := pattern_of(form).fullmatch(text))]).local
+        )
+    return texts, (years >= 1900) & (years <= 2100), years >= _YEARS[1]
+
+
+# Of whole numbers; those that do not begin with the year look like other numbers too, of which few are days.
+_OF_NUMBERS = ("%Y%m%d", "%Y%m", "%Y%m%d%H%M%S", "%d%m%Y", "%m%d%Y", "%m%Y", "%y%m%d")
+_FEW_DAYS = 20
+
+
+def format_of_numbers(values: NDArray[np.float64]) -> tuple[str, tuple[str, ...]] | None:
+    """Return the format in which whole numbers may be dates, such as 20150131; None where they are none.
+
+    With it come the numbers that stand for a missing date: 0, -1, those of nines, and years out of reach.
+    """
     known = values[np.isfinite(values)]
-    if not len(known) or not 190001 <= known[0] <= 21001231:
+    if not len(known) or not 10100 <= np.median(known) <= 2100_12_31_23_59_59 or (known % 1).any():
         return None
     distinct = np.unique(known)
-    likely = ("%Y%m%d", "%Y%m") if len(distinct) > 2 else ()
-    return next((form for form in likely if dates_of_numbers(distinct, form) is not None), None)
+    for form in _OF_NUMBERS if len(distinct) > _FEW_DAYS else _OF_NUMBERS[:2]:
+        _, likely, _ = _reach(distinct[:: 1 + len(distinct) // SAMPLE], form)
+        if 2 * likely.sum() <= len(likely):
+            continue
+        texts, usual, beyond = _reach(distinct, form)
+        others = [f"{value:.0f}" for value in distinct[~(usual | beyond)]]
+        if usual.sum() > 2 and all(other in ("0", "-1") or not other.strip("9") for other in others):
+            return form, (
+                *others,
+                *(text for text, is_beyond in zip(texts, beyond, strict=True) if is_beyond),
+            )
+    return None
 
 
-def _as_dates(form: str, read: _Read, texts: Sequence[str]) -> Times:
+def _as_dates(form: str, read: ReadDates, texts: Sequence[str]) -> Times:
     """Return what was read in a format, its sentinels missing."""
     known = [("day of week", "%d" in form or "%u" in form), ("month", "%W" not in form), ("hour", True)]
     precise = tuple(name for name, is_known in known if is_known)
@@ -206,11 +281,15 @@ def _as_dates(form: str, read: _Read, texts: Sequence[str]) -> Times:
 def _without_sentinels(dates: Times, texts: Sequence[str], valid: NDArray[np.bool_]) -> Times:
     """Return dates with those missing whose year is out of reach, which are named."""
     assert dates.local is not None  # noqa: S101  (for mypy; clock times have no years)
-    years = dates.local.astype("datetime64[Y]").astype(np.int64) + 1970
+    years = _years(dates.local)
     beyond = valid & ((years < _YEARS[0]) | (years >= _YEARS[1]))
     named = tuple(dict.fromkeys(texts[place] for place in np.flatnonzero(beyond).tolist()))
     seconds = np.where(beyond, np.nan, dates.seconds)
     return replace(dates, seconds=seconds, sentinels=named)
+
+
+def _years(local: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    return local.astype("datetime64[Y]").astype(np.int64) + 1970
 
 
 def _spread(dates: Times, words: NDArray[np.bool_], texts: Sequence[str]) -> Times:
@@ -221,38 +300,44 @@ def _spread(dates: Times, words: NDArray[np.bool_], texts: Sequence[str]) -> Tim
     if dates.local is not None:
         local = np.full(len(words), np.datetime64("NaT", "us"))
         local[~words] = dates.local
-    sentinels = (*dates.sentinels, *(text for text in texts if text in _SENTINELS))
+    sentinels = (*dates.sentinels, *filter(_is_zero, texts))
     return replace(dates, seconds=seconds, local=local, sentinels=sentinels)
 
 
-def _nearly(texts: Sequence[str], words: NDArray[np.bool_]) -> NearlyDates | None:
-    """Return the format of most texts, with the places of the others; None where no format fits most."""
-    sample = [text for text, word in zip(texts, words, strict=True) if not word][:_SAMPLE]
-    counts = {form: sum(map(bool, map(pattern.fullmatch, sample))) for form, pattern in _patterns().items()}
-    best = max(counts, key=lambda form: counts[form])
-    if counts[best] <= len(sample) / 2:
+def _nearly(texts: Sequence[str], words: NDArray[np.bool_], weights: NDArray[np.intp]) -> NearlyDates | None:
+    """Return the format of most dates, with the places of all other texts; None where no more than half are dates."""
+    usual = np.flatnonzero(~words).tolist()
+    sample = [texts[place] for place in usual[:: 1 + len(usual) // SAMPLE]]
+    counts = Counter({form: int(valid_in(pattern, sample).sum()) for form, pattern in _patterns().items()})
+    forms = np.full(len(texts), "", dtype=object)
+    for form, count in counts.most_common():
+        left = np.flatnonzero(~words & (forms == "")).tolist()
+        if count and len(left):
+            forms[np.array(left)[valid_in(_patterns()[form], [texts[place] for place in left])]] = form
+    dated = forms != ""
+    if 2 * dated.sum() <= len(usual) and 2 * weights[dated].sum() <= weights[usual].sum():
         return None
-    matches = [_patterns()[best].fullmatch(text) for text in texts]
-    fits = np.array([match is not None for match in matches])
-    if best != _CLOCK_FORMAT:
-        fits[fits] = _dates([match for match in matches if match]).valid
-    return NearlyDates(best, np.flatnonzero(~(fits | words)).tolist())
+    best = Counter(forms[dated]).most_common(1)[0][0]
+    strays = np.flatnonzero(~words & (forms != best)).tolist()
+    return NearlyDates(best, strays, forms[strays[0]]) if strays else None
 
 
-def _durations(texts: Sequence[str]) -> Times | None:
+def _durations(texts: Sequence[str], declared: str | None) -> Times | None:
     """Return clock times or durations, None where some text is neither."""
     for pattern, name in (
         (clock(), _CLOCK_FORMAT),
         (DURATION, _DURATION_FORMAT),
         (ISO_DURATION, _DURATION_FORMAT),
     ):
-        matches = _all_match(pattern, texts)
+        matches = all_match(pattern, texts)
         if matches is not None:
-            fields = _Fields(matches)
+            fields = Fields(matches)
             if pattern is DURATION and not any(fields.texts("H")):
                 return None  # 36 days: numbers with a unit
-            seconds = _of_day(fields)
+            seconds = seconds_of_day(fields)
             zones = _unfit_for_clocks(sorted(set(fields.texts("z"))))
+            if declared is not None and all_match(pattern_of(declared), texts):
+                name = declared
             return None if np.isnan(seconds).any() else Times(seconds, None, name, zones=zones)
     return None
 
@@ -261,132 +346,6 @@ def _unfit_for_clocks(zones: Sequence[str]) -> tuple[str, ...]:
     """Return the zones of clock times, where they are several, or one whose offset hangs on the day."""
     offsets = {offset_of(zone) for zone in zones}
     return tuple(filter(None, zones)) if len(offsets) > 1 or None in offsets else ()
-
-
-class _Fields:
-    """What the named groups of matches, all of one pattern, hold."""
-
-    def __init__(self, matches: Sequence[re.Match[str]]) -> None:
-        self.n = len(matches)
-        columns = list(zip(*(match.groups("") for match in matches), strict=True))
-        self.columns = {name: columns[place - 1] for name, place in matches[0].re.groupindex.items()}
-
-    def texts(self, name: str) -> Sequence[str]:
-        """Return what each match holds of a group, nothing where it has none."""
-        return self.columns.get(name, ("",) * self.n)
-
-    def numbers(self, name: str, default: int = 0) -> NDArray[np.float64]:
-        """Return the group's numbers, the default where there is none."""
-        if name not in self.columns:
-            return np.full(self.n, float(default))
-        return np.array([text or default for text in self.columns[name]], dtype=np.float64)
-
-    def looked_up(self, name: str, values: Mapping[str, int]) -> NDArray[np.float64]:
-        """Return the group's words as the numbers that they stand for."""
-        return np.array([values[text] for text in self.texts(name)], dtype=np.float64)
-
-
-def _of_day(fields: _Fields) -> NDArray[np.float64]:
-    """Return the seconds of clock times or durations; NaN for an hour or a minute that no clock has."""
-    hours, minutes, seconds = (fields.numbers(name) for name in "HMS")
-    halves = np.array(
-        [f"{p}{p2}"[:1].lower() for p, p2 in zip(fields.texts("p"), fields.texts("p2"), strict=True)]
-    )
-    has_half = halves != ""
-    wrong = has_half & ((hours < 1) | (hours > 12))
-    if "P" not in fields.columns:
-        wrong |= (minutes > 59) | (seconds > 60)
-    hours = np.where(has_half, hours % 12 + np.where(halves == "p", 12, 0), hours)
-    fraction = np.array([float(f"0.{text}") if text else 0.0 for text in fields.texts("f")])
-    whole = DAY * fields.numbers("D") + 3600 * hours + 60 * minutes + seconds + fraction
-    signs = np.array([-1.0 if text else 1.0 for text in fields.texts("n")])
-    return np.where(wrong, np.nan, signs * whole)
-
-
-def _all_match(pattern: re.Pattern[str], texts: Sequence[str]) -> list[re.Match[str]] | None:
-    """Return the matches of all texts; None where one does not match."""
-    if not all(map(pattern.fullmatch, texts[:_SAMPLE])):
-        return None
-    matches = [match for text in texts if (match := pattern.fullmatch(text))]
-    return matches if len(matches) == len(texts) else None
-
-
-def _fits(form: str, texts: Sequence[str]) -> bool:
-    """Tell whether all texts are dates of a format."""
-    read = _read(form, texts)
-    return read is not None and bool(read.valid.all())
-
-
-def _read(form: str, texts: Sequence[str]) -> _Read | None:
-    """Return texts as dates; None where one is not written in the format."""
-    matches = _all_match(pattern_of(form), texts)
-    return None if matches is None else _dates(matches)
-
-
-def _dates(matches: Sequence[re.Match[str]]) -> _Read:
-    """Return matches of a format as dates; not valid where there is no such day or time."""
-    fields = _Fields(matches)
-    years = fields.numbers("Y", 1970)
-    if "y" in fields.columns:
-        short = fields.numbers("y")
-        years = short + np.where(short >= 69, 1900, 2000)  # as POSIX has it
-    months = fields.numbers("m", 1)
-    if "b" in fields.columns:
-        months = fields.looked_up("b", {name: MONTHS[name.lower()] for name in set(fields.texts("b"))})
-    elif "q" in fields.columns:
-        months = 3 * fields.numbers("q") - 2
-    days = fields.numbers("d", 1)
-    in_month = ((years - 1970) * 12 + np.clip(months, 1, 12) - 1).astype(np.int64)
-    date = in_month.astype("datetime64[M]").astype("datetime64[D]") + (days - 1).astype(np.int64)
-    valid = (
-        (months >= 1)
-        & (months <= 12)
-        & (years >= 1)
-        & (date.astype("datetime64[M]").astype(np.int64) == in_month)
-    )
-    if "W" in fields.columns:
-        date = _first_monday(years) + (7 * fields.numbers("W") + fields.numbers("u", 1) - 8).astype(np.int64)
-    seconds = _of_day(fields)
-    valid &= seconds <= 86400
-    seconds = np.where(valid, seconds, 0)
-    local = date.astype("datetime64[us]") + (seconds * 1e6).round().astype("timedelta64[us]")
-    offsets, zones = _offsets(fields, local)
-    valid &= ~np.isnan(offsets)
-    whole = date.astype(np.int64) * float(DAY) + seconds - offsets
-    local = np.where(valid, local, np.datetime64("NaT", "us"))
-    return _Read(np.where(valid, whole, np.nan), local, valid, zones)
-
-
-def _offsets(fields: _Fields, local: NDArray[np.datetime64]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Return seconds before UTC, (n,), NaN where clocks leap over that time; and the zones that are not known.
-
-    Of an hour that comes twice, where summer time ends, it is the first.
-    """
-    zones = np.array(
-        [a or b for a, b in zip(fields.texts("z"), fields.texts("z2"), strict=True)], dtype=object
-    )
-    offsets, unknown = np.zeros(len(zones)), []
-    for zone in sorted(set(zones)):
-        rows, offset = zones == zone, offset_of(zone)
-        if offset is not None:
-            offsets[rows] = offset
-            continue
-        try:
-            known = ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # the last for a folder of zones
-            unknown.append(zone)
-            continue
-        there = pd.DatetimeIndex(local[rows])
-        universal = there.tz_localize(known, ambiguous=np.ones(len(there), bool), nonexistent="NaT")
-        offsets[rows] = (there - universal.tz_convert(None)).total_seconds()
-    return offsets, tuple(unknown)
-
-
-def _first_monday(years: NDArray[np.float64]) -> NDArray[np.datetime64]:
-    """Return the Monday of each year's first ISO week, in which the 4th of January is."""
-    starts = (years - 1970).astype(np.int64).astype("datetime64[Y]").astype("datetime64[D]")
-    fourth = starts.astype(np.int64) + 3
-    return (fourth - (fourth - 4) % 7).astype("datetime64[D]")
 
 
 def _in_seconds(values: NDArray[np.datetime64]) -> NDArray[np.float64]:

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.data.dates import PARTS
-from bench.data.extremes import code_notes, extreme_notes, extremes
+from bench.data.encode import MAX_CATEGORIES
+from bench.data.extremes import code_notes, extreme_notes
 from bench.data.leaks import suspicions
 from bench.data.split import notes as split_notes
 from bench.data.table import Table
 from bench.data.values import Series
 
 FOLDS = 5  # of the protocol strict, by default
+_SAMPLE = 10_000  # rows that show of most columns that they have too many values to be codes
 EXAMPLES = 3  # values of a column that are shown
 NAMED = 8  # columns that a line names
 CODES = (3, 20)  # different whole numbers that may be codes of categories
@@ -47,6 +49,7 @@ class Description:
     n_distinct: int
     target: str
     positive: str | None
+    negative: str | None
     n_positives: int
     prevalence: float
     columns: tuple[Feature, ...]
@@ -62,14 +65,16 @@ class Description:
 def describe(table: Table, folds: int = FOLDS) -> Description:
     """Return what was read; it looks at every column once. `folds` are those that its rows are to be dealt to."""
     card = table.card
-    n_distinct = table.n_rows - int(table.X.duplicated().sum())
+    positive, negative = table.label_values
+    n_distinct = int(table.equality.known.max(initial=-1)) + 1
     return Description(
         dataset=table.name,
         source=table.source,
         n_rows=table.n_rows,
         n_distinct=n_distinct,
         target=card.target,
-        positive=None if card.positive is None else str(card.positive),
+        positive=positive,
+        negative=negative,
         n_positives=table.n_positives,
         prevalence=table.prevalence,
         columns=tuple(_column(table.X[name]) for name in table.X),
@@ -81,8 +86,7 @@ def describe(table: Table, folds: int = FOLDS) -> Description:
         notes=(
             *table.notes,
             *_notes(table, n_distinct),
-            *extreme_notes(table.X, table.numeric),
-            *_bureau_codes(table),
+            *_far_and_codes(table),
             *split_notes(table, folds),
         ),
         warnings=tuple(suspicions(table)),
@@ -102,10 +106,20 @@ def first_lines(about: Description) -> list[str]:
     left_out = [f"left out: {_some(list(about.dropped))}"] if about.dropped else []
     return [
         f"{about.dataset}: {about.n_rows:,} rows, {about.n_positives:,} positives ({about.prevalence:.4%})",
+        *_label_line(about),
         "; ".join([f"read as {' and '.join(kinds)}{gaps}", *roles, *left_out]),
         *about.notes,
         *(f"warning: {line}" for line in about.warnings),
     ]
+
+
+def _label_line(about: Description) -> list[str]:
+    """Return the label in a line: its two values and their rows."""
+    if about.positive is None or about.negative is None:
+        return []
+    n_negatives = about.n_rows - about.n_positives
+    positive = f"{about.positive} ({about.n_positives:,} rows)"
+    return [f"label {about.target!r}: {positive} against {about.negative} ({n_negatives:,})"]
 
 
 _PLURAL = {"number": "numbers", "category": "categories"}
@@ -148,20 +162,33 @@ def _notes(table: Table, n_distinct: int) -> list[str]:
         notes.append(
             f"the label is balanced ({table.prevalence:.1%} positives): there is little to re-balance"
         )
-    if not table.card.sources and table.card.simulator is None and (codes := _codes(table.X)):
+    if _is_own(table) and (codes := _codes(table.X)):
         typed = " ".join(f"--categorical {shlex.quote(name)}" for name in codes[:NAMED])
         notes.append(
             f"whole numbers of few values are read as numbers; for those that are codes, give {typed}"
         )
+    many = [name for name in table.categorical if table.X[name].nunique(dropna=False) > MAX_CATEGORIES]
+    if many and table.card.high_cardinality == "onehot":
+        way_out = (
+            "; --high-cardinality target encodes all of them by the label's mean" if _is_own(table) else ""
+        )
+        notes.append(
+            f"categories of more than {MAX_CATEGORIES} values, of which the rarest share one: {_some(many)}{way_out}"
+        )
     return notes
 
 
-def _bureau_codes(table: Table) -> list[str]:
-    """Return a line for each column of one's own table in which values look like codes, if not like extremes."""
-    if table.card.sources or table.card.simulator is not None:
-        return []
-    extreme = extremes(table.X, table.numeric)
-    return code_notes(table.X, [name for name in table.numeric if name not in extreme])
+def _is_own(table: Table) -> bool:
+    """Return whether a table is its user's own, and no registered one with a card."""
+    return not table.card.sources and table.card.simulator is None
+
+
+def _far_and_codes(table: Table) -> list[str]:
+    """Return a line for each column with values far out or apart; in one's own table also for what looks like codes."""
+    if not _is_own(table):
+        return extreme_notes(table.X, table.numeric, is_own=False)
+    by_column = {name: extreme_notes(table.X, [name]) for name in table.numeric}
+    return [line for name, lines in by_column.items() for line in lines or code_notes(table.X, [name])]
 
 
 def _codes(X: pd.DataFrame) -> list[str]:
@@ -171,8 +198,9 @@ def _codes(X: pd.DataFrame) -> list[str]:
     for name in X.select_dtypes("number"):
         if str(name).endswith(made_of_dates):
             continue
-        counts = X[name].value_counts()
-        few = CODES[0] <= len(counts) <= min(CODES[1], len(X) // 10)
-        if few and (counts.index.to_numpy() % 1 == 0).all():
+        if X[name].iloc[:_SAMPLE].nunique() > CODES[1]:
+            continue
+        values = X[name].dropna().unique()
+        if CODES[0] <= len(values) <= min(CODES[1], len(X) // 10) and (values % 1 == 0).all():
             names.append(str(name))
     return names

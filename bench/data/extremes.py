@@ -1,15 +1,15 @@
-"""Columns in which a few finite values are huge: 9999999999 for a missing income, 1e200, the largest float.
+"""Columns in which a few values lie far from all others: 999999 for a missing income, 98 among counts, 1e200.
 
-Standardised, such a column is all but constant for float32. So it is centered and scaled by what most of its values
-are, and what lies far out is drawn in by logarithms: the order of values is kept, which is all that trees see of them,
-and no network or linear model meets a huge number. A column without such values is left as it is.
-
-Codes among amounts are smaller and as harmful: 96 and 98 for a number of delays, -999 for an age. What looks like one
-is named; nothing is done to it.
+Standardised, such a column is all but constant, or a few rows decide what a linear model makes of it. So it is centered
+and scaled by what most of its values are, and what lies far out is drawn in by logarithms: the order of values is kept,
+which is all that trees see of them, and no network or linear model meets a huge number. Values lie apart where a gap
+parts one or a few of them, each in several rows, from the rest; or where they are huge. A long tail has no such gap. A
+column without such values is left as it is.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -20,6 +20,16 @@ from numpy.typing import NDArray
 from bench.data.values import Numbers
 
 FAR = 1e4  # times as far from the middle as three quarters of the values: beyond it, a value is extreme
+APART = (
+    2.0  # times as far from the middle as any other value on its side: beyond it, a repeated value lies apart
+)
+APART_ALONE = 10.0  # the same of values that are not repeated
+OUT = (
+    4.0,
+    30.0,
+)  # in the measure of FAR, how far out values that lie apart are at least: repeated ones, others
+MOST_CODES = 4  # different values that lie apart on a side
+FEWEST_OTHERS, FEWEST_ROWS = 3, 20  # different values that do not lie apart, and rows that have them
 BOUND = 5.0  # in the same measure, up to which values are left as they are
 LARGEST_FLOAT = float(np.finfo(np.float64).max)
 OVERFLOWS = 1e100  # what lies beyond cannot be squared, as a standard deviation has to
@@ -27,8 +37,17 @@ OVERFLOWS = 1e100  # what lies beyond cannot be squared, as a standard deviation
 # What programs and bureaus write for none: -1 to -9, and nines (the last of them down to 6, as in 96), of either sign.
 NINES = np.array([10.0**digits - less for digits in range(2, 11) for less in range(1, 5)])
 CODES = np.concatenate([-np.arange(1.0, 10), -NINES, NINES])
-MOST_CODES, FEWEST_AMOUNTS = 4, 3  # different ones in a column
+FEWEST_AMOUNTS = 3  # different values beside codes
 SMALL = 3  # times as far as a code below 0, other values must reach
+
+
+@dataclass(frozen=True)
+class Code:
+    """A value that lies apart from all others of its column, in how many rows, and the nearest of those."""
+
+    value: float
+    n_rows: int
+    nearest: float
 
 
 @dataclass(frozen=True)
@@ -61,18 +80,66 @@ def extremes(X: pd.DataFrame, names: Collection[str]) -> dict[str, Tails]:
     return {name: tails for name, tails in found.items() if tails is not None}
 
 
-def extreme_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
-    """Return a line for each column with extreme values: how many there are, and one of them."""
+def codes_apart(values: Numbers) -> list[Code]:
+    """Return the values of a column that lie apart from all others, on either side."""
+    values = values[np.isfinite(values)]
+    middle = _middle(values)
+    return [] if middle is None else [code for side in (1, -1) for code in _apart(values, middle, side)]
+
+
+def extreme_notes(X: pd.DataFrame, names: Collection[str], *, is_own: bool = True) -> list[str]:
+    """Return a line for each column with values that lie apart or far out: which, in how many rows, what to type.
+
+    What to type is for a table of one's own; a registered one has a card.
+    """
     notes = []
-    for name, tails in extremes(X, names).items():
+    for name in names:
         values = X[name].dropna().to_numpy(np.float64)
-        far = values[np.abs(tails.measured(values)) > FAR]
-        if len(far):
+        tails = _tails(values)
+        codes = codes_apart(values) if tails else []  # a value that lies apart makes tails
+        if tails:
+            apart = np.isin(values, [code.value for code in codes])
+            far = values[(np.abs(tails.measured(values)) > FAR) & ~apart]
+            if len(far):
+                notes.append(
+                    f"{len(far):,} values of {name!r}, such as {far[0]:.10g}, lie {FAR:,.0f} times farther out than "
+                    f"most: they are drawn in{_what_to_type(name, far[:1], is_own=is_own)}"
+                )
+        if codes:
+            shown = " and ".join(f"{code.value:.15g} ({code.n_rows:,} rows)" for code in codes[:_SHOWN])
+            typed = _what_to_type(name, [code.value for code in codes], is_own=is_own)
+            lie = "lies" if len(codes) == 1 else "lie"
             notes.append(
-                f"{len(far):,} values of {name!r}, such as {far[0]:.10g}, lie {FAR:,.0f} times farther out than most: "
-                "they are drawn in; if they mean missing, make them empty"
+                f"{name!r}: {shown} {lie} apart from all other values, the nearest of which is "
+                f"{codes[0].nearest:.6g}{'; drawn in' if tails else ''}{typed}"
+            )
+        elif is_own and (sole := _sole_negative(values)) is not None:
+            notes.append(
+                f"{name!r}: {sole.value:g} ({sole.n_rows:,} rows) is the only negative value"
+                f"{_what_to_type(name, [sole.value], is_own=True)}"
             )
     return notes
+
+
+_SHOWN = 4
+
+
+def _what_to_type(name: str, codes: Collection[float], *, is_own: bool) -> str:
+    if not is_own:
+        return ""
+    numbers = ",".join(f"{code:.15g}" for code in codes)
+    return f"; if missing is meant, give --missing {shlex.quote(f'{name}={numbers}')}"
+
+
+def _sole_negative(values: Numbers) -> Code | None:
+    """Return the whole number that is a column's only negative value, in several rows beside several others."""
+    negative = values[values < 0]
+    if len(negative) < 2 or negative.min() < negative.max() or negative[0] % 1:
+        return None
+    others = values[values >= 0]
+    if len(negative) > len(others) or len(np.unique(others)) <= MOST_CODES:
+        return None
+    return Code(float(negative[0]), len(negative), float(others.min()))
 
 
 def code_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
@@ -85,14 +152,14 @@ def code_notes(X: pd.DataFrame, names: Collection[str]) -> list[str]:
         values, counts = np.unique(known, return_counts=True)
         is_code = _look_like_codes(values)
         if is_code.any():
-            codes = zip(values[is_code], counts[is_code], strict=True)
             shown = ", ".join(
-                f"{code:.15g} ({count:,} row{'s' if count > 1 else ''})" for code, count in codes
+                f"{code:.15g} ({count:,} row{'s' if count > 1 else ''})"
+                for code, count in zip(values[is_code], counts[is_code], strict=True)
             )
             low, high = values[~is_code][[0, -1]]
             notes.append(
-                f"{name!r}: {shown} may be codes among values of {low:.10g} to {high:.10g}; if they mean missing, make "
-                "them empty"
+                f"{name!r}: {shown} may be codes among values of {low:.10g} to {high:.10g}"
+                f"{_what_to_type(name, values[is_code].tolist(), is_own=True)}"
             )
     return notes
 
@@ -113,8 +180,33 @@ def _look_like_codes(values: Numbers) -> NDArray[np.bool_]:
 
 
 def _tails(values: Numbers) -> Tails | None:
-    """Return the tails of a column if any of its values is extreme, else None."""
+    """Return the tails of a column if any of its values is extreme or lies apart, else None."""
     values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    middle = _middle(values)
+    if middle is None:
+        distance = np.array([abs(values[0]) / 2 or 0.5])
+        middle = _Middle(float(values[0]), float(distance[0]))
+    farthest = np.abs(values / 2 - middle.center / 2).max()
+    codes = [code.value for side in (1, -1) for code in _apart(values, middle, side)]
+    if codes:
+        middle = _middle(values[~np.isin(values, codes)]) or middle
+    elif farthest / FAR <= middle.spread and np.abs(values).max() < OVERFLOWS:
+        return None
+    return Tails(middle.center, min(2 * middle.spread, LARGEST_FLOAT))
+
+
+@dataclass(frozen=True)
+class _Middle:
+    """The middle of a column's values, and half the distance from it within which most of them lie."""
+
+    center: float
+    spread: float
+
+
+def _middle(values: Numbers) -> _Middle | None:
+    """Return the middle of finite values; None where they are one value, or none."""
     if not len(values):
         return None
     center = _quantile(values, 0.5)
@@ -129,13 +221,38 @@ def _tails(values: Numbers) -> Tails | None:
         if len(distance):
             break
     else:
-        distance = np.array([abs(center) / 2 or 0.5])
-    half, most = _quantile(distance, 0.5), _quantile(distance, 0.75)
-    spread = half if half < most / FAR else most  # where a third of the values are extreme
-    farthest = np.abs(values / 2 - center / 2).max()
-    if farthest / FAR <= spread and np.abs(values).max() < OVERFLOWS:
         return None
-    return Tails(center, min(2 * spread, LARGEST_FLOAT))
+    half, most = _quantile(distance, 0.5), _quantile(distance, 0.75)
+    return _Middle(
+        center, half if half < most / FAR else most
+    )  # half where a third of the values are extreme
+
+
+def _apart(values: Numbers, middle: _Middle, side: int) -> list[Code]:
+    """Return the values above (1) or below (-1) the middle that a gap parts from all others on that side."""
+    distance = side * (values / 2 - middle.center / 2)
+    codes: list[tuple[float, int]] = []
+    for _ in range(MOST_CODES):
+        largest = float(distance.max())
+        is_largest = distance == largest
+        codes.append((float(values[is_largest][0]), int(is_largest.sum())))
+        values, distance = values[~is_largest], distance[~is_largest]
+        if largest <= 0 or len(values) < max(FEWEST_ROWS, sum(n_rows for _, n_rows in codes)):
+            return []
+        is_repeated = all(n_rows > 1 for _, n_rows in codes)
+        apart, out = (APART, OUT[0]) if is_repeated else (APART_ALONE, OUT[1])
+        if largest < apart * float(distance.max()):
+            continue
+        usual = _middle(values)
+        if usual is None or side * (codes[-1][0] / 2 - usual.center / 2) < out * usual.spread:
+            return []
+        if len(np.unique(values[:_SAMPLE])) < FEWEST_OTHERS and len(np.unique(values)) < FEWEST_OTHERS:
+            return []
+        return [Code(value, n_rows, float(values[distance.argmax()])) for value, n_rows in codes]
+    return []
+
+
+_SAMPLE = 1000
 
 
 def _quantile(values: Numbers, share: float) -> float:

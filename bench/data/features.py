@@ -7,6 +7,7 @@ names rather than categories. They are refused, and the error names the options 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -20,19 +21,21 @@ from bench.data.numerals import Marks
 from bench.data.raw.archives import listed
 from bench.data.raw.content import drops
 from bench.data.raw.plain import EXACT
-from bench.data.values import Series
+from bench.data.values import Series, texts_of
 from bench.errors import BadTable
 
 MAX_LEVELS = 1000  # of a column declared as a category: with more, most of them seen once, it is none
 FEW_LEVELS = 20  # up to so many different texts are categories, however few rows there are
 _SHOWN = 3  # examples in a message
+_PADDED = re.compile(r"[+-]?0\d+(?:\.\d*)?$")
 
 
 class Features(NamedTuple):
-    """The features of a table, (n, d), and in a line each what reading did that its owner should know."""
+    """The features of a table, (n, d), in a line each what reading did, and the formats of dates that were read."""
 
     X: pd.DataFrame
     notes: tuple[str, ...]
+    date_formats: frozenset[str] = frozenset()
 
 
 def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
@@ -63,8 +66,13 @@ def features(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Features:
     _refuse_uninformative(X)
     _refuse_infinite(X)
     _refuse_free_text(X, card.categorical)
-    notes = [*_styles(read, frame), *(note for column in read.values() for note in column.notes)]
-    return Features(X.reset_index(drop=True), tuple(notes))
+    notes = [
+        *_styles(read, frame),
+        *_padded(X, frame, card),
+        *(note for column in read.values() for note in column.notes),
+    ]
+    formats = frozenset(column.date_format for column in read.values())
+    return Features(X.reset_index(drop=True), tuple(notes), formats)
 
 
 def _together(read: dict[str, ReadColumn]) -> dict[str, Series]:
@@ -94,6 +102,23 @@ def _styles(read: dict[str, ReadColumn], frame: pd.DataFrame) -> list[str]:
         shown = f"{frame[names[0]].iloc[row]!s} is {values.iloc[row]:.15g}"
         lines.append(f"numbers written as text ({style}) are read as numbers: {listed(names)} ({shown})")
     return lines
+
+
+def _padded(X: pd.DataFrame, frame: pd.DataFrame, card: Dataset) -> list[str]:
+    """Return a line for the columns whose leading zeros are lost, as numbers of which they are read."""
+    in_file = frame.attrs.get("padded", {})
+    lost = {}
+    for name in X.select_dtypes("number"):
+        texts = texts_of(frame[name]) if name in frame and name not in in_file else None
+        words = [in_file.get(name, "")] if texts is None else texts.words
+        lost[str(name)] = next((word for word in words if _PADDED.match(word)), None)
+    shown = {name: word for name, word in lost.items() if word is not None and name not in card.numeric}
+    if not shown:
+        return []
+    name, word = next(iter(shown.items()))
+    options = " ".join(f"--categorical {shlex.quote(name)}" for name in list(shown)[:_SHOWN])
+    said = f"leading zeros are lost in numbers: {listed(list(shown))} ({word} is {float(word):.15g})"
+    return [f"{said}; for codes, give {options}"]
 
 
 def _refuse_dates(dates: dict[str, str], card: Dataset) -> None:
@@ -142,7 +167,11 @@ def _refuse_infinite(X: pd.DataFrame) -> None:
     counts = {str(name): int(np.isinf(X[name]).sum()) for name in X.select_dtypes("number")}
     names = [name for name, count in counts.items() if count]
     if names:
-        columns = ", ".join(f"{name!r} ({counts[name]:,})" for name in names)
+        firsts = {name: int(np.isinf(X[name]).to_numpy().argmax()) for name in names}
+        columns = ", ".join(
+            f"{name!r} ({counts[name]:,}, the first {X[name].iloc[row]:g} in row {X.index[row] + 1:,} of the data)"
+            for name, row in firsts.items()
+        )
         raise BadTable(f"Infinite values in {columns}; make them empty or finite, or give {drops(names)}.")
 
 

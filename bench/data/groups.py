@@ -1,10 +1,11 @@
 """Groups of rows that no split may divide: equal rows, and an entity's.
 
-Rows are equal that no method could tell apart: in every feature but identifiers, whatever their labels. Would labels
+Rows are equal that no method could tell apart: in every feature but identifiers (`bench.data.identifiers`), whatever
+their labels. Would labels
 count, a combination's positives and negatives were different groups, and a model would meet in testing the opposite of
-what it saw. Where few combinations of values make up the table, one of them may hold too much to lie on one side: its
-rows are dealt one by one, which tells nothing that a row drawn anew would not. An entity (a customer, a card) is never
-divided; what is equal goes with it, unless that chains too many together.
+what it saw. One combination of values may hold too much to lie on one side, of either label or of both: its rows are
+dealt one by one, which tells nothing that a row drawn anew would not. An entity (a customer, a card) is never divided;
+what is equal goes with it, unless that chains too many together.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bench.data.leaks import identifiers
+from bench.data.identifiers import Equality, renumbered
 from bench.data.table import Table
 
 Ints = NDArray[np.int64]
@@ -55,42 +55,38 @@ class Groups:
 def groups(table: Table, rows: Ints, folds: int, *, one_by_one: bool = False) -> Groups:
     """Return the groups of some of a table's rows, which are to be dealt to so many folds.
 
-    A table without groups of mixed labels keeps every group whole. `one_by_one` divides all that are mixed.
+    `one_by_one` divides all groups that are mixed, not only those that are too large.
     """
     y = table.y[rows].astype(np.int64)
-    equal = duplicate_groups(table.X.iloc[rows], identifiers(table.X))
+    equal = _equal(table.equality, rows)
     if table.entity is not None:
         return _of_entities(equal, table.entity[rows], y, folds)
-    whole = _counted(equal, y)
-    if not whole.mixed.any():
+    whole = _counted(_without_near_identifiers(equal, table.equality, rows, y, folds), y)
+    if not whole.mixed.any() and _too_large(whole, folds).any():
         # Where too much is equal but for whole numbers that all differ, these tell rows apart after all.
-        return _counted(duplicate_groups(table.X.iloc[rows]), y) if _too_large(whole, folds).any() else whole
-    divide = whole.mixed if one_by_one else _too_large(whole, folds)
-    return _divided(whole, divide, y)
+        whole = _counted(renumbered(table.equality.known[rows]), y)
+    divide = _too_large(whole, folds) | (whole.mixed & one_by_one)
+    if not whole.mixed.any():  # copies of one row of the rarer label stay one
+        divide &= (whole.positives > 0) == (2 * y.sum() > len(y))
+    return _divided(whole, divide, y) if divide.any() else whole
 
 
-def duplicate_groups(X: pd.DataFrame, left_out: list[str] | None = None) -> Ints:
-    """Return a group number per row, shape (n,): equal rows share one, 0 … n_groups − 1.
-
-    The columns `left_out` do not count, unless nothing is left or all rows differ without them.
-    """
-    known = _numbered(X)
-    kept = X.drop(columns=left_out or [])
-    if not left_out or not kept.shape[1]:
+def _equal(equality: Equality, rows: Ints) -> Ints:
+    """Return a group number for each of these rows, 0 … G − 1: equal rows share one, whatever their identifiers."""
+    known = renumbered(equality.known[rows])
+    if equality.without is None:
         return known
-    without = _numbered(kept)
+    without = renumbered(equality.without[rows])
     return without if without.max() < known.max() else known
 
 
-def _numbered(X: pd.DataFrame) -> Ints:
-    hashed = pd.util.hash_pandas_object(X, index=False).to_numpy() & ~np.uint64(1)
-    return _compact(hashed)
-
-
-def _compact(numbers: NDArray[np.uint64] | NDArray[np.int32] | Ints) -> Ints:
-    """Return the numbers as 0 … G − 1 in their order."""
-    compact: Ints = np.unique(numbers, return_inverse=True)[1].astype(np.int64)
-    return compact
+def _without_near_identifiers(equal: Ints, equality: Equality, rows: Ints, y: Ints, folds: int) -> Ints:
+    """Return the groups with those put together that nearly unique columns alone tell apart, where they fit."""
+    if equality.coarse is None:
+        return equal
+    coarse = renumbered(equality.coarse[rows])
+    too_large = _too_large(_counted(coarse, y), folds)[coarse]
+    return renumbered(np.where(too_large, coarse.max() + 1 + equal, coarse))
 
 
 def _counted(numbers: Ints, y: Ints) -> Groups:
@@ -118,18 +114,18 @@ def _divided(whole: Groups, divide: NDArray[np.bool_], y: Ints) -> Groups:
     alone = divide[whole.of]
     numbers = whole.of.copy()
     numbers[alone] = len(whole.rows) + np.arange(np.count_nonzero(alone))
-    counted = _counted(_compact(numbers), y)
+    counted = _counted(renumbered(numbers), y)
     return replace(counted, divided=int(whole.rows[divide & (whole.rows > 1)].sum()))
 
 
 def _of_entities(equal: Ints, entity: Ints, y: Ints, folds: int) -> Groups:
     """Return the groups in which an entity's rows, and equal rows, are together; else its rows alone."""
-    owner = _compact(entity)
+    owner = renumbered(entity)
     n_owners = int(owner.max()) + 1
     size = n_owners + int(equal.max()) + 1
     links = coo_array((np.ones(len(owner), dtype=np.int8), (owner, n_owners + equal)), shape=(size, size))
     component = connected_components(links, directed=False)[1][owner]
-    joined, alone = _compact(component), owner
+    joined, alone = renumbered(component), owner
     whole = _counted(joined, y)
     if chained := joined.max() < alone.max() and bool(_too_large(whole, folds).any()):
         whole = _counted(alone, y)

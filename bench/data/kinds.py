@@ -6,19 +6,37 @@ that decide it. What is read in another way than it stands there is said in a no
 
 from __future__ import annotations
 
-import shlex
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bench.data.cards import Dataset
-from bench.data.dates import NearlyDates, Times, far_off, format_of_numbers, parts
-from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, is_missing_word, numeral
+from bench.data.dates import parts
+from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, is_missing_word
 from bench.data.raw.archives import listed
-from bench.data.raw.content import drops
+from bench.data.remarks import (
+    CODES,
+    STRAY_SHARE,
+    as_category,
+    date_numbers_note,
+    examples_of,
+    guess_note,
+    nearly_dates,
+    quoted,
+    refuse_compound,
+    refuse_open_dates,
+    refuse_stray_texts,
+    row_of,
+    sentinel_notes,
+    undecided,
+    unknown_writing_note,
+    ways_out,
+    words_note,
+)
 from bench.data.values import (
     Dated,
+    NearlyDated,
     Numbers,
     Series,
     Texts,
@@ -33,18 +51,23 @@ from bench.data.values import (
 )
 from bench.errors import BadTable
 
-CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
-STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
-_SHOWN = 3  # examples in a message
-
 
 class ReadColumn(NamedTuple):
-    """What became of one column: features by name; how its numbers were written; notes; dates that are refused."""
+    """What became of one column: features by name; how its numbers or dates were written; notes; refused dates."""
 
     columns: dict[str, Series]
     style: str = ""
     notes: tuple[str, ...] = ()
     dates: str = ""
+    date_format: str = ""
+
+
+class TimeColumn(NamedTuple):
+    """A time column as float64, (n,), if there is one, with notes, and how its dates were written, if they are some."""
+
+    values: Numbers | None
+    notes: tuple[str, ...] = ()
+    date_format: str = ""
 
 
 def number_column(column: Series, marks: Marks) -> Numbers | None:
@@ -57,32 +80,45 @@ def number_column(column: Series, marks: Marks) -> Numbers | None:
         return numbers(column)
     read = written_numbers(texts, marks)
     if isinstance(read, Undecided):
-        raise BadTable(_undecided(column, read, marks))
+        raise BadTable(undecided(column, read, marks))
     return texts.rows(read.values) if isinstance(read, Parsed) else None
 
 
-def time_column(column: Series, card: Dataset, marks: Marks) -> tuple[Numbers, tuple[str, ...]]:
+def amount_column(column: Series, marks: Marks) -> Numbers:
+    """Return the amount column as float64, NaN where missing; raise BadTable with the first value that is no number."""
+    name = str(column.name)
+    advice = "mend it, or give another"
+    read = _insisted(column, marks, f"The amount column {name!r} does not hold finite numbers: ", advice)
+    values = read.columns[name].to_numpy(copy=True)
+    if len(infinite := np.flatnonzero(np.isinf(values))):
+        row = f"row {column.index[infinite[0]] + 1:,} of the data"
+        raise BadTable(
+            f"The amount column {name!r} does not hold finite numbers: {row} holds {values[infinite[0]]:g}; {advice}."
+        )
+    return values
+
+
+def time_column(column: Series, card: Dataset, marks: Marks) -> TimeColumn:
     """Return the time column as float64: numbers as they are, dates as seconds since 1970 (UTC), whole days as days.
 
     Raises BadTable for what is neither, or can be read in two ways.
     """
     written = numbers(column) if kind_of(column) not in "mM" else None
     dated = dates_of(column if written is None else _floats(written, column), card.date_format)
-    if isinstance(dated, NearlyDates):
-        raise BadTable(
-            _nearly_dates(column, dated, f"mend or remove {'it' if len(dated.strays) == 1 else 'them'}")
-        )
+    if isinstance(dated, NearlyDated):
+        raise BadTable(nearly_dates(column, dated, ""))
     if dated is None:
         times = number_column(column, marks)
         if times is None:
             raise BadTable(
                 f"The time column {column.name!r} holds neither numbers nor dates like 2015-12-31, but "
-                f"{_examples(column)}; rewrite it, or give its format with --date-format."
+                f"{examples_of(column)}; rewrite it, or give its format with --date-format."
             )
-        return times, ()
-    _refuse_open_dates(column, dated)
+        return TimeColumn(times)
+    refuse_open_dates(column, dated)
     times = dated.dates.seconds if dated.dates.days is None else dated.dates.days
-    return dated.texts.rows(times), tuple(_sentinels(column, dated.dates))
+    notes = tuple(sentinel_notes(column, dated.dates))
+    return TimeColumn(dated.texts.rows(times), notes, dated.dates.format)
 
 
 def column_of(column: Series, card: Dataset, marks: Marks) -> ReadColumn:
@@ -110,9 +146,11 @@ def column_of(column: Series, card: Dataset, marks: Marks) -> ReadColumn:
 def _plain_feature(column: Series, values: Numbers, card: Dataset) -> ReadColumn:
     """Return a column of numbers, which are dates where they are of the format that the card declares."""
     dated = dates_of(_floats(values, column), card.date_format)
-    if isinstance(dated, Dated):
+    if isinstance(dated, NearlyDated):
+        raise BadTable(nearly_dates(column, dated, ways_out(column)))
+    if dated is not None:
         return _date_feature(column, card, dated)
-    notes = tuple(_date_numbers_note(column, values))
+    notes = tuple(date_numbers_note(column, values))
     return ReadColumn({str(column.name): _floats(values, column)}, notes=notes)
 
 
@@ -124,16 +162,18 @@ def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> 
             return _plain_feature(column, texts.rows(plain), card)
         return _number_feature(column, texts, Parsed(plain, ""))
     dated = dates_of(column, card.date_format, texts)
-    if isinstance(dated, NearlyDates):
-        _refuse_stray_dates(column, texts, dated)
-    elif dated is not None:
+    if isinstance(dated, NearlyDated):
+        raise BadTable(nearly_dates(column, dated, ways_out(column)))
+    if dated is not None:
         return _date_feature(column, card, dated)
+    refuse_compound(column, texts)
     read = as_numbers(texts.words, texts.counts, marks, most=STRAY_SHARE)
     if isinstance(read, Undecided):
-        raise BadTable(_undecided(column, read, marks))
+        raise BadTable(undecided(column, read, marks))
     if isinstance(read, Parsed):
         return _number_feature(column, texts, read)
-    notes = [] if read is None else _refuse_stray_texts(column, texts, read)
+    notes = [] if read is None else refuse_stray_texts(column, texts, read)
+    notes = notes or unknown_writing_note(column, texts)
     return ReadColumn({str(column.name): category_of(column, texts)}, notes=tuple(notes))
 
 
@@ -146,7 +186,7 @@ def _number_feature(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
     if _are_levels(known):
         words = [word for word, is_missing in zip(texts.words, is_word, strict=True) if is_missing]
         kept = column.astype(object).mask(column.isin(words), None) if words else column
-        feature = ReadColumn({str(column.name): category_of(kept)}, notes=tuple(_words_note(column, texts)))
+        feature = ReadColumn({str(column.name): category_of(kept)}, notes=tuple(words_note(column, texts)))
     else:
         feature = _as_column(column, texts, read)
     return feature._replace(notes=(*_type_notes(column, known), *feature.notes))
@@ -171,23 +211,29 @@ def _type_notes(column: Series, known: Numbers) -> list[str]:
         return []
     if _are_levels(known):
         return [
-            f"{name!r}: numbers of a type of categories stay categories; for numbers, give --numeric {_quoted(column)}"
+            f"{name!r}: numbers of a type of categories stay categories; for numbers, give --numeric {quoted(column)}"
         ]
-    return [f"{name!r} is a column of categories, which are numbers: {_as_category(column)} keeps them"]
+    return [f"{name!r} is a column of categories, which are numbers: {as_category(column)} keeps them"]
 
 
 def _as_column(column: Series, texts: Texts, read: Parsed) -> ReadColumn:
     values = texts.rows(read.values)
     notes = [
-        *_words_note(column, texts),
-        *_guess_note(column, texts, read),
-        *_date_numbers_note(column, values),
+        *words_note(column, texts),
+        *guess_note(column, texts, read),
+        *date_numbers_note(column, values),
     ]
     return ReadColumn({str(column.name): _floats(values, column)}, read.style, tuple(notes))
 
 
 def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
     """Return a column declared as numbers; raise BadTable with the first value that is none."""
+    said = f"The column {str(column.name)!r} is declared as numbers, but "
+    return _insisted(column, marks, said, f"mend that, or leave out --numeric {quoted(column)}")
+
+
+def _insisted(column: Series, marks: Marks, said: str, advice: str) -> ReadColumn:
+    """Return a column that must be numbers; raise BadTable with what is said of it and the first value that is none."""
     name = str(column.name)
     if is_category(column) and kind_of(column) in "biuf":
         column = column.astype(column.cat.categories.dtype if not column.isna().any() else np.float64)
@@ -195,18 +241,17 @@ def _declared_numbers(column: Series, marks: Marks) -> ReadColumn:
     if texts is None:
         values = None if kind_of(column) == "M" else numbers(column)
         if values is None:
-            raise BadTable(f"The column {name!r} is declared as numbers, but holds {_examples(column)}.")
+            raise BadTable(f"{said}it holds {examples_of(column)}; {advice}.")
         return ReadColumn({name: _floats(values, column)})
     read = written_numbers(texts, marks)
     if isinstance(read, Undecided):
-        raise BadTable(_undecided(column, read, marks))
+        raise BadTable(undecided(column, read, marks))
     if not isinstance(read, Parsed):
         strays = range(len(texts.words)) if read is None else read.places
         place = next(iter([i for i in strays if not is_missing_word(texts.words[i])]), 0)
         difference = f"; its numbers are {read.reason}" if isinstance(read, Strays) and read.reason else ""
         raise BadTable(
-            f"The column {name!r} is declared as numbers, but {_row(column, texts, place)} holds "
-            f"{texts.words[place]!r}{difference}; mend that, or leave out --numeric {_quoted(column)}."
+            f"{said}{row_of(column, texts, place)} holds {texts.words[place]!r}{difference}; {advice}."
         )
     return _as_column(column, texts, read)
 
@@ -217,172 +262,21 @@ def _date_feature(column: Series, card: Dataset, dated: Dated) -> ReadColumn:
     if dated.dates.days is not None:
         note = f"{name!r} holds durations of whole days, which are read as numbers of days"
         values = _floats(dated.texts.rows(dated.dates.days), column)
-        return ReadColumn({name: values}, notes=(note, *_words_note(column, dated.texts)))
+        notes = (note, *words_note(column, dated.texts))
+        return ReadColumn({name: values}, notes=notes, date_format=dated.dates.format)
     if card.dates == "refuse":
         example = next((word for word in dated.texts.words if not is_missing_word(word)), "")
         rivals = " or ".join(dated.dates.rivals) or dated.dates.format
         return ReadColumn({}, dates=f"such as {example!r}, {rivals}")
-    _refuse_open_dates(column, dated)
+    refuse_open_dates(column, dated)
     columns = {
         f"{name} ({part})": pd.Series(dated.texts.rows(values), name=f"{name} ({part})", index=column.index)
         for part, values in parts(dated.dates).items()
     }
-    made = f"{name!r} ({dated.dates.format}) is read as {listed(list(columns))}"
-    return ReadColumn(
-        columns, notes=(made, *_sentinels(column, dated.dates), *_words_note(column, dated.texts))
-    )
+    parts_note = f"{name!r} ({dated.dates.format}) is read as {listed(list(columns))}"
+    notes = (parts_note, *sentinel_notes(column, dated.dates), *words_note(column, dated.texts))
+    return ReadColumn(columns, notes=notes, date_format=dated.dates.format)
 
 
 def _floats(values: Numbers, column: Series) -> Series:
     return pd.Series(values, name=column.name, index=column.index)
-
-
-def _words_note(column: Series, texts: Texts) -> list[str]:
-    """Return a line that counts the words of missing among numbers or dates."""
-    words = {
-        word: count for word, count in zip(texts.words, texts.counts, strict=True) if is_missing_word(word)
-    }
-    if not words:
-        return []
-    shown = ", ".join(
-        f"{word!r} ({count:,} row{'s' if count > 1 else ''})" for word, count in list(words.items())[:_SHOWN]
-    )
-    return [f"{str(column.name)!r}: {shown} stand{'s' if len(words) == 1 else ''} for a missing value"]
-
-
-def _date_numbers_note(column: Series, values: Numbers) -> list[str]:
-    """Return a line where whole numbers look like dates."""
-    form = format_of_numbers(values)
-    if form is None:
-        return []
-    return [
-        (
-            f"{str(column.name)!r} is read as numbers, which look like dates ({form}): they keep the order of dates "
-            f"and not their distances; for dates, give --date-format {form} with --time or --dates numeric"
-        )
-    ]
-
-
-def _guess_note(column: Series, texts: Texts, read: Parsed) -> list[str]:
-    """Return a line where points were taken between thousands because of the separator."""
-    if not read.guessed:
-        return []
-    place = next(i for i, word in enumerate(texts.words) if "." in word)
-    return [
-        (
-            f"{str(column.name)!r}: {texts.words[place]} is read as {read.values[place]:.15g}, since semicolons part "
-            "the file's columns; if the point is a decimal one, give --decimal ."
-        )
-    ]
-
-
-def _sentinels(column: Series, dates: Times) -> list[str]:
-    """Return a line with the dates that stand for a missing one, and one with those that may."""
-    name, notes = str(column.name), []
-    if dates.sentinels:
-        stand = "stand" if len(dates.sentinels) > 1 else "stands"
-        notes.append(f"{name!r}: {', '.join(dates.sentinels[:_SHOWN])} {stand} for a missing date")
-    if days := far_off(dates):
-        lie = "lie" if len(days) > 1 else "lies"
-        notes.append(
-            f"{name!r}: {' and '.join(days)} {lie} far from all other dates; where no date is meant, make it empty"
-        )
-    return notes
-
-
-def _row(column: Series, texts: Texts, place: int) -> str:
-    """Return where a text first stands, counted from 1 in the data."""
-    return f"row {int(column.index[texts.first_row(place)]) + 1:,}"
-
-
-def _examples(column: Series) -> str:
-    return ", ".join(repr(str(value)) for value in column.dropna().unique()[:_SHOWN])
-
-
-def _undecided(column: Series, read: Undecided, marks: Marks) -> str:
-    """Say that numbers can be read with a decimal point or comma."""
-    name = str(column.name)
-    if read.declared:
-        return (
-            f"The column {name!r} holds {read.example!r}, no number with --decimal {marks.decimal}; leave that out, or "
-            f"give {_as_category(column)}."
-        )
-    number = numeral(read.example)
-    assert number is not None  # noqa: S101  (for mypy; it was read as one)
-    return (
-        f"The column {name!r} holds {read.example!r}, which is {number.value('.'):.15g} with a decimal point and "
-        f"{number.value(','):.15g} with a decimal comma; give --decimal . or --decimal ,"
-    )
-
-
-def _refuse_open_dates(column: Series, dated: Dated) -> None:
-    """Raise BadTable for dates that can be read in several formats, or whose distance from UTC is not known."""
-    name, dates = str(column.name), dated.dates
-    if dates.rivals:
-        options = " or ".join(f"--date-format {form}" for form in dates.rivals)
-        raise BadTable(
-            f"The column {name!r} holds dates that can be read in more than one way; give {options}."
-        )
-    if dates.zones:
-        texts, zones = dated.texts, ", ".join(dates.zones[:_SHOWN])
-        place = next(i for i, word in enumerate(texts.words) if dates.zones[0] in word)
-        raise BadTable(
-            f"The column {name!r} holds {texts.words[place]!r} ({_row(column, texts, place)}), a time of which the "
-            f"distance from UTC is not known ({zones}); write that as +01:00, or give {drops([name])}."
-        )
-
-
-def _refuse_stray_texts(column: Series, texts: Texts, read: Strays) -> list[str]:
-    """Raise BadTable where a few texts stand among numbers: as categories, the numbers would be lost. Else notes."""
-    n_texts = int(texts.counts.sum())
-    is_stray = np.isin(np.arange(len(texts.words)), read.places)
-    n_usual = int(texts.counts[~is_stray].sum())
-    is_usual_many = n_usual > STRAY_SHARE * n_texts and read.n_numbers > CODES
-    is_number_all = bool(read.reason) and len(texts.words) > CODES
-    name = str(column.name)
-    if not (is_usual_many or is_number_all or read.is_refused):
-        return [f"{name!r} is read as categories: its numbers are {read.reason}"] if read.reason else []
-    examples = ", ".join(repr(texts.words[place]) for place in read.places[:_SHOWN])
-    where = _row(column, texts, read.places[0])
-    if read.reason:
-        other = next(
-            word
-            for word, stray in zip(texts.words, is_stray, strict=True)
-            if not stray and not is_missing_word(word)
-        )
-        raise BadTable(
-            f"The column {name!r} holds numbers {read.reason}, such as {other!r} and {examples} ({where}); make them "
-            f"one, or give {drops([name])} or {_as_category(column)}."
-        )
-    raise BadTable(
-        f"The column {name!r} holds numbers but for {n_texts - n_usual:,} of {n_texts:,} values, such as "
-        f"{examples} ({where}); make those empty or numbers, or give {drops([name])} or {_as_category(column)}."
-    )
-
-
-def _refuse_stray_dates(column: Series, texts: Texts, read: NearlyDates) -> None:
-    """Raise BadTable where a few texts stand among dates."""
-    n_texts = int(texts.counts.sum())
-    n_strays = int(texts.counts[read.strays].sum())
-    if n_texts - n_strays > STRAY_SHARE * n_texts and len(texts.words) - len(read.strays) > CODES:
-        raise BadTable(_nearly_dates(column, read, f"mend those, or give {drops([str(column.name)])}"))
-
-
-def _nearly_dates(column: Series, read: NearlyDates, advice: str) -> str:
-    texts = texts_of(column)
-    assert texts is not None  # noqa: S101  (for mypy; they were read as texts)
-    examples = ", ".join(repr(texts.words[place]) for place in read.strays[:_SHOWN])
-    n_strays, n_texts = int(texts.counts[read.strays].sum()), int(texts.counts.sum())
-    return (
-        f"The column {str(column.name)!r} holds dates ({read.format}) but for {n_strays:,} of {n_texts:,} values, such "
-        f"as {examples} ({_row(column, texts, read.strays[0])}); {advice}."
-    )
-
-
-def _as_category(column: Series) -> str:
-    return f"--categorical {_quoted(column)}"
-
-
-def _quoted(column: Series) -> str:
-    """Return a column's name as a shell takes it."""
-    return shlex.quote(str(column.name))

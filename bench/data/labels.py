@@ -8,24 +8,23 @@ that are named as negative.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.raw.readers import MISSING_WORDS
+from bench.data.raw.content import MISSING_WORDS, PLAIN_NUMBER
 from bench.data.values import Series
 from bench.errors import BadTable
 from bench.names import Unlabelled
 
 _Value = str | float | bool  # of a label, as a user or a card says it
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNDERSTOOD = (("0", "1"), ("no", "yes"))  # negative, positive
 _LOGICAL = {"false": "0", "true": "1"}
 _SHOWN = 5  # values, or rows, that a message names
@@ -35,12 +34,15 @@ _SHOWN = 5  # values, or rows, that a message names
 class Label:
     """A label: `y` (n,) int8, of the rows kept, whose places in the column are `rows` (n,) int64.
 
-    `notes` say in a line each what was left out, and what was taken together.
+    `notes` say in a line each what was left out, and what was taken together. `positive` and `negative` are its values,
+    the second in words where there are several.
     """
 
     y: NDArray[np.int8]
     rows: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    positive: str | None = None
+    negative: str | None = None
 
 
 def label(
@@ -78,13 +80,15 @@ def label(
     positive_word = _positive(counts, positive, name, n_missing=int(missing.sum()))
     if missing.any() and unlabelled == "refuse" and not negative:
         raise BadTable(_unlabelled(words, missing, counts, name, column))
-    negative_words = {_asked(counts, spelled(value), name) for value in negative}
+    negative_words = {_asked(counts, spelled(value), name, "--negative") for value in negative}
     if positive_word in negative_words:
         raise BadTable(f"{positive_word!r} of the target {name!r} is asked for as positive and as negative.")
     kept = ~missing & (np.isin(words, [positive_word, *negative_words]) if negative else True)
     rows = np.flatnonzero(kept)
     y = (words[rows] == positive_word).astype(np.int8)
-    return Label(y, rows, tuple(_notes(counts, positive_word, negative_words, missing, name)))
+    notes = tuple(_notes(counts, positive_word, negative_words, missing, name))
+    others = Counter(words[rows][y == 0])
+    return Label(y, rows, notes, positive_word, next(iter(others)) if len(others) == 1 else "all others")
 
 
 def spelled(value: object) -> str:
@@ -92,7 +96,7 @@ def spelled(value: object) -> str:
     text = str(value).strip()
     if text.lower() in _LOGICAL:
         return _LOGICAL[text.lower()]
-    if not _NUMBER.fullmatch(text):
+    if not PLAIN_NUMBER.fullmatch(text):
         return text
     number = float(text)
     return str(int(number)) if number.is_integer() else repr(number)
@@ -116,7 +120,7 @@ def _positive(counts: Counter[str], positive: _Value | None, name: str, *, n_mis
         )
         raise BadTable(f"The target {name!r} must have two values; it has {_shown(counts)}{beside}.{hint}")
     if positive is not None:
-        return _asked(counts, spelled(positive), name)
+        return _asked(counts, spelled(positive), name, "--positive")
     if len(counts) > 2:
         raise BadTable(
             f"The target {name!r} must have two values; it has {_shown(counts)}{beside}. Name the positive one, "
@@ -133,12 +137,17 @@ def _positive(counts: Counter[str], positive: _Value | None, name: str, *, n_mis
     )
 
 
-def _asked(counts: Counter[str], asked: str, name: str) -> str:
+def _asked(counts: Counter[str], asked: str, name: str, option: str) -> str:
     """Return the value that was asked for, in any letter case if that leaves one."""
     exact = [word for word in counts if word == asked]
     matches = exact or [word for word in counts if word.lower() == asked.lower()]
     if len(matches) != 1:
-        raise BadTable(f"{asked!r} is not one value of the target {name!r}, which has {_shown(counts)}.")
+        nearest = get_close_matches(asked, counts, 1, cutoff=0.5)
+        one = f"{option} {shlex.quote(nearest[0])}" if nearest else f"{option} with one of these"
+        raise BadTable(
+            f"{option} {shlex.quote(asked)}: {asked!r} is not one value of the target {name!r}, which has "
+            f"{_shown(counts)}; give {one}."
+        )
     return matches[0]
 
 

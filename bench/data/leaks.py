@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 
+from bench.data.identifiers import is_numbering, is_unique
 from bench.data.table import Table
 from bench.data.values import Numbers, Series
 
@@ -23,45 +25,59 @@ SUSPECT_AUC = 0.995  # of one column: above it, the column nearly is the label
 JUDGED = 20_000  # rows of which a column is judged
 FEWEST = 5  # rows of each class, below which no column is judged by them
 ORDERED = 20  # different values that a column in the order of the file has at least
+SLIPS = 0.03  # of its steps that may go the other way
+CODES, BINS = (
+    20,
+    50,
+)  # different whole numbers that may be codes; parts of other numbers, of as many rows each
 NEIGHBOURS, LOOKED_AT = 20, 300  # of positives that may lie on lines between others
 STRAIGHT = 1 - 1e-7  # |cosine| of two directions that are one line
+NEARLY_STRAIGHT = 1 - 1e-4  # the same of rows that were rounded
+ROUNDED_TO = 3  # up to which values are taken for rounded
 RESAMPLED_SHARE, RESAMPLED_TIMES = (
     0.2,
     5,
 )  # of positives that look made, and how many times that of the negatives
 
-_INDEX = re.compile(r"(Unnamed: ?\d+|index|level_\d+|_c0|rownames|__index_level_\d+__)", re.IGNORECASE)
-_WEIGHT = re.compile(r"(.*[_ .-])?(weights?|wgt|wt|fnlwgt)", re.IGNORECASE)
+_INDEX = re.compile(
+    r"(Unnamed: ?\d+(\.\d+)*|\.\.\.\d+|index|level_\d+|_c0|rownames|__index_level_\d+__)", re.IGNORECASE
+)
+_SURVEYS = r"(sampl\w*|survey|instance|case|row|design)[_ .-]?(w|wt|wgt|weights?)"
+_WEIGHT = re.compile(rf"(.*[_ .-])?([pfia]?weights?|[pfia]?wgt|wt|fnlwgt|{_SURVEYS})", re.IGNORECASE)
 
 
 def suspicions(table: Table) -> list[str]:
     """Return, in a line each, what may tell the label of `table` where it should not; empty where nothing does."""
     rows = _sampled(table.y)
-    columns = [line for name in table.X if (line := _suspicion(table.X[name], table.y, rows))]
+    columns = [line for name in table.X if (line := _suspicion(table, str(name), rows))]
     return [*columns, *_resampled(table)]
 
 
-def identifiers(X: pd.DataFrame) -> list[str]:
-    """Return the columns with another whole number or text in every row: they tell no row from its duplicate."""
-    return [str(name) for name in X if len(X) > 1 and _is_unique(X[name])]
-
-
-def _suspicion(column: Series, y: NDArray[np.int8], rows: NDArray[np.int64]) -> str | None:
+def _suspicion(table: Table, name: str, rows: NDArray[np.int64]) -> str | None:
     """Return what is suspicious of one column, in a line."""
-    fault = _fault(column, y, rows)
-    return f"{column.name!r} {fault}: --drop {shlex.quote(str(column.name))}" if fault else None
+    fault = _fault(table, table.X[name], rows)
+    return f"{name!r} {fault}: --drop {shlex.quote(name)}" if fault else None
 
 
-def _fault(column: Series, y: NDArray[np.int8], rows: NDArray[np.int64]) -> str | None:
+def _fault(table: Table, column: Series, rows: NDArray[np.int64]) -> str | None:
     name = str(column.name)
-    if area := _copies(column.iloc[rows], y[rows]):
+    if area := _copies(column.iloc[rows], table.y[rows]):
         return area
     if _INDEX.fullmatch(name):
         return "is named like the index of a saved table"
     if _is_ordered(column):
         return "goes with the order of the file, an identifier or a time (--time)"
-    if _is_unique(column):
+    if name in table.equality.identifiers:
         return "has another value in every row, an identifier"
+    if name in table.equality.nearly:
+        return (
+            "has another value in nearly every row, and rows are equal without it, an identifier or a time; these are "
+            "on one side of every split"
+        )
+    if is_numbering(column):
+        return "numbers nearly all rows, an identifier"
+    if is_unique(column):
+        return "has another value in every row, an identifier or an amount"
     if _WEIGHT.fullmatch(name) and not isinstance(column.dtype, pd.CategoricalDtype):
         return "is named like a weight of rows"
     return None
@@ -74,18 +90,44 @@ def _copies(column: Series, y: NDArray[np.int8]) -> str | None:
     missing = column.isna().to_numpy()
     if (area := _area(missing.astype(np.float64), y)) > SUSPECT_AUC:
         return f"is missing where the label is one value, and only there (ROC-AUC {area:.4f})"
-    area = _area(_as_numbers(column, y), y)
+    area = max(_area(score, y) for score in _scores(column, y))
     if area == 1 and column.nunique() <= 2 and not missing.any():
         return "is a copy of the label"
-    return f"alone tells the label (ROC-AUC {area:.4f})" if area > SUSPECT_AUC else None
+    if area > SUSPECT_AUC:
+        return f"alone tells the label (ROC-AUC {area:.4f})"
+    present = ~missing
+    n_rarer = min(y[present].sum(), (1 - y[present]).sum())
+    if not missing.any() or n_rarer < FEWEST or present.mean() < PRESENT:
+        return None
+    area = max(_area(score, y[present]) for score in _scores(column[present], y[present]))
+    if area <= SUSPECT_AUC:
+        return None
+    what = "is a copy of the label" if area == 1 and column.nunique() <= 2 else "alone tells the label"
+    return f"{what} in the {present.mean():.0%} of the rows where it is not missing (ROC-AUC {area:.4f})"
 
 
-def _as_numbers(column: Series, y: NDArray[np.int8]) -> Numbers:
-    """Return a column as numbers: of a category, the share of positives of its value in the other half."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        values = column.to_numpy(np.float64)
-        return np.where(np.isnan(values), -np.inf, values)
-    codes = column.cat.codes.to_numpy().astype(np.int64) + 1
+PRESENT = 0.1  # of the rows, at which present values alone are judged
+
+
+def _scores(column: Series, y: NDArray[np.int8]) -> Iterator[Numbers]:
+    """Yield what a column says of the label: its numbers, and as codes or in bins the shares of positives."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        yield _shares(column.cat.codes.to_numpy().astype(np.int64) + 1, y)
+        return
+    values = column.to_numpy(np.float64)
+    filled = np.where(np.isnan(values), -np.inf, values)
+    yield filled
+    places, different = pd.factorize(filled, sort=True)
+    if len(different) <= 2:
+        return
+    if len(different) > CODES:
+        edges = np.quantile(filled[np.isfinite(filled)], np.linspace(0, 1, BINS + 1)[1:-1])
+        places = np.searchsorted(edges, filled)
+    yield _shares(places.astype(np.int64), y)
+
+
+def _shares(codes: NDArray[np.int64], y: NDArray[np.int8]) -> Numbers:
+    """Return of each row's code the share of positives in the other half of the rows."""
     half = np.arange(len(y)) % 2  # not a row's own label, nor all others', from which its own could be told
     shares = np.empty(len(y))
     for place in (0, 1):
@@ -106,18 +148,27 @@ def _area(score: Numbers, y: NDArray[np.int8]) -> float:
 
 
 def _is_ordered(column: Series) -> bool:
-    """Return whether a column of numbers never falls, or never rises, from row to row."""
-    if isinstance(column.dtype, pd.CategoricalDtype) or column.nunique() <= ORDERED:
+    """Return whether a column of numbers hardly ever falls, or rises, from row to row."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
         return False
-    values = column.dropna()
-    return bool(values.is_monotonic_increasing or values.is_monotonic_decreasing)
+    values = column.to_numpy(np.float64)
+    step = np.diff(values[~np.isnan(values)])
+    n_up, n_down = int((step > 0).sum()), int((step < 0).sum())
+    return min(n_up, n_down) <= SLIPS * len(step) and max(n_up, n_down) >= ORDERED and _follows(values, step)
 
 
-def _is_unique(column: Series) -> bool:
-    """Return whether every row has another whole number or text."""
-    if not column.is_unique or column.isna().any():
+def _follows(values: Numbers, step: Numbers) -> bool:
+    """Return whether values go with their rows: without a slip, or but for a few rows that lie elsewhere."""
+    known = values[~np.isnan(values)]
+    if len(np.unique(known)) <= ORDERED:
         return False
-    return isinstance(column.dtype, pd.CategoricalDtype) or bool((column % 1 == 0).all())
+    if not ((step > 0).any() and (step < 0).any()):
+        return True
+    ranks, places = rankdata(known), np.arange(len(known))
+    return abs(float(np.corrcoef(ranks, places)[0, 1])) > FOLLOWS
+
+
+FOLLOWS = 0.95  # |Spearman's rank correlation| with the rows' places
 
 
 def _sampled(y: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -136,7 +187,11 @@ def _resampled(table: Table) -> list[str]:
     lines = []
     if (line := _copied(table)) is not None:
         lines.append(line)
-    made, usual = (_between_others(table, label) for label in (1, 0))
+    same = table.equality
+    others = [name for name in table.numeric if name not in (*same.identifiers, *same.nearly)]
+    numbered = [name for name in others if _is_ordered(table.X[name]) or is_numbering(table.X[name])]
+    names = [name for name in others if name not in numbered and table.X[name].notna().all()]
+    made, usual = (_between_others(table, label, names) for label in (1, 0))
     if made > RESAMPLED_SHARE and made > RESAMPLED_TIMES * usual:
         lines.append(
             f"{made:.0%} of the positives lie on a straight line between others ({usual:.0%} of the negatives): the "
@@ -147,10 +202,9 @@ def _resampled(table: Table) -> list[str]:
 
 def _copied(table: Table) -> str | None:
     """Say that positives are copies of one another where negatives are not."""
-    features = table.X.drop(columns=identifiers(table.X))
-    if not features.shape[1]:
-        return None
-    is_copy = features.duplicated(keep=False).to_numpy()
+    equality = table.equality
+    numbers = next(each for each in (equality.coarse, equality.without, equality.known) if each is not None)
+    is_copy = np.bincount(numbers)[numbers] > 1
     made, usual = (float(is_copy[table.y == label].mean()) for label in (1, 0))
     if made > RESAMPLED_SHARE and made > RESAMPLED_TIMES * usual:
         return (
@@ -160,14 +214,14 @@ def _copied(table: Table) -> str | None:
     return None
 
 
-def _between_others(table: Table, label: int) -> float:
+def _between_others(table: Table, label: int, numeric: Sequence[str]) -> float:
     """Return the share of rows of a class that lie on a line with two of their neighbours of that class.
 
     Rows of three or more numbers do so by a sampler's doing, hardly ever by chance; with fewer, 0.
     """
-    numeric = [name for name in table.numeric if table.X[name].notna().all()]
-    values = table.X.loc[table.y == label, numeric].to_numpy(np.float64)
+    values = table.X.loc[table.y == label, list(numeric)].to_numpy(np.float64)
     values = values[np.random.default_rng(0).permutation(len(values))[: JUDGED // 4]]
+    is_rounded = bool(values.size) and bool((values.round(ROUNDED_TO) == values).all())
     with np.errstate(over="ignore", invalid="ignore"):  # numbers too large to be squared say nothing
         spread = values.std(axis=0) if len(values) else np.zeros(len(numeric))
     values = np.unique((values / np.where(spread > 0, spread, 1))[:, spread > 0], axis=0)
@@ -181,4 +235,5 @@ def _between_others(table: Table, label: int) -> float:
     direction /= np.linalg.norm(direction, axis=2, keepdims=True)
     cosine = np.abs(direction @ direction.transpose(0, 2, 1))
     cosine[:, np.arange(NEIGHBOURS), np.arange(NEIGHBOURS)] = 0
-    return float((cosine.max(axis=(1, 2)) > STRAIGHT).mean())
+    straight = NEARLY_STRAIGHT if is_rounded else STRAIGHT
+    return float((cosine.max(axis=(1, 2)) > straight).mean())

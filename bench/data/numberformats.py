@@ -29,6 +29,15 @@ MULTIPLIERS = {
     "lakh": 5,
     "crore": 7,
 }
+# What a currency's sign or word stands for; a sign that several currencies have stands for itself.
+# fmt: off
+CURRENCIES = {
+    "€": "EUR", "£": "GBP", "￥": "¥", "₹": "INR", "₽": "RUB", "₩": "KRW", "₺": "TRY", "₫": "VND", "₪": "ILS",
+    "₦": "NGN", "฿": "THB", "₴": "UAH", "₱": "PHP", "zł": "PLN", "Kč": "CZK", "Ft": "HUF", "US$": "USD", "CA$": "CAD",
+    "C$": "CAD", "AU$": "AUD", "A$": "AUD", "NZ$": "NZD", "HK$": "HKD", "R$": "BRL", "S$": "SGD", "RMB": "CNY",
+    "Rs.": "Rs", "eur": "EUR", "euro": "EUR", "euros": "EUR", "Euro": "EUR", "usd": "USD", "gbp": "GBP", "chf": "CHF",
+}
+# fmt: on
 _UNITS = (
     "kg|g|mg|t|lb|lbs|oz|km|m|cm|mm|mi|ft|yd|ml|l|L|kWh|kW|W|d|h|hr|hrs|min|mins|s|sec|secs|ms|day|days|w|wk|wks|week|"
     "weeks|mo|mos|mth|mths|month|months|y|yr|yrs|year|years|bps|bp|pp|pct|ppm|x|X|Hz|MHz|GHz|KB|MB|GB|TB|px|pts|mmHg|"
@@ -63,9 +72,15 @@ NUMBER = re.compile(
     rf"(?P<open>\()?\s?(?P<sign>[+-])?\s?(?:(?P<prefix>%|{_CURRENCY})\s?)?(?P<open2>\()?(?P<sign2>[+-])?\s?"
     r"(?P<body>[.,]?[0-9](?:[0-9.,' ]*[0-9])?\.?(?:[eE][+-]?[0-9]+)?|(?i:inf(?:inity)?))(?P<trail>(?<=[0-9])-)?"
     rf"(?P<close>\))?\s?(?P<suffix>{_CURRENCY})?"
-    rf"(?:\s?(?P<unit>{_any([*_UNITS.split('|'), *MULTIPLIERS])})|\s(?P<word>[^\W\d_]{{2,}}))?\.?"
+    rf"(?:\s?(?P<unit>{_any([*_UNITS.split('|'), *MULTIPLIERS])})|(?P<glue>\s|(?<=[0-9]))(?P<word>[^\W\d_]{{2,}}))?\.?"
     rf"\s?(?P<suffix2>{_CURRENCY})?\s?(?P<close2>\))?"
 )
+
+
+_SPANS = "y|yr|yrs|year|years|mo|mos|mon|mons|mth|mths|month|months|w|wk|wks|week|weeks|d|day|days|h|hr|hrs|hour|hours"
+_SPAN = rf"\d+(?:[.,]\d+)?\s?(?i:{_SPANS}|m|min|mins|minute|minutes|s|sec|secs|second|seconds)\.?"
+SPANS = re.compile(rf"{_SPAN}(?:(?:,?\s*(?:and\s+)?){_SPAN})*")
+COMPOUND = re.compile(rf"{_SPAN}(?:(?:,?\s*(?:and\s+)?){_SPAN})+")  # 1yrs 11mon, 2h30m
 
 
 def _body(decimal: str, thousands: str) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bench.data.numberformats import (
     BODIES,
+    CURRENCIES,
     LETTERS,
     MISSING_WORDS,
     MOST_WORDS,
@@ -29,8 +30,10 @@ from bench.data.numberformats import (
     NUMBER,
     SPELT,
 )
-from bench.data.raw.decimals import GROUPED
 
+# Different numbers with three digits after a point, from which on it may part thousands though others have points.
+GROUPED = 50
+_SAMPLE = 200  # texts that tell whether there are many numbers among all
 _FEW_UNITS = (
     5  # up to so many, numbers of several units are meant as numbers; more are words after house numbers
 )
@@ -52,13 +55,17 @@ class Marks:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a number is written: its sign, currency and unit, where its digits are, and the decimal marks it may have."""
+    """How a number is written: its sign, currency and unit, where its digits are, and the decimal marks it may have.
+
+    A word that `is_glued` to the digits, and no unit that is known, is one only where a whole column has it.
+    """
 
     negative: bool
     body: slice
     currency: str
     unit: str
     marks: tuple[str, ...]
+    is_glued: bool = False
 
     @property
     def factor(self) -> int:
@@ -164,8 +171,18 @@ def _shape(text: str) -> Shape | None:
     if not marks or is_phone or (is_percent and unit):
         return None
     currency = part["suffix"] + part["suffix2"] + ("" if is_percent else part["prefix"])
+    if not currency and part["word"] in CURRENCIES:
+        currency, unit = part["word"], ""
+    is_glued = bool(unit) and unit == part["word"] and not part["glue"]
+    if is_glued and not unit.lower().strip("x"):  # 941xx: digits that are not told
+        return None
     return Shape(
-        bool(n_open) or "-" in signs, slice(*match.span("body")), currency, "%" if is_percent else unit, marks
+        bool(n_open) or "-" in signs,
+        slice(*match.span("body")),
+        CURRENCIES.get(currency, currency),
+        "%" if is_percent else unit,
+        marks,
+        is_glued,
     )
 
 
@@ -193,17 +210,22 @@ def as_numbers(
     """Return different texts, (n,), as numbers, or why they are none; None where nothing in them is a number.
 
     `weights` (n,) is how often each text stands in the column. None is also returned where no more than the share
-    `most` of the rows are numbers or words of missing: a column of texts is known without reading all of them.
+    `most` of the rows, and no more than half of the texts, are numbers or words of missing: a column of texts is known
+    without reading all of them.
     """
     words: list[bool] = []
     read: list[Numeral | None] = []
     allowed = (1 - most) * int(weights.sum())
+    allowed_texts = len(texts) / 2 if not most or _are_many_numbers(texts) else 0.0
     for text, weight in zip(texts, weights.tolist(), strict=True):
         words.append(is_missing_word(text))
         read.append(None if words[-1] else numeral(text))
-        allowed -= 0 if words[-1] or read[-1] else weight
-        if most and allowed <= 0:
-            return None
+        if not words[-1] and read[-1] is None:
+            allowed, allowed_texts = allowed - weight, allowed_texts - 1
+            if most and allowed <= 0 and allowed_texts <= 0:
+                return None
+    if not _share_glued(number for number in read if number is not None):
+        read = [None if number is None or number.shape.is_glued else number for number in read]
     numerals = [number for number in read if number is not None]
     if not numerals:
         return None
@@ -226,12 +248,30 @@ def as_numbers(
     return Parsed(values, _described(numerals, unit, mark), guessed)
 
 
+def _share_glued(numerals: Iterable[Numeral]) -> bool:
+    """Tell whether all numbers have one unit, if words are glued to some; a bare zero may be without."""
+    numerals = list(numerals)
+    first = next((number.shape.unit for number in numerals if number.shape.is_glued), None)
+    return first is None or all(
+        number.is_bare_zero or _are_one_unit(number.shape.unit, first) for number in numerals
+    )
+
+
+def _are_many_numbers(texts: Sequence[str]) -> bool:
+    """Tell whether so many of some texts are numbers that they may be half of all."""
+    sample = texts[:: 1 + len(texts) // _SAMPLE]
+    return 4 * sum(numeral(text) is not None for text in sample) >= len(sample)
+
+
 def decimal_mark(texts: Sequence[str]) -> str | None:
     """Return the decimal mark with which alone all texts can be read as numbers; None where that is open."""
-    possible = set(BODIES)
+    possible, glued = set(BODIES), set[str]()
     for text in texts:
         number = numeral(text)
         if number is not None:
+            glued |= {number.shape.unit.lower()} if number.shape.is_glued else set()
+            if len(glued) > 1:
+                return None
             possible &= set(number.shape.marks)
         elif not is_missing_word(text):
             return None
@@ -256,7 +296,7 @@ def _style(read: Sequence[Numeral | None], weights: NDArray[np.intp]) -> tuple[s
 
 def _agrees(number: Numeral, unit: str, currency: str) -> bool:
     """Tell whether a number has this unit and currency; no currency is any, and a bare zero is of any unit."""
-    if number.shape.currency not in ("", currency):
+    if number.shape.currency not in ("", currency) and {number.shape.currency, currency} != {"$", "USD"}:
         return False
     if unit == "k":
         return number.shape.unit == "" or number.shape.unit in MULTIPLIERS

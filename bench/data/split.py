@@ -2,10 +2,10 @@
 
 Folds are stratified. Rows that are equal in every feature form one group, and so do those of one entity; a group is
 never on two sides of a split: a duplicate in the test part would be a leak (`bench.data.groups`). Groups of one label
-are dealt in turn, those of mixed labels and of entities by what a fold lacks. Within a fold's training rows a
-stratified fifth validates (early stopping, thresholds, tuning). A split is made of row ids only and named by their
-hash, so that a record can say on which rows it stands. A protocol chooses the splits of a data set
-(`bench.protocols`).
+are dealt in turn, by their rows where that would be uneven; those of mixed labels and of entities by what a fold lacks.
+Within a fold's training rows a stratified fifth validates (early stopping, thresholds, tuning). A split is made of row
+ids only and named by their hash, so that a record can say on which rows it stands. A protocol chooses the splits of a
+data set (`bench.protocols`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from bench.names import digest, seed_from
 RowIds = NDArray[np.int64]
 BIG_TABLE_ROWS = 50_000
 VALID_SHARE = 0.2  # of a fold's training groups
+UNEVEN = 0.1  # of a fold's rows, from which groups of one label are dealt by their rows and not in turn
+OFF = 0.05  # that groups in turn may miss VALID_SHARE by, for the same reason
 FOLDED = "strict"  # part of the seed of folds, so that every protocol gets the same ones
 
 
@@ -155,6 +157,16 @@ def notes(table: Table, folds: int) -> list[str]:
             f"{whole.divided:,} of {table.n_rows:,} rows lie in combinations of values too large for one side of a "
             "split: rows of one such combination train and test"
         )
+    if table.entity is not None and len(np.unique(table.entity)) == table.n_rows:
+        lines.append(
+            f"{table.card.entity!r} is different in every row: as --entity it holds no rows together and protects "
+            "nothing"
+        )
+    if whole.owned and whole.rows.max() > table.n_rows / folds:
+        lines.append(
+            f"one value of {table.card.entity!r} holds {whole.rows.max():,} of {table.n_rows:,} rows and is never "
+            "divided: the parts of the splits are of uneven size"
+        )
     if whole.chained:
         lines.append(
             f"equal rows would chain too many values of {table.card.entity!r} into one: each is on one side of every "
@@ -247,11 +259,21 @@ def _folds(whole: Groups, folds: int, repeats: int) -> list[Split]:
 
 
 def _dealt_in_turn(whole: Groups, folds: int, seed: tuple[object, ...], label: int) -> _Dealt:
-    """Return the groups of one label, dealt to the folds in turn; those of entities by falling rows."""
+    """Return the groups of one label, dealt to the folds in turn; those of entities by falling rows.
+
+    Where a few groups hold so many rows that the folds would be uneven, each goes to the fold that has the fewest.
+    """
     members = np.random.default_rng(seed_from(*seed, label)).permutation(np.flatnonzero(whole.kind == label))
     if whole.owned:
         members = members[np.argsort(-whole.rows[members], kind="stable")]
-    return _Dealt(members, np.arange(len(members)) % folds)
+    fold = np.arange(len(members)) % folds
+    held = np.bincount(fold, whole.rows[members], minlength=folds)
+    if held.max() - held.min() <= UNEVEN * whole.rows.sum() / folds:
+        return _Dealt(members, fold)
+    even = _dealt_by_need(whole, [], [1 / folds] * folds, (*seed, label), members)
+    n_groups = np.bincount(even.fold, minlength=folds)
+    is_enough = n_groups.min() >= 1 and len(members) - n_groups.max() >= 2  # to train on, and to validate
+    return even if is_enough else _Dealt(members, fold)
 
 
 def _dealt_by_need(
@@ -292,8 +314,7 @@ def _split(whole: Groups, dealt: Sequence[_Dealt], repeat: int, fold: int) -> Sp
     for label, kind in enumerate(dealt[:2]):
         rng = np.random.default_rng(seed_from("valid", FOLDED, repeat, fold, label))
         others = rng.permutation(kind.members[kind.fold != fold])
-        validates = np.arange(len(others)) < max(1, round(VALID_SHARE * len(others)))
-        rest.append(_Dealt(others, validates.astype(np.int64)))
+        rest.append(_validating(whole, others, ("valid", FOLDED, repeat, fold, label)))
     mixed = dealt[2].members[dealt[2].fold != fold]
     seed = ("valid", FOLDED, repeat, fold)
     rest.append(_dealt_by_need(whole, rest, (1 - VALID_SHARE, VALID_SHARE), seed, mixed))
@@ -302,6 +323,15 @@ def _split(whole: Groups, dealt: Sequence[_Dealt], repeat: int, fold: int) -> Sp
         part[others_of_kind.members] = others_of_kind.fold
     train, valid, test = (np.flatnonzero(part[whole.of] == i).astype(np.int64) for i in range(3))
     return Split(repeat, fold, train, valid, test)
+
+
+def _validating(whole: Groups, others: RowIds, seed: tuple[object, ...]) -> _Dealt:
+    """Return the first groups as validating (1), the others as training (0); by their rows where that is uneven."""
+    n_validating = max(1, round(VALID_SHARE * len(others)))
+    rows = whole.rows[others]
+    if len(others) > 1 and abs(rows[:n_validating].sum() / rows.sum() - n_validating / len(others)) > OFF:
+        return _dealt_by_need(whole, [], (1 - VALID_SHARE, VALID_SHARE), seed, others)
+    return _Dealt(others, (np.arange(len(others)) < n_validating).astype(np.int64))
 
 
 def inner_splits(table: Table, outer: Split, folds: int) -> list[Split]:

@@ -8,7 +8,8 @@ the user says which of two values is positive, unless the values say so themselv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,19 +19,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data import simulate
-from bench.data.cards import Dataset, Source, dataset_names
-from bench.data.cards import card as registered
-from bench.data.dates import PARTS
+from bench.data.cards import Dataset, Source
 from bench.data.features import features
 from bench.data.frames import content_sha256, plain_frame
-from bench.data.kinds import number_column, time_column
+from bench.data.identifiers import Equality, equality
+from bench.data.kinds import TimeColumn, amount_column, number_column, time_column
 from bench.data.labels import label
 from bench.data.numerals import Marks
 from bench.data.raw import fetch
-from bench.data.raw.archives import listed
 from bench.data.raw.readers import read_frame
+from bench.data.roles import check_columns, made_of_dates
 from bench.data.values import Numbers, marks_of
-from bench.errors import BadSetting, BadTable, UnknownName
+from bench.errors import BadSetting, BadTable
 from bench.names import canonical, digest
 
 DownloadProgress = Callable[[str, int, int | None], None]
@@ -62,6 +62,8 @@ class Table:
         A number for whom each row is of, by the card's entity column, no feature; a row without one is by itself.
     notes : tuple of str
         What reading did that its owner should know, a line each.
+    label_values : tuple of two str or None
+        The label's positive and negative value, as the file spells them; several negative ones in a line.
     """
 
     card: Dataset
@@ -74,6 +76,7 @@ class Table:
     probability: Numbers | None = None
     entity: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
+    label_values: tuple[str | None, str | None] = (None, None)
 
     def __repr__(self) -> str:
         percent = 100 * self.prevalence
@@ -108,6 +111,11 @@ class Table:
         """What there is of each row beside features and label, by name: float64, (n,)."""
         columns = {"amount": self.amount, "time": self.time, "probability": self.probability}
         return {name: values for name, values in columns.items() if values is not None}
+
+    @cached_property
+    def equality(self) -> Equality:
+        """Which rows are equal, and which columns do not count for it."""
+        return equality(self.X)
 
     @cached_property
     def recipe(self) -> str:
@@ -174,7 +182,8 @@ def load(
         else fetch.local_file(data_file, card if card.sources else None)
     )
     card = _as_spelled(card, raw.origin)
-    read = read_frame(raw.path, card.columns, card.reading, unread=_unread(card), verbatim=(card.target,))
+    words = {"unread": _unread(card), "verbatim": (card.target,), "coded": _coded(card)}
+    read = read_frame(raw.path, card.columns, card.reading, **words)
     return table_from_frame(read, card, sha256=raw.sha256, source=raw.source)
 
 
@@ -194,6 +203,11 @@ def _check_real(card: Dataset, rows: int | None, prevalence: float | None) -> No
 def _unread(card: Dataset) -> list[str]:
     """Return the columns whose values nobody asks for: those dropped that have no other role."""
     return [name for name in card.drop if name not in (card.target, card.time, card.amount, card.entity)]
+
+
+def _coded(card: Dataset) -> list[str]:
+    """Return the columns of codes, of which 007 and 7 are two."""
+    return [*card.categorical, *([] if card.entity is None else [card.entity])]
 
 
 def _simulated(card: Dataset, rows: int | None, prevalence: float | None) -> Table:
@@ -242,32 +256,32 @@ def table_from_frame(
 
     Raises
     ------
-    UnknownName
-        If the card names a column that is not there.
-    BadTable
-        If there are no rows, no features, repeated names, other counts than expected, rows without a time, or what
-        `label` or `features` refuses.
+    UnknownName, BadTable
+        If the card names a column that is not there;
+        if rows, features, times or names are not as they must be, or what `label` or `features` refuses.
     """
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1).reset_index(drop=True)
-    _check_columns(frame, card)
+    check_columns(frame, card)
     target = label(frame[card.target], card.positive, card.negative, card.unlabelled)
     _check_expected(frame, target.y, card)
     marks = marks_of(frame.drop(columns=list(card.drop), errors="ignore"), card.reading.decimal)
-    # The index of the rows that are kept still says where they are in the file.
     frame, codes_left_out = _without_codes(frame.iloc[target.rows], card, marks)
     read = features(frame[_feature_names(frame, card)], card, marks)
-    times, notes_of_times = _times(frame, card, marks)
+    times = _times(frame, card, marks)
+    notes = (*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *times.notes)
+    _refuse_idle_format(card, {*read.date_formats, times.date_format})
     return Table(
         card=card,
         X=read.X,
         y=target.y,
         sha256=sha256,
         source=source,
-        time=times,
+        time=times.values,
         amount=_amounts(frame, card, marks),
         probability=None if probability is None else probability[target.rows],
         entity=_entities(frame, card),
-        notes=(*frame.attrs.get("notes", ()), *target.notes, *codes_left_out, *read.notes, *notes_of_times),
+        label_values=(target.positive, target.negative),
+        notes=notes,
     )
 
 
@@ -280,16 +294,29 @@ def _feature_names(frame: pd.DataFrame, card: Dataset) -> list[str]:
 
 
 def _without_codes(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[pd.DataFrame, list[str]]:
-    """Return the frame with the numbers that the card calls missing as missing values, and a line for each column."""
+    """Return the frame with the numbers that the card calls missing as missing values, and a line for each column.
+
+    Its index says where the rows are in the file, though some have been left out. Raises BadTable where a user's own
+    column holds none of a number, or texts.
+    """
     notes, changed = [], {}
     for name, codes in card.missing.items():
+        shown = [f"{code:.15g}" for code in codes]
+        typed = f"--missing {shlex.quote(name + '=' + ','.join(shown))}"
         values = number_column(frame[name], marks)
         if values is None:
-            raise BadTable(f"The card of {card.name!r} names missing numbers of {name!r}, which holds texts.")
+            raise BadTable(
+                f"{typed}: the column {name!r} holds texts; only numbers can stand for missing there."
+            )
+        absent = [] if card.sources else [f"{code:.15g}" for code in codes if not (values == code).any()]
+        if absent:
+            raise BadTable(f"{typed}: no row of {name!r} holds {absent[0]}; leave it out.")
         is_code = np.isin(values, codes)
         changed[name] = np.where(is_code, np.nan, values)
-        shown = " and ".join(f"{code:g}" for code in codes)
-        notes.append(f"{name!r}: {shown} stand for a missing value in {is_code.sum():,} rows, by the card")
+        stand = "stands" if len(codes) == 1 else "stand"
+        notes.append(
+            f"{name!r}: {' and '.join(shown)} {stand} for a missing value in {is_code.sum():,} rows, as declared"
+        )
     return frame.assign(**changed), notes
 
 
@@ -303,45 +330,12 @@ def _entities(frame: pd.DataFrame, card: Dataset) -> NDArray[np.int64] | None:
     return codes
 
 
-def _check_columns(frame: pd.DataFrame, card: Dataset) -> None:
-    """Raise unless the columns are distinct and those that the card names are there, in one role each."""
-    repeated = list(frame.columns[frame.columns.duplicated()].unique())
-    if repeated:
-        raise BadTable(f"More than one column is named {listed(repeated)}; give each its own name.")
-    single = [name for name in (card.time, card.amount, card.entity) if name is not None]
-    optional = {
-        *_made_of_dates(frame, card),
-        *(registered(card.name).drop if card.name in dataset_names() else ()),
-    }
-    dropped = [name for name in card.drop if name not in optional]
-    typed = (*card.categorical, *card.numeric)
-    for name in (card.target, *single, *typed, *card.missing, *dropped):
-        if name not in frame:
-            read = [note for note in frame.attrs.get("notes", ()) if "header" in note]
-            raise UnknownName("column", name, frame.columns, "".join(f" As read: {note}." for note in read))
-    if card.target in (*single, *typed, *card.drop):
-        raise BadTable(
-            f"The target {card.target!r} is also dropped, time, amount, entity, category or number; give it one role."
-        )
-    if both := [name for name in card.numeric if name in card.categorical]:
-        raise BadTable(f"The column {both[0]!r} is to be numbers and categories; give it one role.")
-    if frame.empty:
-        raise BadTable(
-            f"The table {card.name!r} has {len(frame.columns)} columns but no rows; give one with rows."
-        )
-
-
-def _made_of_dates(frame: pd.DataFrame, card: Dataset) -> set[str]:
-    """Return the names that columns made of dates may have, which a user may drop too."""
-    return {f"{name} ({part})" for name in frame for part in PARTS} if card.dates == "numeric" else set()
-
-
 def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> None:
     """Raise BadTable, naming each difference, unless the counts are those that the card expects."""
     if card.expected is None:
         return
     # An index that one source has and another leaves out.
-    absent = len(set(card.drop) - set(frame.columns) - _made_of_dates(frame, card))
+    absent = len(set(card.drop) - set(frame.columns) - made_of_dates(frame, card))
     counts = {"rows": len(y), "columns": len(frame.columns) + absent, "positives": int(y.sum())}
     faults = [
         f"{count:,} {word} where {expected:,} are expected"
@@ -355,12 +349,21 @@ def _check_expected(frame: pd.DataFrame, y: NDArray[np.int8], card: Dataset) -> 
         )
 
 
-def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | None, tuple[str, ...]]:
-    """Return the card's time column as float64, if it has one: numbers as they are, dates as seconds; with notes."""
+def _refuse_idle_format(card: Dataset, read: Collection[str]) -> None:
+    """Raise BadSetting where no column has dates of the format that is declared."""
+    if card.date_format is not None and card.date_format not in read:
+        raise BadSetting(
+            f"--date-format {shlex.quote(card.date_format)}: no column is read as dates of this format; leave it "
+            "out, or give the format of a column of dates, such as %Y-%m-%d for 2015-12-31 or %d/%m/%Y for 31/12/2015."
+        )
+
+
+def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> TimeColumn:
+    """Return the card's time column, if it has one; raise BadTable with a row that has no time."""
     if card.time is None:
-        return None, ()
-    times, notes = time_column(frame[card.time], card, marks)
-    lacking = np.flatnonzero(~np.isfinite(times))
+        return TimeColumn(None)
+    times = time_column(frame[card.time], card, marks)
+    lacking = np.flatnonzero(~np.isfinite([] if times.values is None else times.values))
     if len(lacking):
         value = frame[card.time].iloc[lacking[0]]
         said = "" if pd.isna(value) else f", such as {str(value)!r}"
@@ -368,16 +371,11 @@ def _times(frame: pd.DataFrame, card: Dataset, marks: Marks) -> tuple[Numbers | 
             f"The time column {card.time!r} has no finite time in {len(lacking):,} rows{said} (row "
             f"{frame.index[lacking[0]] + 1:,} of the data); mend or remove them."
         )
-    return times, notes
+    return times
 
 
 def _amounts(frame: pd.DataFrame, card: Dataset, marks: Marks) -> Numbers | None:
     """Return the amount column as float64, NaN where missing, if the card has one."""
     if card.amount is None:
         return None
-    amounts = number_column(frame[card.amount], marks)
-    if amounts is None or np.isinf(amounts).any():
-        raise BadTable(
-            f"The amount column {card.amount!r} does not hold finite numbers; mend it, or give another."
-        )
-    return amounts
+    return amount_column(frame[card.amount], marks)

@@ -7,16 +7,14 @@ dates or pandas' periods is the same texts that a CSV file of it has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.data.dateformats import examples_of_formats
 from bench.data.dates import NearlyDates, Times, dates_of_numbers, dates_of_texts, dates_of_type
-from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark, is_missing_word
+from bench.data.numerals import Marks, Parsed, Strays, Undecided, as_numbers, decimal_mark
 from bench.data.raw.content import drops
 from bench.errors import BadTable
 
@@ -45,6 +43,13 @@ class Texts(NamedTuple):
     def first_row(self, place: int) -> int:
         """Return the first row that has a text."""
         return int(np.flatnonzero(self.places == place)[0])
+
+
+class NearlyDated(NamedTuple):
+    """A column of which most values are dates: what is known of its different values."""
+
+    dates: NearlyDates
+    texts: Texts
 
 
 class Dated(NamedTuple):
@@ -116,7 +121,7 @@ def written_numbers(texts: Texts, marks: Marks) -> Parsed | Strays | Undecided |
 
 def dates_of(
     column: Series, declared: str | None = None, texts: Texts | None = None
-) -> Dated | NearlyDates | None:
+) -> Dated | NearlyDated | None:
     """Return a column of dates, clock times or durations, of texts or of a type of its own; None for any other."""
     if kind_of(column) in "mM":
         column = column.astype(column.cat.categories.dtype) if is_category(column) else column
@@ -128,40 +133,23 @@ def dates_of(
     if kind_of(column) in "iuf":
         return None if declared is None or is_category(column) else _dates_of_numbers(column, declared)
     texts = texts_of(column) if texts is None else texts
-    dates = None if texts is None else dates_of_texts(texts.words, declared)
-    if texts is not None and not isinstance(dates, Times):
-        _refuse_mixed_dates(column, texts)
-    return Dated(dates, texts) if isinstance(dates, Times) and texts is not None else dates  # type: ignore[return-value]
+    if texts is None:
+        return None
+    return _with_texts(dates_of_texts(texts.words, declared, texts.counts), texts)
 
 
-def _refuse_mixed_dates(column: Series, texts: Texts) -> None:
-    """Raise BadTable where all texts are dates, but of several formats: as categories, they would be in no order."""
-    examples: list[int] = []
-    for limit in (_FIRST, None):  # most texts are no dates, which the first tell
-        known = (i for i, word in enumerate(texts.words) if not is_missing_word(word))
-        places = list(islice(known, limit))
-        examples = [places[i] for i in examples_of_formats([texts.words[i] for i in places])]
-        if not examples:
-            return
-    if len(examples) == 1:
-        return
-    first, second = (
-        f"{texts.words[i]!r} (row {int(column.index[texts.first_row(i)]) + 1:,})" for i in examples[:2]
-    )
-    name = str(column.name)
-    raise BadTable(
-        f"The column {name!r} holds dates in several formats, such as {first} and {second}; write them in one, or give "
-        f"{drops([name])}."
-    )
-
-
-def _dates_of_numbers(column: Series, declared: str) -> Dated | None:
+def _dates_of_numbers(column: Series, declared: str) -> Dated | NearlyDated | None:
     places, different = pd.factorize(column)
     values = np.asarray(different, dtype=np.float64)
     dates = dates_of_numbers(values, declared) if np.isfinite(values).all() else None
     counts = np.bincount(places[places >= 0], minlength=len(values))
-    words = [f"{value:.15g}" for value in values]
-    return None if dates is None else Dated(dates, Texts(words, places, counts))
+    return _with_texts(dates, Texts([f"{value:.15g}" for value in values], places, counts))
+
+
+def _with_texts(dates: Times | NearlyDates | None, texts: Texts) -> Dated | NearlyDated | None:
+    if isinstance(dates, NearlyDates):
+        return NearlyDated(dates, texts)
+    return None if dates is None else Dated(dates, texts)
 
 
 def category_of(column: Series, texts: Texts | None = None) -> Series:
@@ -195,10 +183,12 @@ def marks_of(frame: pd.DataFrame, declared: str | None) -> Marks:
     if declared is not None:
         return Marks(declared, declared=True, semicolons=semicolons)
     firsts = (texts_of(frame[name].iloc[:_SAMPLE]) for name in frame)
-    said = {decimal_mark(texts.words) for texts in firsts if texts is not None}
-    file_has_commas = frame.attrs.get("decimal") == ","
-    commas = "," in said or file_has_commas
-    points = "." in said or (separator is not None and not file_has_commas and _has_fractions(frame))
+    said: set[str | None] = {decimal_mark(texts.words) for texts in firsts if texts is not None}
+    written = frame.attrs.get("decimal")
+    if written is None and separator is not None and _has_fractions(frame):
+        written = "."
+    said |= set(written or "")
+    commas, points = "," in said, "." in said
     decimal = None if commas == points else "," if commas else "."
     return Marks(decimal, semicolons=semicolons, mixed=commas and points)
 

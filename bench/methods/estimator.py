@@ -39,6 +39,7 @@ from bench.data.encode import Part
 from bench.errors import BadSetting, UnknownName
 from bench.methods._importing import _SEEDS, THREADS, build, distributions, give, parameters_of
 from bench.methods._importing import check as check_model
+from bench.stats.ranking import NotFinite
 
 NAME = "estimator"
 VERSION = 1
@@ -314,7 +315,7 @@ def _numbers(values: object, shapes: Sequence[tuple[int, ...]], what: str) -> ND
     if numbers.shape not in shapes:
         raise ValueError(f"{what} gives shape {numbers.shape}; expected {' or '.join(map(str, shapes))}.")
     if n_odd := int((~np.isfinite(numbers)).sum()):
-        raise ValueError(f"{what} gives {n_odd} numbers that are not finite.")
+        raise NotFinite(f"{what} gives {n_odd} numbers that are not finite.")
     return numbers.astype(np.float64, copy=False)
 
 

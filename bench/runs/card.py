@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 from bench.data.cards import Dataset, Reading, card, card_for_file, card_for_frame
 from bench.data.frames import column_names
@@ -19,6 +19,7 @@ _ROLES = (
     "drop",
     "categorical",
     "numeric",
+    "missing",
     "high_cardinality",
     "dates",
     "date_format",
@@ -27,7 +28,10 @@ _ROLES = (
     "entity",
 )
 _READING = tuple(Reading.model_fields)
-_DEFAULTS = {entry.name: entry.default for entry in fields(Request)}
+_DEFAULTS = {
+    entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
+    for entry in fields(Request)
+}
 
 MAX_NAME = 100  # letters of a table's name, which is part of files' names
 
@@ -97,11 +101,13 @@ def _reading(request: Request) -> Reading:
         raise BadSetting(
             f"--skip-rows {request.skip_rows}: give the number of lines above the table, 0 or more."
         )
-    if request.comment == "":
+    if "" in request.comment:
         raise BadSetting(
             "--comment '': say how a line begins that is none of the table, for example --comment '#'."
         )
-    return Reading.model_validate({name: getattr(request, name) for name in _READING})
+    given = {name: getattr(request, name) for name in _READING}
+    one = next(iter(request.comment), None)  # as records have it
+    return Reading.model_validate({**given, "comment": request.comment if len(request.comment) > 1 else one})
 
 
 def _target_of_frame(request: Request) -> str:

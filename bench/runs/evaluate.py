@@ -26,10 +26,11 @@ from bench.methods import method
 from bench.names import FAILED, OOM, TEST, TIMEOUT, VALID
 from bench.plugins.guards import in_words, is_of_bench, output_aside, raised_by_bench
 from bench.runs.materials import Failure, Materials
-from bench.runs.recording import Scoring, reason_of, record_failure, record_run
+from bench.runs.recording import Scoring, far_out, reason_of, record_failure, record_run
 from bench.runs.run import Run, configuration
 from bench.sampling.resample import resample
 from bench.sampling.rules import drawn_once, rule_named
+from bench.stats.ranking import NotFinite
 
 POOL_BYTES = 2**30  # of rows that a pack's members train on: a larger pack is fitted in parts
 _T = TypeVar("_T")
@@ -109,7 +110,7 @@ def _attempt(work: Callable[[], _T], by: str | None = None) -> _T | Failure:
     except BaseException as error:  # the one place: whatever a method or sampler raises becomes a record
         if _is_the_commands(error, by):
             raise
-        return Failure(_status(error), reason_of(error, by))
+        return Failure(_status(error), reason_of(error, by), isinstance(error, NotFinite))
 
 
 def _is_the_commands(error: BaseException, by: str | None) -> bool:
@@ -124,7 +125,10 @@ def _is_the_commands(error: BaseException, by: str | None) -> bool:
 
 
 def _record_failure(bench: Materials, run: Run, failure: Failure, started: datetime) -> Result:
-    return record_failure(bench.store, run, failure.status, failure.reason, started, bench.table)
+    reason = failure.reason + (far_out(bench.encode(run.split_sha256)) if failure.not_finite else "")
+    return record_failure(
+        bench.store, run, failure.status, reason, started, bench.table, not_finite=failure.not_finite
+    )
 
 
 def _status(error: BaseException) -> str:

@@ -22,10 +22,11 @@ ENCODED_KEPT = 8  # encoded splits that one process holds
 
 @dataclass(frozen=True)
 class Failure:
-    """What became of work that raised: the status and reason of a record."""
+    """What became of work that raised: the status and reason of a record, and whether scores were not finite."""
 
     status: str
     reason: str
+    not_finite: bool = False
 
 
 @dataclass

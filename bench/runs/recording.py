@@ -24,6 +24,7 @@ from bench.plugins.guards import in_words
 from bench.runs.materials import Materials
 from bench.runs.run import PIPELINE_VERSIONS, Run
 from bench.stats.metrics import best_threshold, measure, needed_columns
+from bench.stats.ranking import NotFinite
 from bench.stats.scored import Scored
 from bench.store.folder import Store
 from bench.store.schema import Record
@@ -49,8 +50,11 @@ def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, 
         parts = _scored(bench.table, outcome)
         metrics = {part: measure(scored) for part, scored in parts.items()}
     except ValueError as error:
-        reason = reason_of(error, run.method) + _far_out(outcome)
-        return record_failure(bench.store, run, FAILED, reason, started, bench.table)
+        is_finite = not isinstance(error, NotFinite)
+        reason = reason_of(error, run.method) + ("" if is_finite else far_out(encoded))
+        return record_failure(
+            bench.store, run, FAILED, reason, started, bench.table, not_finite=not is_finite
+        )
     measured = time.perf_counter()
     record = replace(
         _blank(run, OK, started),
@@ -84,15 +88,22 @@ def record_run(bench: Materials, run: Run, outcome: Scoring, started: datetime, 
 
 
 def record_failure(
-    store: Store, run: Run, status: str, error: str, started: datetime, table: Table | None = None
+    store: Store,
+    run: Run,
+    status: str,
+    error: str,
+    started: datetime,
+    table: Table | None = None,
+    *,
+    not_finite: bool = False,
 ) -> Result:
     """Write the record of a run that came to nothing, and return its result."""
     error = printable(error)
-    record = replace(_blank(run, status, started), error=error)
+    record = replace(_blank(run, status, started), error=error, not_finite=not_finite or None)
     if table is not None:
         record = replace(record, data_source=table.source, recipe=table.recipe)
     store.write(record, None)
-    return Result(run.key, run.arm, status, error)
+    return Result(run.key, run.arm, status, error, not_finite=not_finite)
 
 
 def reason_of(error: BaseException, by: str | None = None) -> str:
@@ -100,11 +111,8 @@ def reason_of(error: BaseException, by: str | None = None) -> str:
     return in_words(error) + (where_raised(error, by) if by else "")
 
 
-def _far_out(outcome: Scoring) -> str:
-    """Return which column has the largest encoded value where scores are not finite and a value may be why."""
-    if all(np.isfinite(scores).all() for scores in outcome.scores.values()):
-        return ""
-    encoded = outcome.encoded
+def far_out(encoded: Encoded) -> str:
+    """Return which column has the largest encoded value where that may be why scores are not finite."""
     largest = np.max(
         [
             np.abs(part.X).max(axis=0)

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import plugins
-from bench.calls import DATA, HOW, OUTPUT, RECORDS, WHAT, option, take_as_declared
+from bench.calls import (
+    DATA,
+    FEATURES,
+    FILE,
+    HOW,
+    LABEL,
+    OUTPUT,
+    RECORDS,
+    WHAT,
+    option,
+    take_as_declared,
+)
 from bench.errors import BadArgument
 from bench.names import (
     DEFAULT_PROTOCOL,
@@ -78,91 +89,110 @@ class Request:
         ),
     )
     target: str | None = field(
-        default=None, metadata=option("The label's column in your table.", DATA, "COLUMN")
+        default=None, metadata=option("The label's column in your table.", LABEL, "COLUMN")
     )
     positive: Label | None = field(
         default=None,
         metadata=option(
             "The label's positive value, against all others; needed unless its two values are 0 and 1, no and yes, "
             "or false and true.",
-            DATA,
+            LABEL,
             "VALUE",
         ),
     )
-    negative: tuple[str, ...] = field(
+    negative: tuple[Label, ...] = field(
         default=(),
-        metadata=option("Keep only rows with this label, and the positive ones. Repeatable.", DATA, "VALUE"),
+        metadata=option("Keep only rows with this label, and the positive ones. Repeatable.", LABEL, "VALUE"),
     )
     unlabelled: Unlabelled = field(
         default="refuse",
-        metadata=option("What to do with rows without a label: refuse the table, or drop them.", DATA),
+        metadata=option("What to do with rows without a label: refuse the table, or drop them.", LABEL),
     )
     drop: tuple[str, ...] = field(
         default=(),
-        metadata=option("A column to leave out, such as a customer number. Repeatable.", DATA, "COLUMN"),
+        metadata=option("A column to leave out, such as a customer number. Repeatable.", FEATURES, "COLUMN"),
     )
     categorical: tuple[str, ...] = field(
         default=(),
-        metadata=option("A column whose values are categories, though numbers. Repeatable.", DATA, "COLUMN"),
+        metadata=option(
+            "A column whose values are categories, though numbers. Repeatable.", FEATURES, "COLUMN"
+        ),
     )
     numeric: tuple[str, ...] = field(
         default=(),
-        metadata=option("A column whose values must all be numbers. Repeatable.", DATA, "COLUMN"),
+        metadata=option(
+            "A column of numbers: texts are parsed (1,234 or 10.6%), and one that is no number is an error. "
+            "Repeatable.",
+            FEATURES,
+            "COLUMN",
+        ),
+    )
+    missing: Mapping[str, tuple[float, ...]] = field(
+        default_factory=dict,
+        metadata=option(
+            "Numbers that stand for a missing value in a column, such as late=96,98. Repeatable.",
+            FEATURES,
+            "COLUMN=N,…",
+        ),
     )
     high_cardinality: HighCardinality = field(
         default="onehot",
         metadata=option(
             "How categories of more than 50 values are encoded: the most frequent one-hot, or by the target's mean "
             "in the training rows.",
-            DATA,
+            FEATURES,
         ),
     )
     dates: Dates = field(
         default="refuse",
-        metadata=option("What to do with columns of dates: refuse them, or make them numbers.", DATA),
+        metadata=option("What to do with columns of dates: refuse them, or make them numbers.", FEATURES),
     )
     date_format: str | None = field(
         default=None,
         metadata=option(
-            "How dates are written, where that can be read in two ways: %d/%m/%Y.", DATA, "FORMAT"
+            "How dates are written, where that can be read in two ways: %d/%m/%Y. It also makes whole numbers dates: "
+            "20150131 with %Y%m%d.",
+            FEATURES,
+            "FORMAT",
         ),
     )
     time: str | None = field(
-        default=None, metadata=option("The time column; it is not a feature.", DATA, "COLUMN")
+        default=None, metadata=option("The time column; it is not a feature.", FEATURES, "COLUMN")
     )
     amount: str | None = field(
-        default=None, metadata=option("The amount column; it stays a feature.", DATA, "COLUMN")
+        default=None, metadata=option("The amount column; it stays a feature.", FEATURES, "COLUMN")
     )
     entity: str | None = field(
         default=None,
         metadata=option(
             "Whom a row is of, such as a customer or card; rows of one are never on two sides. It is not a feature.",
-            DATA,
+            FEATURES,
             "COLUMN",
         ),
     )
-    skip_rows: int = field(default=0, metadata=option("Lines above your table to leave out.", DATA, "N"))
-    comment: str | None = field(
-        default=None, metadata=option("Leave out lines of your file that begin with this.", DATA, "TEXT")
+    skip_rows: int = field(default=0, metadata=option("Lines above your table to leave out.", FILE, "N"))
+    comment: tuple[str, ...] = field(
+        default=(),
+        metadata=option("Leave out lines of your file that begin with this. Repeatable.", FILE, "TEXT"),
     )
     decimal: str | None = field(
         default=None,
         metadata=option(
             "The decimal mark of numbers, a point or a comma; by default what the whole file agrees on.",
-            DATA,
+            FILE,
             "MARK",
         ),
     )
     member: str | None = field(
-        default=None, metadata=option("The file inside your zip, where there are several.", DATA, "NAME")
+        default=None, metadata=option("The file inside your zip, where there are several.", FILE, "NAME")
     )
     table: str | None = field(
         default=None,
-        metadata=option("The table of your database, or the sheet of your workbook.", DATA, "NAME"),
+        metadata=option("The table of your database, or the sheet of your workbook.", FILE, "NAME"),
     )
     format: str | None = field(
         default=None,
-        metadata=option("The format of your file, where it does not show: libsvm.", DATA, "NAME"),
+        metadata=option("The format of your file, where it does not show: libsvm.", FILE, "NAME"),
     )
     rows: int | None = field(
         default=None, metadata=option("Rows to simulate, for a simulated data set.", DATA, "N")
@@ -334,6 +364,8 @@ class Request:
         """
         if self.dataset is not None and not isinstance(self.dataset, str):
             _refuse_frame(self.dataset)
+        if isinstance(self.comment, str):
+            object.__setattr__(self, "comment", (self.comment,))
         take_as_declared(self)
         plugins.use(self.method_file)
         object.__setattr__(self, "tuned", self.tuned or self.tuned_anyway)

@@ -25,7 +25,7 @@ import numpy as np
 from bench import plugins
 from bench.errors import BadPlugin
 from bench.plugins.guards import file_of
-from bench.stats.ranking import SLACK, Ranking, Tally, not_finite, rank, ratio
+from bench.stats.ranking import SLACK, NotFinite, Ranking, Tally, not_finite, rank, ratio
 from bench.stats.scored import COLUMNS, Metric, Scored
 from bench.stats.sums import Array, Floats
 
@@ -95,7 +95,7 @@ def average_precision(y: Array, score: Array) -> float:
     """
     everyone = np.sort(score)
     if not (np.isfinite(everyone[0]) and np.isfinite(everyone[-1])):  # NaN sorts last
-        raise ValueError(not_finite(np.asarray(score)))
+        raise NotFinite(not_finite(np.asarray(score)))
     positives = np.sort(score[np.asarray(y).astype(bool)])
     if not len(positives):
         raise ValueError("Average precision needs a positive row; there is none.")

@@ -115,7 +115,7 @@ def _checked(y: Array, score: Array) -> tuple[npt.NDArray[np.bool_], Floats]:
     if y.ndim != 1 or y.shape != score.shape:
         raise ValueError(f"Labels of shape {y.shape} and scores of shape {score.shape}: expected (n,) both.")
     if not np.isfinite(score).all():
-        raise ValueError(not_finite(score))
+        raise NotFinite(not_finite(score))
     positive = y == 1
     if not (positive | (y == 0)).all():
         raise ValueError("Labels must be 0 or 1.")
@@ -126,6 +126,10 @@ def _checked(y: Array, score: Array) -> tuple[npt.NDArray[np.bool_], Floats]:
             f"Scores must be probabilities in [0, 1]; found {score.min():.6g} to {score.max():.6g}."
         )
     return positive, score
+
+
+class NotFinite(ValueError):
+    """Scores of which some are NaN or infinite: what makes them so is mended in the data or the arm, not by a retry."""
 
 
 def not_finite(score: Array) -> str:

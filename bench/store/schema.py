@@ -45,7 +45,8 @@ class Record:
 
     Fields without a default are in every record; of a good run on test rows the `NEEDED_IF_OK` are known too.
     `recipe` says as JSON how the raw table was read (`bench.data.table.Table.recipe`). Times are in seconds,
-    `peak_memory_mb` is in MiB, `started` and `finished` are in UTC.
+    `peak_memory_mb` is in MiB, `started` and `finished` are in UTC. `not_finite` says of a failed run that its scores
+    were not.
     """
 
     key: str
@@ -98,6 +99,7 @@ class Record:
     dirty: bool | None = None
     started: datetime | None = None
     finished: datetime
+    not_finite: bool | None = None
 
     @property
     def fold_id(self) -> int:

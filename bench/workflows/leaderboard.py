@@ -115,7 +115,7 @@ def _failures(plan: Plan, records: Sequence[Record]) -> list[Result]:
     """Return the wanted runs that have no good record, each with the reason."""
     wanted = {run.key for run in plan.runs}
     failed = [
-        Result(record.key, record.arm, record.status, record.error)
+        Result(record.key, record.arm, record.status, record.error, not_finite=bool(record.not_finite))
         for record in records
         if record.key in wanted and record.status != OK
     ]

@@ -906,7 +906,7 @@ def test_a_pipe_has_every_column(call: Call) -> None:
         (("fetch", "loan-sim"), "loan-sim is simulated"),
         (("fetch", "lone"), "Did you mean 'loan'"),
         (("tables", "--dataset", "lone"), "Unknown data set 'lone'. Did you mean 'loan'"),
-        (("tables", "--format", "html"), "Unknown format 'html'"),
+        (("tables", "--format", "html"), "Unknown --format 'html'"),
     ],
 )
 def test_a_word_that_is_wrong_is_answered_in_a_line(words: tuple[str, ...], answer: str, call: Call) -> None:
@@ -924,10 +924,14 @@ def test_a_word_that_is_wrong_is_answered_in_a_line(words: tuple[str, ...], answ
         ({"y": [0] * 120}, (), "must have two values; it has 0 (120 rows)"),
         ({"y": [0, 1, 2] * 40}, (), "must have two values; it has 0 (40 rows), 1 (40 rows), 2 (40 rows)"),
         ({"y": [1, 2] * 60}, (), "give --positive 1 or --positive 2"),
-        ({"y": [1, 2] * 60}, ("--positive", "3"), "'3' is not one value of the target 'y'"),
+        ({"y": [1, 2] * 60}, ("--positive", "3"), "--positive 3: '3' is not one value of the target 'y'"),
         ({"y": [1] * 2 + [0] * 118}, (), "2 distinct positives"),
         ({"empty": [None] * 120, "same": ["x"] * 120}, (), "all missing: 'empty'; constant: 'same'"),
-        ({"a": [np.inf, -np.inf] + [1.0, 2] * 59}, (), "Infinite values in 'a' (2)"),
+        (
+            {"a": [np.inf, -np.inf] + [1.0, 2] * 59},
+            (),
+            "Infinite values in 'a' (2, the first inf in row 1 of",
+        ),
         ({}, ("--target", "label"), "Unknown column 'label'"),
         ({"amount": range(120)}, ("--amount", "amuont"), "Did you mean 'amount'"),
         ({}, ("--drop", "knid"), "Did you mean 'kind'"),

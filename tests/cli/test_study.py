@@ -149,7 +149,7 @@ def test_bad_input_ends_with_a_short_error(
 def test_a_metric_that_is_nan_in_every_trial_is_exit_4_and_says_why(bench: Script) -> None:
     done = bench(*WORDS, "--trials", "2", "--arm", "none", "--set", "lr=1e30")
     assert done.returncode == 4
-    assert "all 2 failed, the first: ValueError: Scores must be finite" in done.stderr
+    assert "all 2 failed, the first: NotFinite: Scores must be finite" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,6 +1,7 @@
 """Times in texts and in types of their own: which format, which second, and what stands for a missing one."""
 
 import datetime as dt
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.dates import NearlyDates, Times, dates_of_texts, format_of_numbers, parts
+from bench.data.dateformats import pattern_of
+from bench.data.dates import (
+    NearlyDates,
+    Times,
+    dates_of_numbers,
+    dates_of_texts,
+    format_of_numbers,
+    parts,
+)
 from bench.data.values import dates_of
 from bench.errors import BadSetting
 
@@ -140,7 +149,34 @@ def test_a_format_that_means_nothing_is_refused(form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["9999-12-31", "0001-01-01", "0000-00-00", "9999-12-31 23:59:59", "2500-01-01", "1600-01-01"]
+    ("form", "meant"),
+    [
+        ("dd.mm.yyyy", "%d.%m.%Y"),
+        ("DD/MM/YY", "%d/%m/%y"),
+        ("d-MMM-yyyy", "%d-%b-%Y"),
+        ("yyyy-MM-dd HH:mm:ss", "'%Y-%m-%d %H:%M:%S'"),
+        ("yyyymmdd", "%Y%m%d"),
+    ],
+)
+def test_a_format_of_letters_is_refused_with_what_to_type(form: str, meant: str) -> None:
+    with pytest.raises(BadSetting, match=re.escape(f"give --date-format {meant}, or use %d")):
+        pattern_of(form)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("9999-12-31", "0001-01-01", "0000-00-00", "9999-12-31 23:59:59", "2500-01-01", "1600-01-01"),
+        *(
+            "00/00/0000",
+            "00.00.0000",
+            "0000-00-00T00:00:00",
+            "0000-00-00 00:00:00.000",
+            "0000/00/00",
+            "00-00-0000",
+        ),
+        *("0000-00-00T00:00:00Z", "00000000"),
+    ],
 )
 def test_dates_that_stand_for_a_missing_one(text: str) -> None:
     dates = read("2015-01-01", text, "-")
@@ -175,6 +211,28 @@ def test_texts_of_which_most_are_dates() -> None:
     assert dates_of_texts([*days, "soon", "2015-02-30", "-"]) == NearlyDates("%Y-%m-%d", [28, 29])
     assert dates_of_texts(["soon", *days]) == NearlyDates("%Y-%m-%d", [0])
     assert dates_of_texts(["a", "b", "2015-01-01"]) is None
+    assert dates_of_texts(["a", "b", "2015-01-01"], None, np.array([1, 1, 3])) == NearlyDates(
+        "%Y-%m-%d", [0, 1]
+    )
+    german = [f"{day:02}.01.2015" for day in range(1, 29)]
+    assert dates_of_texts([*days, *german]) == NearlyDates("%Y-%m-%d", [*range(28, 56)], "%d.%m.%Y")
+    assert dates_of_texts(["13/01/2015", "14/01/2015", "01/13/2015"]) == NearlyDates(
+        "%d/%m/%Y", [2], "%m/%d/%Y"
+    )
+
+
+def test_texts_that_nearly_fit_a_declared_format() -> None:
+    texts = ["01/13/2015", "02/14/2015", "03/04/2015"]
+    assert dates_of_texts(texts, "%d/%m/%Y") == NearlyDates("%d/%m/%Y", [0, 1], declared=True)
+    assert isinstance(dates_of_texts(texts, "%m/%d/%Y"), Times)
+    assert isinstance(dates_of_texts(["2015-01-01"], "%d/%m/%Y"), Times)
+    days = np.array([20150131, 20150228, 99999999.0])
+    assert dates_of_numbers(days, "%Y%m%d") == NearlyDates("%Y%m%d", [2], declared=True)
+    assert dates_of_numbers(np.array([1, 2, 20150131.0]), "%Y%m%d") is None
+    dates = dates_of_numbers(np.array([20150131, 0, 20150228, 99991231.0]), "%Y%m%d")
+    assert isinstance(dates, Times)
+    np.testing.assert_array_equal(dates.seconds, [JANUARY + 30 * DAY, np.nan, JANUARY + 58 * DAY, np.nan])
+    assert dates.sentinels == ("99991231", "0")
 
 
 def test_the_numbers_of_a_date_are_those_that_vary() -> None:
@@ -228,8 +286,13 @@ def test_a_type_of_dates_is_what_its_text_is(values: object) -> None:
 
 
 def test_whole_numbers_that_look_like_dates() -> None:
-    assert format_of_numbers(np.array([20150131, 20150228, 20160229, np.nan])) == "%Y%m%d"
-    assert format_of_numbers(np.array([201501, 201502, 201512.0])) == "%Y%m"
+    days = [20150131, 20150228, 20160229]
+    assert format_of_numbers(np.array([*days, np.nan])) == ("%Y%m%d", ())
+    assert format_of_numbers(np.array([201501, 201502, 201512.0])) == ("%Y%m", ())
+    assert format_of_numbers(np.array([0, *days, 99991231.0])) == ("%Y%m%d", ("0", "99991231"))
+    assert format_of_numbers(np.array([*days, 99999999, -1.0])) == ("%Y%m%d", ("-1", "99999999"))
+    assert format_of_numbers(np.array([*days, 20151301.0])) is None
+    assert format_of_numbers(np.array([*days, 2015131.0])) is None
     assert format_of_numbers(np.array([20150131, 20150230, 20160229.0])) is None
     assert format_of_numbers(np.array([20150131.0])) is None
     assert format_of_numbers(np.array([1.5, 2, 3])) is None
@@ -245,3 +308,19 @@ def test_every_date_is_what_pandas_reads(dates: list[dt.datetime]) -> None:
 def test_no_text_is_a_traceback(text: str, declared: str | None) -> None:
     dates = dates_of_texts([text, "2015-01-01"], declared)
     assert dates is None or isinstance(dates, Times | NearlyDates)
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d", "%d%m%Y", "%m%d%Y", "%m%Y", "%y%m%d", "%Y%m%d%H%M%S"])
+def test_whole_numbers_that_are_dates_are_found_in_whatever_order(form: str) -> None:
+    days = pd.date_range("2014-01-15", periods=40, freq="20D")
+    values = np.array([float(day.strftime(form)) for day in days])
+    likely = format_of_numbers(values)
+    assert likely is not None
+    assert likely[0] == form
+
+
+def test_other_whole_numbers_are_no_dates() -> None:
+    rng = np.random.default_rng(0)
+    for low, high in ((10_000, 99_999), (10_000, 999_999), (10_000_000, 99_999_999), (1.4e9, 1.5e9)):
+        assert format_of_numbers(rng.integers(low, high, 2000).astype(float)) is None
+    assert format_of_numbers(np.arange(10101.0, 10115.0)) is None  # few

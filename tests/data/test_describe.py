@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from bench import load as load_own
 from bench.data.cards import card, card_for_frame
 from bench.data.describe import describe, first_lines
 from bench.data.table import load
+from bench.errors import BenchError
 from bench.store.folder import Store
 from tests.conftest import Script
 
@@ -43,7 +46,8 @@ def test_a_description_has_rows_label_columns_and_roles() -> None:
 def test_the_first_lines_say_how_the_columns_were_read() -> None:
     lines = first_lines(describe(load(card_for_frame("y", drop=("note",), entity="who"), frame=FRAME)))
     assert lines[0] == "frame: 200 rows, 50 positives (25.0000%)"
-    assert lines[1] == (
+    assert lines[1] == "label 'y': 1 (50 rows) against 0 (150)"
+    assert lines[2] == (
         "read as 2 numbers (rating, income) and 1 categories (grade); missing values in 1 of them; "
         "entity 'who'; left out: note"
     )
@@ -71,7 +75,7 @@ def test_codes_among_amounts_are_named_in_tables_of_ones_own() -> None:
     late = np.where(RNG.random(200) < 0.1, 98, RNG.integers(0, 6, 200))
     frame = FRAME.assign(late=late)
     notes = describe(load(card_for_frame("y", drop=("note",)), frame=frame)).notes
-    assert any(note.startswith(f"'late': 98 ({(late == 98).sum()} rows) may be codes") for note in notes)
+    assert any(note.startswith(f"'late': 98 ({(late == 98).sum()} rows) lies apart") for note in notes)
     assert not any("may be codes among" in note for note in describe(load(card("loan-sim"), rows=600)).notes)
 
 
@@ -97,3 +101,114 @@ def test_a_record_says_how_the_table_was_read(bench: Script, tmp_path: Path) -> 
     recipe = json.loads(record.recipe or "{}")
     assert recipe["categories"] == ["housing", "purpose", "region", "product"]
     assert recipe["target"] == card("loan-sim").target
+
+
+CODED = FRAME.drop(columns="note").assign(
+    late=np.where(
+        np.arange(200) % 20 == 0, 98, np.where(np.arange(200) % 33 == 0, 96, RNG.integers(0, 9, 200))
+    )
+)
+
+
+def test_numbers_that_stand_for_missing_are_named_and_typing_so_makes_them_missing(
+    bench: Script, tmp_path: Path
+) -> None:
+    CODED.to_csv(tmp_path / "d.csv", index=False)
+    words = ["--data-file", "d.csv", "--target", "y"]
+    notes = json.loads(bench("describe", *words, "--json").stdout)["notes"]
+    (typed,) = [note.split("; if missing is meant, give ")[1] for note in notes if note.startswith("'late'")]
+    assert typed == "--missing late=98,96"
+    about = json.loads(bench("describe", *words, *typed.split(), "--json").stdout)
+    n_codes = int(CODED["late"].isin([96, 98]).sum())
+    assert {column["name"]: column["n_missing"] for column in about["columns"]}["late"] == n_codes
+    assert f"'late': 98 and 96 stand for a missing value in {n_codes} rows, as declared" in about["notes"]
+    assert not [note for note in about["notes"] if "lie apart" in note]
+
+
+@pytest.mark.parametrize("missing", [{"late": [96, 98]}, {"late": (98, 96.0)}])
+def test_python_takes_them_as_a_dict_and_a_file_with_text_has_the_same_table(missing: Any) -> None:
+    table = load_own(CODED, target="y", missing=missing)
+    np.testing.assert_array_equal(table.X["late"].isna(), CODED["late"].isin([96, 98]))
+    as_text = load_own(CODED.assign(late=CODED["late"].astype(str)), target="y", missing=missing)
+    pd.testing.assert_series_equal(as_text.X["late"], table.X["late"])
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"missing": {"late": [97]}}, r"--missing late=97: no row of 'late' holds 97"),
+        ({"missing": {"grade": [97]}}, r"--missing grade=97: the column 'grade' holds texts"),
+        ({"missing": {"lat": [96]}}, r"Unknown column 'lat'. Did you mean 'late'"),
+        ({"missing": {"late": "98"}}, r"give a dict of lists of numbers"),
+        ({"missing": {"y": [0]}}, r"The target 'y' is also"),
+        (
+            {"missing": {"late": [98]}, "drop": ["late"]},
+            r"--drop late makes 'late' no feature, and --missing",
+        ),
+        ({"drop": ["late"], "categorical": ["late"]}, r"--drop late makes .* and --categorical .* leave one"),
+        ({"drop": ["late"], "numeric": ["late"]}, r"--drop late makes .* and --numeric .* leave one"),
+        ({"time": "late", "numeric": ["late"]}, r"--time late makes .* and --numeric .* leave one"),
+        (
+            {"entity": "late", "categorical": ["late"]},
+            r"--entity late makes .* and --categorical .* leave one",
+        ),
+        ({"dates": "maybe"}, r"Unknown dates 'maybe'"),
+        ({"target": "Y"}, r"Unknown column 'Y'. Did you mean 'y'"),
+        ({"negative": 0}, r"negative=0: give a list of labels"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: Any, fault: str) -> None:
+    with pytest.raises(BenchError, match=fault):
+        load_own(CODED, **({"target": "y"} | options))
+
+
+def test_a_negative_label_may_be_a_number_as_a_positive_one() -> None:
+    three = CODED.assign(y=np.arange(200) % 3)
+    tables = [load_own(three, target="y", positive=1, negative=negative) for negative in ([0], ["0"], [0.0])]
+    assert {table.n_rows for table in tables} == {int((three["y"] < 2).sum())}
+    assert len({table.recipe for table in tables}) == 1
+
+
+def test_an_entity_that_is_different_in_every_row_is_said_to_protect_nothing() -> None:
+    about = describe(load_own(CODED.assign(row=np.arange(200)), target="y", entity="row"))
+    assert (
+        "'row' is different in every row: as --entity it holds no rows together and protects nothing"
+        in about.notes
+    )
+
+
+def test_help_shows_the_options_of_a_table_in_panels(bench: Script) -> None:
+    shown = bench("run", "--help").stdout
+    names = (
+        "Data",
+        "Your table: the label",
+        "Your table: its columns",
+        "Your table: its file",
+        "What to run",
+    )
+    places = [shown.index(f"─ {panel} ─") for panel in names]
+    assert places == sorted(places)
+    for words, fault in (
+        (("--dates", "maybe"), "Unknown --dates 'maybe'"),
+        (("--missing", "late"), "say it as COLUMN=NUMBERS"),
+    ):
+        refused = bench("describe", "--data-file", "d.csv", *words)
+        assert refused.returncode == 2
+        assert fault in refused.stderr
+
+
+def test_the_label_is_shown_where_its_values_say_which_is_positive_and_in_json() -> None:
+    about = describe(
+        load_own(FRAME.drop(columns="note").assign(y=["yes", "no", "no", "no"] * 50), target="y")
+    )
+    assert (about.positive, about.negative) == ("yes", "no")
+    assert first_lines(about)[1] == "label 'y': yes (50 rows) against no (150)"
+
+
+def test_categories_of_very_many_values_are_named_with_how_to_encode_them() -> None:
+    city = [f"c{i % 60}" for i in range(200)]
+    frame = FRAME.drop(columns="note").assign(city=city)
+    about = describe(load_own(frame, target="y"))
+    assert any("rarest share one: city; --high-cardinality target" in note for note in about.notes)
+    about = describe(load_own(frame, target="y", high_cardinality="target"))
+    assert not any("rarest share one" in note for note in about.notes)

@@ -61,6 +61,18 @@ def assert_same(found: Table, expected: Table) -> None:
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
+def test_whole_numbers_that_a_float_does_not_keep_are_said_of_frames_as_of_files(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"k": [2**60 + i for i in range(60)], "a": range(60), "y": [0, 1, 0] * 20})
+    frame["k"] += np.arange(60) * 200
+    frame.to_parquet(tmp_path / "d.parquet")
+    given = load(card_for_frame("y"), frame=frame)
+    read = load(card_for_file(tmp_path / "d.parquet", "y"), data_file=tmp_path / "d.parquet")
+    assert given.notes == read.notes
+    assert any(
+        "'k' has whole numbers beyond 2^53: of 60 different ones, float64 keeps" in n for n in given.notes
+    )
+
+
 def test_a_frame_of_pandas_is_the_table_of_its_parquet_file(tmp_path: Path) -> None:
     frame = every_kind().set_index(pd.Index([*"abcdef"], name=None)).assign(when=DAYS, value=1.5 + DAYS.day)
     roles = {"time": "when", "amount": "value"}

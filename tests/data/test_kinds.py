@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bench
 from bench.data.cards import Reading, card_for_file, card_for_frame
 from bench.data.table import Table, load, table_from_frame
-from bench.errors import BadTable, UnknownName
+from bench.errors import BadTable, BenchError, UnknownName
 
 ROWS = 60
 KINDS = ("csv", "parquet", "frame")
@@ -46,6 +47,12 @@ NUMBERS = {
     "german": (["1.234,56", "7,5"], [1234.56, 7.5], "decimal commas, points between thousands"),
     "accounting": (["(54.00)", "3.00"], [-54, 3], "negatives in parentheses or with a minus behind"),
     "term": ([" 36 months", " 60 months"], [36, 60], "unit months"),
+    "glued": (each("{i}KG", 9), [0, 1, 2], "unit KG"),
+    "letter cases": (["5KG", "7kg", "6 Kg"], [5, 7, 6], "unit KG"),
+    "engines": (["1248 CC", "796CC", "1,498 cc"], [1248, 796, 1498], "unit CC, commas between thousands"),
+    "power": (["74bhp", "103.52 bhp"], [74, 103.52], "unit bhp"),
+    "words glued": (["3yrs", "11yrs"], [3, 11], "unit yrs"),
+    "euros": (["€5", "5 €", "EUR 7", "1,200eur"], [5, 5, 7, 1200], "currency EUR, commas between thousands"),
     "k": (["1.5k", "20", "3M"], [1500, 20, 3e6], "multiplied by k, M or bn"),
 }
 
@@ -73,15 +80,21 @@ CODES = {
     "letters": each("A{i}", 15),
     "zip": ["941xx", "100xx"],
     "parts": ["12-34", "56-78"],
+    "letters behind": ["1A", "2B", "12C"],
+    "words behind": ["1abc", "2def", "3ghi", "4jkl", "5mno", "6pqr"],
+    "ordinals": ["1st", "2nd", "3rd"],
+    "coordinates": ["52.5N", "13.4E"],
+    "one letter": ["1A", "2A", "3A"],
     "ages": ["18-25", "26-35"],
     "employment": ["< 1 year", "1 year", "2 years", "10+ years"],
     "versions": ["1.2.3", "1.10.2"],
     "addresses": each("192.168.0.{i}", 15),
     "letter": list("123456789U"),
+    "ranges of hours": ["10:00-11:00", "12:00-13:00"],
     "top": [*each("{i}", 10), "10+"],
     "units": ["5 days", "1 week", "1 month"],
     "words": ["married", "unknown", "-"],
-    "a date among words": ["2015-01-31", "31/01/2015", "soon"],
+    "a date among words": ["2015-01-31", "31/01/2015", "soon", "late"],
 }
 
 
@@ -96,20 +109,47 @@ def test_codes_stay_categories(name: str, kind: str, tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41\).*--drop c or --categ"),
-    "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42\)"),
-    "currencies": (["$5", "€3"], r"in several currencies \(\$, €\)"),
+    "stray": ([*each("{f}"), "abc"], r"'c' holds numbers but for 1 of 60 .*'abc' \(row 41 of the data\).*--drop c"),
+    "not stated": (
+        [*each("{g}", 45), *["not stated"] * 15],
+        r"'c' holds numbers but for 15 of 60 .*'not stated' \(row 46\b.*--drop c or --categorical c",
+    ),
+    "two words": ([*each("{i}", 30), *["low"] * 15, *["mid"] * 15], r"but for 30 of 60 .*'low', 'mid' \(row 31\b"),
+    "most are words": ([*each("{i}", 21), *["n.v."] * 39], r"but for 39 of 60 .*'n.v.' \(row 22\b"),
+    "percent": ([*each("{f:.1f}%"), *each("{f}")], r"numbers with and without %, such as '0.0%' .*\(row 42 of"),
+    "currencies": (["$5", "€3"], r"in several currencies \(\$, EUR\)"),
     "units": ([*each("{i} kg"), *each("{i} lb")], r"in several units \('kg', 'lb'\)"),
     "marks": (["1,234", "1.234"], r"'1,234', which is 1234 .* and 1.234 .*--decimal \. or --decimal ,"),
     "both marks": (["1,5", "2.5", "3"], r"with decimal points and with decimal commas"),
     "names": (each("u{i}", ROWS), r"Too many different texts for categories in 'c' \(60 values\); give --drop c"),
     "dates": (["2015-01-01", "2015-02-01"], r"'c' holds dates, no feature \(such as '2015-01-01', %Y-%m-%d\)"),
     "slashes": (["01/02/2015", "03/04/2015"], r"'01/02/2015', %d/%m/%Y or %m/%d/%Y\); give --time c or --drop c"),
+    "compound": (each("{i}yrs 11mon", 12), r"durations of several units, such as '0yrs 11mon' \(row 1 of.*--drop c"),
+    "compound few": (["1 year 2 months", "3 years"], r"'1 year 2 months' \(row 1 of the data\).*--categorical c"),
+    "hours and minutes": (["1h 30m", "45m", "2h"], r"durations of several units, such as '1h 30m' \(row 1 of"),
     "months": (["Jan-15", "Feb-15"], r"'c' holds dates.*%b-%y"),
     "clock": (["10:30", "11:00 PM"], r"'c' holds dates.*clock times"),
-    "formats": (["2015-01-31", "31/01/2015", "-"], r"several formats.*-31' \(row 1\) and '31/01/2015' \(row 2"),
-    "a format of few": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "Jan 2015"], r"'Jan 2015' \(row 31\).*--drop c"),
-    "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31\)"),
+    "and a word": (["2015-01-31", "31/01/2015", "soon"], r"several formats.*-31' .*and '31/01/2015' .*row 2 of"),
+    "formats": (["2015-01-31", "31/01/2015", "-"], r"several formats.*-31' .*and '31/01/2015' .*row 2 of"),
+    "a format of few": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "Jan 2015"], r"'Jan 2015' .*row 31 .*--drop c"),
+    "day": ([*(f"2015-01-{i:02}" for i in range(1, 31)), "soon"], r"dates \(%Y-%m-%d\) but for 1 .*'soon' \(row 31 of"),
+    "two formats": (
+        [f"2015-01-{i + 1:02}" if i % 2 == 0 else f"{i + 1:02}.01.2015" for i in range(28)],
+        r"such as '2015-01-01' \(%Y-%m-%d\) and '02.01.2015' \(%d.%m.%Y; row 2\b.*--drop c or --categorical c",
+    ),
+    "mostly one": (
+        [f"2015-01-{i + 1:02}" if i % 10 < 7 else f"{i + 1:02}.01.2015" for i in range(28)],
+        r"\(%Y-%m-%d\) and '08.01.2015' \(%d.%m.%Y; row 8\b.*--drop c or --categorical c",
+    ),
+    "quarter words": (
+        [*(f"2015-01-{i:02}" for i in range(1, 28)), *["pending"] * 9],
+        r"dates \(%Y-%m-%d\) but for 9 of 60 .*'pending' \(row 28\b.*--drop c or --categorical c",
+    ),
+    "few": (["2015-01-01", "2015-02-01", "pending"], r"dates \(%Y-%m-%d\) but for 20 of 60 .*'pending' \(row 3\b"),
+    "few months": (["Jan-2015", "Feb-2015", "Mar-2015", "open"], r"\(%b-%Y\) but for 15 of 60 .*'open' \(row 4\b"),
+    "one day": ([*["2015-01-01"] * 9, "a", "b", "c"], r"dates \(%Y-%m-%d\) but for 15 of 60 .*'a', 'b', 'c' \(row 10"),
+    "late": (["10:30", "11:00", "late"], r"dates \(clock times\) but for 20 of 60 .*'late' \(row 3\b"),
+    "no such day": (["13/01/2015", "14/02/2015", "31/02/2015"], r"but for 20 of 60 .*'31/02/2015' \(row 3\b"),
 }  # fmt: skip
 
 
@@ -119,6 +159,24 @@ def test_what_is_nearly_numbers_dates_or_names_is_refused(name: str, kind: str, 
     values, message = REFUSED[name]
     with pytest.raises(BadTable, match=message):
         loaded(values, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "category"])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([*each("{i}", 12), "l0"], "beside 12 different numbers it holds 'l0' (row 13"),
+        ([*("1", "2", "3", "4", "5") * 8, "2o"], "beside 5 different numbers it holds '2o' (row 41"),
+        (["1", "2", "3", "x"], "beside 3 different numbers it holds 'x' (row 4"),
+        (["A", "B", "3"], None),
+    ],
+)
+def test_texts_that_make_categories_of_few_numbers_are_named(
+    values: list[str], said: str | None, kind: str, tmp_path: Path
+) -> None:
+    table = loaded(values, kind, tmp_path)
+    assert table.categorical == ["c"]
+    assert any(f"'c' is read as categories: {said}" in note for note in table.notes) == (said is not None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,9 +191,11 @@ def test_words_of_missing_among_numbers_are_counted(kind: str, tmp_path: Path) -
 def test_declared_numbers_are_numbers_or_refused_with_their_row(kind: str, tmp_path: Path) -> None:
     assert loaded(["1", "2", "-"], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:2] == [1, 2]
     assert loaded([1, 2, 3], kind, tmp_path, numeric=("c",)).X["c"].tolist()[:3] == [1, 2, 3]
-    with pytest.raises(BadTable, match=r"'c' is declared as numbers, but row 3 holds 'abc'; .*--numeric c"):
+    with pytest.raises(
+        BadTable, match=r"'c' is declared as numbers, but row 3 of the data holds 'abc'; .*--numeric c"
+    ):
         loaded(["5%", "6%", "abc"], kind, tmp_path, numeric=("c",))
-    with pytest.raises(BadTable, match=r"row 2 holds '5 lb'; its numbers are in several units"):
+    with pytest.raises(BadTable, match=r"row 2 of the data holds '5 lb'; its numbers are in several units"):
         loaded(["5 kg", "5 lb", "6 kg"], kind, tmp_path, numeric=("c",))
 
 
@@ -208,7 +268,7 @@ def test_a_time_names_the_row_that_has_none(kind: str, tmp_path: Path) -> None:
         BadTable, match=r"no finite time in 30 rows, such as '9999-12-31' \(row 2 of the data\)"
     ):
         loaded(["2015-01-01", "9999-12-31"], kind, tmp_path, time="c")
-    with pytest.raises(BadTable, match=r"holds dates \(%Y-%m-%d\) but for 15 .*'soon' \(row 3\)"):
+    with pytest.raises(BadTable, match=r"holds dates \(%Y-%m-%d\) but for 15 .*'soon' \(row 3 of the data\)"):
         loaded(["2015-01-01", "2015-01-02", "soon", "2015-01-03"], kind, tmp_path, time="c")
 
 
@@ -221,10 +281,21 @@ def test_an_amount_may_be_written_as_text(kind: str, tmp_path: Path) -> None:
         loaded(["1,234", "1.234"], kind, tmp_path, amount="c")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_amount_that_is_none_is_named_by_row_and_value(kind: str, tmp_path: Path) -> None:
+    for values, message in (
+        (["$1,200", "5", "n.v."], r"row 3 of the data holds 'n.v.'; mend it"),
+        ([1.5, 2, np.inf], r"row 3 of the data holds inf; mend it"),
+        (["€5", "$3"], r"holds '\$3'; its numbers are in several currencies"),
+    ):
+        with pytest.raises(BadTable, match=r"amount column 'c' does not hold finite numbers: .*" + message):
+            loaded(values, kind, tmp_path, amount="c", drop=("c",))
+
+
 def test_rows_are_those_of_the_file_where_rows_without_a_label_are_left_out() -> None:
     raw = frame([*each("{f}", 50), "abc"]).astype({"y": float})
     raw.loc[:9, "y"] = np.nan
-    with pytest.raises(BadTable, match=r"'abc' \(row 51\)"):
+    with pytest.raises(BadTable, match=r"'abc' \(row 51 of the data\)"):
         load(card_for_frame("y", unlabelled="drop"), frame=raw)
     table = load(card_for_frame("y", unlabelled="drop", drop=("c",)), frame=raw)
     assert table.X.index.equals(pd.RangeIndex(50))
@@ -294,6 +365,7 @@ def test_whole_numbers_are_dates_where_their_format_is_declared(kind: str, tmp_p
     for values, form in (
         (["20150131", "20150228", "20150331"], "%Y%m%d"),
         ([31012015, 28022015, 31032015], "%d%m%Y"),
+        ([150131, 150228, 150331], "%y%m%d"),
     ):
         table = loaded(values, kind, tmp_path, dates="numeric", date_format=form)
         assert table.X["c (seconds)"][:3].tolist() == expected
@@ -356,7 +428,7 @@ def test_times_of_a_zone_are_seconds_in_utc(name: str, kind: str, tmp_path: Path
     [
         (
             ["2020-01-01 10:00 UTC", "2020-01-01 10:00 IST"],
-            r"'2020-01-01 10:00 IST' \(row 2\).*not known \(IST\)",
+            r"'2020-01-01 10:00 IST' \(row 2 of the data\).*not known \(IST\)",
         ),
         (
             ["2020-01-01 10:00 Mars/Base", "2020-01-02 10:00 Mars/Base"],
@@ -469,3 +541,108 @@ def test_a_column_of_texts_is_none_of_numbers_whatever_few_of_them_are(tmp_path:
     raw.to_csv(tmp_path / "d.csv", index=False, sep=";")
     table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
     assert table.X["c"].tolist() == raw["c"].tolist()
+
+
+DECLARED = {
+    "days": (
+        ["01/13/2015", "02/14/2015", "03/04/2015"],
+        "%d/%m/%Y",
+        r"%d/%m/%Y\) but for 40 of 60 .*'01/13/2015'.*\(row 1\b",
+    ),
+    "numbers": (
+        [20150131, 20150228, 99999999],
+        "%Y%m%d",
+        r"%Y%m%d\) but for 20 of 60 .*'99999999' \(row 3\b",
+    ),
+    "unused": (["a", "b"], "%d/%m/%Y", r"--date-format %d/%m/%Y: no column is read as dates of this"),
+    "other": (
+        ["2015-01-01", "2015-02-03"],
+        "%d/%m/%Y",
+        r"--date-format %d/%m/%Y: no column is read as dates of this",
+    ),
+    "whole": ([1, 2, 3], "%d/%m/%Y", r"--date-format %d/%m/%Y: no column is read as dates of this"),
+    "unknown": ([1, 2, 3], "%Q", r"--date-format '%Q': %Q cannot be read; use %d"),
+    "letters": ([1, 2, 3], "dd.mm.yyyy", r"cannot be read; give --date-format %d.%m.%Y, or use %d"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_declared_format_that_does_not_fit_is_refused(name: str, kind: str, tmp_path: Path) -> None:
+    values, form, message = DECLARED[name]
+    with pytest.raises(BenchError, match=message):
+        loaded(values, kind, tmp_path, dates="numeric", date_format=form)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_numbers_that_stand_for_no_date_are_named(kind: str, tmp_path: Path) -> None:
+    days = [20150131, 20150228, 20160301]
+    for stray in (0, 99991231, 99999999):
+        table = loaded([*days, stray], kind, tmp_path)
+        assert any(f"look like dates (%Y%m%d), beside {stray}:" in note for note in table.notes)
+    dated = loaded([*days, 0], kind, tmp_path, dates="numeric", date_format="%Y%m%d")
+    assert dated.X["c (seconds)"].isna().tolist()[:4] == [False, False, False, True]
+    assert "'c': 0 stands for a missing date" in dated.notes
+    with pytest.raises(
+        BadTable, match=r"'c' has no finite time in 15 rows, such as '0' \(row 4 of the data\)"
+    ):
+        loaded([*days, 0], kind, tmp_path, time="c", date_format="%Y%m%d")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_leading_zeros_are_kept_in_codes_and_said_in_numbers(kind: str, tmp_path: Path) -> None:
+    values = ["007", "07", "7", "0123"]
+    codes = loaded(values, kind, tmp_path, categorical=("c",))
+    assert codes.X["c"].tolist()[:4] == values
+    assert not any("leading zeros" in note for note in codes.notes)
+    numbers = loaded(values, kind, tmp_path)
+    assert numbers.X["c"].tolist()[:4] == [7, 7, 7, 123]
+    assert (
+        "leading zeros are lost in numbers: 'c' (007 is 7); for codes, give --categorical c" in numbers.notes
+    )
+    assert not any("leading zeros" in n for n in loaded(values, kind, tmp_path, numeric=("c",)).notes)
+    assert not any("leading zeros" in n for n in loaded(["0", "0.5", "10"], kind, tmp_path).notes)
+    entity = loaded(values, kind, tmp_path, entity="c").entity
+    assert entity is not None
+    assert len(set(entity.tolist())) == 4
+
+
+def test_codes_with_a_point_are_told_apart_and_others_stay_as_they_were(tmp_path: Path) -> None:
+    assert loaded(["1.10", "1.1", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].nunique() == 3
+    assert loaded(["1.0", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]
+    assert loaded([1, 2, None], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]
+
+
+LIKE_NUMBERS = {
+    "credit and debit": [f"{v:.1f}{s}" for v in np.arange(1, 40, 1.5) for s in ("CR", "DR")],
+    "weeks": [f"2015 W{week:02d}" for week in range(1, 45)],
+    "rupees": [f"Rs. {a},{b},{b}0/-" for a in range(1, 9) for b in range(10, 90, 7)],
+    "formulas": [f'="{v:.1f}"' for v in np.arange(1, 40, 0.3)],
+    "quarters": [f"Q{q}-{year:02d}" for year in range(10, 20) for q in range(1, 5)],
+    "months in Dutch": [f"{day} mei 2015" for day in range(1, 32)],
+}
+
+
+@pytest.mark.parametrize("kind", LIKE_NUMBERS)
+def test_many_categories_that_begin_as_numbers_are_named(kind: str, tmp_path: Path) -> None:
+    words = LIKE_NUMBERS[kind]
+    frame = pd.DataFrame(
+        {"c": [words[i % len(words)] for i in range(600)], "y": [i % 3 == 0 for i in range(600)]}
+    )
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    table = bench.load(data_file=tmp_path / "d.csv", target="y")
+    (note,) = [note for note in table.notes if note.startswith("'c' is read as")]
+    assert f"{len(words)} categories" in note
+    assert "row 1 of the data" in note
+
+
+@pytest.mark.parametrize(
+    "words", [[f"K{i:04d}" for i in range(60)], [f"town {i}" for i in range(60)], ["1a", "2b"]]
+)
+def test_codes_and_names_are_not(words: list[str], tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"c": [words[i % len(words)] for i in range(600)], "y": [i % 7 == 0 for i in range(600)]}
+    )
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    table = bench.load(data_file=tmp_path / "d.csv", target="y")
+    assert not [note for note in table.notes if "categories" in note]

@@ -96,7 +96,10 @@ def test_only_the_negatives_that_are_named_are_kept_and_the_rest_is_counted() ->
 @pytest.mark.parametrize(
     ("negative", "message"),
     [
-        (["Paid"], "'Paid' is not one value of the target 'status', which has Fully Paid"),
+        (
+            ["Paid"],
+            "--negative Paid: 'Paid' is not one value of the target 'status'.*--negative 'Fully Paid'",
+        ),
         (["Charged Off", "Late"], "'Charged Off' .* as positive and as negative"),
     ],
 )
@@ -166,7 +169,7 @@ def test_numbers_that_a_card_calls_missing_are_missing_and_counted() -> None:
     mine = card_for_frame("y").model_copy(update={"missing": {"late": (96.0, 98.0)}})
     table = load(mine, frame=frame)
     assert table.X["late"].isna().tolist() == [False, False, True, False, True, True]
-    assert table.notes == ("'late': 96 and 98 stand for a missing value in 3 rows, by the card",)
+    assert table.notes == ("'late': 96 and 98 stand for a missing value in 3 rows, as declared",)
     assert mine.recipe["missing"] == {"late": [96.0, 98.0]}
 
 

@@ -20,6 +20,7 @@ from bench.data.numerals import (
     numeral,
 )
 from bench.data.table import load
+from bench.errors import BadTable
 
 
 def judged(*texts: str, marks: Marks | None = None) -> Parsed | Strays | Undecided | None:
@@ -183,7 +184,7 @@ def test_what_a_column_agrees_on(texts: tuple[str, ...], values: tuple[float, ..
     ("texts", "reason"),
     [
         (("5%", "0.05"), "with and without %"),
-        (("$5", "€3"), r"in several currencies ($, €)"),
+        (("$5", "€3"), "in several currencies ($, EUR)"),
         (("5 kg", "3 lb"), r"in several units ('kg', 'lb')"),
         (("5 min", "3 mi"), r"in several units ('mi', 'min')"),
         (("1.5", "1,5"), "with decimal points and with decimal commas"),
@@ -276,6 +277,45 @@ def test_a_german_column_is_thousands_though_others_have_decimal_points(tmp_path
     table = load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
     assert table.X["euros"].tolist() == euros.tolist()
     assert any("give --decimal ." in note for note in table.notes)
+
+
+# By name: columns of a file in German, and what the first is worth. The last says how many rows there are.
+GERMAN: dict[str, tuple[list[list[str]], list[float], int]] = {
+    "cents beside": ([["7.995", "1.250", "500"], ["1,16", "0,46", "12,00"]], [7995, 1250, 500], 20),
+    "many rows": ([["7.995", "1.250", "12.345"], ["1,16", "0,46", "12,00"]], [7995, 1250, 12345], 300),
+    "tenths beside": ([["1.234", "5.678"], ["1,5", "2"]], [1234, 5678], 20),
+    "whole numbers beside": ([["1.234", "5.678"], ["7", "8", "9"], ["0,5", "2,25"]], [1234, 5678], 20),
+    "both in one": ([["1.234", "1,5", "20"]], [1234, 1.5, 20], 20),
+    "with euros": ([["7.995", "1.250"], ["1,16 €", "0,46 €"]], [7995, 1250], 20),
+    "millions beside": ([["7.995", "1.250"], ["1.234.567", "2.345.678"], ["0,46"]], [7995, 1250], 20),
+    "three decimals beside": ([["7.995", "1.250"], ["0,125", "2,500"]], [7995, 1250], 20),
+}
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.parametrize("name", GERMAN)
+def test_thousands_beside_decimal_commas_are_thousands(name: str, separator: str, tmp_path: Path) -> None:
+    columns, values, n_rows = GERMAN[name]
+    frame = pd.DataFrame(
+        {f"c{i}": [column[row % len(column)] for row in range(n_rows)] for i, column in enumerate(columns)}
+    )
+    frame.assign(g=["u", "v"] * (n_rows // 2), y=[0, 1] * (n_rows // 2)).to_csv(
+        tmp_path / "d.csv", sep=separator, index=False
+    )
+    table = load(
+        card_for_file(
+            tmp_path / "d.csv", "y", drop=(f"c{len(columns) - 1}",) if name == "millions beside" else ()
+        ),
+        data_file=tmp_path / "d.csv",
+    )
+    assert table.X["c0"].tolist()[: len(values)] == values
+
+
+def test_thousands_are_refused_where_columns_contradict_each_other(tmp_path: Path) -> None:
+    lines = ["betrag;q;r;y", *(f"{i % 9 + 1}.{i:03d};{i},{i % 9}5;0.{i + 1};{i % 2}" for i in range(40))]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    with pytest.raises(BadTable, match=r"'betrag' holds '1.000', which is 1 .* and 1000 .* --decimal"):
+        load(card_for_file(tmp_path / "d.csv", "y"), data_file=tmp_path / "d.csv")
 
 
 def test_three_rounded_decimals_stay_decimals(tmp_path: Path) -> None:

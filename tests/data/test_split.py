@@ -15,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from bench.data.cards import card, card_for_file
-from bench.data.groups import Groups, duplicate_groups, groups
+from bench.data.groups import Groups, groups
+from bench.data.identifiers import equality, numbered
 from bench.data.split import BIG_TABLE_ROWS, VALID_SHARE, Split, check_split, largest_folds, notes
 from bench.data.table import Table, load
 from bench.errors import BadSetting, BadSplit, BadTable
@@ -173,7 +174,7 @@ def test_fewer_than_two_folds_or_no_repeat_are_refused(folds: int, repeats: int)
 
 def test_group_numbers_have_no_gaps_and_know_no_label() -> None:
     X = pd.DataFrame({"a": [3.0, 1.0, 3.0, np.nan, np.nan, 3.0], "b": [0.0, 1, 0, 2, 2, 0]})
-    numbers = duplicate_groups(X)
+    numbers = numbered(X)
     assert numbers[0] == numbers[2] == numbers[5]
     assert numbers[3] == numbers[4]
     assert sorted(set(numbers)) == [0, 1, 2]
@@ -280,8 +281,49 @@ def test_an_identifier_of_rows_that_differ_without_it_changes_nothing() -> None:
     table = distinct(40, 160)
     X = table.X.assign(b=rng.normal(size=table.n_rows))
     plain = replace(table, X=X)
-    assert (duplicate_groups(X, ["a"]) == duplicate_groups(X)).all()
+    assert equality(X).without is None
     assert len({s.sha256 for s in STRICT.splits(plain)}) == 5
+
+
+@pytest.mark.parametrize("n_equal", [400, 700])
+@pytest.mark.parametrize("n_mixed", [0, 1])
+def test_a_large_group_of_one_label_is_divided_and_said_to_be(n_equal: int, n_mixed: int) -> None:
+    """Dealt whole, 700 equal negatives of 1,000 rows made one test part 12 times as large as the others."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(1000) < 100).astype(int)
+    a = rng.normal(size=1000)
+    a[100 - n_mixed : 100 - n_mixed + n_equal] = 0.0
+    order = rng.permutation(1000)
+    table = made(a[order].tolist(), ["u"] * 1000, y[order].tolist())
+    for one in STRICT.splits(table):
+        assert [len(part) for part in (one.train, one.valid, one.test)] == pytest.approx(
+            [640, 160, 200], abs=3
+        )
+        assert table.y[one.test].sum() == pytest.approx(20, abs=1)
+    assert [
+        note for note in notes(table, 5) if note.startswith(f"{n_equal:,} of 1,000 rows lie in combinations")
+    ]
+
+
+def test_groups_of_uneven_sizes_make_folds_of_even_ones() -> None:
+    """Nine groups of 8 % each, of negatives alone: two folds in five had twice the rows of the others."""
+    rng = np.random.default_rng(0)
+    a = np.concatenate([rng.normal(size=280), np.repeat(np.arange(9) + 10.0, 80)])
+    y = (np.arange(1000) < 100).astype(int)
+    table = made(a.tolist(), ["u"] * 1000, y.tolist())
+    for one in STRICT.splits(table, repeats=2):
+        assert [len(part) for part in (one.train, one.valid, one.test)] == pytest.approx(
+            [640, 160, 200], abs=60
+        )
+        assert not set(a[one.test]) & set(a[one.training])
+        assert not set(a[one.train]) & set(a[one.valid])
+    for inner in STRICT.inner(table, one, 4):
+        assert len(inner.valid) == pytest.approx(len(one.training) / 4, abs=60)
+
+
+def test_a_large_entity_is_never_divided_and_is_said_to_make_parts_uneven() -> None:
+    table = with_entities(np.where(np.arange(300) < 250, 0, np.arange(300)), distinct(60, 240))
+    assert any("one value of 'customer' holds 250 of 300 rows" in note for note in notes(table, 5))
 
 
 def with_entities(entity: list[int] | np.ndarray[tuple[int], np.dtype[np.int64]], table: Table) -> Table:

@@ -128,12 +128,16 @@ def test_only_a_registered_card_s_own_drops_may_be_absent() -> None:
             {},
             r"all missing: 'e'; constant: 'k 1', 't'\); give --drop e --drop 'k 1' --drop t\.",
         ),
-        ({"i": [1, np.inf, 2, 3, -np.inf, 4]}, {}, r"Infinite values in 'i' \(2\); .*--drop i"),
+        (
+            {"i": [1, np.inf, 2, 3, -np.inf, 4]},
+            {},
+            r"in 'i' \(2, the first inf in row 2 of the data\); .*--drop i",
+        ),
         ({"when": pd.date_range("2020", periods=6)}, {}, r"'when' holds dates.*--time when or --drop when"),
         ({"x": [[1], [2], [3], [4], [5], [6]]}, {}, r"'x' does not hold single values; give --drop x"),
         ({"when": [1, None, 3, 4, 5, 6]}, {"time": "when"}, r"no finite time in 1 rows"),
         ({"when": ["1/2/20", "soon"] * 3}, {"time": "when"}, r"neither numbers nor dates"),
-        ({}, {"amount": "b"}, r"amount column 'b' does not hold finite numbers"),
+        ({}, {"amount": "b"}, r"amount column 'b' does not hold finite numbers: row 1 of the data holds '"),
     ],
 )
 def test_tables_that_cannot_be_judged(columns: dict[str, Any], roles: dict[str, Any], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.compose import ColumnTransformer
@@ -562,3 +564,36 @@ def test_what_an_estimator_changes_in_its_rows_is_its_own(parts: Encoded) -> Non
     fitted(parts, estimator=f"{__name__}.Flips")
     np.testing.assert_array_equal(parts.train.labels, labels)
     np.testing.assert_array_equal(parts.train.X, X)
+
+
+def test_scores_that_are_not_finite_name_the_column_and_advise_no_retry(
+    bench: Script, tmp_path: Path
+) -> None:
+    """A value of row 7 lies a million deviations from those that the first fold trains on."""
+    rng = np.random.default_rng(0)
+    rate = rng.normal(0, 1, 400)
+    rate[7] = 1e6 * rate.std()
+    frame = pd.DataFrame({"age": rng.normal(40, 9, 400), "rate": rate, "y": rng.integers(0, 2, 400)})
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    classifier = (
+        "from sklearn.base import ClassifierMixin\n\n\nclass Judge(ClassifierMixin, Decision):\n    pass\n"
+    )
+    (tmp_path / "theirs_nan.py").write_text(f"{THEIRS}\n\n{classifier}")
+    (tmp_path / "arms.toml").write_text('[odd]\nestimator = "theirs_nan.Judge"\n')
+    words = ("--data-file", "d.csv", "--target", "y", "--arms-file", "arms.toml")
+    for _ in ("run", "found in the records"):
+        ended = bench("run", *words, "--seeds", 1, "--workers", 0, PYTHONPATH=path(tmp_path))
+        said = " ".join(ended.stderr.split())
+        assert ended.returncode == 4
+        assert "decision_function gives" in said
+        assert "numbers that are not finite" in said
+        assert "--retry-failed" not in said
+    failed = Store(tmp_path / "results").records("d")
+    assert all(record.not_finite for record in failed)
+    far = [record.error for record in failed if "A value of 'rate' lies" in (record.error or "")]
+    assert far
+    assert all("standard deviations out: mend or drop that column" in str(error) for error in far)
+
+
+def path(folder: Path) -> str:
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])

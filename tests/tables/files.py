@@ -198,7 +198,7 @@ def _around() -> list[Case]:
     comments = "# by hand\n# in May\n" + PLAIN
     footer = "Total amount funded: 4600\n"
     return [
-        Case("D11", "a title above", Refuses(("row 2 is the header", "--skip-rows 1")), text(title)),
+        Case("D11", "a title above", Refuses(("2 is the header", "--skip-rows 1")), text(title)),
         Case("D11", "a title above, --skip-rows 1", RIGHT, text(title), {"skip_rows": 1}),
         Case("D11", "a title with commas above", Refuses(("--skip-rows 1",)), text("Loans,,\n" + PLAIN)),
         Case("D11", "a title and a blank line above", Refuses(("--skip-rows",)), text("Loans\n\n" + PLAIN)),
@@ -206,34 +206,34 @@ def _around() -> list[Case]:
         Case("D11", "comments above, --comment #", RIGHT, text(comments), {"comment": "#"}),
         Case("D11", "a comment of as many cells", Refuses(("--skip-rows 1",)), text("# a, b, c\n" + PLAIN)),
         Case("D11", "sep=;", RIGHT, text("sep=;\n" + PLAIN.replace(",", ";"))),
-        Case("D11", "a footer", Refuses(("row 42", "--comment")), text(PLAIN + footer)),
+        Case("D11", "a footer", Refuses(("42", "--comment")), text(PLAIN + footer)),
         Case(
             "D11",
             "a footer with commas",
-            Refuses(("row 42", "--comment")),
+            Refuses(("42", "--comment")),
             text(PLAIN + footer[:-1] + ",,\n"),
         ),
         Case("D11", "a footer, --comment Total", RIGHT, text(PLAIN + footer), {"comment": "Total"}),
-        Case("D11", "a sum below", Refuses(("row 42", "--comment Total")), text(PLAIN + "Total,,10\n")),
+        Case("D11", "a sum below", Refuses(("42", "--comment Total")), text(PLAIN + "Total,,10\n")),
         Case(
             "D11",
             "two header rows",
-            Refuses(("row 2", "--skip-rows 1")),
+            Refuses((" 2 ", "--skip-rows 1")),
             text("A,B,C\n" + PLAIN),
             {"target": "C"},
         ),
         Case("D11", "two header rows, --skip-rows 1", RIGHT, text("A,B,C\n" + PLAIN), {"skip_rows": 1}),
-        Case("D11", "units below the header", Refuses(("row 2", "kg")), text(HEADER + "kg,-,-\n" + BODY)),
+        Case("D11", "units below the header", Refuses((" 2 ", "kg")), text(HEADER + "kg,-,-\n" + BODY)),
         Case("D11", "trailing commas", RIGHT, text(PLAIN.replace("\n", ",\n"))),
         Case("D11", "trailing commas in rows only", RIGHT, text(HEADER + BODY.replace("\n", ",\n"))),
         Case("D11", "UTF-16 without mark", RIGHT, text(PLAIN.encode("utf-16-le"))),
         Case("D11", "UTF-16 without mark, big endian", RIGHT, text(PLAIN.encode("utf-16-be"))),
         Case("D11", "UTF-16 with mark", RIGHT, text(PLAIN.encode("utf-16"))),
-        Case("D11", "one NUL", Refuses(("row 6", "NUL")), text(PLAIN.replace("\n7.5,", "\n7\0.5,"))),
+        Case("D11", "one NUL", Refuses((" 6 ", "NUL")), text(PLAIN.replace("\n7.5,", "\n7\0.5,"))),
         Case(
             "D11",
             "one bad byte in UTF-8",
-            Refuses(("row 42", "0xdf")),
+            Refuses(("42", "0xdf")),
             text(PLAIN.replace("a", "ä").encode() + b"9,Stra\xdfe,1\n"),
         ),
         Case(
@@ -266,8 +266,8 @@ def _around() -> list[Case]:
 def _refusals() -> list[Case]:
     """Return the cases of files whose fault is in one row."""
     return [
-        Case("D12", "a row of two cells", Refuses(("row 42", "2 cells", "3")), text(PLAIN + "5,a\n")),
-        Case("D12", "a row of four cells", Refuses(("row 42", "4 cells", "3")), text(PLAIN + "5,a,1,9\n")),
+        Case("D12", "a row of two cells", Refuses(("42", "2 cells", "3")), text(PLAIN + "5,a\n")),
+        Case("D12", "a row of four cells", Refuses(("42", "4 cells", "3")), text(PLAIN + "5,a,1,9\n")),
         Case("D12", "an unclosed quote", Refuses(("quote", "unclosed")), text(PLAIN + '5,"a,1\n6,b,0\n')),
         Case("D12", "infinite values", Refuses(("'x'", "infinite", "--drop x")), text(PLAIN + "inf,a,0\n")),
         Case(

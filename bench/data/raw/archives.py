@@ -110,8 +110,7 @@ def _one_member(archive: zipfile.ZipFile, path: Path, name: str | None) -> zipfi
     files = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     names = [m.filename for m in files]
     if name is not None:
-        exact = [m for m in files if m.filename == name]
-        named = exact or [m for m in files if PurePosixPath(m.filename).name == name]
+        named = called(files, name)
         if len(named) != 1:
             raise BadTable(
                 f"{path.name} has {len(named)} files {name!r}; --member is one of: {listed(names)}."
@@ -131,6 +130,12 @@ def _one_member(archive: zipfile.ZipFile, path: Path, name: str | None) -> zipfi
         f"{path.name} holds {len(names)} files: {listed(names)}; say which: --member "
         f"{shlex.quote(next((name for name in names if not name.endswith('.txt')), names[0]))}."
     )
+
+
+def called(members: Sequence[zipfile.ZipInfo], name: str) -> list[zipfile.ZipInfo]:
+    """Return the files of a zip with a name, or where there are none, those with it in some folder."""
+    exact = [member for member in members if member.filename == name]
+    return exact or [member for member in members if PurePosixPath(member.filename).name == name]
 
 
 def _drained(stream: IO[bytes] | gzip.GzipFile, path: Path) -> bytes:

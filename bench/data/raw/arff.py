@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from bench.data.raw.content import Content, Raw, names_of
+from bench.data.raw.content import PLAIN_NUMBER, Content, Raw, names_of
 from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -22,7 +22,6 @@ _QUOTED = r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\""
 _CELL = re.compile(rf"\s*(?:{_QUOTED}|([^,]*?))\s*(,|$)")
 _ATTRIBUTE = re.compile(rf"(?i)@attribute\s+(?:{_QUOTED}|(\S+?))\s*(\{{.*\}}|\s[a-z].*)$")
 _KINDS = {"numeric": "numeric", "real": "numeric", "integer": "numeric", "string": "string", "date": "date"}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _MISSING = ("?", "<null>")  # the second in KEEL's files
 
 
@@ -74,7 +73,7 @@ def _attributes(lines: Iterator[tuple[int, str]], name: str) -> list[_Attribute]
 def _attribute(text: str, line: int, name: str) -> _Attribute:
     match = _ATTRIBUTE.match(text)
     if match is None:
-        raise BadTable(f"{name}: row {line} declares no attribute of ARFF: {text[:60]!r}; mend it.")
+        raise BadTable(f"{name}: line {line} declares no attribute of ARFF: {text[:60]!r}; mend it.")
     *quoted, declared = match.groups()
     own_name, declared = _word(*quoted), declared.strip()
     if declared.startswith("{"):
@@ -82,7 +81,7 @@ def _attribute(text: str, line: int, name: str) -> _Attribute:
     kind = re.split(r"[^a-z]", declared.lower(), maxsplit=1)[0]
     if kind not in _KINDS:
         raise BadTable(
-            f"{name}: row {line} declares the attribute {own_name!r} as {kind!r}; make it a plain one."
+            f"{name}: line {line} declares the attribute {own_name!r} as {kind!r}; make it a plain one."
         )
     return _Attribute(own_name, _KINDS[kind])
 
@@ -109,11 +108,11 @@ def _cells(text: str) -> list[str]:
 def _row(text: str, line: int, width: int, name: str) -> list[str | None]:
     """Return the cells of a row, None where missing; raise BadTable for another number of them."""
     if text.lstrip().startswith("{"):
-        raise BadTable(f"{name}: row {line} is of sparse ARFF, which is not read; save it as CSV.")
+        raise BadTable(f"{name}: line {line} is of sparse ARFF, which is not read; save it as CSV.")
     cells = _cells(text)
     if len(cells) != width:
         raise BadTable(
-            f"{name}: row {line} has {len(cells)} cells, not {width} as there are attributes: {text[:60]!r}; "
+            f"{name}: line {line} has {len(cells)} cells, not {width} as there are attributes: {text[:60]!r}; "
             "mend or remove it."
         )
     return [None if cell in _MISSING else cell for cell in cells]
@@ -128,7 +127,7 @@ def _column(cells: list[str | None], rows: list[int], attribute: _Attribute, con
     wrong = (cell for cell in dict.fromkeys(cells) if cell is not None and not _allows(attribute, cell))
     if (cell := next(wrong, None)) is not None:
         raise BadTable(
-            f"{content.name}: row {rows[cells.index(cell)]} has {cell!r} for the {attribute.kind} attribute "
+            f"{content.name}: line {rows[cells.index(cell)]} has {cell!r} for the {attribute.kind} attribute "
             f"{attribute.name!r}; mend it, or declare it."
         )
     texts = pa.array(cells, pa.string())
@@ -138,4 +137,4 @@ def _column(cells: list[str | None], rows: list[int], attribute: _Attribute, con
 def _allows(attribute: _Attribute, cell: str) -> bool:
     if attribute.kind == "nominal":
         return cell in attribute.values
-    return attribute.kind != "numeric" or bool(_NUMBER.fullmatch(cell))
+    return attribute.kind != "numeric" or bool(PLAIN_NUMBER.fullmatch(cell))

@@ -21,6 +21,10 @@ from bench.errors import BadTable
 
 MISSING_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "None")
 
+# A number as most programs write it, with a decimal point; or with a point or a comma.
+PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER_OF_ANY_MARK = re.compile(PLAIN_NUMBER.pattern.replace(r"\.", "[.,]"))
+
 # Arrow's threads can outlive the call that they read for. One that lets go of Python's bytes last needs Python's lock,
 # and where Python is about to end, that ends the process: "terminate called without an active exception", exit 134.
 USE_THREADS = False
@@ -33,7 +37,8 @@ class Content:
     """A file's bytes, and how they are to be read.
 
     `columns` are the columns' names by position, in place of the file's own. Of the columns `unread` only the names
-    are kept. In the columns `verbatim` every word is a value, and only an empty cell is missing.
+    are kept. In the columns `verbatim` every word is a value, and only an empty cell is missing. Columns that are
+    `coded` hold codes, of which 007 and 7 are two.
     """
 
     data: bytes
@@ -42,20 +47,23 @@ class Content:
     reading: Reading = field(default_factory=Reading)
     unread: frozenset[str] = frozenset()
     verbatim: frozenset[str] = frozenset()
+    coded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Raw:
     """A table as it was read: its columns, what was done, and what its text says of numbers.
 
-    `decimal` is a comma where some column's numbers can only be read so, else None; `separator` is None where the
-    file is no text.
+    `decimal` is a comma where some column's numbers can only be read so, with a point behind it where others have
+    points, else None; `separator` is None where the file is no text. `padded` has a text such as 007 by the name of
+    each column of numbers with leading zeros.
     """
 
     table: pa.Table
     notes: tuple[str, ...] = ()
     separator: str | None = None
     decimal: str | None = None
+    padded: Mapping[str, str] = field(default_factory=dict)
 
 
 def names_of(own_names: Sequence[str], content: Content) -> tuple[str, ...]:
@@ -91,6 +99,13 @@ def with_columns(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.
 def all_match(column: pa.ChunkedArray, pattern: str) -> bool:
     """Tell whether all texts of a column that are there match."""
     return bool(pc.all(pc.match_substring_regex(column, pattern)).as_py())
+
+
+def may_be_beyond(column: pa.ChunkedArray) -> bool:
+    """Tell whether a column of doubles may be whole numbers that pyarrow made doubles, as they are no int64."""
+    return pa.types.is_floating(column.type) and bool(
+        pc.any(pc.greater_equal(pc.abs(column), 2.0**63)).as_py()
+    )
 
 
 def choose(names: Sequence[str], content: Content, kind: str) -> str:

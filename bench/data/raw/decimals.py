@@ -1,7 +1,7 @@
 """Decimal commas and points: which of the two a text's numbers are written with.
 
 A number such as 1.234 or 1,234 can be read in two ways. A column is parsed here where it can be read in one way only;
-else it stays text, for whoever knows what the whole file says.
+else it stays text, and `bench.data.numerals` judges it, knowing what the whole file says.
 """
 
 from __future__ import annotations
@@ -13,26 +13,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bench.data.numerals import GROUPED, decimal_mark
 from bench.data.raw.archives import listed
 from bench.data.raw.content import all_match, with_columns
 from bench.errors import BadTable
 
-_SIGN = r"^[^\w.,]{0,3}"  # of a currency, a minus, a blank
-_UNIT = r"\s?([^\w.,]{0,3}|[A-Z]{3}|kr|zł)$"
-_WHOLE = r"(\d+|\d{1,3}(\.\d{3})+)"
-# Numbers with a comma that can only be a decimal one: not three digits after it, or a zero or points before it.
-_COMMA = rf"{_SIGN}(\d+,(\d{{1,2}}|\d{{4,}})|0\d*,\d+|\d{{1,3}}(\.\d{{3}})+,\d+)([eE][+-]?\d+)?{_UNIT}"
-_COMMA_OR_WHOLE = rf"{_SIGN}{_WHOLE}(,\d+)?([eE][+-]?\d+)?{_UNIT}"
+_SAMPLE = 10_000  # rows of a column that are asked for its decimal mark
 # Numbers with a point that may part thousands, and whole numbers.
-# Different numbers with three digits after a point, from which on it may part thousands though others have points.
-GROUPED = 50
 _THOUSANDS = r"^[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+)$"
+_NUMBER = r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$"
 _POINT = r"^[+-]?\d*\.\d*([eE][+-]?\d+)?$"
 
 
 @dataclass(frozen=True)
 class Said:
-    """A table whose columns are numbers where only one decimal mark can be meant, and the mark that the file says."""
+    """A table whose columns are numbers where only one decimal mark can be meant.
+
+    `decimal` is the mark that the file says, both where its columns contradict each other; None where none is sure.
+    """
 
     table: pa.Table
     decimal: str | None
@@ -56,21 +54,21 @@ def as_said(
         if decimal == ",":
             _refuse_points(table, name)
         return Said(table, decimal if decimal == "," else None)
-    commas = [name for name in table.column_names if _has_only_commas(table[name])]
-    notes = []
-    if separator == ";":
-        changed = {name: _with_points(table[name]) for name in table.column_names}
-        numbers = [name for name, column in changed.items() if column.type != table[name].type]
-        table = with_columns(table, changed)
-        if numbers:
-            notes.append(f"read with decimal commas: {listed(numbers)}")
+    commas = [name for name in table.column_names if _has_commas(table[name])]
     if separator != ";" and not commas:
         return Said(table, None)
-    thousands, has_points = _thousands(table, texts)
+    thousands, has_points = _thousands(table, texts)  # before commas become points
+    notes = []
+    if separator == ";":
+        parsed = {name: _with_points(table[name]) for name in commas if all_match(table[name], _NUMBER)}
+        table = with_columns(table, parsed)
+        if parsed:
+            notes.append(f"read with decimal commas: {listed(list(parsed))}")
     if has_points and not commas:
         many = {name for name, column in thousands.items() if pc.count_distinct(column).as_py() >= GROUPED}
         thousands = {name: thousands[name] for name in many}
-    return Said(with_columns(table, thousands), None if has_points else "," if commas else None, tuple(notes))
+    decimal = (",." if has_points else ",") if commas else None
+    return Said(with_columns(table, thousands), decimal, tuple(notes))
 
 
 def _thousands(
@@ -121,24 +119,13 @@ def _refuse_points(table: pa.Table, name: str) -> None:
             )
 
 
-def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a string column of numbers with decimal commas as float64; any other as it is.
-
-    Where all values with a comma have three digits after it, the comma may part thousands: left as text.
-    """
-    if not pa.types.is_string(column.type) or column.null_count == len(column):
-        return column
-    is_number = pc.match_substring_regex(column, r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$")
-    is_decimal = pc.match_substring_regex(column, r"^[+-]?\d+,(\d{1,2}|\d{4,})([eE][+-]?\d+)?$")
-    if not pc.all(is_number).as_py() or not pc.any(is_decimal).as_py():
-        return column
-    return pc.replace_substring(pc.utf8_ltrim(column, "+"), ",", ".").cast(pa.float64())
-
-
-def _has_only_commas(column: pa.ChunkedArray) -> bool:
-    """Tell whether a column's numbers can only be read with a decimal comma."""
+def _has_commas(column: pa.ChunkedArray) -> bool:
+    """Tell whether a column's numbers can be read with a decimal comma alone."""
     if not pa.types.is_string(column.type) or column.null_count == len(column):
         return False
-    return all_match(column, _COMMA_OR_WHOLE) and bool(
-        pc.any(pc.match_substring_regex(column, _COMMA)).as_py()
-    )
+    return decimal_mark(column[:_SAMPLE].unique().drop_null().to_pylist()) == ","
+
+
+def _with_points(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers with decimal commas as float64."""
+    return pc.replace_substring(pc.utf8_ltrim(column, "+"), ",", ".").cast(pa.float64())

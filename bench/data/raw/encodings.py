@@ -84,14 +84,14 @@ def _refuse_binary(data: bytes, name: str) -> None:
     if (place := data.find(0)) >= 0:
         count, line = data.count(0), _line_around(data, place).rstrip("\0")
         raise BadTable(
-            f"{name}: row {row_of(data, place)} holds a zero byte (NUL; {count:,} in the file): {line!r}. "
+            f"{name}: line {row_of(data, place)} holds a zero byte (NUL; {count:,} in the file): {line!r}. "
             "Remove it, or fetch the file again where it is cut short."
         )
 
 
 def _of_single_bytes(data: bytes, error: UnicodeDecodeError, name: str) -> Text:
     """Return a text of one byte a character as UTF-8; raise BadTable where others of its characters are UTF-8."""
-    where = f"row {row_of(data, error.start)}"
+    where = f"line {row_of(data, error.start)}"
     text = data.decode("utf-8", "ignore")
     n_characters = sum(1 for _ in re.finditer(r"[^\x00-\x7f]", text))
     if n_characters:

@@ -13,9 +13,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from bench.data.cards import Source
+from bench.data.raw.archives import called
 from bench.disk import replacing
 from bench.errors import BadStore, HashMismatch, Unavailable
 
@@ -169,8 +170,7 @@ def _unzipped(archive: Path, name: str) -> Iterator[bytes]:
 
 def _member(opened: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     infos = [info for info in opened.infolist() if not info.is_dir()]
-    exact = [info for info in infos if info.filename == name]
-    named = exact or [info for info in infos if PurePosixPath(info.filename).name == name]
+    named = called(infos, name)
     if len(named) != 1:
         names = ", ".join(repr(info.filename) for info in infos[:5]) + (", …" if len(infos) > 5 else "")
         raise Unavailable(f"the zip has {len(named)} members {name!r}, expected one; it holds {names}")

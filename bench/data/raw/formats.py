@@ -14,11 +14,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from bench.data.raw.archives import MAX_BYTES, listed
-from bench.data.raw.content import USE_THREADS, Content, Raw, choose, drops, first_line, names_of
+from bench.data.raw.content import (
+    USE_THREADS,
+    Content,
+    Raw,
+    choose,
+    drops,
+    first_line,
+    may_be_beyond,
+    names_of,
+)
 from bench.data.raw.encodings import as_utf8
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
@@ -46,7 +54,7 @@ def read_json(content: Content) -> Raw:
         table = None
     if table is None:
         _refuse_one_object(data, content.name)
-    if table is None or any(_is_beyond(column) for column in table.columns):
+    if table is None or any(may_be_beyond(column) for column in table.columns):
         return _of_columns(_columns(_objects(data, content.name)), content, notes)
     if table.num_rows == 1 and any(pa.types.is_nested(field.type) for field in table.schema):
         raise BadTable(_one_object(content.name, table.column_names))
@@ -94,13 +102,6 @@ def _json(data: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     return pajson.read_json(pa.BufferReader(data), block, options)
 
 
-def _is_beyond(column: pa.ChunkedArray) -> bool:
-    """Tell whether a column of doubles may be whole numbers that no double holds."""
-    return pa.types.is_floating(column.type) and bool(
-        pc.any(pc.greater_equal(pc.abs(column), 2.0**63)).as_py()
-    )
-
-
 def _objects(data: bytes, name: str) -> list[dict[str, object]]:
     """Return the objects of JSON lines; raise BadTable with the line that is none."""
     rows = []
@@ -110,10 +111,10 @@ def _objects(data: bytes, name: str) -> list[dict[str, object]]:
             row = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise BadTable(
-                f"{name} is JSON, but its row {line} is no whole object: {shown!r}; mend it."
+                f"{name} is JSON, but its line {line} is no whole object: {shown!r}; mend it."
             ) from error
         if not isinstance(row, dict):
-            raise BadTable(f"{name} is JSON, but its row {line} is no object: {shown!r}; mend it.")
+            raise BadTable(f"{name} is JSON, but its line {line} is no object: {shown!r}; mend it.")
         if text.strip():
             rows.append(row)
     return rows
@@ -140,7 +141,8 @@ def _array(values: Values, name: str, content: Content) -> pa.Array:
     if kinds & {list, dict} or (bytes in kinds and len(kinds) > 1):
         row = next(i for i, value in enumerate(values, start=1) if isinstance(value, list | dict | bytes))
         raise BadTable(
-            f"{content.name}: the column {name!r} does not hold single values, as in row {row}; give {drops([name])}."
+            f"{content.name}: the column {name!r} does not hold single values, as in row {row} of the data; "
+            f"give {drops([name])}."
         )
     with contextlib.suppress(pa.ArrowException, OverflowError):
         if len(kinds) <= 1:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from bench.data.raw.archives import listed
-from bench.data.raw.content import MISSING_WORDS, Content, counted, names_of
+from bench.data.raw.content import MISSING_WORDS, NUMBER_OF_ANY_MARK, Content, counted, names_of
 from bench.errors import BadTable
 
 # In order of preference among separators that cut every row into the same number of cells: a tab or a
@@ -26,7 +26,6 @@ SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma", " ": "bl
 
 _HEAD_BYTES, _HEAD_ROWS = 2**20, 100
 _HEADER_WITHIN = 20  # rows in which the row of names may stand
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _NO_NAMES = ("#N/A", "#N/A N/A", "#DIV/0!", "#NULL!", "#REF!", "#VALUE!", "<NA>", "(null)", "\\N", "unknown")
 _IN_APOSTROPHES = re.compile(r"\s*'.*'\s*", re.DOTALL)
 _AFTER_BLANKS = re.compile(r'\s+".*"\s*', re.DOTALL)
@@ -252,7 +251,7 @@ def _have_row_names(rows: Sequence[list[str]], head: str) -> bool:
         return False
     is_quoted = head.splitlines()[-1].lstrip()[:1] in ('"', "'")
     counted = cells == [str(i) for i in range(1, len(cells) + 1)]
-    return is_quoted or counted or not any(map(_NUMBER.fullmatch, cells))
+    return is_quoted or counted or not any(map(NUMBER_OF_ANY_MARK.fullmatch, cells))
 
 
 def _for_all_cells(columns: tuple[str, ...] | None, fit: _Fit, width: int) -> tuple[str, ...] | None:
@@ -271,8 +270,8 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     line, begins = rows.lines[0], rows.lines[place]
     if not _has_header(rows.cells[place:], content.columns) and content.columns is None:
         raise BadTable(
-            f"{name}: the header in row {line} has {len(first)} names ({_shown(first)}), but the rows below have "
-            f"{width} cells, as row {begins} ({_shown(rows.cells[place])}); mend the header, or give --skip-rows "
+            f"{name}: the header in line {line} has {len(first)} names ({_shown(first)}), but the rows below have "
+            f"{width} cells, as line {begins} ({_shown(rows.cells[place])}); mend the header, or give --skip-rows "
             f"{begins - 1} if it is none."
         )
     ways = [f"--skip-rows {begins - 1}"]
@@ -280,7 +279,7 @@ def _refuse_above(rows: _Rows, content: Content) -> None:
     if len(marks) == 1 and not (mark := marks.pop()).isalnum() and mark not in ("", '"'):
         ways.append(f"--comment {shlex.quote(mark)}")
     raise BadTable(
-        f"{name}: row {line} has {len(first)} cells ({_shown(first)}), and the rows of the table {width}. If row "
+        f"{name}: line {line} has {len(first)} cells ({_shown(first)}), and the rows of the table {width}. If line "
         f"{begins} is the header ({_shown(rows.cells[place])}), give {' or '.join(ways)}."
     )
 
@@ -300,9 +299,9 @@ def _refuse_lower_header(rows: _Rows, content: Content, *, again: bool) -> None:
         if _names_columns(columns, i):
             line, row = rows.lines[places[i]], rows.cells[places[i]]
             raise BadTable(
-                f"{content.name}: row {line} ({_shown(row)}) has names or words over columns of numbers, and so has "
-                f"row {rows.lines[0]} ({_shown(rows.cells[0])}). Give --skip-rows {line - 1} to take row {line} as the "
-                f"header, or remove row {line} to keep the other."
+                f"{content.name}: line {line} ({_shown(row)}) has names or words over columns of numbers, and so has "
+                f"line {rows.lines[0]} ({_shown(rows.cells[0])}). Give --skip-rows {line - 1} to take line {line} as "
+                f"the header, or remove line {line} to keep the other."
             )
 
 
@@ -327,7 +326,7 @@ def _columns(rows: Sequence[list[str]]) -> list[_Column]:
         filled = ((place, cell) for place, cell in reversed([*enumerate(cells)]) if cell not in MISSING_WORDS)
         word = number = -1
         for place, cell in filled:
-            if not _NUMBER.fullmatch(cell):
+            if not NUMBER_OF_ANY_MARK.fullmatch(cell):
                 word = place
                 break
             number = max(number, place)
@@ -351,7 +350,7 @@ def _is_word(cell: str) -> bool:
 
 
 def _is_number_or_missing(cell: str) -> bool:
-    return cell in {*MISSING_WORDS, *_NO_NAMES} or bool(_NUMBER.fullmatch(cell))
+    return cell in {*MISSING_WORDS, *_NO_NAMES} or bool(NUMBER_OF_ANY_MARK.fullmatch(cell))
 
 
 def _has_header(rows: list[list[str]], columns: tuple[str, ...] | None) -> bool:
@@ -381,7 +380,7 @@ def _is_over_numbers(row: list[str], others: Sequence[list[str]]) -> bool:
 def _are_numbers(cells: set[str]) -> bool:
     """Tell whether all cells that are not missing are numbers, and at least one is there."""
     present = cells.difference(MISSING_WORDS)
-    return bool(present) and all(_NUMBER.fullmatch(cell) for cell in present)
+    return bool(present) and all(NUMBER_OF_ANY_MARK.fullmatch(cell) for cell in present)
 
 
 def _shown(cells: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """The lines of a text that are no rows of its table: above it, between its rows and below it.
 
-TextLines are left out by making them blank, so that a row keeps its number. Left out are those that the user declares,
+Lines are left out by making them blank, so that a row keeps its number. Left out are those that the user declares,
 and those that mean nothing: rows of empty cells and a header that comes again. A line that sums up or tells something
 is refused with the option that leaves it out.
 """
@@ -24,6 +24,8 @@ _SUM = re.compile(
     r"(?i)((grand|sub)[ -]?)?totals?(\s*[:=].*|\s+(amount|number|of|rows|records|count|sum)\b.*)?"
     r"|(sum|average|mean|count|summe|gesamt\w*)\s*[:=]?"
 )
+_FEWEST = 3  # columns of a table whose first may stand alone in a row that is none
+_SHOWN = 3  # options in a message
 _TAIL = 2**16  # bytes in which the last row surely begins
 _END = rb"(?=[\r\n]|\Z)"
 
@@ -44,9 +46,9 @@ def prepared(data: bytes, content: Content) -> TextLines:
     place = _below(data, reading.skip_rows, content.name)
     if place:
         notes.append(f"left out above the table: {counted(reading.skip_rows, 'line')} (--skip-rows)")
-    if reading.comment is not None:
-        data, count = _without_comments(data, place, reading.comment.encode())
-        notes.append(f"left out: {counted(count, 'line')} beginning with {reading.comment!r} (--comment)")
+    for mark in reading.comments:
+        data, count = _without_comments(data, place, mark.encode())
+        notes.append(f"left out: {counted(count, 'line')} beginning with {mark!r} (--comment)")
     place = _after_blanks(data, place)
     if declared := _SEP_LINE.match(data, place):
         separator, place = declared.group(1).decode(), _after_blanks(data, declared.end())
@@ -106,32 +108,48 @@ def without_idle_rows(data: bytes, layout: Layout) -> tuple[bytes, tuple[str, ..
 
 
 def refuse_footers(data: bytes, layout: Layout, content: Content) -> None:
-    """Raise BadTable for a row that has words in its first cell only, or that sums up the rows above it."""
-    footer = _words_alone(data, layout) or _sum(data, layout)
-    if footer is None:
+    """Raise BadTable for rows that have words in their first cell only, or the last that sums up the rows above it."""
+    last = _sum(data, layout)
+    footers = _words_alone(data, layout) or ([last] if last else [])
+    if not footers:
         return
-    place, cell = footer
-    words = cell.decode().strip()
-    mark = words if words.startswith(layout.separator) else _mark(words)
+    marks = [_footer_mark(cell, layout) for _, cell in footers]
+    options = " ".join(f"--comment {shlex.quote(mark)}" for mark in list(dict.fromkeys(marks))[:_SHOWN])
+    place, cell = footers[0]
     raise BadTable(
-        f"{content.name}: row {layout.lines_above + row_of(data, place)} tells or sums up something and is none of "
-        f"the table: {words[:60]!r}. Leave it out: --comment {shlex.quote(mark)}"
+        f"{content.name}: line {layout.lines_above + row_of(data, place)} tells or sums up something and is none of "
+        f"the table: {cell.decode().strip()[:60]!r}. Leave it out: {options}"
     )
 
 
-def _words_alone(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
-    """Return where the first row is whose first cell alone is filled, with words that no other row begins with."""
-    separator, width = layout.separator.encode(), len(layout.names)
-    empty = separator * (width - 1)
-    if width < 4 or empty not in data:
-        return None
-    start = rb"[\r\n](\"?[^\r\n\"%s]+\"?)%s" % ((re.escape(separator),) * 2)
+def _footer_mark(cell: bytes, layout: Layout) -> str:
+    words = cell.decode().strip()
+    return words if words.startswith(layout.separator) else _mark(words)
+
+
+def _words_alone(data: bytes, layout: Layout) -> list[tuple[int, bytes]]:
+    """Return where rows are whose first cell alone is filled, with words that no other row begins with, and those.
+
+    In a table of three columns no other row may begin with several words.
+    """
+    separator, width = re.escape(layout.separator.encode()), len(layout.names)
+    empty = [(layout.separator + cell).encode() * (width - 1) for cell in ("", '""')]
+    if width < _FEWEST or not any(cells in data for cells in empty):
+        return []
+    start = rb'[\r\n]("[^"\r\n]+"|[^"\r\n%s]+)%s' % (separator, separator)
     firsts = Counter(first.strip(b'"') for first in re.findall(start, data))
-    for row in re.finditer(start + re.escape(empty[len(separator) :]) + _END, data):
-        words = row.group(1).strip(b'"').decode()
-        if " " in words.strip() and any(map(str.isalpha, words)) and firsts[words.encode()] == 1:
-            return row.start(1), row.group(1)
-    return None
+    rows = re.finditer(rb'%s(?:"")?(?:%s(?:"")?){%d}%s' % (start, separator, width - 2, _END), data)
+    alone = [(row.start(1), row.group(1).strip(b'"')) for row in rows]
+    footers = [(place, cell) for place, cell in alone if _are_words(cell) and firsts[cell] == 1]
+    if width == _FEWEST and any(_are_words(first) for first in firsts.keys() - {cell for _, cell in footers}):
+        return []
+    return footers
+
+
+def _are_words(cell: bytes) -> bool:
+    """Tell whether a cell holds several words."""
+    text = cell.decode("utf-8", "replace").strip()
+    return " " in text and any(map(str.isalpha, text))
 
 
 def _sum(data: bytes, layout: Layout) -> tuple[int, bytes] | None:
@@ -156,7 +174,7 @@ def ragged(data: bytes, layout: Layout, name: str, *, line: int, n_cells: int, w
     `line` is 0 where it is not known.
     """
     first = "header" if layout.header else "first row"
-    where = f"row {line}" if line else "a row"
+    where = f"line {line}" if line else "a row"
     fault = (
         f"{name}: {where} has {n_cells} cells, not {len(layout.names)} as the {first} (separator: {layout.word}): "
         f"{words[:60]!r}; "

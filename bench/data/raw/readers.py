@@ -52,6 +52,7 @@ def read_frame(
     *,
     unread: Collection[str] = (),
     verbatim: Collection[str] = (),
+    coded: Collection[str] = (),
 ) -> pd.DataFrame:
     """Read a table of any supported format into a DataFrame.
 
@@ -68,16 +69,17 @@ def read_frame(
         The file, or a folder of parquet files.
     columns, reading : tuple of str, Reading, optional
         The columns' names by position, in place of the file's own; what is declared of the file.
-    unread, verbatim : collection of str
+    unread, verbatim, coded : collection of str
         Columns of which only the names are wanted: they are not judged, and have no values. Columns whose words are
-        all values, and only an empty cell is missing.
+        all values, and only an empty cell is missing. Columns of codes, of which 007 and 7 are two.
 
     Returns
     -------
     pandas.DataFrame
         One row per row of the file: whole, float64, bool, string, category, datetime or timedelta columns. Its `attrs`
-        hold ``notes``, a tuple of lines that say what was done; ``separator`` of a text, else None; ``decimal``, a
-        comma where some column's numbers can only be read so, else None.
+        hold ``notes``, a tuple of lines that say what was done; ``separator`` of a text, else None; ``decimal``, ","
+        where some column's numbers can only be read so, ",." where others contradict, else None;
+        ``padded``, by name a text with a leading zero of each column of numbers that has some.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def read_frame(
         `reading` is missing, or of no use for this file. If its format needs a package that is not there.
     """
     reading = reading or Reading()
-    asked = Content(b"", path.name, columns, reading, frozenset(unread), frozenset(verbatim))
+    asked = Content(b"", path.name, columns, reading, *map(frozenset, (unread, verbatim, coded)))
     if path.is_dir():
         _refuse_options(asked, "a folder")
         return _frame(read_folder(path, asked), path.name)
@@ -100,7 +102,10 @@ def read_arrow(table: pa.Table, name: str, *, verbatim: Collection[str] = ()) ->
 
     `name` is what messages call it. Raises BadTable for a column that holds no single values.
     """
-    return framed(plain_table(table, Content(b"", name, verbatim=frozenset(verbatim))))
+    plain = plain_table(table, Content(b"", name, verbatim=frozenset(verbatim)))
+    frame = framed(plain)
+    frame.attrs.update(notes=_inexact_notes(plain))
+    return frame
 
 
 def _read(content: Content) -> Raw:
@@ -129,7 +134,7 @@ def _refuse_options(content: Content, kind: str) -> None:
     reading = content.reading
     useless = {
         "--skip-rows": reading.skip_rows and kind not in _OF_LINES,
-        "--comment": reading.comment is not None and kind not in _OF_LINES,
+        "--comment": bool(reading.comments) and kind not in _OF_LINES,
         "--member": reading.member is not None and kind == "a folder",
         "--table": reading.table is not None and kind not in _WITH_TABLES,
     }
@@ -143,14 +148,23 @@ def _frame(raw: Raw, name: str) -> pd.DataFrame:
     table, notes = raw.table, raw.notes
     if not table.num_rows:
         raise BadTable(f"{name} names {table.num_columns} columns but has no rows; give a file with rows.")
-    notes += tuple(
+    frame = framed(table)
+    frame.attrs.update(
+        notes=(*notes, *_inexact_notes(table)),
+        separator=raw.separator,
+        decimal=raw.decimal,
+        padded=raw.padded,
+    )
+    return frame
+
+
+def _inexact_notes(table: pa.Table) -> tuple[str, ...]:
+    """Return a line for each column of whole numbers of which float64 makes fewer."""
+    return tuple(
         f"{column!r} has whole numbers beyond 2^53: of {exact:,} different ones, float64 keeps "
         f"{rounded:,} apart; drop it if it is an identifier"
         for column, (exact, rounded) in inexact(table).items()
     )
-    frame = framed(table)
-    frame.attrs.update(notes=notes, separator=raw.separator, decimal=raw.decimal)
-    return frame
 
 
 def _refuse_log_beside(path: Path) -> None:

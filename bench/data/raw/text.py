@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -24,6 +25,7 @@ from bench.data.raw.content import (
     all_match,
     counted,
     first_line,
+    may_be_beyond,
     with_columns,
 )
 from bench.data.raw.decimals import as_said
@@ -33,7 +35,8 @@ from bench.data.raw.lines import prepared, ragged, refuse_footers, without_idle_
 from bench.data.raw.plain import plain_table
 from bench.errors import BadTable
 
-_BEYOND = 2.0**63  # pyarrow makes doubles of whole numbers that are no int64
+_LEADING_ZERO = r"^[+-]?0\d"
+_CHUNK_BYTES = 2**24
 
 
 def read_text(content: Content, *, typed: bool = False) -> Raw:
@@ -55,15 +58,18 @@ def read_text(content: Content, *, typed: bool = False) -> Raw:
         data, left_out = without_idle_rows(text.data, text.layout)
         text = replace(text, data=data)
         table = _parsed(text) if left_out else table
+    texts = _codes_as_texts(table, text)
+    table = with_columns(table, {name: column for name, column in texts.items() if name in content.coded})
+    padded = {name: _padded(column) for name, column in texts.items() if name not in content.coded}
     table, no_columns = _without_idle_columns(table, text)
     table = plain_table(table, content)
     notes += (*lines.notes, *layout.notes, *left_out, *no_columns)
     if typed:
-        return Raw(table, notes, layout.separator)
+        return Raw(table, notes, layout.separator, padded=padded)
     said = as_said(
         table, text.texts, separator=layout.separator, decimal=content.reading.decimal, name=text.name
     )
-    return Raw(said.table, (*notes, *said.notes), layout.separator, said.decimal)
+    return Raw(said.table, (*notes, *said.notes), layout.separator, said.decimal, padded)
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def _parsed(text: _Text) -> pa.Table:
     wanted = [name for name in text.layout.names if name not in text.content.unread]
     table = _parse(text, wanted)
     dates = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
-    huge = [name for name in table.column_names if _is_beyond(table[name])]
+    huge = [name for name in table.column_names if may_be_beyond(table[name])]
     whole = [field.name for field in table.schema if pa.types.is_integer(field.type)]
     may_be_codes = b"0x" in text.data or b"0X" in text.data
     again = text.texts(dates + huge + (whole if may_be_codes else []))
@@ -135,6 +141,45 @@ def _parsed(text: _Text) -> pa.Table:
     verbatim = _parse(text, worded, missing=("",))
     columns |= dict(zip(verbatim.column_names, verbatim.columns, strict=True))
     return with_columns(table, columns)
+
+
+def _codes_as_texts(table: pa.Table, text: _Text) -> dict[str, pa.ChunkedArray]:
+    """Return as texts the columns of numbers that have leading zeros, and codes of which numbers would be fewer."""
+    numbers = [
+        field.name
+        for field in table.schema
+        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ]
+    if not _may_have_leading_zeros(text.data, text.layout.separator):
+        numbers = [name for name in numbers if name in text.content.coded]
+    texts = text.texts(numbers)
+    return {
+        name: texts[name]
+        for name in numbers
+        if _padded(texts[name])
+        or (
+            name in text.content.coded
+            and pc.count_distinct(texts[name]).as_py() > pc.count_distinct(table[name]).as_py()
+        )
+    }
+
+
+def _may_have_leading_zeros(data: bytes, separator: str) -> bool:
+    """Tell whether some cell may begin with a zero before another digit."""
+    begins = np.zeros(256, dtype=bool)
+    begins[list(f'{separator}\n\r"+- '.encode())] = True
+    for start in range(0, len(data), _CHUNK_BYTES):
+        codes = np.frombuffer(data[max(start - 2, 0) : start + _CHUNK_BYTES], dtype=np.uint8)
+        before_digits = (codes[1:-1] == ord("0")) & (codes[2:] - np.uint8(ord("0")) < 10)
+        if begins[codes[:-2][before_digits]].any():
+            return True
+    return False
+
+
+def _padded(column: pa.ChunkedArray) -> str:
+    """Return the first text with a leading zero; nothing where there is none."""
+    is_padded = pc.match_substring_regex(column, _LEADING_ZERO)
+    return column.filter(is_padded)[0].as_py() if pc.any(is_padded).as_py() else ""
 
 
 def _may_have_idle_rows(table: pa.Table) -> bool:
@@ -175,13 +220,6 @@ def _without_idle_columns(table: pa.Table, text: _Text) -> tuple[pa.Table, tuple
     kept = [name for name in names if name not in {*empty, *layout.row_names}]
     read = dict(zip(table.column_names, table.columns, strict=True))
     return pa.table([read.get(name, nulls) for name in kept], names=kept), tuple(notes)
-
-
-def _is_beyond(column: pa.ChunkedArray) -> bool:
-    """Tell whether a column of doubles may be whole numbers that no double holds."""
-    return pa.types.is_floating(column.type) and bool(
-        pc.any(pc.greater_equal(pc.abs(column), _BEYOND)).as_py()
-    )
 
 
 def _parse(

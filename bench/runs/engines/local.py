@@ -247,7 +247,9 @@ def _replace(crew: Crew, place: int, status: str, reason: str) -> _Ended:
     for run in ended.pack:
         record = store.read(run.dataset, run.key)
         if record is not None and record.started is not None and record.started >= ended.wall:
-            results.append(Result(run.key, run.arm, record.status, record.error))
+            results.append(
+                Result(run.key, run.arm, record.status, record.error, not_finite=bool(record.not_finite))
+            )
         else:
             left.append(run)
     if len(ended.pack) == 1 and left:

@@ -104,10 +104,10 @@ def test_arff_with_every_kind_of_attribute(write: Write) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("1,zz,s,2020-01-01,1,1", r"row 15 has 'zz' for the nominal attribute 'b c'"),
-        ("1x,x,s,2020-01-01,1,1", r"row 15 has '1x' for the numeric attribute 'a'"),
-        ("1,x", r"row 15 has 2 cells, not 6"),
-        ("{0 1}", r"row 15 is of sparse ARFF"),
+        ("1,zz,s,2020-01-01,1,1", r"line 15 has 'zz' for the nominal attribute 'b c'"),
+        ("1x,x,s,2020-01-01,1,1", r"line 15 has '1x' for the numeric attribute 'a'"),
+        ("1,x", r"line 15 has 2 cells, not 6"),
+        ("{0 1}", r"line 15 is of sparse ARFF"),
     ],
 )
 def test_arff_with_a_wrong_row_is_refused(write: Write, row: str, message: str) -> None:
@@ -120,7 +120,7 @@ def test_arff_without_rows_or_attributes_is_refused(write: Write) -> None:
         ("@relation a\n@attribute b numeric\n@data\n", "has no rows"),
         ("@relation a\n@data\n1\n", "without attributes"),
         ("@relation a\n@attribute b relational\n@data\n1\n", "'b' as 'relational'"),
-        ("@relation a\n@attribute b\n@data\n1\n", "row 2 declares no attribute"),
+        ("@relation a\n@attribute b\n@data\n1\n", "line 2 declares no attribute"),
     ):
         with pytest.raises(BadTable, match=message):
             read_frame(write(text))
@@ -140,11 +140,11 @@ def test_json_lines_and_a_list_of_objects(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1, "b": 2}\n{"a": 2,\n', r"its row 2 is no whole object: '{\"a\": 2,'"),
+        ('{"a": 1, "b": 2}\n{"a": 2,\n', r"its line 2 is no whole object: '{\"a\": 2,'"),
         ('{"a": 1, "b": [2]}\n{"a": 2, "b": [3]}\n', r"column 'b' holds list.*--drop b"),
         (
             '{"a": 1, "b": [2]}\n{"a": "x", "b": 3}\n',
-            r"column 'b' does not hold single values, as in row 1; give --drop b",
+            r"column 'b' does not hold single values, as in row 1 of the data; give --drop b",
         ),
         ('{"a": {"0": 1}, "b": {"0": 2}}', r"JSON with one object, of 'a', 'b'; give one object a row"),
         ('[{"a": 1}, 3]', r"its item 2 is no object: '3'"),
@@ -363,7 +363,12 @@ def test_the_only_sheet_with_data_is_read(write: Write) -> None:
     assert frame["g"].fillna("-").tolist() == ["a", "b", "-"]
     assert frame["day"].fillna("-").tolist() == ["2020-01-02", "2020-01-02 03:04:00", "-"]
     assert frame["ok"].tolist() == [True, False, True]
-    assert frame.attrs == {"notes": ("read the sheet 'Data'",), "separator": None, "decimal": None}
+    assert frame.attrs == {
+        "notes": ("read the sheet 'Data'",),
+        "separator": None,
+        "decimal": None,
+        "padded": {},
+    }
 
 
 def test_of_several_sheets_one_is_named(write: Write) -> None:
@@ -417,7 +422,7 @@ def test_identifiers_that_a_workbook_has_rounded_are_named(write: Write) -> None
 
 def test_a_sheet_has_titles_and_names_as_a_text_has(write: Write) -> None:
     path = write(workbook(Data=[["Loans", None], [], *SHEET]))
-    with pytest.raises(BadTable, match=r"row 3 \('id', .*--skip-rows 2"):
+    with pytest.raises(BadTable, match=r"line 3 \('id', .*--skip-rows 2"):
         read_frame(path)
     assert len(read_frame(path, reading=Reading(skip_rows=2))) == 3
 

@@ -240,9 +240,9 @@ def test_parquet_types_become_plain(tmp_path: Path) -> None:
         (b" \n\r\n \t\n", r"is empty or blank"),
         (b"\xfe\xff", r"is empty or blank"),
         (b"a,b,c\n", r"names 3 columns but has no rows"),
-        (b"a,b\n1,2\n1,2,3\n", r"row 3 has 3 cells, not 2 .*comma.*'1,2,3'"),
-        (b"a;b;c\n1;2;3\n1;2\n", r"row 3 has 2 cells, not 3 .*semicolon"),
-        (b"a b\n1 2\n3 4 5\n", r"row 3 has 3 cells"),
+        (b"a,b\n1,2\n1,2,3\n", r"line 3 has 3 cells, not 2 .*comma.*'1,2,3'"),
+        (b"a;b;c\n1;2;3\n1;2\n", r"line 3 has 2 cells, not 3 .*semicolon"),
+        (b"a b\n1 2\n3 4 5\n", r"line 3 has 3 cells"),
         (b"a,b,a,b\n1,2,3,4\n", r"more than one column 'a', 'b'"),
         (b"a, a\n1,2\n", r"more than one column 'a'"),
         (b"alone\n1\n2\n", r"only one column"),
@@ -269,7 +269,7 @@ def test_what_is_no_table_is_refused_by_name(write: Write, content: bytes, messa
 
 def test_ragged_rows_deep_in_a_large_file_are_found(write: Write) -> None:
     text = "a,b\n" + "1.25,2\n" * 400_000 + "1\n" + "3,4\n" * 10
-    with pytest.raises(BadTable, match=r"row 400002 has 1 cells"):
+    with pytest.raises(BadTable, match=r"line 400002 has 1 cells"):
         read_frame(write(text))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any
 
 import numpy as np
@@ -112,50 +113,62 @@ def test_the_same_holds_for_other_line_ends(write: Write, kind: str, line_end: s
 
 
 REFUSED: dict[str, tuple[str, str]] = {
-    "a title": ("Loans of 2015\n" + PLAIN, r"row 1 has 1 cells .*row 2 is the header.*--skip-rows 1\."),
-    "a long title": ("Loans\nby, us\n\n" + PLAIN, r"row 4 is the header \('id'.*, give --skip-rows 3"),
-    "a title with commas": ("Loans,,,\n,,,\n" + PLAIN, r"row 3 \('id', 'x', 'g', 'y'\) .*--skip-rows 2"),
+    "a title": ("Loans of 2015\n" + PLAIN, r"line 1 has 1 cells .*line 2 is the header.*--skip-rows 1\."),
+    "a long title": ("Loans\nby, us\n\n" + PLAIN, r"line 4 is the header \('id'.*, give --skip-rows 3"),
+    "a title with commas": ("Loans,,,\n,,,\n" + PLAIN, r"line 3 \('id', 'x', 'g', 'y'\) .*--skip-rows 2"),
     "comments": ("# by hand\n# in May\n" + PLAIN, r"--skip-rows 2 or --comment '#'"),
-    "a comment of as many cells": ("# by, hand, in, May\n" + PLAIN, r"row 2 \('id'.*--skip-rows 1"),
-    "a comment between rows": (PLAIN + "# so, far\n" + ROWS, r"row 31 has 2 cells, not 4.*--comment '#'"),
+    "a comment of as many cells": ("# by, hand, in, May\n" + PLAIN, r"line 2 \('id'.*--skip-rows 1"),
+    "a comment between rows": (PLAIN + "# so, far\n" + ROWS, r"line 31 has 2 cells, not 4.*--comment '#'"),
     "two rows of names": (
         "A,B,C,D\n" + PLAIN,
-        r"row 2 \('id', 'x', 'g', 'y'\).*row 1 \('A'.*--skip-rows 1 .*remove row 2",
+        r"line 2 \('id', 'x', 'g', 'y'\).*line 1 \('A'.*--skip-rows 1 .*remove line 2",
     ),
     "names of two levels": ("a,a,b,b\nmean,sum,mean,y\n1,2,3,0\n4,5,6,1\n", r"--skip-rows 1"),
-    "units": (HEADER + "-,kg,-,-\n" + ROWS, r"row 2 \('-', 'kg'.*remove row 2 to keep"),
+    "units": (HEADER + "-,kg,-,-\n" + ROWS, r"line 2 \('-', 'kg'.*remove line 2 to keep"),
     "another header below one that comes again": (
         HEADER + "1,2,a,0\n" + HEADER + "p,q,g,r\n" + ROWS,
-        r"row 4 \('p', 'q'",
+        r"line 4 \('p', 'q'",
     ),
-    "a footer": (PLAIN + "Total amount funded: 460\n", r"row 31 has 1 cells.*--comment 'Total amount'"),
+    "a footer": (PLAIN + "Total amount funded: 460\n", r"line 31 has 1 cells.*--comment 'Total amount'"),
     "a footer below blank lines": (
         PLAIN + "\n\nTotal amount: 4\n",
-        r"row 33 has 1 cells.*--comment 'Total amount'",
+        r"line 33 has 1 cells.*--comment 'Total amount'",
     ),
     "a footer with commas": (
         PLAIN + "Total amount funded in code 1: 460,,,\n",
-        r"row 31 .*'Total amount funded in code 1.*--comment 'Total amount'",
+        r"line 31 .*'Total amount funded in code 1.*--comment 'Total amount'",
     ),
     "the same between rows": (
         PLAIN + "Total amount of code 1,,,\n" + ROWS,
-        r"row 31 .*--comment 'Total amount'",
+        r"line 31 .*--comment 'Total amount'",
     ),
-    "a sum": (PLAIN + "Total,,,14\n", r"row 31 .*'Total'\. Leave it out: --comment Total"),
+    "a quoted line between rows": (
+        PLAIN
+        + '"Loans that do not meet the policy","","",""\n'
+        + ROWS
+        + '"Total amount funded: 5","","",""\n',
+        r"line 31 .*'Loans that do not meet the policy'\. .*--comment 'Loans that' --comment 'Total amount'",
+    ),
+    "a quoted cell with commas": (PLAIN + '"Source: a bank, and more",,,\n', r"line 31 .*--comment Source"),
+    "three columns": (
+        "".join(f"{line.rsplit(',', 1)[0]}\n" for line in PLAIN.splitlines()) + "Source: bank statistics,,\n",
+        r"line 31 .*'Source: bank statistics'\. Leave it out: --comment Source",
+    ),
+    "a sum": (PLAIN + "Total,,,14\n", r"line 31 .*'Total'\. Leave it out: --comment Total"),
     "a sum in the second cell": (PLAIN + ",Grand total,,14\n", r"--comment ',Grand total'"),
-    "a count of rows": (PLAIN + "(29 rows)\n", r"row 31 has 1 cells.*--comment '\('"),
+    "a count of rows": (PLAIN + "(29 rows)\n", r"line 31 has 1 cells.*--comment '\('"),
     "an unclosed quote": (PLAIN + '30,"x,1\n31,2,a,1\n', r"is a quote in it unclosed\?"),
-    "zeros at the end": (PLAIN + "\0" * 99, r"row 31 holds a zero byte \(NUL; 99 in the file\)"),
+    "zeros at the end": (PLAIN + "\0" * 99, r"line 31 holds a zero byte \(NUL; 99 in the file\)"),
     "a short header": (
         "x,g,y\n7,1,p,0\n3,2,q,1\n",
-        r"header in row 1 has 3 names .*4 cells.*mend the header",
+        r"header in line 1 has 3 names .*4 cells.*mend the header",
     ),
-    "numbers that may be a column": ("x,y\n10,5.5,0\n25,6,1\n", r"header in row 1 has 2 names .*3 cells"),
-    "a long header": ("x,g,y,z\n7,1,p\n3,2,q\n", r"header in row 1 has 4 names .*3 cells.*mend the header"),
+    "numbers that may be a column": ("x,y\n10,5.5,0\n25,6,1\n", r"header in line 1 has 2 names .*3 cells"),
+    "a long header": ("x,g,y,z\n7,1,p\n3,2,q\n", r"header in line 1 has 4 names .*3 cells.*mend the header"),
     "more skipped than there is": ("a,b\n1,2\n", r"has 3 lines; --skip-rows 9"),
     "a zero byte": (
         PLAIN.replace("5,7.5", "5,7\0.5"),
-        r"row 6 holds a zero byte \(NUL; 1 in the file\): '5,7\\x00.5,b,1'",
+        r"line 6 holds a zero byte \(NUL; 1 in the file\): '5,7\\x00.5,b,1'",
     ),
     "a header alone": ("id,x,y", r"names 3 columns but has no rows"),
     "a very long cell": (f'id,y\n"{"x" * 300_000}",1\nk,0\n', r"a cell of more than 131,072 characters"),
@@ -196,8 +209,19 @@ def test_the_comment_that_is_named_reads_the_table(write: Write, kind: str) -> N
         read_frame(path)
     match = re.search(r"--comment '?([^']+)'?", str(caught.value))
     assert match is not None
-    frame = read_frame(path, reading=Reading(comment=match.group(1).rstrip(".")))
+    marks = shlex.split(str(caught.value).partition("--comment ")[2].replace("--comment ", ""))
+    frame = read_frame(path, reading=Reading(comment=tuple(mark.rstrip(".") for mark in marks)))
     assert frame["id"].tolist()[:29] == list(range(1, 30))
+
+
+def test_rows_of_names_without_values_are_rows(write: Write) -> None:
+    text = "name,x,y\nAnn Lee,1,0\nBob Ray,2,1\nEva May,,\nIda Fox,3,0\n"
+    assert read_frame(write(text))["name"].tolist()[2] == "Eva May"
+
+
+def test_several_comments_are_left_out(write: Write) -> None:
+    frame = read_frame(write("# by hand\n" + PLAIN + "Total: 5\n"), reading=Reading(comment=("#", "Total")))
+    check(frame, EXPECTED, "1 line beginning with '#'", "1 line beginning with 'Total'")
 
 
 def test_a_comment_inside_quotes_is_a_value(write: Write) -> None:
@@ -242,7 +266,7 @@ def test_first_cells_that_come_again_are_no_row_names(write: Write) -> None:
 
 def test_one_bad_byte_in_utf_8_is_refused_by_row(write: Write) -> None:
     text = "name,y\nMünchen,1\nKöln,0\n".encode() + b"Stra\xdfe,1\n"
-    with pytest.raises(BadTable, match=r"row 4 holds the byte 0xdf, .*'Straße,1'"):
+    with pytest.raises(BadTable, match=r"line 4 holds the byte 0xdf, .*'Straße,1'"):
         read_frame(write(text))
 
 
@@ -250,7 +274,7 @@ def test_windows_1252_is_told_with_its_first_word(write: Write) -> None:
     frame = read_frame(write("name,y\nBonn,1\nMünchen,0\n5 €,1\n".encode("cp1252")))
     assert frame["name"].tolist() == ["Bonn", "München", "5 €"]
     assert frame.attrs["notes"] == (
-        "read as Windows-1252, as it is no UTF-8; the first such word is 'München' in row 3",
+        "read as Windows-1252, as it is no UTF-8; the first such word is 'München' in line 3",
     )
 
 
@@ -316,12 +340,14 @@ DECIMALS = {
     "a;b\n1.234;1,5\n12.345;2,5\n": (str, ","),
     "a;b\n1.234;0.5\n12.345;2\n": (float, None),
     "a;b\n0.234;x\n12.345;y\n": (float, None),
-    "a;b\n1.234;0.5;1,5\n12.345;2;2,5\n".replace("a;b", "a;b;c"): (str, None),
+    "a;b\n1.234;0.5;1,5\n12.345;2;2,5\n".replace("a;b", "a;b;c"): (str, ",."),
+    "a;b\n1.234;0,46\n12.345;2\n": (str, ","),
+    "a\tb\n1.234\t1234,567\n12.345\t2\n": (str, ","),
     "a,b\n1.234,x\n12.345,y\n": (float, None),
     'a,b\n1.234,"1,5"\n12.345,"2,25"\n': (str, ","),
     "a\tb\n1.234\t0,125\n12.345\t2,500\n": (str, ","),
     "a;b\n1.234,50 €;x\n12,00 €;y\n": (str, ","),
-    "a;b\n1.234.567;x\n1.234;y\n": (str, None),
+    "a;b\n1.234.567;x\n1.234;y\n": (str, ","),
     "a;b\n1,000;x\n2,000;y\n": (str, None),
     "a;b\n1,5;x\n2;y\n": (float, ","),
     "a;b\n1;x\n2;y\n": (int, None),
