@@ -242,16 +242,21 @@ def _reach(values: NDArray[np.float64], form: str) -> tuple[list[str], NDArray[n
     return texts, (years >= 1900) & (years <= 2100), years >= _YEARS[1]
 
 
+# Of whole numbers; those that do not begin with the year look like other numbers too, of which few are days.
+_OF_NUMBERS = ("%Y%m%d", "%Y%m", "%Y%m%d%H%M%S", "%d%m%Y", "%m%d%Y", "%m%Y", "%y%m%d")
+_FEW_DAYS = 20
+
+
 def format_of_numbers(values: NDArray[np.float64]) -> tuple[str, tuple[str, ...]] | None:
     """Return the format in which whole numbers may be dates, such as 20150131; None where they are none.
 
     With it come the numbers that stand for a missing date: 0, -1, those of nines, and years out of reach.
     """
     known = values[np.isfinite(values)]
-    if not len(known) or not 190001 <= np.median(known) <= 21001231 or (known % 1).any():
+    if not len(known) or not 10100 <= np.median(known) <= 2100_12_31_23_59_59 or (known % 1).any():
         return None
     distinct = np.unique(known)
-    for form in ("%Y%m%d", "%Y%m"):
+    for form in _OF_NUMBERS if len(distinct) > _FEW_DAYS else _OF_NUMBERS[:2]:
         _, likely, _ = _reach(distinct[:: 1 + len(distinct) // SAMPLE], form)
         if 2 * likely.sum() <= len(likely):
             continue

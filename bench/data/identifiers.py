@@ -8,6 +8,7 @@ values make them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ RICH = (20, 0.02)  # different values, and per row, from which two rows share on
 TIMES_CHANCE, FEWEST_PAIRS = 10, 3  # pairs of equal rows to those that chance gives
 DETERMINED = 0.8  # of pairs that are equal in all other columns, those equal in this one too
 FEWEST_COLUMNS = 3  # that say together that a row is a copy, where none has many values
+_WORDS = "id|ids|uuid|guid|key|no|nr|num|number|nummer|index|idx|hash|ref|reference|serial|row|rowid|record"
+_NAMED = re.compile(rf"(?i:(^|[^a-z])({_WORDS})[ _.]?\d*$)|(?<=[a-z])(ID|Id|Nr|No|Key|Index|Number)$")
 _MIXED = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -58,8 +61,20 @@ def equality(X: pd.DataFrame) -> Equality:
 
 
 def identifiers(X: pd.DataFrame) -> list[str]:
-    """Return the columns with another whole number or text in every row: they tell no row from its duplicate."""
-    return [str(name) for name in X if len(X) > 1 and is_unique(X[name])]
+    """Return the columns that tell no row from its duplicate: another text in every row, or a number of its own.
+
+    A number of its own is one where the column is named like an identifier, numbers the rows, or goes with their order.
+    Any other may be an amount in cents, without which rows are equal that are no copies.
+    """
+    return [str(name) for name in X if len(X) > 1 and is_unique(X[name]) and _is_sure(X[name])]
+
+
+def _is_sure(column: Series) -> bool:
+    """Return whether a column with another value in every row is an identifier by its kind, name or values."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return True
+    ordered = column.is_monotonic_increasing or column.is_monotonic_decreasing
+    return bool(_NAMED.search(str(column.name)) or ordered or is_numbering(column))
 
 
 def is_unique(column: Series) -> bool:

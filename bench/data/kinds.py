@@ -30,6 +30,7 @@ from bench.data.remarks import (
     row_of,
     sentinel_notes,
     undecided,
+    unknown_writing_note,
     ways_out,
     words_note,
 )
@@ -172,6 +173,7 @@ def _text_feature(column: Series, texts: Texts, card: Dataset, marks: Marks) -> 
     if isinstance(read, Parsed):
         return _number_feature(column, texts, read)
     notes = [] if read is None else refuse_stray_texts(column, texts, read)
+    notes = notes or unknown_writing_note(column, texts)
     return ReadColumn({str(column.name): category_of(column, texts)}, notes=tuple(notes))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.neighbors import NearestNeighbors
 
-from bench.data.identifiers import is_numbering
+from bench.data.identifiers import is_numbering, is_unique
 from bench.data.table import Table
 from bench.data.values import Numbers, Series
 
@@ -76,6 +76,8 @@ def _fault(table: Table, column: Series, rows: NDArray[np.int64]) -> str | None:
         )
     if is_numbering(column):
         return "numbers nearly all rows, an identifier"
+    if is_unique(column):
+        return "has another value in every row, an identifier or an amount"
     if _WEIGHT.fullmatch(name) and not isinstance(column.dtype, pd.CategoricalDtype):
         return "is named like a weight of rows"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import numpy as np
@@ -15,6 +16,8 @@ from bench.errors import BadTable
 
 CODES = 20  # up to so many different numbers beside texts are taken for codes of categories
 STRAY_SHARE = 0.8  # of numbers in a column of texts, above which the other texts are taken for slips
+LIKE_SHARE = 0.8  # of categories, above which they look like numbers or dates
+_BEGINS = re.compile(r"""[-+('"=$€£¥]*\s*(\d|[QH]\d|(Rs\.?|[A-Za-z]{3})\s+\d)""")
 _FEW = 3  # different numbers, from which on texts beside them may be slips
 _SHOWN = 3  # examples in a message
 _SOME = 200  # texts that tell what all are
@@ -42,8 +45,9 @@ def date_numbers_note(column: Series, values: Numbers) -> list[str]:
     beside = f", beside {' and '.join(others[:_SHOWN])}" if others else ""
     return [
         (
-            f"{str(column.name)!r} is read as numbers, which look like dates ({form}){beside}: they keep the order of "
-            f"dates and not their distances; for dates, give --date-format {form} with --time or --dates numeric"
+            f"{str(column.name)!r} is read as numbers, which look like dates ({form}){beside}: they keep "
+            f"{'the order of dates and not their distances' if form[1] in 'Yy' else 'not even the order of dates'}; "
+            f"for dates, give --date-format {form} with --time or --dates numeric"
         )
     ]
 
@@ -177,6 +181,23 @@ def _notes_of_codes(column: Series, texts: Texts, read: Strays, *, are_most_numb
         (
             f"{name!r} is read as categories: beside {read.n_numbers} different numbers it holds {examples} "
             f"({row_of(column, texts, read.places[0])}); for numbers, make those empty or numbers"
+        )
+    ]
+
+
+def unknown_writing_note(column: Series, texts: Texts) -> list[str]:
+    """Return a line where the many categories of a column begin as numbers and dates do, and are read as neither."""
+    if len(texts.words) <= CODES:
+        return []
+    like = [place for place, word in enumerate(texts.words) if _BEGINS.match(word)]
+    if len(like) <= LIKE_SHARE * len(texts.words):
+        return []
+    examples = ", ".join(repr(texts.words[place]) for place in like[:_SHOWN])
+    return [
+        (
+            f"{str(column.name)!r} is read as {len(texts.words):,} categories, such as {examples} "
+            f"({row_of(column, texts, like[0])}): if these are numbers or dates, write them plainly, or give "
+            "--date-format"
         )
     ]
 

@@ -308,3 +308,19 @@ def test_every_date_is_what_pandas_reads(dates: list[dt.datetime]) -> None:
 def test_no_text_is_a_traceback(text: str, declared: str | None) -> None:
     dates = dates_of_texts([text, "2015-01-01"], declared)
     assert dates is None or isinstance(dates, Times | NearlyDates)
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d", "%d%m%Y", "%m%d%Y", "%m%Y", "%y%m%d", "%Y%m%d%H%M%S"])
+def test_whole_numbers_that_are_dates_are_found_in_whatever_order(form: str) -> None:
+    days = pd.date_range("2014-01-15", periods=40, freq="20D")
+    values = np.array([float(day.strftime(form)) for day in days])
+    likely = format_of_numbers(values)
+    assert likely is not None
+    assert likely[0] == form
+
+
+def test_other_whole_numbers_are_no_dates() -> None:
+    rng = np.random.default_rng(0)
+    for low, high in ((10_000, 99_999), (10_000, 999_999), (10_000_000, 99_999_999), (1.4e9, 1.5e9)):
+        assert format_of_numbers(rng.integers(low, high, 2000).astype(float)) is None
+    assert format_of_numbers(np.arange(10101.0, 10115.0)) is None  # few

@@ -44,6 +44,7 @@ EACH = {
     "given twice at times": np.where(np.isin(PLACE, SLIPS), PLACE // 2, PLACE),
     "times": 1.6e9 + PLACE * 60 + RNG.random(N).round(3),
     "noise": RNG.random(N),
+    "scattered": RNG.permutation(10_000_000)[:N],
     "codes": np.array([f"K{place:05d}" for place in PLACE]),
 }
 
@@ -148,3 +149,48 @@ def test_identifiers_are_texts_or_numbers_whole_steps_apart_that_are_unique() ->
         "x": pd.Series(RNG.normal(size=N)),
     }
     assert identifiers(pd.DataFrame(columns)) == ["id", "half", "key"]
+
+
+@pytest.mark.parametrize("kind", COPIES)
+@pytest.mark.parametrize("name", ["id", "c", "customerId", "loan_nr", "hash"])
+def test_a_number_of_its_own_in_every_row_keeps_no_copies_apart_whatever_its_name(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    table = read(copied(kind).assign(**{name: EACH["scattered"]}), tmp_path)
+    original = np.arange(N) % (N // TIMES)
+    for split in stratified(table, 3, 1):
+        assert not set(original[split.test]) & set(original[split.training])
+
+
+@pytest.mark.parametrize("kind", ORDINARY)
+def test_an_amount_in_cents_that_is_another_in_every_row_tells_rows_apart(kind: str, tmp_path: Path) -> None:
+    """Else all rows of a merchant were equal, and none of them could be learned from (ROC-AUC .48 in place of .63)."""
+    X = pd.DataFrame(ORDINARY[kind]).drop(columns=["amount", "x"], errors="ignore")
+    table = read(X.assign(cents=RNG.permutation(N * 50)[:N]), tmp_path)
+    assert table.equality.identifiers == ()
+    assert table.equality.coarse is None
+    (line,) = [line for line in describe(table).warnings if line.startswith("'cents'")]
+    assert "an identifier or an amount: --drop cents" in line
+
+
+def test_a_merchant_is_learned_from_beside_amounts_of_their_own(tmp_path: Path) -> None:
+    """Every merchant of the test rows has rows to train on."""
+    X = pd.DataFrame({"merchant": np.arange(N) % 40, "cents": RNG.permutation(N * 50)[:N]})
+    table = read(X, tmp_path)
+    for split in stratified(table, 3, 1):
+        merchants = table.X["merchant"].to_numpy()
+        assert set(merchants[split.test]) <= set(merchants[split.train])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *(
+            (name, True)
+            for name in ("id", "ID", "customer_id", "customerID", "loan no", "Loan_Nr", "row.id", "id2")
+        ),
+        *((name, False) for name in ("paid", "AmountPaid", "income", "casino", "tornado", "bid", "cents")),
+    ],
+)
+def test_a_name_says_that_a_number_of_its_own_is_an_identifier(name: str, is_one: bool) -> None:
+    assert (identifiers(pd.DataFrame({name: EACH["scattered"]})) == [name]) == is_one

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bench
 from bench.data.cards import Reading, card_for_file, card_for_frame
 from bench.data.table import Table, load, table_from_frame
 from bench.errors import BadTable, BenchError, UnknownName
@@ -610,3 +611,38 @@ def test_codes_with_a_point_are_told_apart_and_others_stay_as_they_were(tmp_path
     assert loaded(["1.10", "1.1", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].nunique() == 3
     assert loaded(["1.0", "2.0"], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]
     assert loaded([1, 2, None], "csv", tmp_path, categorical=("c",)).X["c"].tolist()[:2] == ["1", "2"]
+
+
+LIKE_NUMBERS = {
+    "credit and debit": [f"{v:.1f}{s}" for v in np.arange(1, 40, 1.5) for s in ("CR", "DR")],
+    "weeks": [f"2015 W{week:02d}" for week in range(1, 45)],
+    "rupees": [f"Rs. {a},{b},{b}0/-" for a in range(1, 9) for b in range(10, 90, 7)],
+    "formulas": [f'="{v:.1f}"' for v in np.arange(1, 40, 0.3)],
+    "quarters": [f"Q{q}-{year:02d}" for year in range(10, 20) for q in range(1, 5)],
+    "months in Dutch": [f"{day} mei 2015" for day in range(1, 32)],
+}
+
+
+@pytest.mark.parametrize("kind", LIKE_NUMBERS)
+def test_many_categories_that_begin_as_numbers_are_named(kind: str, tmp_path: Path) -> None:
+    words = LIKE_NUMBERS[kind]
+    frame = pd.DataFrame(
+        {"c": [words[i % len(words)] for i in range(600)], "y": [i % 3 == 0 for i in range(600)]}
+    )
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    table = bench.load(data_file=tmp_path / "d.csv", target="y")
+    (note,) = [note for note in table.notes if note.startswith("'c' is read as")]
+    assert f"{len(words)} categories" in note
+    assert "row 1 of the data" in note
+
+
+@pytest.mark.parametrize(
+    "words", [[f"K{i:04d}" for i in range(60)], [f"town {i}" for i in range(60)], ["1a", "2b"]]
+)
+def test_codes_and_names_are_not(words: list[str], tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"c": [words[i % len(words)] for i in range(600)], "y": [i % 7 == 0 for i in range(600)]}
+    )
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    table = bench.load(data_file=tmp_path / "d.csv", target="y")
+    assert not [note for note in table.notes if "categories" in note]
