@@ -182,9 +182,13 @@ def load(
         else fetch.local_file(data_file, card if card.sources else None)
     )
     card = _as_spelled(card, raw.origin)
+    return table_from_frame(_read(raw.path, card), card, sha256=raw.sha256, source=raw.source)
+
+
+def _read(path: Path, card: Dataset) -> pd.DataFrame:
+    """Return a file as a frame, as its card says that it is read."""
     words = {"unread": _unread(card), "verbatim": (card.target,), "coded": _coded(card)}
-    read = read_frame(raw.path, card.columns, card.reading, **words)
-    return table_from_frame(read, card, sha256=raw.sha256, source=raw.source)
+    return read_frame(path, card.columns, card.reading, **words)
 
 
 def _check_real(card: Dataset, rows: int | None, prevalence: float | None) -> None:
