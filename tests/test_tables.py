@@ -73,7 +73,6 @@ WITH_FILES = ("D10", "D11", "D12")
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_all_tables_are_read_right(tmp_path: Path) -> None:
     """Of those that a process reads; the commands, a process each, have tests of their own."""
     judged = verdicts([HERE], tmp_path, ("A1", "A2", "A3", "B4", "B5", "B6", "B8", "C9", *WITH_FILES))

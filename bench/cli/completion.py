@@ -92,7 +92,8 @@ def settings(incomplete: str) -> list[str]:
     """Return `FIELD=` for each setting of a method; nothing where the value has begun."""
     if "=" in incomplete:
         return []
-    paths = [*_own_files("methods"), _PACKAGE / "networks" / "config.py", *_files_named()]
+    shared = sorted((_PACKAGE / "methods").glob("_[!_]*.py"))  # what several methods have
+    paths = [*_own_files("methods"), *shared, _PACKAGE / "networks" / "config.py", *_files_named()]
     classes = (node for path in paths for node in _module(path).body if isinstance(node, ast.ClassDef))
     fields = (
         entry.target.id

@@ -87,5 +87,5 @@ PROTOCOL = Strict(
     "strict",
     "repeated stratified folds; everything fitted on training rows only; duplicates never on both sides; "
     "validation for early stopping and thresholds; one budget of steps for every network; test scored once",
-    words=(REFIT, f"{_WORD}SHARE"),
+    words=("refit", "prevalence=0.01"),
 )

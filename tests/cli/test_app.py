@@ -204,7 +204,7 @@ def test_what_the_shell_completes_is_what_the_registries_hold() -> None:
     assert not {"fraud-sim", "loan-sim"} & set(completion.fetched_datasets())
 
 
-@pytest.mark.parametrize("typed", ["strict+", "foo+", "published+foo+", "published+stratified+foo+"])
+@pytest.mark.parametrize("typed", ["strict+foo+", "foo+", "published+foo+", "published+stratified+foo+"])
 def test_what_has_no_variant_is_not_completed(typed: str) -> None:
     assert completion.protocols(typed) == []
 

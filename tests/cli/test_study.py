@@ -116,7 +116,7 @@ def test_show_takes_a_matrix_and_says_what_is_of_other_splits(bench: Script, tmp
     assert (alone.returncode, alone.stderr) == (0, "")
     core = bench(*show, "--matrix", "core")
     assert core.returncode == 2
-    assert "holds no study of none or" in core.stderr
+    assert "holds no study of logistic-splines or none or" in core.stderr
     assert "prevalence" not in core.stderr
     assert "bayes-optimal" not in core.stderr
 
@@ -129,7 +129,7 @@ def test_show_takes_a_matrix_and_says_what_is_of_other_splits(bench: Script, tmp
         (["--trials", "0"], "--trials 0: at least 1 is needed"),
         (["--storage", "postgresql+psycopg2://me:s3cret@127.0.0.1:1/x"], "cannot be used"),
         (["--storage", "nonsense"], "--storage is no SQLAlchemy URL"),
-        (["--search", "grid"], "Unknown search 'grid'"),
+        (["--search", "grid"], "Unknown --search 'grid'"),
         (["--inner-folds", "1"], "1 inner folds were asked for"),
         (["--anew", "--extend"], "give one"),
         (["--arm", "nobody"], "Unknown arm 'nobody'"),

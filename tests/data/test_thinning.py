@@ -80,7 +80,7 @@ def test_what_is_no_share_is_refused(text: str) -> None:
 
 
 def test_other_words_are_unknown() -> None:
-    with pytest.raises(UnknownName, match=r"strict\+prevalence=SHARE"):
+    with pytest.raises(UnknownName, match=r"strict\+prevalence=0\.01"):
         protocol_named("strict+prevalance=0.1")
     with pytest.raises(UnknownName):
         protocol_named("strict+prevalence=0.1+prevalence=0.2")

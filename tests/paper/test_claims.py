@@ -95,12 +95,12 @@ def test_the_page_of_the_sweep_marks_what_is_clear_of_nothing() -> None:
     lines = [
         line
         for line in alpha_page(board, "loan", "strict").splitlines()
-        if line.startswith("| none/balanced |")
+        if line.startswith("| none/random-under |")
     ]
     assert len(lines) == 2 * 2  # one pair in two orders, in two metrics
     assert lines[0].count("**") == 2 * sum(
-        (board["pair"] == "none/balanced") & (board["order"] == 1) & (board["roc_auc_change_lo"] > 0)
-        | (board["pair"] == "none/balanced") & (board["order"] == 1) & (board["roc_auc_change_hi"] < 0)
+        (board["pair"] == "none/random-under") & (board["order"] == 1) & (board["roc_auc_change_lo"] > 0)
+        | (board["pair"] == "none/random-under") & (board["order"] == 1) & (board["roc_auc_change_hi"] < 0)
     )
     assert "†" in lines[0]
 

@@ -301,7 +301,7 @@ def _extremes() -> list[Case]:
     ):
         values = list(ordinary)
         values[7 :: 60 if "5 of" in said else 100] = [huge] * (5 if "5 of" in said else 3)
-        right = KeepsSpread(values, 1e6, says=("'c'", "farther out"))
+        right = KeepsSpread(values, 1e6, says=("'c'", "apart"))
         cases.append(
             Case(
                 "B8", f"`{said}` among ordinary values", right, column(*map(repr, values)), asks=("encoded",)

@@ -221,11 +221,11 @@ def _without_login() -> list[Case]:
         *cases,
         Case("E13", "bench list suites", Ends(0, suites), words=("list", "suites", "--json")),
         Case("E13", "bench list datasets", Ends(0, names), words=("list", "datasets", "--json")),
-        Case("E13", "98 among 0 to 5 is pointed out", Reads(says=("'late'", "98", "codes")), csv(coded)),
+        Case("E13", "98 among 0 to 5 is pointed out", Reads(says=("'late'", "98", "apart")), csv(coded)),
         Case(
             "E13",
             "−999 among ages is pointed out",
-            Reads(says=("'age'", "-999", "codes")),
+            Reads(says=("'age'", "-999", "apart")),
             csv(
                 coded.drop(columns="late").assign(age=np.where(late == 98, -999, rng.integers(18, 80, 2000)))
             ),

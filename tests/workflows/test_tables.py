@@ -213,7 +213,7 @@ def grid_board(cells: dict[str, float]) -> pd.DataFrame:
 def test_a_grid_has_every_pair_in_its_place() -> None:
     cells = {name: i / 1000 for i, name in enumerate(GRID)}
     grid = grid_of(grid_board(cells), "roc_auc")
-    assert grid.shape == (11, 11)
+    assert grid.shape == (12, 12)
     assert grid.loc["smote", "none"] == cells["metabalance[smote/none]"]
     assert grid.loc["none", "smote"] == cells["metabalance[none/smote]"]
     assert not grid.isna().any().any()
