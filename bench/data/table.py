@@ -117,6 +117,10 @@ class Table:
         """Which rows are equal, and which columns do not count for it."""
         return equality(self.X)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what another process gets: not `equality`, which none asks for after the splits are made."""
+        return {name: value for name, value in vars(self).items() if name != "equality"}
+
     @cached_property
     def recipe(self) -> str:
         """How the raw table became this one, as JSON: what the card says, how columns were read, the notes."""

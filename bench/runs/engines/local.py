@@ -163,8 +163,11 @@ class Crew:
         ours, theirs = self.context.Pipe()
         given = (theirs, package_folder(), self.bench, threads)
         process = self.context.Process(target=_work, args=given, daemon=True)
-        with without_working_folder(), _interrupts_held():
-            process.start()
+        try:
+            with without_working_folder(), _interrupts_held():
+                process.start()
+        except BrokenPipeError:  # it ended while it was being told what to do
+            raise BadWorker(_NEVER_BEGAN) from None
         theirs.close()
         self.pids.append(process.pid or 0)
         return _Worker(process, ours)
