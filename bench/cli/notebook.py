@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.calls import quiet_tqdm
-from bench.cli.progress import Lines, announcement, pack_label, reporter, shortened
+from bench.cli.progress import Lines, announce, pack_label, reporter, shortened
 from bench.contract import PlannedRun, Result
 from bench.errors import BadArgument
 from bench.names import OK
@@ -89,14 +89,7 @@ class Bar:
 
     def expect(self, seconds: float) -> None:
         """Print once how long it will take in all."""
-        line = (
-            None
-            if self.has_announced
-            else announcement(self.total, time.monotonic() - self.planned_at, seconds)
-        )
-        if line:
-            self.has_announced = True
-            self.note(line)
+        announce(self, seconds)
 
     def trials(self, done: float, total: int, *, ended: bool) -> None:  # noqa: ARG002  (the bar always moves)
         """Move the one bar of a study's trials, those of all arms and folds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -45,11 +45,25 @@ def roughly(seconds: float) -> str:
     return f"some {seconds / 60:.0f} min" if seconds < 6000 else f"some {seconds / 3600:.0f} h"
 
 
-def announcement(n_runs: int, elapsed: float, left: float) -> str | None:
-    """Return a line that says how long runs will take in all; None for a short time."""
-    if elapsed + left < ANNOUNCED_SECONDS:
-        return None
-    return f"{roughly(elapsed + left)} for {n_runs} runs in all: an estimate, by their first {elapsed:.0f} s"
+class _Announcer(Protocol):
+    """Who says once how long runs take: how many they are, since when, and whether it has been said."""
+
+    total: int
+    planned_at: float
+    has_announced: bool
+
+    def note(self, text: str) -> None:
+        """Tell the user one line."""
+
+
+def announce(reporter: _Announcer, left: float) -> None:
+    """Have the reporter say how long runs will take in all, `left` seconds from now; once, and not of a short time."""
+    elapsed = time.monotonic() - reporter.planned_at
+    if reporter.has_announced or elapsed + left < ANNOUNCED_SECONDS:
+        return
+    reporter.has_announced = True
+    whole = roughly(elapsed + left)
+    reporter.note(f"{whole} for {reporter.total} runs in all: an estimate, by their first {elapsed:.0f} s")
 
 
 class Lines:
@@ -85,14 +99,7 @@ class Lines:
     def expect(self, seconds: float) -> None:
         """Print once how long it will take in all."""
         self.expected = seconds
-        line = (
-            None
-            if self.has_announced
-            else announcement(self.total, time.monotonic() - self.planned_at, seconds)
-        )
-        if line:
-            self.has_announced = True
-            self.note(line)
+        announce(self, seconds)
 
     def trials(self, done: float, total: int, *, ended: bool) -> None:
         """Print one line at the end of each generation."""

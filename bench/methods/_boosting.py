@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bench.contract import Fitted, Trial
+from bench.data.encode import Part
 
 _RATE = 0.05
 _MOST, _PATIENCE, _AT_ONCE = 100.0, 10.0, 0.5  # trees times the learning rate
@@ -62,11 +64,32 @@ def trees(product: float, rate: float) -> int:
     return max(1, round(product / rate))
 
 
-def first_and_last(config: BoostingConfig, *, stopped_early: bool) -> tuple[int | None, int | None]:
-    """Return the fewest and the most trees that early stopping could have chosen; None where it did not choose."""
-    if not stopped_early:
-        return None, None
-    return min(trees(_AT_ONCE, config.learning_rate), config.rounds), config.rounds
+def settings_of(config: BoostingConfig, labels: NDArray[np.int8]) -> dict[str, object]:
+    """Return the settings that the library takes by these names, with a positive row's weight on these labels."""
+    ours = {"rounds", "early_stopping_rounds", "scale_pos_weight"}
+    weight = config.weight(labels)
+    return config.model_dump(exclude=ours) | ({} if weight is None else {"scale_pos_weight": weight})
+
+
+def boosted(
+    config: BoostingConfig,
+    rows: Part,
+    predict: Callable[[Part], NDArray[np.float64]],
+    *,
+    steps: int,
+    best: int,
+    stopped_early: bool,
+) -> Fitted:
+    """Return a member that grew `steps` trees on `rows` and keeps the first `best`, chosen where it `stopped_early`."""
+    at_once = min(trees(_AT_ONCE, config.learning_rate), config.rounds)
+    return Fitted(
+        predict,
+        steps=steps,
+        best_step=best,
+        samples_seen=steps * len(rows.X),
+        first_step=at_once if stopped_early else None,
+        last_step=config.rounds if stopped_early else None,
+    )
 
 
 def weighted(trial: Trial) -> dict[str, object]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
-from bench.methods._boosting import BoostingConfig, at_best, first_and_last, weighted
+from bench.methods._boosting import BoostingConfig, at_best, boosted, settings_of, weighted
 
 VERSION = 1
 COST = 10.0
@@ -66,31 +66,20 @@ def _fit(member: Member, progress: Progress) -> Fitted:
     )
     booster = lightgbm.train(_settings(member), train, config.rounds, valid_sets=valid, callbacks=patience)
     progress(config.rounds, config.rounds)
-    best = int(booster.best_iteration) if stops else int(booster.num_trees())
+    best = (int(booster.best_iteration) if stops else 0) or int(
+        booster.num_trees()
+    )  # 0: no tree could grow further
 
     def predict(part: Part) -> NDArray[np.float64]:
         return np.asarray(booster.predict(part.X, num_iteration=best, num_threads=1), dtype=np.float64)
 
     steps = int(booster.current_iteration())
-    first, last = first_and_last(config, stopped_early=stops)
-    return Fitted(
-        predict,
-        steps=steps,
-        best_step=best,
-        samples_seen=steps * len(rows.X),
-        first_step=first,
-        last_step=last,
-    )
+    return boosted(config, rows, predict, steps=steps, best=best, stopped_early=stops)
 
 
 def _settings(member: Member) -> dict[str, object]:
     """Return the member's settings as LightGBM takes them; with them threads do not change a bit."""
-    config: Config = member.config
-    settings: dict[str, object] = config.model_dump(
-        exclude={"rounds", "early_stopping_rounds", "scale_pos_weight"}
-    )
-    if (weight := config.weight(member.pools[0].labels)) is not None:
-        settings["scale_pos_weight"] = weight
+    settings = settings_of(member.config, member.pools[0].labels)
     settings |= {
         "objective": "binary",
         "metric": "average_precision",

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bench.contract import Arm, Fitted, Member, Progress, Trial
 from bench.data.encode import Part
-from bench.methods._boosting import BoostingConfig, at_best, first_and_last, weighted
+from bench.methods._boosting import BoostingConfig, at_best, boosted, settings_of, weighted
 
 if TYPE_CHECKING:
     import xgboost
@@ -103,25 +103,12 @@ def _fit(member: Member, progress: Progress) -> Fitted:
         return np.asarray(scored, dtype=np.float64)
 
     steps = booster.num_boosted_rounds()
-    first, last = first_and_last(config, stopped_early=stops)
-    return Fitted(
-        predict,
-        steps=steps,
-        best_step=best,
-        samples_seen=steps * len(rows.X),
-        first_step=first,
-        last_step=last,
-    )
+    return boosted(config, rows, predict, steps=steps, best=best, stopped_early=stops)
 
 
 def _settings(member: Member) -> dict[str, object]:
     """Return the member's settings as XGBoost takes them."""
-    config: Config = member.config
-    settings: dict[str, object] = config.model_dump(
-        exclude={"rounds", "early_stopping_rounds", "scale_pos_weight"}
-    )
-    if (weight := config.weight(member.pools[0].labels)) is not None:
-        settings["scale_pos_weight"] = weight
+    settings = settings_of(member.config, member.pools[0].labels)
     settings |= {"objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist"}
     return settings | {"seed": member.seed % 2**31, "nthread": torch.get_num_threads(), "verbosity": 0}
 

@@ -164,7 +164,7 @@ def test_a_number_of_its_own_in_every_row_keeps_no_copies_apart_whatever_its_nam
 
 @pytest.mark.parametrize("kind", ORDINARY)
 def test_an_amount_in_cents_that_is_another_in_every_row_tells_rows_apart(kind: str, tmp_path: Path) -> None:
-    """Else all rows of a merchant were equal, and none of them could be learned from (ROC-AUC .48 in place of .63)."""
+    """Else all rows of a merchant were equal, and none of them could be learned from."""
     X = pd.DataFrame(ORDINARY[kind]).drop(columns=["amount", "x"], errors="ignore")
     table = read(X.assign(cents=RNG.permutation(N * 50)[:N]), tmp_path)
     assert table.equality.identifiers == ()
